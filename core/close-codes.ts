@@ -1,0 +1,19 @@
+/**
+ * Why a session or a tail ends, or is told something: one table that notices, edge, metrics and docs share.
+ * `reconnect` says whether coming back with the same token can succeed. 4000-4099: come back; 4100-4199: do not.
+ */
+export const CLOSE_CODES = {
+  permissionsChanged: { code: 4003, reason: "permissions changed: some rights were taken away", reconnect: true },
+  permissionsGrown: { code: 4004, reason: "permissions changed: new rights", reconnect: true },
+  objectsMoved: { code: 4005, reason: "permissions changed: objects you may read have moved", reconnect: true },
+  graphStale: { code: 4010, reason: "the permission graph is out of date", reconnect: true },
+  draining: { code: 4011, reason: "this service is shutting down", reconnect: true },
+  slowConsumer: { code: 4012, reason: "too slow: the tail's window stayed full", reconnect: true },
+  logGap: { code: 4013, reason: "part of the log is no longer held", reconnect: true },
+  tokenEnded: { code: 4101, reason: "the token has expired or was revoked", reconnect: false },
+  userDeactivated: { code: 4102, reason: "the user is no longer active", reconnect: false },
+  readRevoked: { code: 4103, reason: "you may no longer read this", reconnect: false },
+  stopped: { code: 4104, reason: "stopped by the client", reconnect: false },
+} as const;
+
+export type CloseName = keyof typeof CLOSE_CODES;

@@ -1,0 +1,187 @@
+/**
+ * Every failure the product can name. `handling` says what the caller does next:
+ * `config` = print the sentence, exit non-zero · `retry` = back off, try again · `deny` = signed refusal to a client ·
+ * `abort` = stay silent · `bug` = crash loudly. `remedy` is what a person does about it. `{name}` is filled from the fault's facts.
+ */
+export type Handling = "config" | "retry" | "deny" | "abort" | "bug";
+
+type Entry = { handling: Handling; message: string; remedy: string };
+
+export const ERRORS = {
+  "config.unreadable": {
+    handling: "config",
+    message: "the configuration file {file} cannot be read: {reason}",
+    remedy: "check the path given with --config, that this user may read it, and that it is valid YAML",
+  },
+  "config.invalid": {
+    handling: "config",
+    message: "the configuration has {count} fault(s):\n{list}",
+    remedy: "mend each line above; `arvados-nats config print` shows what is in force",
+  },
+  "nats.too_old": {
+    handling: "config",
+    message:
+      "nats-server at {path} is version {version}; {floor} or newer is needed (older ones let a client skip the auth callout)",
+    remedy: "point NATS_SERVER at a newer binary, or unset it so that one is built from go/",
+  },
+  "nats.not_found": {
+    handling: "config",
+    message: "no nats-server: {reason}",
+    remedy:
+      "install Go 1.26 or newer so that it can be built from go/, or set NATS_SERVER to a binary of {floor} or newer",
+  },
+  "nats.unreachable": {
+    handling: "retry",
+    message: "nats-server at {url} does not answer: {reason}",
+    remedy: "check that it runs and that the address is right",
+  },
+  "nats.refused": {
+    handling: "config",
+    message: "nats-server at {url} refuses the {account} user: {reason}",
+    remedy: "the nkey seed does not match the server's configuration: make both again with the same keys",
+  },
+  "port.occupied": {
+    handling: "config",
+    message: "{what} cannot listen on {address}: the port is taken",
+    remedy: "end the program that uses it (`ss -ltnp`), or choose another port with {setting}",
+  },
+  "postgres.unreachable": {
+    handling: "retry",
+    message: "PostgreSQL at {address} does not answer: {reason}",
+    remedy: "check that it runs, and host, port, dbname, user and password under PostgreSQL.Connection",
+  },
+  "postgres.refused": {
+    handling: "config",
+    message: "PostgreSQL at {address} refuses the connection: {reason}",
+    remedy: "check user, password and dbname under PostgreSQL.Connection, and pg_hba.conf",
+  },
+  "postgres.no_logical_wal": {
+    handling: "config",
+    message: "PostgreSQL has wal_level = {level}; logical replication needs `logical`",
+    remedy: "ALTER SYSTEM SET wal_level = 'logical'; then restart PostgreSQL",
+  },
+  "postgres.missing_table": {
+    handling: "config",
+    message: "the database {database} lacks what Arvados has: {missing}",
+    remedy: "check that PostgreSQL.Connection names Arvados' own database and that its migrations have run",
+  },
+  "postgres.not_set_up": {
+    handling: "config",
+    message: "the database {database} has no {what}",
+    remedy: "run `arvados-nats setup-db` once, as a role that may create it (see --dry-run)",
+  },
+  "slot.busy": {
+    handling: "retry",
+    message: "another bridge reads the replication slot {slot} (backend {pid})",
+    remedy: "nothing: this one waits its turn and takes over when the other ends",
+  },
+  "stream.fenced": {
+    handling: "bug",
+    message: "somebody else wrote into stream {stream}: expected last sequence {expected}",
+    remedy: "make sure that one bridge only uses this cluster's streams; this process ends so that it changes nothing",
+  },
+  "stream.drift": {
+    handling: "config",
+    message: "stream {stream} cannot be brought into line: {reason}",
+    remedy: "{remedy}",
+  },
+  "token.malformed": {
+    handling: "deny",
+    message: "the token is neither a v2 token nor a bare secret",
+    remedy: "send an Arvados API token as auth_token (or as password)",
+  },
+  "token.unknown": {
+    handling: "deny",
+    message: "the token {token} is not known, or its secret is wrong",
+    remedy: "log in again, or check ARVADOS_API_TOKEN",
+  },
+  "token.expired": {
+    handling: "deny",
+    message: "the token {token} has expired",
+    remedy: "log in again",
+  },
+  "token.container": {
+    handling: "deny",
+    message: "the token {token} does not go with container {container}: {reason}",
+    remedy: "a container's token is good only while that container is Locked or Running",
+  },
+  "token.scope": {
+    handling: "deny",
+    message: "the scopes of token {token} admit nothing that this service offers",
+    remedy: "use a token with scope `all`, `GET /`, or `GET /arvados/v1/<resource>/<uuid>`",
+  },
+  "session.id": {
+    handling: "deny",
+    message: "the session id (CONNECT user) is not 16 to 32 of [A-Za-z0-9]",
+    remedy: "let the client library choose it, or leave `user` out",
+  },
+  "grants.too_many": {
+    handling: "deny",
+    message: "user {user} has {count} grants, more than the {limit} that one session may carry",
+    remedy: "share whole projects instead of single objects, or raise grants.max",
+  },
+  "graph.stale": {
+    handling: "deny",
+    message: "the permission graph is {age} s old, more than the {limit} s allowed",
+    remedy: "look at the bridge: it has stopped, or PostgreSQL or nats-server has",
+  },
+  "callout.request": {
+    handling: "abort",
+    message: "an auth callout request was not acceptable: {reason}",
+    remedy: "only nats-server may publish on $SYS.REQ.USER.AUTH; check who else is in the callout account",
+  },
+  "verb.unknown": { handling: "deny", message: "there is no verb {verb}", remedy: "known verbs: {known}" },
+  "verb.body": {
+    handling: "deny",
+    message: "the request for {verb} is not acceptable: {reason}",
+    remedy: "see docs/architecture.md, Gateway",
+  },
+  "verb.reply": {
+    handling: "abort",
+    message: "a request named a reply subject outside the asking session's inbox",
+    remedy: "use the inbox prefix _INBOX.<token>.<sid>",
+  },
+  "read.forbidden": {
+    handling: "deny",
+    message: "{object} does not exist, or you may not read it",
+    remedy: "ask its owner to share it",
+  },
+  "limit.reached": { handling: "deny", message: "this session already has {count} {what}", remedy: "stop one first" },
+} as const satisfies Record<string, Entry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+export type Facts = Record<string, string | number>;
+
+/** A failure with a stable code; `facts` fill the sentence and are logged as fields. Facts never hold a secret. */
+export class Fault extends Error {
+  override readonly name = "Fault";
+  readonly code: ErrorCode;
+  readonly facts: Facts;
+
+  constructor(code: ErrorCode, facts: Facts, options?: ErrorOptions) {
+    super(fill(ERRORS[code].message, facts), options);
+    this.code = code;
+    this.facts = facts;
+  }
+
+  get handling(): Handling {
+    return ERRORS[this.code].handling;
+  }
+
+  get remedy(): string {
+    return fill(ERRORS[this.code].remedy, this.facts);
+  }
+}
+
+export function fault(code: ErrorCode, facts: Facts = {}, options?: ErrorOptions): Fault {
+  return new Fault(code, facts, options);
+}
+
+/** The text of anything thrown. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message || error.name : String(error);
+}
+
+function fill(template: string, facts: Facts): string {
+  return template.replace(/\{(\w+)\}/g, (whole, name: string) => String(facts[name] ?? whole));
+}

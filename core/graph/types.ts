@@ -1,0 +1,55 @@
+import type { PermissionChange } from "../rows.ts";
+import type { Resource } from "../uuid.ts";
+
+/** What is known of an object when it is asked about or routed: its own row's facts, as seen by the asker. Times are UTC milliseconds. */
+export type ObjectFacts = {
+  uuid: string;
+  resource: Resource;
+  owner: string | null;
+  /** The row's own trash_at (groups, collections). */
+  trashAt?: number | null;
+  /** Links only. headOwner = owner_uuid of the head's row, where it is known. */
+  link?: { linkClass: string; tail: string; head: string; headOwner?: string | null };
+  /** Tokens only: whose token it is. */
+  tokenUser?: string;
+};
+
+/** What a delta did. The four are disjoint; the first three together are exactly the users whose grants changed. */
+export type Effect = {
+  /** Lost a right (they may have gained others too): their sessions are cut. */
+  shrank: Set<string>;
+  /** Gained rights and lost none. */
+  grew: Set<string>;
+  /** Same rights under other subjects: sessions are refreshed, nothing waits. */
+  moved: Set<string>;
+  /** Some audience copy's route changed, whoever's grants did not. */
+  rerouted: boolean;
+};
+
+export type GraphOptions = {
+  clusterId: string;
+  /** Arvados' Users.RoleGroupsVisibleToAll. */
+  roleGroupsVisibleToAll: boolean;
+  /** Shares with a role of more members than this are published as a copy under `@role`. */
+  audienceMin: number;
+};
+
+/** A user's subscribe rights: subject tails (what follows `arvados.<c>.live.`), sorted, never ending in `*`, never empty. */
+export type Grants = { patterns: readonly string[]; /** Equal rights, equal hash. */ hash: string };
+
+/** One step of an explanation, a sentence with the uuids in it. */
+export type Explanation = { allowed: boolean; steps: string[] };
+
+export interface PermissionEngine {
+  /** Applies rows' new values as one commit. */
+  apply(changes: readonly PermissionChange[]): Effect;
+  /** May `user` read the object (Arvados' read rule, include_trash)? */
+  check(user: string, object: ObjectFacts, now: number): boolean;
+  readers(object: ObjectFacts, now: number): string[];
+  grants(user: string): Grants;
+  /** Subject tails of an event about the object; empty = hidden from everyone. */
+  route(object: ObjectFacts, now: number): string[];
+  /** The same for its deletion. */
+  routeDelete(object: ObjectFacts): string[];
+  explain(user: string, object: ObjectFacts, now: number): Explanation;
+}

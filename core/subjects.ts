@@ -1,0 +1,68 @@
+/**
+ * Every NATS subject of the product, made in one place. `tail` below = what follows `rec.` or `live.`:
+ * `<owner path>.<uuid>.<resource>`, made by the permission graph (`core/graph/`).
+ */
+
+const SAFE = /^[A-Za-z0-9_-]+$/;
+
+/** One subject token for any text: bytes outside `[A-Za-z0-9_-]` are percent-encoded, so no value can add a token or a wildcard. */
+export function subjectToken(text: string): string {
+  if (SAFE.test(text)) return text;
+  if (text === "") return "%";
+  let out = "";
+  for (const byte of new TextEncoder().encode(text)) {
+    const char = String.fromCharCode(byte);
+    out += SAFE.test(char) ? char : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  }
+  return out;
+}
+
+/**
+ * A log file's name as it stands in a subject: `stdout.txt` spans two tokens. A dot that would make an empty token
+ * (leading, trailing, doubled) is encoded like any other unsafe byte.
+ */
+export function logFileTokens(file: string): string {
+  const parts = file.split(".");
+  return parts.some((part) => part === "") ? subjectToken(file) : parts.map(subjectToken).join(".");
+}
+
+/** The file name that `logFileTokens` encoded. */
+export function logFileName(tokens: string): string {
+  return tokens === "%" ? "" : decodeURIComponent(tokens);
+}
+
+/** `<token>.<sid>`: what everything private to a session hangs on. */
+export type SessionKey = { token: string; sid: string };
+
+/** What a session may ask the gateway. */
+export const VERBS = ["whoami", "tail", "more", "stop"] as const;
+export type Verb = (typeof VERBS)[number];
+
+export function subjectsOf(clusterId: string) {
+  const root = `arvados.${clusterId}`;
+  const session = ({ token, sid }: SessionKey) => `${token}.${sid}`;
+  return {
+    root,
+    record: (tail: string) => `${root}.rec.${tail}`,
+    live: (tail: string) => `${root}.live.${tail}`,
+    resync: `${root}.live.@resync`,
+    moved: (uuid: string) => `${root}.moved.${subjectToken(uuid)}`,
+    queue: (container: string) => `${root}.queue.${subjectToken(container)}`,
+    log: (container: string, file: string) => `${root}.log.${subjectToken(container)}.${logFileTokens(file)}`,
+    api: (key: SessionKey, verb: Verb) => `${root}.api.${session(key)}.${verb}`,
+    /** Where the gateway listens: every session's every verb. */
+    apiAll: `${root}.api.*.*.*`,
+    notice: (key: SessionKey) => `${root}.notice.${session(key)}`,
+    inbox: (key: SessionKey) => `_INBOX.${session(key)}.>`,
+    inboxPrefix: (key: SessionKey) => `_INBOX.${session(key)}`,
+    graph: (kind: string, uuid: string) => `${root}.graph.${kind}.${subjectToken(uuid)}`,
+    graphCommit: `${root}.graph.commit`,
+    graphAll: `${root}.graph.>`,
+    /** Core NATS, not stored: the bridge's staleness clock. */
+    graphBeat: `${root}.beat`,
+    barrierMark: `${root}.barrier.mark`,
+    barrierCut: `${root}.barrier.cut`,
+  };
+}
+
+export type Subjects = ReturnType<typeof subjectsOf>;
