@@ -18,6 +18,11 @@ export const ERRORS = {
     message: "the configuration has {count} fault(s):\n{list}",
     remedy: "mend each line above; `arvados-nats config print` shows what is in force",
   },
+  "install.incomplete": {
+    handling: "config",
+    message: "`{command}` needs packages that are not installed: {reason}",
+    remedy: "run `npm ci` in the checkout, without --omit=dev",
+  },
   "nats.too_old": {
     handling: "config",
     message:
@@ -45,6 +50,11 @@ export const ERRORS = {
     message: "{what} cannot listen on {address}: the port is taken",
     remedy: "end the program that uses it (`ss -ltnp`), or choose another port with {setting}",
   },
+  "port.unusable": {
+    handling: "config",
+    message: "{what} cannot listen on {address}: {reason}",
+    remedy: "give {setting} a host name or address of this machine, and a port that this user may take",
+  },
   "postgres.unreachable": {
     handling: "retry",
     message: "PostgreSQL at {address} does not answer: {reason}",
@@ -69,6 +79,11 @@ export const ERRORS = {
     handling: "config",
     message: "the database {database} has no {what}",
     remedy: "run `arvados-nats setup-db` once, as a role that may create it (see --dry-run)",
+  },
+  "postgres.truncated": {
+    handling: "retry",
+    message: "somebody truncated {tables}",
+    remedy: "nothing: the bridge reads the permission graph anew",
   },
   "slot.busy": {
     handling: "retry",
@@ -145,6 +160,11 @@ export const ERRORS = {
     handling: "deny",
     message: "{object} does not exist, or you may not read it",
     remedy: "ask its owner to share it",
+  },
+  "tail.unknown": {
+    handling: "deny",
+    message: "this session has no tail {id}",
+    remedy: "open it again from the next offset: it may have ended, or the gateway restarted",
   },
   "limit.reached": { handling: "deny", message: "this session already has {count} {what}", remedy: "stop one first" },
 } as const satisfies Record<string, Entry>;

@@ -11,6 +11,8 @@ export const HEADER = {
   ordinal: "Arvados-Ordinal",
   /** `<LSN>:<ordinal>`: equal on all copies of one event. */
   eventId: "Arvados-Event-Id",
+  /** Which copy of the event this is, from 0: an event is published once under each subject of its route. */
+  copy: "Arvados-Copy",
   /** ISO 8601, UTC. */
   commitTime: "Arvados-Commit-Time",
   /** `<epoch>.<sequence>` of the graph by which the event was routed. */

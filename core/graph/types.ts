@@ -35,7 +35,7 @@ export type GraphOptions = {
 };
 
 /** A user's subscribe rights: subject tails (what follows `arvados.<c>.live.`), sorted, never ending in `*`, never empty. */
-export type Grants = { patterns: readonly string[]; /** Equal rights, equal hash. */ hash: string };
+export type Grants = { patterns: readonly string[] /** Equal rights, equal hash. */; hash: string };
 
 /** One step of an explanation, a sentence with the uuids in it. */
 export type Explanation = { allowed: boolean; steps: string[] };

@@ -1,0 +1,52 @@
+/** Our answer (facts/nats 1.3): a user JWT that says what nats-server is to enforce, or a reason, inside a response JWT, sealed. */
+import type { Permissions } from "../core/session-permissions.ts";
+import type { CalloutRequest } from "./callout-request.ts";
+import type { Signer } from "./jwt.ts";
+import type { Sealer } from "./xkey.ts";
+
+/** The account that every answer puts its user in: nothing else is ever signed. */
+const USERS_ACCOUNT = "APP";
+const NO_LIMIT = -1;
+
+export type Admission = {
+  name: string;
+  permissions: Permissions;
+  /** Seconds; the session ends then. */
+  expires: number;
+};
+
+export function userJwt(signer: Signer, userNkey: string, admission: Admission, issuedAt: number): string {
+  return signer.sign({
+    sub: userNkey,
+    aud: USERS_ACCOUNT,
+    name: admission.name,
+    iat: issuedAt,
+    exp: admission.expires,
+    nats: {
+      ...admission.permissions,
+      subs: NO_LIMIT,
+      data: NO_LIMIT,
+      payload: NO_LIMIT,
+      type: "user",
+      version: 2,
+    },
+  });
+}
+
+/** @param outcome the user JWT, or the reason of the refusal (it appears in nats-server's log, never at the client) */
+export function sealedAnswer(
+  keys: { signer: Signer; sealer: Sealer },
+  request: CalloutRequest,
+  outcome: { jwt: string } | { error: string },
+  issuedAt: number,
+): Buffer {
+  const text = keys.signer.sign({
+    sub: request.userNkey,
+    aud: request.server.id,
+    iat: issuedAt,
+    // The request's own end: the server itself then refuses an answer that comes too late.
+    exp: request.expires,
+    nats: { ...outcome, type: "authorization_response", version: 2 },
+  });
+  return keys.sealer.seal(Buffer.from(text), request.server.xkey);
+}

@@ -1,0 +1,71 @@
+/** nats-server's question (facts/nats 1.2), decoded and checked. Pure but for the keys it is given. */
+import { type Fault, fault } from "../core/errors.ts";
+import type { Verifier } from "./jwt.ts";
+import type { Sealer } from "./xkey.ts";
+
+export type CalloutRequest = {
+  /** The nkey the answer is about: fresh for each attempt. */
+  userNkey: string;
+  server: { id: string; name: string; xkey: string };
+  /** The connection's number at that server. */
+  cid: number;
+  host: string;
+  /** CONNECT `user`: the session id a client chose. */
+  user: string | undefined;
+  /** CONNECT `auth_token`, else `pass`: the Arvados token. */
+  token: string;
+  /** Seconds: when the server stops waiting. */
+  expires: number;
+};
+
+const AUDIENCE = "nats-authorization-request";
+
+type Raw = {
+  server_id?: { id?: unknown; name?: unknown; xkey?: unknown };
+  user_nkey?: unknown;
+  client_info?: { id?: unknown; host?: unknown };
+  connect_opts?: { auth_token?: unknown; user?: unknown; pass?: unknown };
+  type?: unknown;
+};
+
+/**
+ * @param serverXkey the header `Nats-Server-Xkey`; a request without it is not encrypted and refused
+ * @param now UTC milliseconds
+ */
+export function decodeRequest(
+  body: Uint8Array,
+  serverXkey: string | undefined,
+  keys: { sealer: Sealer; verifier: Verifier },
+  now: number,
+): CalloutRequest | Fault {
+  const refuse = (reason: string) => fault("callout.request", { reason });
+  if (!serverXkey) return refuse("it is not encrypted");
+  const plain = keys.sealer.open(body, serverXkey);
+  if (!plain) return refuse("it cannot be decrypted");
+  const claims = keys.verifier.verify(plain.toString());
+  if (!claims) return refuse("its signature is not a server's");
+  const raw = claims.nats as Raw;
+  const server = raw.server_id ?? {};
+  if (claims.aud !== AUDIENCE || raw.type !== "authorization_request")
+    return refuse("it is not an authorization request");
+  if (server.id !== claims.iss) return refuse("its issuer is not the server it speaks for");
+  if (server.xkey !== serverXkey) return refuse("its encryption key is not the server's");
+  const expires = claims.exp ?? 0;
+  if (expires * 1000 <= now) return refuse("it has expired");
+  const cid = raw.client_info?.id;
+  if (typeof raw.user_nkey !== "string" || typeof cid !== "number") return refuse("it names no connection");
+  const options = raw.connect_opts ?? {};
+  return {
+    userNkey: raw.user_nkey,
+    server: { id: claims.iss, name: textOf(server.name), xkey: serverXkey },
+    cid,
+    host: textOf(raw.client_info?.host),
+    user: typeof options.user === "string" ? options.user : undefined,
+    token: textOf(options.auth_token) || textOf(options.pass),
+    expires,
+  };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}

@@ -1,0 +1,100 @@
+/**
+ * NATS keys as bytes: base32 text with a prefix byte and a CRC-16. Signing itself is node:crypto's:
+ * the JavaScript signer of the nkeys package manages 130 signatures a second, the native one 18,000 (facts/nats 1.5).
+ */
+import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+
+const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+export const PREFIX = { seed: 18 << 3, account: 0, server: 13 << 3, user: 20 << 3, curve: 23 << 3 } as const;
+export type KeyType = Exclude<keyof typeof PREFIX, "seed">;
+
+/** PKCS #8 and SPKI heads of a raw Ed25519 key. */
+const PKCS8_HEAD = Buffer.from("302e020100300506032b657004220420", "hex");
+const SPKI_HEAD = Buffer.from("302a300506032b6570032100", "hex");
+
+/** The 32 key bytes of a public nkey of that type; throws a plain error otherwise. */
+export function publicKeyBytes(type: KeyType, text: string): Buffer {
+  const bytes = decode(text);
+  if (bytes.length !== 33 || bytes[0] !== PREFIX[type]) throw new Error(`not a ${type} public key`);
+  return bytes.subarray(1);
+}
+
+/** The 32 seed bytes of an nkey seed of that type. */
+export function seedBytes(type: KeyType, text: string): Buffer {
+  const bytes = decode(text);
+  const first = bytes[0] ?? 0;
+  const second = bytes[1] ?? 0;
+  const keyType = ((first & 7) << 5) | ((second & 248) >> 3);
+  if (bytes.length !== 34 || (first & 248) !== PREFIX.seed || keyType !== PREFIX[type]) {
+    throw new Error(`not a ${type} seed`);
+  }
+  return bytes.subarray(2);
+}
+
+/** The text form of a public key. */
+export function publicKeyText(type: KeyType, key: Uint8Array): string {
+  const body = Buffer.concat([Buffer.from([PREFIX[type]]), key]);
+  const crc = crc16(body);
+  return base32(Buffer.concat([body, Buffer.from([crc & 0xff, crc >> 8])]));
+}
+
+export function signingKey(seed: Uint8Array): KeyObject {
+  return createPrivateKey({ key: Buffer.concat([PKCS8_HEAD, seed]), format: "der", type: "pkcs8" });
+}
+
+export function verifyingKey(raw: Uint8Array): KeyObject {
+  return createPublicKey({ key: Buffer.concat([SPKI_HEAD, raw]), format: "der", type: "spki" });
+}
+
+/** The raw public key of a private Ed25519 key. */
+export function rawPublicKey(key: KeyObject): Buffer {
+  return createPublicKey(key).export({ format: "der", type: "spki" }).subarray(SPKI_HEAD.length);
+}
+
+/** Bytes without the checksum, which is verified. */
+function decode(text: string): Buffer {
+  const out: number[] = [];
+  let bits = 0;
+  let value = 0;
+  for (const char of text) {
+    const digit = ALPHABET.indexOf(char);
+    if (digit < 0) throw new Error("not base32");
+    value = (value << 5) | digit;
+    bits += 5;
+    if (bits < 8) continue;
+    bits -= 8;
+    out.push((value >> bits) & 0xff);
+    value &= (1 << bits) - 1;
+  }
+  const body = Buffer.from(out.slice(0, -2));
+  const crc = (out.at(-2) ?? 0) | ((out.at(-1) ?? 0) << 8);
+  if (out.length < 3 || crc16(body) !== crc) throw new Error("wrong checksum");
+  return body;
+}
+
+function base32(bytes: Uint8Array): string {
+  let text = "";
+  let bits = 0;
+  let value = 0;
+  for (const byte of bytes) {
+    value = (value << 8) | byte;
+    bits += 8;
+    while (bits >= 5) {
+      bits -= 5;
+      text += ALPHABET[(value >> bits) & 31];
+      value &= (1 << bits) - 1;
+    }
+  }
+  return bits > 0 ? text + ALPHABET[(value << (5 - bits)) & 31] : text;
+}
+
+/** CRC-16/XMODEM. */
+function crc16(bytes: Uint8Array): number {
+  let crc = 0;
+  for (const byte of bytes) {
+    crc ^= byte << 8;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? ((crc << 1) ^ 0x1021) & 0xffff : (crc << 1) & 0xffff;
+  }
+  return crc;
+}

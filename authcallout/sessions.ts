@@ -1,0 +1,83 @@
+/**
+ * The sessions that may live, as a superset: every answer given, every CONNECT event, every listing. A session leaves by its
+ * DISCONNECT event, or when a listing of its server that was asked for after it was answered lacks it. Pure.
+ */
+import type { SessionName } from "../core/session.ts";
+
+export type Session = {
+  server: string;
+  cid: number;
+  name: SessionName /** UTC ms of the answer or sighting. */;
+  since: number;
+};
+
+export class Sessions {
+  readonly #all = new Map<string, Session>();
+  readonly #byMark = new Map<string, Set<Session>>();
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  add(session: Session): void {
+    const key = keyOf(session.server, session.cid);
+    const old = this.#all.get(key);
+    if (old) this.#remove(key, old);
+    this.#all.set(key, session);
+    for (const mark of marksOf(session.name)) {
+      const set = this.#byMark.get(mark) ?? new Set();
+      this.#byMark.set(mark, set.add(session));
+    }
+  }
+
+  remove(server: string, cid: number): void {
+    const key = keyOf(server, cid);
+    const session = this.#all.get(key);
+    if (session) this.#remove(key, session);
+  }
+
+  /** A full listing of one server, asked for at `askedAt`: sessions answered before that and not in it are gone. */
+  listed(server: string, listing: readonly Session[], askedAt: number): void {
+    const there = new Set(listing.map((session) => session.cid));
+    for (const session of [...this.#all.values()]) {
+      const gone = session.server === server && session.since < askedAt && !there.has(session.cid);
+      if (gone) this.remove(server, session.cid);
+    }
+    for (const session of listing) if (!this.#all.has(keyOf(server, session.cid))) this.add(session);
+  }
+
+  /** A server that came back under another id took its sessions with it. */
+  forgetServer(server: string): void {
+    for (const session of [...this.#all.values()]) if (session.server === server) this.remove(server, session.cid);
+  }
+
+  /** Sessions of any of these users, tokens or containers (uuids). */
+  of(marks: Iterable<string>): Set<Session> {
+    const out = new Set<Session>();
+    for (const mark of marks) for (const session of this.#byMark.get(mark) ?? []) out.add(session);
+    return out;
+  }
+
+  all(): Session[] {
+    return [...this.#all.values()];
+  }
+
+  #remove(key: string, session: Session): void {
+    this.#all.delete(key);
+    for (const mark of marksOf(session.name)) {
+      const set = this.#byMark.get(mark);
+      set?.delete(session);
+      if (set?.size === 0) this.#byMark.delete(mark);
+    }
+  }
+}
+
+function keyOf(server: string, cid: number): string {
+  return `${server}:${cid}`;
+}
+
+/** What a session can be found by: its user, and the token (and container) its subjects are named for. */
+function marksOf({ user, key }: SessionName): string[] {
+  const [, token, container] = /^c_([^_]+)_([^_]+)$/.exec(key.token) ?? [];
+  return token !== undefined && container !== undefined ? [user, token, container] : [user, key.token];
+}

@@ -1,0 +1,132 @@
+/** The bridge service: waits for the replication slot, leads while it holds it, and tries again when something breaks. */
+import { Fault, reasonOf } from "../core/errors.ts";
+import { formatLsn } from "../core/lsn.ts";
+import { formatRevision } from "../core/revision.ts";
+import { retry } from "../runtime/backoff.ts";
+import type { Config } from "../runtime/config.ts";
+import { deferred } from "../runtime/deferred.ts";
+import type { Readiness, Service, ServiceContext } from "../runtime/service.ts";
+import { connectService } from "../runtime/service-connection.ts";
+import { becomeLeader } from "./leader.ts";
+import type { DatabaseTarget } from "./preflight.ts";
+import type { SetupNames } from "./setup-db.ts";
+
+/** On top of nats-server's sync_interval, before what it acknowledged counts as on disk. */
+const SYNC_MARGIN_MS = 5_000;
+/** Short, so that a standby takes over within seconds. */
+const BACKOFF = { min: 100, max: 2_000 };
+
+export async function runBridge({ config, log, metrics, scope }: ServiceContext): Promise<Service> {
+  const now = Date.now;
+  const connect = (account: "CORE" | "STORE") => connectService({ config, service: "bridge", account, log, scope });
+  const [core, store] = await Promise.all([connect("CORE"), connect("STORE")]);
+  const names = setupNames(config);
+
+  const commits = metrics.counter("commits_total", "Commits read from PostgreSQL");
+  const events = metrics.counter("events_total", "Record events that had a route");
+  const untrue = metrics.counter("untrue_log_rows_total", "Log rows with no change of their object behind them");
+  const barrier = metrics.histogram("barrier_wait_seconds", "From a removal's mark to the word that it is enforced");
+  const leading = metrics.gauge("leading", "1 while this bridge holds the replication slot");
+  let beat: number | null = null;
+  let state: Readiness[string] = { ok: false, says: "starting" };
+  metrics.gauge("graph_age_seconds", "Age of what has been read of PostgreSQL and stands in GRAPH", [], () =>
+    beat === null ? Number.POSITIVE_INFINITY : (now() - beat) / 1000,
+  );
+
+  const lead = async (signal: AbortSignal, onLeading: () => void): Promise<void> => {
+    const term = scope.child("lead");
+    try {
+      const leader = await becomeLeader(
+        {
+          core,
+          store,
+          database: databaseTarget(config),
+          slot: names.slot,
+          publications: [names.publication, names.logPublication],
+          graph: {
+            clusterId: config.clusterId,
+            roleGroupsVisibleToAll: config.roleGroupsVisibleToAll,
+            audienceMin: config.audienceMin,
+          },
+          syncDelay: config.syncInterval + SYNC_MARGIN_MS,
+          now,
+          onCommit: (handled, commit) => {
+            commits.inc();
+            events.inc(handled.events);
+            untrue.inc(handled.untrue);
+            log.debug({ lsn: formatLsn(commit.lsn), events: handled.events }, "commit");
+          },
+          onCut: (revision, waited) => {
+            barrier.observe(waited / 1000);
+            log.debug({ revision: formatRevision(revision), ms: waited }, "removal enforced");
+          },
+          onBeat: (time) => {
+            beat = time;
+          },
+        },
+        term,
+      );
+      leading.set(1);
+      state = { ok: true, says: `leading from revision ${formatRevision(leader.revision)}` };
+      log.info({ revision: formatRevision(leader.revision), epoch: leader.epoch }, "leading: the graph is published");
+      onLeading();
+      const stopped = deferred<null>();
+      signal.addEventListener("abort", () => stopped.resolve(null), { once: true });
+      const error = await Promise.race([leader.ended, stopped.promise]);
+      if (error) throw error;
+    } finally {
+      leading.set(0);
+      await term.close();
+    }
+  };
+
+  const started = deferred<void>();
+  const stop = new AbortController();
+  const signal = AbortSignal.any([scope.signal, stop.signal]);
+  const run = async () => {
+    while (!signal.aborted) {
+      await retry(() => lead(signal, started.resolve), {
+        what: "lead",
+        log,
+        backoff: BACKOFF,
+        signal,
+        retryable(error) {
+          state = { ok: false, says: reasonOf(error) };
+          // A standby has started: it does its work by waiting.
+          if (error instanceof Fault && error.code === "slot.busy") started.resolve();
+          return !(error instanceof Fault) || error.handling === "retry";
+        },
+      });
+    }
+  };
+  const done = run();
+  await Promise.race([started.promise, done]);
+
+  return {
+    readiness: () => ({ replication: state }),
+    // There is nothing to finish: what is not confirmed is read again by the next leader.
+    async drain() {
+      stop.abort();
+      await done;
+    },
+    done,
+  };
+}
+
+export function databaseTarget({ postgres }: Config): DatabaseTarget {
+  return {
+    host: postgres.host,
+    port: postgres.port,
+    database: postgres.dbname,
+    user: postgres.user,
+    password: postgres.password,
+  };
+}
+
+export function setupNames({ replication }: Config): SetupNames {
+  return {
+    slot: replication.slot,
+    publication: replication.publication,
+    logPublication: `${replication.publication}_logs`,
+  };
+}

@@ -1,0 +1,32 @@
+/** Where the heads of permission links live: asked of PostgreSQL when a link names an object that is not in memory. */
+import type pg from "pg";
+import type { GraphChange } from "../core/rows.ts";
+import { resourceOf } from "../core/uuid.ts";
+import type { GraphState } from "./graph-state.ts";
+import { TABLES, type TableName } from "./tables.ts";
+
+/** At most this many uuids in one query. */
+const BATCH = 1_000;
+
+/** Fills in the owners that the state misses; an object that is not there has none, and its row may come later. */
+export async function lookUpOwners(client: pg.Client, state: GraphState): Promise<GraphChange[]> {
+  const byTable = new Map<TableName, string[]>();
+  for (const head of state.takeUnknownHeads()) {
+    const table = resourceOf(head) as TableName | null;
+    if (table === null || !Object.hasOwn(TABLES, table)) continue;
+    byTable.set(table, [...(byTable.get(table) ?? []), head]);
+  }
+  const changes: GraphChange[] = [];
+  for (const [table, heads] of byTable) {
+    // A token has no owner column, and a link to a token gives nothing.
+    if (table === "api_client_authorizations") continue;
+    for (let at = 0; at < heads.length; at += BATCH) {
+      const { rows } = await client.query<{ id: string; uuid: string; owner_uuid: string }>(
+        `SELECT id, uuid, owner_uuid FROM ${table} WHERE uuid = ANY($1)`,
+        [heads.slice(at, at + BATCH)],
+      );
+      for (const row of rows) changes.push(state.setOwner(table, { ...row, id: Number(row.id) }));
+    }
+  }
+  return changes;
+}

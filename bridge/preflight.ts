@@ -1,0 +1,89 @@
+/** Is this Arvados' database, and can it be followed? Each answer is a fault that names the remedy. */
+import pg from "pg";
+import { fault, reasonOf } from "../core/errors.ts";
+import { LOG_COLUMNS, OPTIONAL_TABLES, TABLES, type TableName } from "./tables.ts";
+
+/** A pg client configuration with the fields that messages name. */
+export type DatabaseTarget = pg.ClientConfig & { host: string; port: number; database: string };
+
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** Opens a connection with TimeZone UTC. The caller ends it. */
+export async function connectPostgres(target: DatabaseTarget, onError: (error: Error) => void): Promise<pg.Client> {
+  const client = new pg.Client({
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    application_name: "arvados-nats",
+    ...target,
+    options: "-c TimeZone=UTC",
+  });
+  client.on("error", onError);
+  try {
+    await client.connect();
+  } catch (error) {
+    throw connectFault(target, error);
+  }
+  return client;
+}
+
+export async function withClient<T>(target: DatabaseTarget, run: (client: pg.Client) => Promise<T>): Promise<T> {
+  let lost: Error | null = null;
+  const client = await connectPostgres(target, (error) => {
+    lost = error;
+  });
+  try {
+    return await run(client);
+  } catch (error) {
+    throw lost ?? error;
+  } finally {
+    await client.end();
+  }
+}
+
+/** PostgreSQL's own refusals (SQLSTATE classes 28, 3D, 42) are a matter of configuration, the rest may pass. */
+export function connectFault(target: DatabaseTarget, error: unknown): Error {
+  const address = `${target.host}:${target.port}/${target.database}`;
+  const code = (error as { code?: string }).code ?? "";
+  const name = /^(28|3D|42)/.test(code) ? "postgres.refused" : "postgres.unreachable";
+  return fault(name, { address, reason: reasonOf(error) || code }, { cause: error });
+}
+
+/** Which of Arvados' tables are there with the columns that are read; the rest is a fault. */
+export async function checkTables(
+  client: pg.Client,
+  database: string,
+): Promise<{ tables: TableName[]; serverVersion: number }> {
+  const { rows } = await client.query<{ table_name: string; column_name: string }>(
+    `SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()`,
+  );
+  const found = new Set(rows.map((row) => `${row.table_name}.${row.column_name}`));
+  const missing: string[] = [];
+  const tables: TableName[] = [];
+  for (const [table, columns] of Object.entries({ ...TABLES, logs: LOG_COLUMNS })) {
+    const lacking = columns.filter((column) => !found.has(`${table}.${column}`));
+    const name = table as TableName;
+    if (lacking.length === 0 && table !== "logs") tables.push(name);
+    if (lacking.length === 0 || (lacking.length === columns.length && OPTIONAL_TABLES.includes(name))) continue;
+    missing.push(lacking.length === columns.length ? `table ${table}` : `${table}.${lacking.join(`, ${table}.`)}`);
+  }
+  if (missing.length > 0) throw fault("postgres.missing_table", { database, missing: missing.join("; ") });
+  const version = await client.query<{ server_version_num: string }>("SHOW server_version_num");
+  return { tables, serverVersion: Number(version.rows[0]?.server_version_num) };
+}
+
+/** Everything the bridge needs before it starts, each lack with its remedy. */
+export async function preflight(
+  client: pg.Client,
+  database: string,
+  names: { slot: string; publications: readonly string[] },
+): Promise<void> {
+  await checkTables(client, database);
+  const wal = await client.query<{ wal_level: string }>("SHOW wal_level");
+  const level = wal.rows[0]?.wal_level ?? "unknown";
+  if (level !== "logical") throw fault("postgres.no_logical_wal", { level });
+  const there = await client.query<{ name: string }>(
+    `SELECT pubname AS name FROM pg_publication UNION ALL SELECT slot_name FROM pg_replication_slots WHERE database = current_database()`,
+  );
+  const present = new Set(there.rows.map((row) => row.name));
+  const lacking = [...names.publications, names.slot].filter((name) => !present.has(name));
+  if (lacking.length > 0) throw fault("postgres.not_set_up", { database, what: lacking.join(", ") });
+}

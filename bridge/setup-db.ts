@@ -1,0 +1,81 @@
+/** What `arvados-nats setup-db` does to Arvados' database: two publications and a replication slot. No table is altered. */
+import pg from "pg";
+import { fault } from "../core/errors.ts";
+import { checkTables, type DatabaseTarget, withClient } from "./preflight.ts";
+import { LOG_COLUMNS, TABLES, type TableName } from "./tables.ts";
+
+export type SetupNames = { slot: string; publication: string; logPublication: string };
+
+export type SetupStep = { what: string; sql: string };
+
+/** Column lists in publications exist since PostgreSQL 15; before, whole tables are published and columns dropped at the door. */
+const COLUMN_LISTS_SINCE = 150_000;
+
+/** The statements for a database that has `tables`, without those whose object `exists` already. Pure. */
+export function setupSteps(
+  names: SetupNames,
+  tables: readonly TableName[],
+  serverVersion: number,
+  exists: { publications: readonly string[]; slots: readonly string[] },
+): SetupStep[] {
+  const listed = (table: string, columns: readonly string[]) =>
+    serverVersion >= COLUMN_LISTS_SINCE ? `${table} (${columns.join(", ")})` : table;
+  const quote = (name: string) => pg.escapeIdentifier(name);
+  const all = tables.map((table) => listed(table, TABLES[table])).join(", ");
+  const steps = [
+    {
+      kind: "publications" as const,
+      name: names.publication,
+      what: `publication ${names.publication} of ${tables.length} tables`,
+      sql: `CREATE PUBLICATION ${quote(names.publication)} FOR TABLE ${all}`,
+    },
+    {
+      kind: "publications" as const,
+      name: names.logPublication,
+      what: `publication ${names.logPublication} of inserted log rows`,
+      sql: `CREATE PUBLICATION ${quote(names.logPublication)} FOR TABLE ${listed("logs", LOG_COLUMNS)} WITH (publish = 'insert')`,
+    },
+    {
+      kind: "slots" as const,
+      name: names.slot,
+      what: `replication slot ${names.slot}`,
+      sql: `SELECT pg_create_logical_replication_slot(${pg.escapeLiteral(names.slot)}, 'pgoutput')`,
+    },
+  ];
+  return steps.filter((step) => !exists[step.kind].includes(step.name)).map(({ what, sql }) => ({ what, sql }));
+}
+
+/** Makes what is missing and prints each step; with `dryRun` prints the SQL only. Returns the steps. */
+export async function setupDb(
+  target: DatabaseTarget,
+  names: SetupNames,
+  { dryRun, print }: { dryRun: boolean; print: (line: string) => void },
+): Promise<SetupStep[]> {
+  return withClient(target, async (client) => {
+    const { tables, serverVersion } = await checkTables(client, target.database);
+    const publications = await namesOf(client, "SELECT pubname AS name FROM pg_publication");
+    const slots = await namesOf(client, "SELECT slot_name AS name FROM pg_replication_slots");
+    const steps = setupSteps(names, tables, serverVersion, { publications, slots });
+    for (const step of steps) {
+      if (dryRun) {
+        print(`${step.sql};`);
+        continue;
+      }
+      await client.query(step.sql).catch((error: Error) => {
+        throw fault(
+          "postgres.not_set_up",
+          { database: target.database, what: `${step.what}: ${error.message}` },
+          { cause: error },
+        );
+      });
+      print(`made ${step.what}`);
+    }
+    if (steps.length === 0) print("nothing to do: publications and slot are there");
+    return steps;
+  });
+}
+
+async function namesOf(client: pg.Client, sql: string): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(sql);
+  return rows.map((row) => row.name);
+}

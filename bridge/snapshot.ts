@@ -1,0 +1,51 @@
+/** Reads the rows of the permission graph as of one moment, and tells which transactions that moment already contains. */
+import type pg from "pg";
+import type { RowChange } from "./commit.ts";
+import { GRAPH_TABLES, TABLES } from "./tables.ts";
+
+const PAGE = 10_000;
+
+export type Snapshot = {
+  /** Is the transaction with this 32-bit id part of what was read? */
+  contains(xid: number): boolean;
+};
+
+/** Hands every row over, as inserts, in pages. The client must be in no transaction, with TimeZone UTC. */
+export async function readSnapshot(client: pg.Client, take: (rows: RowChange[]) => void): Promise<Snapshot> {
+  await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+  try {
+    const { rows } = await client.query<{ snapshot: string }>("SELECT pg_current_snapshot()::text AS snapshot");
+    for (const table of GRAPH_TABLES) {
+      const filter = table === "links" ? "AND link_class = 'permission'" : "";
+      for (let after = "0"; ; ) {
+        const page = await client.query({
+          text: `SELECT ${TABLES[table].join(", ")} FROM ${table} WHERE id > $1 ${filter} ORDER BY id LIMIT ${PAGE}`,
+          values: [after],
+        });
+        take(page.rows.map((row) => ({ table, op: "insert", id: Number(row.id), row })));
+        if (page.rows.length < PAGE) break;
+        after = String(page.rows.at(-1)?.id);
+      }
+    }
+    return { contains: visibleIn(rows[0]?.snapshot ?? "") };
+  } finally {
+    await client.query("ROLLBACK");
+  }
+}
+
+/**
+ * Visibility in a PostgreSQL snapshot `xmin:xmax:xip,...` (64-bit ids) of a 32-bit transaction id as pgoutput sends it.
+ * Ids wrap: the 64-bit one meant is the one nearest to xmax.
+ */
+export function visibleIn(snapshot: string): (xid: number) => boolean {
+  const [xmin = "0", xmax = "0", running = ""] = snapshot.split(":");
+  const low = BigInt(xmin);
+  const high = BigInt(xmax);
+  const inProgress = new Set(running === "" ? [] : running.split(",").map((xid) => BigInt(xid)));
+  return (xid) => {
+    const distance = BigInt.asIntN(32, BigInt(xid) - high);
+    const full = high + distance;
+    if (full < low) return true;
+    return full < high && !inProgress.has(full);
+  };
+}

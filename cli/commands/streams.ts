@@ -1,0 +1,70 @@
+/** `streams plan | apply | check`: the streams of nats-server as they are declared. */
+import { type Command, Option } from "commander";
+import { createScope } from "../../runtime/scope.ts";
+import type { Step } from "../../streams-config/plan.ts";
+import { declaredStreams, STREAM_PROFILES } from "../../streams-config/streams.ts";
+import { type CliContext, examples, logFor, print, readConfig } from "../context.ts";
+
+type Profile = keyof typeof STREAM_PROFILES;
+type Options = { profile: Profile; json?: boolean };
+
+const VERBS = {
+  plan: "Show what `apply` would do. Changes nothing; ends with 1 if something could not be applied.",
+  apply:
+    "Create and update streams as declared. Never deletes a message: what would is refused, and then nothing is done.",
+  check: "End with 1 unless every stream is as declared. For monitoring and CI.",
+} as const;
+type Verb = keyof typeof VERBS;
+
+export function addStreamsCommands(program: Command, context: CliContext): void {
+  const streams = program
+    .command("streams")
+    .description("Bring nats-server's streams into line with their declaration.");
+  for (const verb of Object.keys(VERBS) as Verb[]) {
+    streams
+      .command(verb)
+      .description(VERBS[verb])
+      .addOption(
+        new Option("--profile <name>", "sizes and replicas")
+          .choices(Object.keys(STREAM_PROFILES))
+          .default("single" satisfies Profile),
+      )
+      .option("--json", "the plan as JSON: [{stream, account, action, differences}]")
+      .addHelpText(
+        "after",
+        examples(
+          [`arvados-nats streams ${verb} --config /etc/arvados/config.yml`, "one nats-server"],
+          [`arvados-nats streams ${verb} --profile cluster --json`, "three or more, for a program"],
+        ),
+      )
+      .action((options: Options, command: Command) => runVerb(context, verb, options, command));
+  }
+}
+
+async function runVerb(context: CliContext, verb: Verb, { profile, json }: Options, command: Command): Promise<void> {
+  const loaded = readConfig(context, command, "streams");
+  const log = logFor(context, loaded);
+  const { connectService } = await import("../../runtime/service-connection.ts");
+  const { applyPlan, formatPlan, planStreams } = await import("../../streams-config/apply.ts");
+  await using scope = createScope();
+  const { config } = loaded;
+  const connect = (account: "CORE" | "STORE") => connectService({ config, service: "streams", account, log, scope });
+  const connections = { CORE: await connect("CORE"), STORE: await connect("STORE") };
+  const plan = await planStreams(connections, declaredStreams({ clusterId: config.clusterId, profile }));
+  const refused = plan.some((step) => step.action === "refuse");
+  const same = plan.every((step) => step.action === "same");
+  if (verb === "apply" && !refused) await applyPlan(connections, plan);
+  context.exitCode = verb === "check" ? Number(!same) : Number(refused);
+  if (json) print(context, JSON.stringify(plan.map(rowOf), null, 2));
+  else print(context, `${formatPlan(plan)}${verb === "apply" ? `\n${outcome(refused, same)}` : ""}`);
+}
+
+function rowOf(step: Step): object {
+  const { stream, ...rest } = step;
+  return { stream: stream.name, account: stream.account, ...rest };
+}
+
+function outcome(refused: boolean, same: boolean): string {
+  if (refused) return "nothing was changed, because some of it is refused";
+  return same ? "nothing to do" : "applied";
+}

@@ -1,0 +1,54 @@
+/** What commands share: where text goes, the global options, and how a configuration is read. */
+import type { Command } from "commander";
+import { type ConfigRequest, type LoadedConfig, loadConfig, secretsOf } from "../runtime/config.ts";
+import type { SignalSource } from "../runtime/lifecycle.ts";
+import { createLog, type Logger, type LogSink } from "../runtime/log.ts";
+import type { Consumer } from "../runtime/setting.ts";
+
+export type CliContext = {
+  out: (text: string) => void;
+  /** Logs and errors. */
+  err: LogSink;
+  env: ConfigRequest["env"];
+  signals: SignalSource;
+  /** Grows as configurations are read; no error message may hold one of these. */
+  secrets: string[];
+  /** Stacks are shown for errors that we have no sentence for. */
+  debug: boolean;
+  /** What the process ends with when the command itself does not throw. */
+  exitCode: number;
+};
+
+export type GlobalOptions = { config?: string; settings?: string; debug?: boolean };
+
+/** Reads the configuration that the global options name. */
+export function readConfig(context: CliContext, command: Command, consumer?: Consumer): LoadedConfig {
+  const { env } = context;
+  const { config, settings } = command.optsWithGlobals<GlobalOptions>();
+  const loaded = loadConfig({
+    configFile: config ?? env.ARVADOS_CONFIG,
+    settingsFile: settings ?? env.ARVADOS_NATS_SETTINGS,
+    env,
+    ...(consumer ? { consumer } : {}),
+  });
+  context.secrets.push(...secretsOf(loaded.config));
+  if (["trace", "debug"].includes(loaded.config.logLevel)) context.debug = true;
+  return loaded;
+}
+
+export function logFor(context: CliContext, { config }: LoadedConfig): Logger {
+  const { logLevel, logFormat } = config;
+  const level = context.debug && logLevel !== "trace" ? "debug" : logLevel;
+  return createLog({ level, format: logFormat, secrets: context.secrets, sink: context.err });
+}
+
+/** One line, or several, on stdout. */
+export function print(context: CliContext, text: string): void {
+  context.out(`${text}\n`);
+}
+
+/** The examples at the end of a command's help. */
+export function examples(...lines: [command: string, why: string][]): string {
+  const width = Math.max(...lines.map(([command]) => command.length));
+  return `\nExamples:\n${lines.map(([command, why]) => `  $ ${command.padEnd(width)}  # ${why}`).join("\n")}\n`;
+}

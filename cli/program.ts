@@ -1,0 +1,49 @@
+/** All commands with their help. Services are imported when their command runs, so that help and `config print` stay quick. */
+import { Command } from "commander";
+import { SERVICE_VERSION } from "../runtime/version.ts";
+import { addConfigCommands } from "./commands/config.ts";
+import { addDevCommand } from "./commands/dev.ts";
+import { addServiceCommands } from "./commands/services.ts";
+import { addSetupDbCommand } from "./commands/setup-db.ts";
+import { addStreamsCommands } from "./commands/streams.ts";
+import { type CliContext, examples } from "./context.ts";
+
+export function createProgram(context: CliContext): Command {
+  const program = new Command("arvados-nats")
+    .description(
+      "Record changes and logs of an Arvados cluster over NATS, to whoever may read them and to nobody else.",
+    )
+    .version(SERVICE_VERSION)
+    .option("--config <file>", "Arvados' own configuration file (or ARVADOS_CONFIG)")
+    .option("--settings <file>", "our settings file, YAML (or ARVADOS_NATS_SETTINGS)")
+    .option("--debug", "log more, and show stacks of errors that nobody foresaw")
+    .exitOverride()
+    .showSuggestionAfterError()
+    .showHelpAfterError("(see --help)")
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: context.out,
+      writeErr: (text) => void context.err.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, "arvados-nats: ")),
+    });
+  program.addHelpText(
+    "after",
+    `
+Settings come from, later wins: defaults, --config, --settings, environment (ARVADOS_NATS_...).
+\`config settings\` lists them all, \`config print\` shows what is in force and why. A secret can be
+kept in a file of its own: ARVADOS_NATS_..._FILE=/path, or @/path as its value.
+${examples(
+  ["arvados-nats dev", "the whole product on this machine, with a demo cluster"],
+  ["arvados-nats config print --config /etc/arvados/config.yml", "what is in force, secrets hidden"],
+  ["arvados-nats setup-db --config /etc/arvados/config.yml", "once: publication and replication slot"],
+  ["arvados-nats streams apply --settings nats.yml", "once, and after each upgrade"],
+  ["arvados-nats bridge --config /etc/arvados/config.yml", "then the services: bridge, authcallout, proxy"],
+)}`,
+  );
+  addDevCommand(program, context);
+  addServiceCommands(program, context);
+  addSetupDbCommand(program, context);
+  addStreamsCommands(program, context);
+  addConfigCommands(program, context);
+  return program;
+}

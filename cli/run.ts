@@ -1,0 +1,34 @@
+/** The command line as a function: arguments in, exit code out. 0 = done, 2 = usage or configuration, 128 + n = ended by signal n, 1 = anything else. */
+import { CommanderError } from "commander";
+import { type CliContext, print } from "./context.ts";
+import { failureOf } from "./failure.ts";
+import { createProgram } from "./program.ts";
+
+export type CliIo = Pick<CliContext, "out" | "err" | "env" | "signals">;
+
+const processIo: CliIo = {
+  out: (text) => void process.stdout.write(text),
+  err: process.stderr,
+  env: process.env,
+  signals: process,
+};
+
+/** @param args without node and script name */
+export async function runCli(args: readonly string[], io: CliIo = processIo): Promise<number> {
+  const context: CliContext = { ...io, secrets: [], debug: args.includes("--debug"), exitCode: 0 };
+  const program = createProgram(context);
+  if (args.length === 0) {
+    print(context, program.helpInformation());
+    return 2;
+  }
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return context.exitCode;
+  } catch (error) {
+    // Commander has printed it. Help and version end with 0.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    const { text, exitCode } = failureOf(error, context);
+    io.err.write(text);
+    return exitCode;
+  }
+}

@@ -1,0 +1,29 @@
+/**
+ * How long to wait between attempts to reconnect. The libraries' own answer is a constant, which is too long after a
+ * cut that is meant (a KICK wants the session back at once) and too short for thousands of sessions in an outage.
+ */
+const SHORTEST_MS = 100;
+const LONGEST_MS = 10_000;
+const CALM_MS = 2_000;
+
+/**
+ * A `reconnectDelayHandler`: attempts come about 100, 200, 400... ms after an outage began, each session with a rhythm
+ * of its own. The libraries ask more than once per attempt, and without saying how many there were: so the answer
+ * depends on the time alone. A connection that held for some seconds ends the outage; one cut at once does not.
+ */
+export function reconnectDelay(now: () => number = Date.now, random: () => number = Math.random): () => number {
+  let began = Number.NEGATIVE_INFINITY;
+  let asked = Number.NEGATIVE_INFINITY;
+  let wait = 0;
+  let pace = 1;
+  return () => {
+    const time = now();
+    if (time - asked > wait + CALM_MS) {
+      began = time;
+      pace = 1 + random() / 2;
+    }
+    asked = time;
+    wait = Math.min(LONGEST_MS, Math.max(SHORTEST_MS, Math.ceil((time - began) / 2))) * pace;
+    return wait;
+  };
+}

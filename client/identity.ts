@@ -1,0 +1,98 @@
+/**
+ * Who a session is, computed by its owner before connecting: token uuid, session id, and the options to connect with.
+ */
+import { type SessionKey, subjectsOf } from "../core/subjects.ts";
+import { isUuid } from "../core/uuid.ts";
+import { reconnectDelay } from "./backoff.ts";
+
+const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const BASE32 = "abcdefghijklmnopqrstuvwxyz234567";
+const SID = /^[A-Za-z0-9]{16,32}$/;
+const SID_LENGTH = 22;
+
+export type FillRandom = (bytes: Uint8Array<ArrayBuffer>) => Uint8Array;
+
+/** A fresh session id: 22 of `[A-Za-z0-9]`, 131 bits. */
+export function sessionId(random: FillRandom = (bytes) => crypto.getRandomValues(bytes)): string {
+  let sid = "";
+  while (sid.length < SID_LENGTH) {
+    for (const byte of random(new Uint8Array(SID_LENGTH))) {
+      // 248 = 4 * 62: what lies above would favour the alphabet's first letters.
+      if (byte < 248 && sid.length < SID_LENGTH) sid += ALPHABET[byte % ALPHABET.length];
+    }
+  }
+  return sid;
+}
+
+/**
+ * The public name of a token, as `sessionToken` in core/token.ts has it (that one is for Node only): the uuid inside
+ * `v2/<uuid>/<secret>`; `c_<uuid>_<container>` where a container follows; for tokens without a uuid (v1, OIDC)
+ * `h` + the first 26 characters of base32(SHA-256(token)).
+ */
+export async function tokenUuid(token: string): Promise<string> {
+  if (token === "") throw new TypeError("the token is empty");
+  if (token.startsWith("v2/")) {
+    const [, uuid = "", , container] = token.split("/");
+    if (!isUuid(uuid)) throw new TypeError("the token begins with v2/ but holds no token uuid");
+    return container === undefined ? uuid : `c_${uuid}_${container}`;
+  }
+  // Browsers have SubtleCrypto on https and localhost only.
+  if (globalThis.crypto?.subtle === undefined) {
+    throw new TypeError("a token that is not of the v2 form needs a secure page (https or localhost)");
+  }
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
+  return `h${base32(new Uint8Array(digest)).slice(0, 26)}`;
+}
+
+/** RFC 4648 in lower case, without padding. */
+function base32(bytes: Uint8Array): string {
+  let out = "";
+  let buffer = 0;
+  let bits = 0;
+  for (const byte of bytes) {
+    buffer = (buffer << 8) | byte;
+    bits += 8;
+    while (bits >= 5) {
+      bits -= 5;
+      out += BASE32[(buffer >>> bits) & 31];
+    }
+    buffer &= (1 << bits) - 1;
+  }
+  return bits === 0 ? out : out + BASE32[(buffer << (5 - bits)) & 31];
+}
+
+export async function sessionKey(token: string, sid: string): Promise<SessionKey> {
+  if (!SID.test(sid)) throw new TypeError("a session id is 16 to 32 letters and digits");
+  return { token: await tokenUuid(token), sid };
+}
+
+export type ConnectOptions = {
+  user: string;
+  pass: string;
+  inboxPrefix: string;
+  ignoreAuthErrorAbort: true;
+  maxReconnectAttempts: number;
+  reconnectDelayHandler: () => number;
+  pingInterval: number;
+  maxPingOut: number;
+};
+
+/**
+ * Options for `connect`/`wsconnect` of every supported client library; add `servers`.
+ * The libraries' defaults would end a session for good: they close on the second refused login of a connection's life
+ * (an outage of the auth callout looks like a refusal) and after ten attempts to reconnect.
+ */
+export async function connectOptions(token: string, sid: string): Promise<ConnectOptions> {
+  const key = await sessionKey(token, sid);
+  return {
+    user: sid,
+    pass: token,
+    inboxPrefix: subjectsOf("").inboxPrefix(key),
+    ignoreAuthErrorAbort: true,
+    maxReconnectAttempts: -1,
+    reconnectDelayHandler: reconnectDelay(),
+    // Two missed pings = 20 s until a dead path is noticed, instead of the libraries' 4 minutes.
+    pingInterval: 10_000,
+    maxPingOut: 2,
+  };
+}

@@ -1,0 +1,123 @@
+import { climb } from "./reach.ts";
+import type { Topology } from "./topology.ts";
+
+/**
+ * Which roles are *audiences*: large enough that what is shared with them is published as a copy for their members
+ * (design 4) instead of standing in each member's grants.
+ *
+ * A role becomes one above `min` members and stays one until it falls to `floor` or below (a fifth less; for `min` below 5
+ * the two are the same), so that a role near the threshold does not flap. Between the two bounds processes may differ, each
+ * by its own history; so copies are published for every role above `floor`, and either kind of grant finds its events.
+ */
+export class Audiences {
+  readonly #topology: Topology;
+  readonly #min: number;
+  readonly #floor: number;
+  /** Members of each role: users that reach it at level >= 1 in any way, root not counted (it owns every role). */
+  readonly #members = new Map<number, number>();
+  readonly #audiences = new Set<number>();
+
+  constructor(topology: Topology, min: number) {
+    this.#topology = topology;
+    this.#min = min;
+    this.#floor = Number.isFinite(min) ? min - Math.floor(min / 5) : min;
+  }
+
+  /** Is the role granted by membership? */
+  readonly has = (role: number): boolean => this.#audiences.has(role);
+
+  members(role: number): number {
+    return this.#members.get(role) ?? 0;
+  }
+
+  /** The roles that get copies: every audience, and what might be one elsewhere. */
+  *copied(): Iterable<number> {
+    for (const role of this.#topology.roles) {
+      if (this.#audiences.has(role) || this.members(role) > this.#floor) yield role;
+    }
+  }
+
+  /** Counts these roles anew; the roles that must change sides. */
+  recount(roles: Iterable<number>): number[] {
+    const turned: number[] = [];
+    for (const role of roles) {
+      if (this.#topology.roles.has(role)) this.#members.set(role, membersOf(this.#topology, role).size);
+      else this.#members.delete(role);
+      if (this.#shouldBe(role) !== this.#audiences.has(role)) turned.push(role);
+    }
+    return turned;
+  }
+
+  turn(role: number): void {
+    if (!this.#audiences.delete(role)) this.#audiences.add(role);
+  }
+
+  #shouldBe(role: number): boolean {
+    if (!this.#topology.roles.has(role)) return false;
+    if (this.#topology.isEverybody(role)) return true;
+    return this.members(role) > (this.#audiences.has(role) ? this.#floor : this.#min);
+  }
+}
+
+/** The users, those with a row and without root, that reach a group at level >= 1. */
+export function membersOf(topology: Topology, group: number): Set<number> {
+  const { nodes, ownership, users } = topology;
+  const root = nodes.find(topology.known.rootUser);
+  const members = new Set<number>();
+  const seen = new Set([group]);
+  const todo = [group];
+  const meet = (node: number): void => {
+    if (nodes.isUser(node)) {
+      if (node !== root && users.has(node)) members.add(node);
+    } else if (nodes.isGroup(node) && !seen.has(node)) {
+      seen.add(node);
+      todo.push(node);
+    }
+  };
+  for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
+    const owner = ownership.owner(at);
+    if (owner >= 0) meet(owner);
+    for (const edge of topology.in(at)) if (edge.level >= 1) meet(edge.tail);
+  }
+  return members;
+}
+
+/** The roles whose membership may hang on these nodes: they, and whatever roles are reached from them. */
+export function rolesBeyond(topology: Topology, from: Iterable<number>): Set<number> {
+  const found = new Set<number>();
+  const todo: number[] = [];
+  const seen = new Set<number>();
+  const meet = (node: number): void => {
+    if (seen.has(node) || !topology.nodes.isGroup(node)) return;
+    seen.add(node);
+    todo.push(node);
+  };
+  for (const node of from) {
+    if (topology.nodes.isUser(node)) {
+      for (const edge of topology.out(node)) meet(edge.head);
+      for (const group of topology.ownedTails(node) ?? []) meet(group);
+    } else meet(node);
+  }
+  for (let again = true; again; ) {
+    again = false;
+    for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
+      if (topology.roles.has(at)) found.add(at);
+      for (const edge of topology.out(at)) meet(edge.head);
+    }
+    for (const group of topology.nestedTails) {
+      if (seen.has(group)) continue;
+      if (
+        climb(
+          topology,
+          group,
+          (node) => seen.has(node),
+          () => false,
+        )
+      ) {
+        meet(group);
+        again = true;
+      }
+    }
+  }
+  return found;
+}

@@ -1,0 +1,159 @@
+import { climb, managedByAnyPath, type Reach, reach } from "./reach.ts";
+import type { Topology } from "./topology.ts";
+
+/** Reading asks for links of level 1, managing for level 3 (facts 3.2, 3.3). */
+export type Level = 1 | 3;
+
+/**
+ * What a principal (a user, or an audience role taken as one) reads or manages without what audience roles bring.
+ * Never changed once made, so a "before" can be kept while the rows move on.
+ */
+export type Closure = {
+  /** Users whose every possession is in reach, projects and all: paths that begin with them. */
+  readonly own: ReadonlySet<number>;
+  /** Users of whose possessions only what they own directly is in reach, and no project (V8). */
+  readonly direct: ReadonlySet<number>;
+  /** Heads of the links in reach: groups with all below them, objects, users' records. */
+  readonly seeds: ReadonlySet<number>;
+  /** Audience roles the principal itself is in. */
+  readonly audiences: ReadonlySet<number>;
+  /** Audience roles that only users managed by the principal are in: their own managed users are one step too far. */
+  readonly indirect: ReadonlySet<number>;
+  /** Roles, audience or not, the principal itself is in. */
+  readonly roles: ReadonlySet<number>;
+  /** Tails in reach, users and groups, with a link to some user: their copies of user records (`@via`). */
+  readonly via: ReadonlySet<number>;
+};
+
+type Draft = { [K in keyof Closure]: Set<number> };
+
+type IsAudience = (role: number) => boolean;
+
+/** A user's closure: the union over UU = itself and the users it manages, one step and no further (facts 3.2). */
+export function userClosure(topology: Topology, user: number, level: Level, isAudience: IsAudience): Closure {
+  const draft = emptyDraft();
+  const base = reach(topology, user, level, isAudience);
+  addBase(topology, draft, base, level);
+  draft.own.add(user);
+  addManaged(topology, draft, managed(topology, base, level), level, isAudience);
+  for (const owner of draft.own) draft.direct.delete(owner);
+  for (const role of draft.audiences) draft.indirect.delete(role);
+  return draft;
+}
+
+/** What every member of a role reaches through it, and also who manages a member: the copies under `@role`. */
+export function roleClosure(topology: Topology, role: number, level: Level, isAudience: IsAudience): Closure {
+  const draft = emptyDraft();
+  const base = reach(topology, role, level, isAudience);
+  addBase(topology, draft, base, level);
+  for (const user of managed(topology, base, level)) draft.direct.add(user);
+  return draft;
+}
+
+/** What members reach beyond that, through users whom the role manages: the copies under `@managed`. */
+export function managedClosure(topology: Topology, role: number, level: Level, isAudience: IsAudience): Closure {
+  const draft = emptyDraft();
+  const base = reach(topology, role, level, isAudience);
+  addManaged(topology, draft, managed(topology, base, level), level, isAudience);
+  for (const owner of draft.own) draft.direct.delete(owner);
+  return draft;
+}
+
+function emptyDraft(): Draft {
+  return {
+    own: new Set(),
+    direct: new Set(),
+    seeds: new Set(),
+    audiences: new Set(),
+    indirect: new Set(),
+    roles: new Set(),
+    via: new Set(),
+  };
+}
+
+function addBase(topology: Topology, draft: Draft, base: Reach, level: Level): void {
+  addAll(draft.seeds, base.seeds);
+  addAll(draft.audiences, base.audiences);
+  addAll(draft.roles, base.audiences);
+  for (const tail of base.tails) if (topology.roles.has(tail)) draft.roles.add(tail);
+  addVia(topology, draft.via, base, level);
+}
+
+/** One step of UU: all that these users reach by themselves, and what the users managed by *them* own directly. */
+function addManaged(topology: Topology, draft: Draft, users: Set<number>, level: Level, isAudience: IsAudience): void {
+  for (const user of users) {
+    // Without a row in `users` nobody reaches anything through it (facts 3.1); what it owns directly is still in reach.
+    if (!topology.users.has(user)) {
+      draft.direct.add(user);
+      continue;
+    }
+    if (draft.own.has(user)) continue;
+    draft.own.add(user);
+    const more = reach(topology, user, level, isAudience);
+    addAll(draft.seeds, more.seeds);
+    addAll(draft.indirect, more.audiences);
+    addVia(topology, draft.via, more, level);
+    addAll(draft.direct, managed(topology, more, level));
+  }
+}
+
+/**
+ * The users whose possessions a walk reaches. Level and `traverse_owned` may come from different paths (V23), and with links
+ * of unknown names it may take both; so where there are such links the whole walk is done as well, less what an audience
+ * met on the way brings by itself.
+ */
+function managed(topology: Topology, base: Reach, level: Level): Set<number> {
+  if (level !== 1 || !topology.hasLevelZero) return base.managed;
+  const rest = managedByAnyPath(topology, base.start);
+  for (const role of base.audiences) {
+    for (const user of managedByAnyPath(topology, role)) rest.delete(user);
+  }
+  addAll(rest, base.managed);
+  return rest;
+}
+
+function addVia(topology: Topology, via: Set<number>, walk: Reach, level: Level): void {
+  if (level !== 1) return;
+  if (hasUserHead(topology, walk.start)) via.add(walk.start);
+  for (const tail of walk.tails) if (hasUserHead(topology, tail)) via.add(tail);
+}
+
+export function hasUserHead(topology: Topology, tail: number): boolean {
+  return topology.out(tail).some((edge) => edge.level >= 1 && topology.nodes.isUser(edge.head));
+}
+
+function addAll(into: Set<number>, from: Iterable<number>): void {
+  for (const one of from) into.add(one);
+}
+
+// What a closure reaches. Nodes may be -1 = not known to the graph.
+
+/** A group, with all that lies below it: level >= 1 on the group. */
+export function holdsGroup(topology: Topology, closure: Closure, group: number): boolean {
+  if (group < 0) return false;
+  return climb(
+    topology,
+    group,
+    (at) => closure.seeds.has(at),
+    (user) => closure.own.has(user),
+  );
+}
+
+/** What `owner` owns directly: level on the owner and `traverse_owned` (owner_check of facts 3.3). */
+export function holdsOwned(topology: Topology, closure: Closure, owner: number): boolean {
+  if (owner < 0) return false;
+  if (topology.nodes.isUser(owner)) return closure.own.has(owner) || closure.direct.has(owner);
+  return holdsGroup(topology, closure, owner);
+}
+
+/** Any object that is neither group nor user. */
+export function holdsObject(topology: Topology, closure: Closure, node: number, owner: number): boolean {
+  return closure.seeds.has(node) || holdsOwned(topology, closure, owner);
+}
+
+/** A user's record. */
+export function holdsUser(topology: Topology, closure: Closure, user: number): boolean {
+  if (user < 0) return false;
+  if (closure.own.has(user) || closure.seeds.has(user)) return true;
+  return holdsOwned(topology, closure, topology.ownership.owner(user));
+}

@@ -1,0 +1,143 @@
+import { subjectToken } from "../subjects.ts";
+
+/**
+ * Uuids as small integers. Everything else in the graph is a column (one Int32 per node) or a set of these ids,
+ * so a million nodes cost one Map entry, one string and a few machine words each.
+ *
+ * An id lives as long as some row names its uuid; ids freed by `sweep` are given out again.
+ */
+
+const OBJECT = 0;
+const USER = 1;
+const GROUP = 2;
+
+/** Arvados' own SQL tells users and groups by the uuid's shape (`_____-tpzed-_______________`), rows or no rows; so does this. */
+function kindOf(uuid: string): number {
+  if (uuid.length !== 27) return OBJECT;
+  const infix = uuid.slice(5, 12);
+  return infix === "-tpzed-" ? USER : infix === "-j7d0g-" ? GROUP : OBJECT;
+}
+
+/** One 32-bit integer per node, growing with the table. */
+export class IntColumn {
+  #data: Int32Array;
+  readonly #fill: number;
+
+  constructor(capacity: number, fill: number) {
+    this.#fill = fill;
+    this.#data = new Int32Array(capacity).fill(fill);
+  }
+
+  get(node: number): number {
+    return this.#data[node] as number;
+  }
+
+  set(node: number, value: number): void {
+    this.#data[node] = value;
+  }
+
+  grow(capacity: number): void {
+    const grown = new Int32Array(capacity).fill(this.#fill, this.#data.length);
+    grown.set(this.#data);
+    this.#data = grown;
+  }
+}
+
+export class Nodes {
+  readonly #ids = new Map<string, number>();
+  readonly #uuids: string[] = [];
+  readonly #columns: IntColumn[] = [];
+  #capacity = 1024;
+  readonly #kind: IntColumn;
+  readonly #refs: IntColumn;
+  readonly #free: number[] = [];
+  #unused: number[] = [];
+
+  constructor() {
+    this.#kind = this.column(OBJECT);
+    this.#refs = this.column(0);
+  }
+
+  /** How many uuids are known. */
+  get size(): number {
+    return this.#ids.size;
+  }
+
+  /** A new column, `fill` wherever nothing was set. */
+  column(fill: number): IntColumn {
+    const column = new IntColumn(this.#capacity, fill);
+    this.#columns.push(column);
+    return column;
+  }
+
+  /** The id of a uuid, or -1 where no row names it. */
+  find(uuid: string): number {
+    return this.#ids.get(uuid) ?? -1;
+  }
+
+  /** The id of a uuid, made if need be, and held until the matching `release`. */
+  retain(uuid: string): number {
+    const known = this.#ids.get(uuid);
+    const node = known ?? this.#create(uuid);
+    this.#refs.set(node, this.#refs.get(node) + 1);
+    return node;
+  }
+
+  release(node: number): void {
+    const refs = this.#refs.get(node) - 1;
+    this.#refs.set(node, refs);
+    if (refs === 0) this.#unused.push(node);
+  }
+
+  /** Forgets the nodes that nothing holds any more. Never in the middle of a delta: its "before" still speaks of them. */
+  sweep(): void {
+    for (const node of this.#unused) {
+      const uuid = this.#uuids[node] as string;
+      if (this.#refs.get(node) !== 0 || this.#ids.get(uuid) !== node) continue;
+      this.#ids.delete(uuid);
+      this.#uuids[node] = "";
+      this.#kind.set(node, OBJECT);
+      this.#free.push(node);
+    }
+    this.#unused = [];
+  }
+
+  uuid(node: number): string {
+    return this.#uuids[node] as string;
+  }
+
+  /** The node as one token of a subject. */
+  token(node: number): string {
+    return subjectToken(this.#uuids[node] as string);
+  }
+
+  isUser(node: number): boolean {
+    return this.#kind.get(node) === USER;
+  }
+
+  isGroup(node: number): boolean {
+    return this.#kind.get(node) === GROUP;
+  }
+
+  #create(uuid: string): number {
+    const node = this.#free.pop() ?? this.#uuids.length;
+    if (node >= this.#capacity) {
+      this.#capacity *= 2;
+      for (const column of this.#columns) column.grow(this.#capacity);
+    }
+    this.#ids.set(uuid, node);
+    this.#uuids[node] = uuid;
+    this.#kind.set(node, kindOf(uuid));
+    return node;
+  }
+}
+
+/** Is this text shaped like a user's uuid (as Arvados' SQL asks)? */
+export function looksLikeUser(uuid: string): boolean {
+  return kindOf(uuid) === USER;
+}
+
+/** Is this text shaped like a group's uuid (as Arvados' SQL asks)? */
+export function looksLikeGroup(uuid: string): boolean {
+  return kindOf(uuid) === GROUP;
+}

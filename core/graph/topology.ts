@@ -1,0 +1,338 @@
+import type { GroupRow, LinkRow, OwnerRow, RequestRow, UserRow } from "../rows.ts";
+import { wellKnown } from "../uuid.ts";
+import { type IntColumn, looksLikeGroup, looksLikeUser, Nodes } from "./nodes.ts";
+import { Ownership } from "./ownership.ts";
+
+/** A permission link. Level by its name: can_read and can_login 1, can_write 2, can_manage 3, any other 0 (facts 2). */
+export type Edge = {
+  readonly uuid: string;
+  readonly name: string;
+  readonly tail: number;
+  readonly head: number;
+  readonly level: number;
+};
+
+const LEVELS: Readonly<Record<string, number>> = { can_read: 1, can_login: 1, can_write: 2, can_manage: 3 };
+
+export function levelOf(name: string): number {
+  return Object.hasOwn(LEVELS, name) ? (LEVELS[name] as number) : 0;
+}
+
+const HAS_ROW = 1;
+const ADMIN = 2;
+const ACTIVE = 4;
+const REDIRECTED = 8;
+const ROLE = 16;
+const FROZEN = 32;
+
+const NO_EDGES: readonly Edge[] = [];
+
+/** Where `#tailPlace` finds no user: the group is no tail, or is owned by a group, or by nobody known. */
+const NO_TAIL = -1;
+const NESTED = -2;
+const ROOTLESS = -3;
+
+/**
+ * The rows as a graph: nodes, edges, and the few indexes that walks need.
+ *
+ * - Edges are Arvados' view `permission_graph_edges`: ownership of users and groups (level 3), permission links.
+ * - A *tail* is a group with edges worth following: it has outgoing links, owns users, or is a role. A walk from a user
+ *   follows links from tail to tail and never descends into projects: that a project below a granted one is granted too
+ *   is found from below, by walking up its owners. `ownedTails` and `nestedTails` are the tails that are themselves
+ *   reached by ownership.
+ * - Container requests hang in a list per container.
+ */
+export class Topology {
+  readonly nodes = new Nodes();
+  readonly ownership = new Ownership(this.nodes);
+  /** Links by uuid. */
+  readonly links = new Map<string, Edge>();
+  readonly known: ReturnType<typeof wellKnown>;
+  /** Tails owned by a group: reached wherever one of the groups above them is. */
+  readonly nestedTails = new Set<number>();
+  /** Users that have a row. */
+  readonly users = new Set<number>();
+  /** Groups of class `role`, and the two that are always everybody's. */
+  readonly roles = new Set<number>();
+
+  readonly #flags: IntColumn = this.nodes.column(0);
+  readonly #tailPlace: IntColumn = this.nodes.column(NO_TAIL);
+  readonly #container: IntColumn = this.nodes.column(-1);
+  readonly #firstRequest: IntColumn = this.nodes.column(-1);
+  readonly #nextRequest: IntColumn = this.nodes.column(-1);
+  readonly #previousRequest: IntColumn = this.nodes.column(-1);
+  readonly #trashAt = new Map<number, number>();
+  /** An object's owner as its `owner` row tells; its `cr` row, where there is one, goes first. */
+  readonly #ownerRow = new Map<number, number>();
+  readonly #requestOwner = new Map<number, number>();
+  readonly #out = new Map<number, Edge[]>();
+  readonly #in = new Map<number, Edge[]>();
+  readonly #ownedTails = new Map<number, Set<number>>();
+  #levelZeroLinks = 0;
+
+  constructor(clusterId: string) {
+    this.known = wellKnown(clusterId);
+  }
+
+  // What is asked of it.
+
+  /** Are there links of unknown names? They give no level, yet reach groups that hand on `traverse_owned` (facts 3.1). */
+  get hasLevelZero(): boolean {
+    return this.#levelZeroLinks > 0;
+  }
+
+  out(node: number): readonly Edge[] {
+    return this.#out.get(node) ?? NO_EDGES;
+  }
+
+  in(node: number): readonly Edge[] {
+    return this.#in.get(node) ?? NO_EDGES;
+  }
+
+  hasRow(node: number): boolean {
+    return (this.#flags.get(node) & HAS_ROW) !== 0;
+  }
+
+  /** A user who can log in at all: the row is there and was not merged into another. */
+  isAccount(user: number): boolean {
+    return (this.#flags.get(user) & (HAS_ROW | REDIRECTED)) === HAS_ROW;
+  }
+
+  isAdmin(user: number): boolean {
+    return (this.#flags.get(user) & ADMIN) !== 0;
+  }
+
+  isActive(user: number): boolean {
+    return (this.#flags.get(user) & ACTIVE) !== 0;
+  }
+
+  isRole(group: number): boolean {
+    return (this.#flags.get(group) & ROLE) !== 0;
+  }
+
+  trashAt(group: number): number | null {
+    return this.#trashAt.get(group) ?? null;
+  }
+
+  isFrozen(group: number): boolean {
+    return (this.#flags.get(group) & FROZEN) !== 0;
+  }
+
+  isTail(group: number): boolean {
+    return this.#tailPlace.get(group) !== NO_TAIL;
+  }
+
+  ownedTails(user: number): ReadonlySet<number> | undefined {
+    return this.#ownedTails.get(user);
+  }
+
+  /** The container that a request shows, or -1. */
+  containerOf(request: number): number {
+    return this.#container.get(request);
+  }
+
+  /** The requests that show a container. */
+  requestsOf(container: number): number[] {
+    const found: number[] = [];
+    for (let at = this.#firstRequest.get(container); at >= 0; at = this.#nextRequest.get(at)) found.push(at);
+    return found;
+  }
+
+  // What changes it. Each takes the row's new value; null = the row is gone.
+
+  setUser(uuid: string, row: UserRow | null): void {
+    if (!looksLikeUser(uuid)) return;
+    const flags =
+      row === null
+        ? 0
+        : HAS_ROW |
+          (row.is_admin === true ? ADMIN : 0) |
+          (row.is_active === true ? ACTIVE : 0) |
+          (row.redirect_to_user_uuid ? REDIRECTED : 0);
+    this.#setPrincipal(uuid, flags, row?.owner_uuid ?? null, (user) => {
+      if (row === null) this.users.delete(user);
+      else this.users.add(user);
+    });
+  }
+
+  setGroup(uuid: string, row: GroupRow | null): void {
+    if (!looksLikeGroup(uuid)) return;
+    const flags =
+      row === null ? 0 : HAS_ROW | (row.group_class === "role" ? ROLE : 0) | (row.frozen_by_uuid ? FROZEN : 0);
+    this.#setPrincipal(uuid, flags, row?.owner_uuid ?? null, (group) => {
+      if (row === null || row.trash_at === null || row.trash_at === undefined) this.#trashAt.delete(group);
+      else this.#trashAt.set(group, row.trash_at);
+      this.#placeTail(group);
+    });
+  }
+
+  setLink(uuid: string, row: LinkRow | null): void {
+    const before = this.links.get(uuid);
+    if (row !== null) {
+      const tail = this.nodes.retain(row.tail_uuid);
+      const head = this.nodes.retain(row.head_uuid);
+      const edge: Edge = { uuid, name: row.name, tail, head, level: levelOf(row.name) };
+      this.links.set(uuid, edge);
+      push(this.#out, tail, edge);
+      if (push(this.#in, head, edge) === 1) this.#listObject(head, true);
+      if (edge.level === 0) this.#levelZeroLinks++;
+      this.#placeTail(tail);
+      this.#placeTail(head);
+    }
+    if (before === undefined) return;
+    if (row === null) this.links.delete(uuid);
+    pull(this.#out, before.tail, before);
+    if (pull(this.#in, before.head, before) === 0) this.#listObject(before.head, false);
+    if (before.level === 0) this.#levelZeroLinks--;
+    this.#placeTail(before.tail);
+    this.#placeTail(before.head);
+    this.nodes.release(before.tail);
+    this.nodes.release(before.head);
+  }
+
+  setOwner(uuid: string, row: OwnerRow | null): void {
+    if (looksLikeUser(uuid) || looksLikeGroup(uuid)) return;
+    this.#setObject(uuid, this.#ownerRow, row);
+  }
+
+  setRequest(uuid: string, row: RequestRow | null): void {
+    if (looksLikeUser(uuid) || looksLikeGroup(uuid)) return;
+    this.#setObject(uuid, this.#requestOwner, row);
+    const request = this.nodes.find(uuid);
+    if (request < 0) return;
+    const before = this.#container.get(request);
+    const after = row?.container_uuid ? this.nodes.retain(row.container_uuid) : -1;
+    if (before !== after) {
+      if (before >= 0) this.#unlistRequest(request, before);
+      if (after >= 0) this.#listRequest(request, after);
+    }
+    this.#container.set(request, after);
+    if (before >= 0) this.nodes.release(before);
+  }
+
+  /** Forgets uuids that no row names any more. */
+  sweep(): void {
+    this.nodes.sweep();
+  }
+
+  /** Users and groups: flags and the owner edge. */
+  #setPrincipal(uuid: string, flags: number, owner: string | null, then: (node: number) => void): void {
+    const known = this.nodes.find(uuid);
+    const had = known >= 0 && this.hasRow(known);
+    if (!had && flags === 0) return;
+    const node = had ? known : this.nodes.retain(uuid);
+    this.#flags.set(node, flags);
+    const before = this.ownership.owner(node);
+    const after = owner === null ? -1 : this.nodes.retain(owner);
+    if (before === after) {
+      if (after >= 0) this.nodes.release(after);
+    } else {
+      this.ownership.set(node, after, true);
+      if (before >= 0) this.#placeTail(before);
+      if (after >= 0) this.#placeTail(after);
+    }
+    then(node);
+    if (flags === 0) this.nodes.release(node);
+  }
+
+  #setObject(uuid: string, rows: Map<number, number>, row: { owner_uuid: string } | null): void {
+    const known = this.nodes.find(uuid);
+    const had = known >= 0 && rows.has(known);
+    if (!had && row === null) return;
+    const node = had ? known : this.nodes.retain(uuid);
+    const before = rows.get(node);
+    if (row === null) rows.delete(node);
+    else rows.set(node, row.owner_uuid ? this.nodes.retain(row.owner_uuid) : -1);
+    if (before !== undefined && before >= 0) this.nodes.release(before);
+    const owner = this.#requestOwner.get(node) ?? this.#ownerRow.get(node) ?? -1;
+    if (owner !== this.ownership.owner(node)) {
+      if (owner >= 0) this.nodes.retain(this.nodes.uuid(owner));
+      this.ownership.set(node, owner, this.#in.has(node));
+    }
+    if (row === null) this.nodes.release(node);
+  }
+
+  #listObject(node: number, listed: boolean): void {
+    if (this.nodes.isUser(node) || this.nodes.isGroup(node)) return;
+    if (listed) this.ownership.list(node);
+    else this.ownership.unlist(node);
+  }
+
+  #listRequest(request: number, container: number): void {
+    const first = this.#firstRequest.get(container);
+    this.#nextRequest.set(request, first);
+    this.#previousRequest.set(request, -1);
+    if (first >= 0) this.#previousRequest.set(first, request);
+    this.#firstRequest.set(container, request);
+  }
+
+  #unlistRequest(request: number, container: number): void {
+    const next = this.#nextRequest.get(request);
+    const previous = this.#previousRequest.get(request);
+    if (previous >= 0) this.#nextRequest.set(previous, next);
+    else this.#firstRequest.set(container, next);
+    if (next >= 0) this.#previousRequest.set(next, previous);
+    this.#nextRequest.set(request, -1);
+    this.#previousRequest.set(request, -1);
+  }
+
+  /** Keeps the tail indexes right for a group whose links, users, class or owner have changed. */
+  #placeTail(node: number): void {
+    if (!this.nodes.isGroup(node)) return;
+    const named = this.hasRow(node) || this.#out.has(node) || this.#in.has(node);
+    const role = this.isRole(node) || (named && this.isEverybody(node));
+    const tail = role || this.#out.has(node) || this.ownership.usersOwnedBy(node) !== undefined;
+    const owner = this.ownership.owner(node);
+    let place = NO_TAIL;
+    if (tail && owner >= 0 && this.nodes.isUser(owner)) place = owner;
+    else if (tail) place = owner >= 0 && this.nodes.isGroup(owner) ? NESTED : ROOTLESS;
+    const before = this.#tailPlace.get(node);
+    if (role) this.roles.add(node);
+    else this.roles.delete(node);
+    if (place === before) return;
+    if (before === NESTED) this.nestedTails.delete(node);
+    else if (before >= 0) this.#dropOwnedTail(before, node);
+    if (place === NESTED) this.nestedTails.add(node);
+    else if (place >= 0) this.#addOwnedTail(place, node);
+    this.#tailPlace.set(node, place);
+  }
+
+  /** The all-users and the anonymous group: everybody is in them, so they are roles whatever their rows say. */
+  isEverybody(node: number): boolean {
+    const uuid = this.nodes.uuid(node);
+    return uuid === this.known.allUsersGroup || uuid === this.known.anonymousGroup;
+  }
+
+  #addOwnedTail(user: number, group: number): void {
+    const tails = this.#ownedTails.get(user);
+    if (tails) tails.add(group);
+    else this.#ownedTails.set(user, new Set([group]));
+  }
+
+  #dropOwnedTail(user: number, group: number): void {
+    const tails = this.#ownedTails.get(user);
+    tails?.delete(group);
+    if (tails?.size === 0) this.#ownedTails.delete(user);
+  }
+}
+
+/** Adds to a list in a map; the list's new length. */
+function push(lists: Map<number, Edge[]>, key: number, edge: Edge): number {
+  const list = lists.get(key);
+  if (list) return list.push(edge);
+  lists.set(key, [edge]);
+  return 1;
+}
+
+/** Takes from a list in a map; the list's new length. An empty list leaves the map. */
+function pull(lists: Map<number, Edge[]>, key: number, edge: Edge): number {
+  const list = lists.get(key);
+  if (!list) return 0;
+  const at = list.indexOf(edge);
+  if (at >= 0) {
+    const last = list.pop() as Edge;
+    if (last !== edge) list[at] = last;
+  }
+  if (list.length === 0) lists.delete(key);
+  return list.length;
+}

@@ -1,0 +1,13 @@
+/** The files crunch-run writes while a container runs (facts/arvados 7): what a container's own token may publish, by literal name. */
+export const LOG_FILES = [
+  "crunch-run.txt",
+  "stdout.txt",
+  "stderr.txt",
+  "arv-mount.txt",
+  "crunchstat.txt",
+  "hoststat.txt",
+  "node-info.txt",
+  "node.json",
+  "container.json",
+  "keepstore.txt",
+] as const;

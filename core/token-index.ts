@@ -1,0 +1,225 @@
+/**
+ * Who a token belongs to, answered from memory: the token and container rows of GRAPH, by uuid, by secret hash and by session token.
+ * Holds SHA-256 hashes only. Rules: facts/arvados 5.
+ */
+import { timingSafeEqual } from "node:crypto";
+import { type Fault, fault } from "./errors.ts";
+import type { ContainerRow, GraphChange, TokenRow } from "./rows.ts";
+import { bareSessionToken, oidcSecret, type ParsedToken, saltedSecret, sessionToken, sha256 } from "./token.ts";
+import { wellKnown } from "./uuid.ts";
+
+export type Identity = {
+  user: string;
+  /** The token's uuid: public, safe to log. */
+  token: string;
+  /** The token part of the session's subjects. */
+  sessionToken: string;
+  scopes: readonly string[];
+  /** UTC milliseconds after which the token is void; null = never. */
+  expiresAt: number | null;
+  /** Containers whose own token this is. */
+  containers: readonly string[];
+};
+
+export type TokenIndexOptions = {
+  clusterId: string;
+  /** Empty = none. */
+  systemRootToken: string;
+  /** Users.AnonymousUserToken reduced to its secret; empty = anonymous access is off. */
+  anonymousSecret: string;
+};
+
+const ANONYMOUS_SCOPES = ["GET /"];
+
+export class TokenIndex {
+  readonly #options: TokenIndexOptions;
+  readonly #tokens = new Map<string, TokenRow>();
+  readonly #bySecret = new Map<string, string>();
+  readonly #containers = new Map<string, ContainerRow>();
+  readonly #containersByAuth = new Map<string, Set<string>>();
+  /** `h…` session tokens of bare secrets -> token uuid. */
+  readonly #bySession = new Map<string, string>();
+
+  constructor(options: TokenIndexOptions) {
+    this.#options = options;
+  }
+
+  /** Applies rows' new values; returns the uuids of tokens and containers whose sessions must be looked at again. */
+  apply(changes: readonly GraphChange[]): Set<string> {
+    const touched = new Set<string>();
+    for (const change of changes) {
+      if (change.kind === "token") {
+        this.#setToken(change.uuid, change.row);
+        touched.add(change.uuid);
+      } else if (change.kind === "container") {
+        for (const auth of this.#setContainer(change.uuid, change.row)) touched.add(auth);
+        touched.add(change.uuid);
+      }
+    }
+    return touched;
+  }
+
+  /** Whose token this is, or the fault that says why it is refused. */
+  identify(token: ParsedToken, now: number): Identity | Fault {
+    return this.#anonymous(token) ?? this.#root(token) ?? this.#stored(token, now);
+  }
+
+  /** The identity behind a session's subject, for a session that nats-server has let in. */
+  bySessionToken(key: string, now: number): Identity | null {
+    const { clusterId, systemRootToken, anonymousSecret } = this.#options;
+    const known = wellKnown(clusterId);
+    if (anonymousSecret !== "" && (key === known.anonymousToken || key === bareSessionToken(sha256(anonymousSecret)))) {
+      return this.#anonymousIdentity(key);
+    }
+    if (systemRootToken !== "" && key === bareSessionToken(sha256(systemRootToken))) return this.#rootIdentity(key);
+    const [, suffixed, container] = /^c_([^_]+)_([^_]+)$/.exec(key) ?? [];
+    const row = this.#tokens.get(suffixed ?? this.#bySession.get(key) ?? key);
+    if (!row || isVoid(row, now)) return null;
+    if (container !== undefined && this.#containerFault(row.uuid, null, container)) return null;
+    return this.#identityOf(row, key);
+  }
+
+  #anonymous(token: ParsedToken): Identity | null {
+    const { clusterId, anonymousSecret } = this.#options;
+    // HMAC with an empty key is a value anybody can compute: with no setting there is no anonymous token.
+    if (anonymousSecret === "") return null;
+    if (token.form === "v2" && token.uuid !== wellKnown(clusterId).anonymousToken) return null;
+    if (token.form === "v2" && token.container !== null) return null;
+    const matches =
+      equal(token.secret, anonymousSecret) ||
+      (token.form === "v2" && equal(token.secret, saltedSecret(anonymousSecret, clusterId)));
+    return matches ? this.#anonymousIdentity(sessionToken(token)) : null;
+  }
+
+  #anonymousIdentity(key: string): Identity {
+    const { anonymousUser, anonymousToken } = wellKnown(this.#options.clusterId);
+    return {
+      user: anonymousUser,
+      token: anonymousToken,
+      sessionToken: key,
+      scopes: ANONYMOUS_SCOPES,
+      expiresAt: null,
+      containers: [],
+    };
+  }
+
+  #root(token: ParsedToken): Identity | null {
+    const { systemRootToken } = this.#options;
+    if (systemRootToken === "" || token.form !== "v1" || !equal(token.secret, systemRootToken)) return null;
+    return this.#rootIdentity(sessionToken(token));
+  }
+
+  #rootIdentity(key: string): Identity {
+    const { rootUser, rootToken } = wellKnown(this.#options.clusterId);
+    return {
+      user: rootUser,
+      token: rootToken,
+      sessionToken: key,
+      scopes: ["all"],
+      expiresAt: null,
+      containers: [],
+    };
+  }
+
+  #stored(token: ParsedToken, now: number): Identity | Fault {
+    const row = token.form === "v2" ? this.#tokens.get(token.uuid) : this.#byBareSecret(token.secret);
+    const shown = token.form === "v2" ? token.uuid : "(bare)";
+    if (!row) return fault("token.unknown", { token: shown });
+    if (token.form === "v2") {
+      const hash = sha256(token.secret);
+      if (!equal(hash, row.secret_sha256) && !equal(hash, row.salted_sha256)) {
+        return fault("token.unknown", { token: shown });
+      }
+    }
+    if (isVoid(row, now)) return fault("token.expired", { token: row.uuid });
+    if (token.form === "v2" && token.container !== null) {
+      const wrong = this.#containerFault(row.uuid, `v2/${token.uuid}/${token.secret}`, token.container);
+      if (wrong) return wrong;
+    }
+    return this.#identityOf(row, sessionToken(token));
+  }
+
+  #byBareSecret(secret: string): TokenRow | undefined {
+    const { systemRootToken } = this.#options;
+    const direct = this.#bySecret.get(sha256(secret));
+    const oidc = systemRootToken === "" ? undefined : this.#bySecret.get(sha256(oidcSecret(secret, systemRootToken)));
+    return this.#tokens.get(direct ?? oidc ?? "");
+  }
+
+  /** `plain` is the token without its suffix, or null for a session that has already shown it. */
+  #containerFault(token: string, plain: string | null, container: string): Fault | null {
+    const row = this.#containers.get(container);
+    // Arvados checks the suffix against a container it has, and lets an unknown one pass.
+    if (!row) return null;
+    const refuse = (reason: string) => fault("token.container", { token, container, reason });
+    if (row.auth_uuid !== null && row.auth_uuid !== token) return refuse("it is another token's container");
+    if (plain !== null && row.runtime_token_sha256 !== null && !equal(sha256(plain), row.runtime_token_sha256)) {
+      return refuse("it runs with another token");
+    }
+    if (row.state !== "Locked" && row.state !== "Running") return refuse(`its state is ${row.state}`);
+    return null;
+  }
+
+  #identityOf(row: TokenRow, key: string): Identity {
+    return {
+      user: row.user_uuid,
+      token: row.uuid,
+      sessionToken: key,
+      scopes: row.scopes,
+      expiresAt: earliest(row.expires_at, row.refreshes_at),
+      containers: [...(this.#containersByAuth.get(row.uuid) ?? [])].sort(),
+    };
+  }
+
+  #setToken(uuid: string, row: TokenRow | null): void {
+    const old = this.#tokens.get(uuid);
+    if (old && this.#bySecret.get(old.secret_sha256) === uuid) {
+      this.#bySecret.delete(old.secret_sha256);
+      this.#bySession.delete(bareSessionToken(old.secret_sha256));
+    }
+    if (!row) {
+      this.#tokens.delete(uuid);
+      return;
+    }
+    this.#tokens.set(uuid, row);
+    this.#bySecret.set(row.secret_sha256, uuid);
+    this.#bySession.set(bareSessionToken(row.secret_sha256), uuid);
+  }
+
+  #setContainer(uuid: string, row: ContainerRow | null): string[] {
+    const old = this.#containers.get(uuid);
+    if (row) this.#containers.set(uuid, row);
+    else this.#containers.delete(uuid);
+    const before = old ? ownTokenOf(old) : null;
+    const after = row ? ownTokenOf(row) : null;
+    if (before === after) return [];
+    if (before !== null) this.#containersByAuth.get(before)?.delete(uuid);
+    if (before !== null && this.#containersByAuth.get(before)?.size === 0) this.#containersByAuth.delete(before);
+    if (after !== null) {
+      const set = this.#containersByAuth.get(after) ?? new Set();
+      this.#containersByAuth.set(after, set.add(uuid));
+    }
+    return [before, after].filter((token) => token !== null);
+  }
+}
+
+/** The token a container may log with: its own, while it is Locked or Running. */
+function ownTokenOf(row: ContainerRow): string | null {
+  return row.state === "Locked" || row.state === "Running" ? row.auth_uuid : null;
+}
+
+function isVoid(row: TokenRow, now: number): boolean {
+  const end = earliest(row.expires_at, row.refreshes_at);
+  return end !== null && end <= now;
+}
+
+function earliest(a: number | null, b: number | null): number | null {
+  if (a === null) return b;
+  return b === null ? a : Math.min(a, b);
+}
+
+function equal(a: string, b: string): boolean {
+  const left = Buffer.from(a);
+  const right = Buffer.from(b);
+  return left.length === right.length && timingSafeEqual(left, right);
+}

@@ -1,0 +1,390 @@
+/**
+ * A PostgreSQL of our own for the demo and the tests: loopback only, a port and a process of its own, gone when stopped.
+ *
+ *     await using pg = await startPostgres();
+ *     await pg.createDatabase("arvados");
+ *     new Client({ connectionString: pg.url("arvados") });
+ *
+ * It is quick and forgetful: fsync is off, so the data survives `kill -9` of PostgreSQL but not a power cut.
+ * **When we are killed** (`kill -9`, a crash) a small shell, the *minder*, sees the pipe from us close, ends PostgreSQL and removes
+ * a temporary data folder. Only when the minder is killed as well does something stay: one PostgreSQL process and its folder
+ * `arvados-nats-postgres-*` below the temporary folder, both safe to remove.
+ */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import pg from "pg";
+import { fault } from "../core/errors.ts";
+import { killTree } from "./postgres-kill.ts";
+import {
+  type Binaries,
+  binariesFor,
+  cacheEntry,
+  cacheFolder,
+  canEnter,
+  exists,
+  openFolder,
+  postgresUser,
+  type RunAs,
+} from "./postgres-place.ts";
+
+const run = promisify(execFile);
+
+const HOST = "127.0.0.1";
+const USER = "arvados";
+/** In the data folder, mode 0600: the superuser's password. It is random, since a superuser can run programs. */
+const PASSWORD_FILE = "superuser-password";
+/** ms that a fast shutdown may take. A walsender waits for its reader, who may confirm late or never: then it is cut short. */
+const FAST_SHUTDOWN = 3_000;
+/** Tries with another free port, when somebody takes the one found before PostgreSQL binds it. */
+const PORT_TRIES = 5;
+
+export type PostgresOptions = {
+  /** Kept after `stop()`, started again from where it was. Default: a fresh temporary folder, removed by `stop()`. */
+  dataDir?: string;
+  /** Default: a free one. */
+  port?: number;
+  /** What a person turns to choose another port; it stands in the fault when `port` is taken. */
+  portSetting?: string;
+  /** Default `logical`. */
+  walLevel?: "logical" | "replica";
+  /** PostgreSQL's own log, a line at a time. */
+  log?: (line: string) => void;
+};
+
+export type PostgresServer = {
+  readonly host: "127.0.0.1";
+  readonly port: number;
+  /** The postmaster's. */
+  readonly pid: number;
+  readonly user: string;
+  readonly password: string;
+  readonly dataDir: string;
+  readonly version: string;
+  /** Resolves when the server's process has ended, for whatever reason. */
+  readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  /** `postgresql://...`: a superuser's, for `database`. */
+  url(database: string): string;
+  createDatabase(name: string, options?: { template?: string }): Promise<void>;
+  /** Ends its sessions and replication slots first. */
+  dropDatabase(name: string): Promise<void>;
+  /** Ends it, and removes a temporary data folder. Also after `kill9`; again is harmless. */
+  stop(): Promise<void>;
+  /** SIGKILL to every process of it, as a machine's crash would look to clients; the data folder stays. */
+  kill9(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+};
+
+export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
+  const as = await postgresUser();
+  const binaries = await binariesFor(as);
+  const { dataDir, temporary } = await dataFolder(options.dataDir, as);
+  try {
+    await fillDataFolder(dataDir, binaries, as);
+    const password = (await readFile(join(dataDir, PASSWORD_FILE), "utf8")).trim();
+    return await launch({ ...options, as, binaries, dataDir, temporary, password });
+  } catch (error) {
+    if (temporary) await rm(dataDir, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Where the data lies: the folder asked for, a stand-in for one that PostgreSQL's user cannot enter, or a temporary one. */
+async function dataFolder(wanted: string | undefined, as: RunAs): Promise<{ dataDir: string; temporary: boolean }> {
+  if (wanted === undefined) {
+    const base = (await canEnter(tmpdir(), as)) ? tmpdir() : await openFolder();
+    const dataDir = await mkdtemp(join(base, "arvados-nats-postgres-"));
+    await hand(dataDir, as);
+    return { dataDir, temporary: true };
+  }
+  let dataDir = resolve(wanted);
+  await mkdir(dataDir, { recursive: true });
+  await hand(dataDir, as);
+  if (!(await canEnter(dataDir, as))) {
+    const digest = createHash("sha256").update(dataDir).digest("hex").slice(0, 16);
+    dataDir = join(await openFolder(), `data-${digest}`);
+    await mkdir(dataDir, { recursive: true });
+    await hand(dataDir, as);
+  }
+  return { dataDir, temporary: false };
+}
+
+async function hand(folder: string, as: RunAs): Promise<void> {
+  await chmod(folder, 0o700);
+  if (as !== null) await chown(folder, as.uid, as.gid);
+}
+
+/** An empty data folder gets a copy of one that initdb made once for this version; copying takes a tenth of initdb's time. */
+async function fillDataFolder(dataDir: string, binaries: Binaries, as: RunAs): Promise<void> {
+  if (await exists(join(dataDir, "PG_VERSION"))) return;
+  // Each user has one of his own: it is readable by him alone.
+  const owner = as?.uid ?? process.getuid?.() ?? 0;
+  const template = join(await cacheFolder(as), `postgres-${binaries.version}-data-${owner}`);
+  await cacheEntry(template, (part) => initialise(part, binaries, as));
+  await run("cp", ["-a", `${template}/.`, dataDir]);
+}
+
+async function initialise(dataDir: string, binaries: Binaries, as: RunAs): Promise<void> {
+  await mkdir(dataDir);
+  await hand(dataDir, as);
+  const secret = randomBytes(24).toString("base64url");
+  const passwordFile = `${dataDir}-password`;
+  try {
+    await writeFile(passwordFile, `${secret}\n`, { mode: 0o600 });
+    if (as !== null) await chown(passwordFile, as.uid, as.gid);
+    await run(
+      binaries.initdb,
+      [
+        ...["-D", dataDir, "-U", USER, `--pwfile=${passwordFile}`, "--auth=scram-sha-256"],
+        // The password is random: stretching it would only slow each connection.
+        ...["--set", "scram_iterations=1"],
+        ...["--encoding=UTF8", "--no-locale", "--no-sync", "--no-data-checksums", "--no-instructions"],
+      ],
+      { ...as, cwd: "/", env: { ...process.env, LC_ALL: "C" } },
+    );
+    const kept = join(dataDir, PASSWORD_FILE);
+    await writeFile(kept, `${secret}\n`, { mode: 0o600 });
+    if (as !== null) await chown(kept, as.uid, as.gid);
+  } finally {
+    await rm(passwordFile, { force: true });
+  }
+}
+
+type Launch = PostgresOptions & {
+  as: RunAs;
+  binaries: Binaries;
+  dataDir: string;
+  temporary: boolean;
+  password: string;
+};
+
+async function launch(launch: Launch): Promise<PostgresServer> {
+  const occupied = (port: number, cause?: unknown) =>
+    fault(
+      "port.occupied",
+      { what: "PostgreSQL", address: `${HOST}:${port}`, setting: launch.portSetting ?? "the option `port`" },
+      { cause },
+    );
+  if (launch.port !== undefined) {
+    if ((await freePort(launch.port)) === null) throw occupied(launch.port);
+    const started = await start(launch, launch.port);
+    if (started === "port taken") throw occupied(launch.port);
+    return started;
+  }
+  for (let tries = 0; tries < PORT_TRIES; tries++) {
+    const started = await start(launch, (await freePort(0)) ?? 0);
+    if (started !== "port taken") return started;
+  }
+  throw new Error(`PostgreSQL found no free port in ${PORT_TRIES} tries`);
+}
+
+/** The port (any free one for 0), or null when it is taken. */
+async function freePort(port: number): Promise<number | null> {
+  const server = createServer();
+  try {
+    server.listen(port, HOST);
+    await once(server, "listening");
+    const address = server.address();
+    return typeof address === "object" && address !== null ? address.port : null;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") return null;
+    throw error;
+  } finally {
+    if (server.listening) await new Promise((done) => server.close(done));
+  }
+}
+
+async function start(launch: Launch, port: number): Promise<PostgresServer | "port taken"> {
+  const child = spawn(
+    launch.binaries.postgres,
+    ["-D", launch.dataDir, ...settings(port, launch.walLevel ?? "logical")],
+    {
+      ...launch.as,
+      cwd: "/",
+      env: { ...process.env, LC_ALL: "C" },
+      // A session of its own: Ctrl-C is for us, who then stop it in order.
+      detached: true,
+      stdio: ["ignore", "ignore", "pipe"],
+    },
+  );
+  const exited = ended(child);
+  const lines: string[] = [];
+  const ready = new Promise<void>((done) => {
+    createInterface({ input: child.stderr }).on("line", (line) => {
+      launch.log?.(line);
+      if (line.includes("database system is ready to accept connections")) done();
+      if (lines.push(line) > 30) lines.shift();
+    });
+  });
+  const pid = child.pid;
+  if (pid === undefined) throw new Error(`PostgreSQL cannot be started: ${(await exited).error ?? "no process"}`);
+  const minder = mind(pid, launch.temporary ? launch.dataDir : "");
+  const early = await Promise.race([ready, exited]);
+  if (early !== undefined) {
+    await minder.dismiss();
+    if (lines.some((line) => /could not bind .*address already in use/i.test(line))) return "port taken";
+    const telling = lines.filter((line) => /FATAL|ERROR|HINT|DETAIL/.test(line));
+    const said = (telling.length > 0 ? telling : lines).join(" · ") || "no reason given";
+    throw new Error(`PostgreSQL ended while it started (${early.code ?? early.signal}): ${said}`);
+  }
+  return server(launch, { port, pid, child, exited, minder });
+}
+
+function settings(port: number, walLevel: string): string[] {
+  const values: Record<string, string | number> = {
+    port,
+    listen_addresses: HOST,
+    unix_socket_directories: "",
+    wal_level: walLevel,
+    max_wal_senders: 32,
+    max_replication_slots: 32,
+    max_connections: 200,
+    timezone: "UTC",
+    log_timezone: "UTC",
+    fsync: "off",
+    // Shared memory in the data folder: nothing stays in /dev/shm after kill -9.
+    dynamic_shared_memory_type: "mmap",
+  };
+  return Object.entries(values).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+}
+
+type Exit = { code: number | null; signal: NodeJS.Signals | null; error?: string };
+
+function ended(child: ChildProcess): Promise<Exit> {
+  return new Promise((done) => {
+    // "close", not "exit": the log has then been read to its end.
+    child.once("close", (code, signal) => done({ code, signal }));
+    child.once("error", (error) => done({ code: null, signal: null, error: error.message }));
+  });
+}
+
+/**
+ * The minder lives as long as the pipe from us. A line `done` sends it away; the end of the pipe without one means that we died.
+ */
+const MINDER = `
+read -r word
+[ "$word" = done ] && exit 0
+kill -INT "$1" 2>/dev/null
+n=0
+while kill -0 "$1" 2>/dev/null; do
+  n=$((n + 1)); [ $n = 30 ] && kill -QUIT "$1" 2>/dev/null
+  sleep 0.1
+done
+[ -n "$2" ] && rm -rf "$2"
+`;
+
+function mind(pid: number, temporaryFolder: string): { dismiss(): Promise<void> } {
+  const minder = spawn("/bin/sh", ["-c", MINDER, "arvados-nats-minder", String(pid), temporaryFolder], {
+    cwd: "/",
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  const gone = ended(minder);
+  const pipe = minder.stdin as Socket;
+  pipe.on("error", () => {}); // It was killed: there is nobody left to dismiss.
+  // It must not keep us alive, for it waits for our end.
+  minder.unref();
+  pipe.unref();
+  return {
+    async dismiss() {
+      minder.ref();
+      pipe.ref();
+      pipe.end("done\n");
+      await gone;
+    },
+  };
+}
+
+type Running = {
+  port: number;
+  pid: number;
+  child: ChildProcess;
+  exited: Promise<Exit>;
+  minder: { dismiss(): Promise<void> };
+};
+
+function server({ dataDir, temporary, password, binaries }: Launch, running: Running): PostgresServer {
+  const { port, pid, child, exited, minder } = running;
+  const url = (database: string) => `postgresql://${USER}:${password}@${HOST}:${port}/${encodeURIComponent(database)}`;
+  const alive = () => child.exitCode === null && child.signalCode === null;
+
+  async function query(work: (client: pg.Client) => Promise<unknown>): Promise<void> {
+    const client = new pg.Client({ connectionString: url("postgres") });
+    client.on("error", () => {}); // Told by the query that fails.
+    await client.connect();
+    try {
+      await work(client);
+    } finally {
+      await client.end();
+    }
+  }
+
+  async function end(): Promise<void> {
+    if (alive()) {
+      // What is thrown away needs no checkpoint: SIGQUIT ends at once.
+      child.kill(temporary ? "SIGQUIT" : "SIGINT");
+      const patience = setTimeout(() => child.kill("SIGQUIT"), FAST_SHUTDOWN);
+      await exited;
+      clearTimeout(patience);
+    }
+    await minder.dismiss();
+    if (temporary) {
+      await forgetSharedMemory(dataDir);
+      await rm(dataDir, { recursive: true, force: true });
+    }
+  }
+
+  let stopping: Promise<void> | undefined;
+  const stop = () => (stopping ??= end());
+  return {
+    host: HOST,
+    port,
+    pid,
+    user: USER,
+    password,
+    dataDir,
+    version: binaries.version,
+    exited,
+    url,
+    createDatabase: (name, { template } = {}) =>
+      query((client) => {
+        const from = template === undefined ? "" : ` TEMPLATE ${pg.escapeIdentifier(template)}`;
+        return client.query(`CREATE DATABASE ${pg.escapeIdentifier(name)}${from}`);
+      }),
+    dropDatabase: (name) =>
+      query(async (client) => {
+        await dropSlots(client, name);
+        await client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`);
+      }),
+    stop,
+    async kill9() {
+      if (alive()) await killTree(pid);
+      await exited;
+    },
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+/** A database with a replication slot cannot be dropped, a slot with a reader neither: the reader's session goes first. */
+async function dropSlots(client: pg.Client, database: string): Promise<void> {
+  await client.query(
+    `SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots WHERE database = $1 AND active_pid IS NOT NULL`,
+    [database],
+  );
+  await client.query("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = $1", [
+    database,
+  ]);
+}
+
+/** After kill -9 a 56-byte System V segment stays, which the next start on the same folder would have removed. */
+async function forgetSharedMemory(dataDir: string): Promise<void> {
+  const pidFile = await readFile(join(dataDir, "postmaster.pid"), "utf8").catch(() => "");
+  const id = pidFile.split("\n")[6]?.trim().split(/\s+/)[1];
+  if (id !== undefined) await run("ipcrm", ["-m", id]).catch(() => {}); // Already gone, or no ipcrm here.
+}

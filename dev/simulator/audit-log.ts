@@ -1,0 +1,164 @@
+/**
+ * Changes to rows the way Arvados' models make them: each create, update and delete adds one `logs` row in the same transaction
+ * and sends `NOTIFY logs, '<logs.id>'`, which PostgreSQL delivers at COMMIT. What Arvados writes past its models goes through
+ * `writeSilently` and leaves no trace.
+ */
+import { createHash } from "node:crypto";
+import { resourceOf } from "../../core/uuid.ts";
+import type { Row, Value, Values } from "./row.ts";
+import { rowJson } from "./row-json.ts";
+import type { Transaction } from "./transaction.ts";
+import { INFIX, type Table } from "./uuid-maker.ts";
+
+/** The table a uuid's row lies in. */
+export function tableOf(uuid: string): Table {
+  const table = resourceOf(uuid);
+  if (table === null || !(table in INFIX)) throw new Error(`no table holds ${uuid}`);
+  return table as Table;
+}
+
+export async function findRow(tx: Transaction, table: Table, uuid: string): Promise<Row> {
+  const [row] = await tx.query(`SELECT * FROM ${table} WHERE uuid = $1 FOR UPDATE`, [uuid]);
+  if (row === undefined) throw new Error(`${table} has no ${uuid}`);
+  return row;
+}
+
+/** @param by uuid of the acting user */
+export async function createRow(tx: Transaction, table: Table, values: Values, by: string): Promise<Row> {
+  const now = tx.now();
+  const stamps: Values = { created_at: now, updated_at: now, ...modified(table, now, by) };
+  const row = await insert(tx, table, { ...stamps, ...values, uuid: values.uuid ?? tx.uuids.uuid(table) });
+  await log(tx, "create", { table, old: null, new: row, by });
+  return row;
+}
+
+export async function updateRow(
+  tx: Transaction,
+  table: Table,
+  uuid: string,
+  changes: Values,
+  by: string,
+): Promise<Row> {
+  const old = await findRow(tx, table, uuid);
+  const now = tx.now();
+  const row = await write(tx, table, uuid, { ...changes, updated_at: now, ...modified(table, now, by) });
+  await log(tx, "update", { table, old, new: row, by });
+  return row;
+}
+
+export async function destroyRow(tx: Transaction, table: Table, uuid: string, by: string): Promise<Row> {
+  const old = await findRow(tx, table, uuid);
+  // A token's owner is looked up before it goes, as Arvados' model still has it.
+  const owner = await ownerOf(tx, table, old);
+  await tx.query(`DELETE FROM ${table} WHERE uuid = $1`, [uuid]);
+  await log(tx, "delete", { table, old, new: null, by, owner });
+  return old;
+}
+
+/** An UPDATE past the models: no log row, no NOTIFY, no new modified_at. */
+export async function writeSilently(tx: Transaction, table: Table, uuid: string, changes: Values): Promise<Row> {
+  return write(tx, table, uuid, changes);
+}
+
+export type LogRow = {
+  object_uuid: string | null;
+  object_owner_uuid: string | null;
+  event_type: string;
+  summary?: string | null;
+  /** JSON text. */
+  properties: string;
+};
+
+export type LogEntry = { uuid: string; id: number };
+
+/**
+ * Adds a row to `logs`.
+ * @param by uuid of the acting user, who becomes the row's owner
+ * @param notify false for the rows that the controller inserts past the models
+ */
+export async function insertLog(tx: Transaction, values: LogRow, by: string, notify = true): Promise<LogEntry> {
+  const now = tx.now();
+  const [names, parameters] = split({
+    uuid: tx.uuids.uuid("logs"),
+    owner_uuid: by,
+    modified_by_user_uuid: by,
+    ...{ event_at: now, created_at: now, modified_at: now, updated_at: now },
+    ...values,
+  });
+  // Row and notification in one round trip; the id is known only here.
+  const [row] = await tx.query(
+    `WITH made AS (INSERT INTO logs (${names.join(", ")}) VALUES (${slots(names)}) RETURNING id, uuid)
+     SELECT id, uuid${notify ? ", pg_notify('logs', id::text)" : ""} FROM made`,
+    parameters,
+  );
+  const entry = { uuid: row!.need("uuid"), id: Number(row!.need("id")) };
+  tx.logIds.push(entry.id);
+  return entry;
+}
+
+type Change = { table: Table; old: Row | null; new: Row | null; by: string; owner?: string | null };
+
+async function log(tx: Transaction, eventType: "create" | "update" | "delete", change: Change): Promise<void> {
+  const row = change.new ?? change.old;
+  if (row === null) throw new Error("a change without a row");
+  const before = change.old === null ? null : rowJson(change.table, change.old);
+  const after = change.new === null ? null : rowJson(change.table, change.new);
+  await insertLog(
+    tx,
+    {
+      object_uuid: row.need("uuid"),
+      object_owner_uuid: change.owner === undefined ? await ownerOf(tx, change.table, row) : change.owner,
+      event_type: eventType,
+      summary: `${eventType} of ${row.need("uuid")}`,
+      properties:
+        `{"old_etag":${etag(before)},"old_attributes":${before ?? "null"},` +
+        `"new_etag":${etag(after)},"new_attributes":${after ?? "null"}}`,
+    },
+    change.by,
+  );
+}
+
+/** A digest of the row, as a JSON string. Readers may only compare it. */
+function etag(attributes: string | null): string {
+  if (attributes === null) return "null";
+  return JSON.stringify(BigInt(`0x${createHash("md5").update(attributes).digest("hex")}`).toString(36));
+}
+
+async function ownerOf(tx: Transaction, table: Table, row: Row): Promise<string | null> {
+  if (table !== "api_client_authorizations") return row.get("owner_uuid");
+  const [user] = await tx.query("SELECT uuid FROM users WHERE id = $1", [row.need("user_id")]);
+  return user?.get("uuid") ?? null;
+}
+
+function modified(table: Table, now: string, by: string): Values {
+  return table === "api_client_authorizations" ? {} : { modified_at: now, modified_by_user_uuid: by };
+}
+
+async function insert(tx: Transaction, table: Table, values: Values): Promise<Row> {
+  const [names, parameters] = split(values);
+  const sql = `INSERT INTO ${table} (${names.join(", ")}) VALUES (${slots(names)}) RETURNING *`;
+  const [row] = await tx.query(sql, parameters);
+  return row!;
+}
+
+async function write(tx: Transaction, table: Table, uuid: string, changes: Values): Promise<Row> {
+  const [names, parameters] = split(changes);
+  const sets = names.map((name, index) => `${name} = $${index + 2}`);
+  const [row] = await tx.query(`UPDATE ${table} SET ${sets.join(", ")} WHERE uuid = $1 RETURNING *`, [
+    uuid,
+    ...parameters,
+  ]);
+  if (row === undefined) throw new Error(`${table} has no ${uuid}`);
+  return row;
+}
+
+function slots(names: readonly string[]): string {
+  return names.map((_, index) => `$${index + 1}`).join(", ");
+}
+
+function split(values: Values): [names: string[], parameters: Value[]] {
+  const entries = Object.entries(values).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, value] as const],
+  );
+  return [entries.map(([name]) => name), entries.map(([, value]) => value)];
+}

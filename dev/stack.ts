@@ -1,0 +1,147 @@
+/**
+ * The whole product on one machine: PostgreSQL with Arvados' tables, nats-server, and every service, on free loopback ports.
+ * The demo, the smoke run and the end-to-end tests all start this.
+ */
+import type { Logger } from "pino";
+import { runAuthcallout } from "../authcallout/main.ts";
+import { databaseTarget, runBridge, setupNames } from "../bridge/main.ts";
+import { setupDb } from "../bridge/setup-db.ts";
+import { type ProxyExtras, runProxy } from "../proxy/main.ts";
+import { type Config, type ConfigOverrides, defaultConfig } from "../runtime/config.ts";
+import { createScope, type Scope } from "../runtime/scope.ts";
+import type { StartService } from "../runtime/service.ts";
+import { connectService } from "../runtime/service-connection.ts";
+import { type HostedService, hostService, type ServiceName } from "../runtime/service-host.ts";
+import { applyStreams } from "../streams-config/apply.ts";
+import { generateKeys, publicKeys } from "../streams-config/keys.ts";
+import { declaredStreams } from "../streams-config/streams.ts";
+import { createSchema } from "./database.ts";
+import { type NatsServer, startNatsServer } from "./nats-server.ts";
+import { type PostgresServer, startPostgres } from "./postgres.ts";
+import { type DemoCluster, seedDemo } from "./seed.ts";
+import { createSimulator, type Simulator } from "./simulator/index.ts";
+
+export type StackOptions = {
+  scope: Scope;
+  log: Logger;
+  /** Told of each step as it ends, with its milliseconds. */
+  onStep?: (what: string, ms: number) => void;
+  /** Where data is kept; absent: temporary folders, removed at the end. */
+  dataDir?: string;
+  overrides?: ConfigOverrides;
+  proxy?: (stack: Pick<Stack, "arvados" | "cluster">) => Promise<ProxyExtras>;
+  /** nats-server ended by itself. */
+  onUnexpectedExit?: (reason: string) => void;
+};
+
+export type Stack = {
+  config: Config;
+  postgres: PostgresServer;
+  nats: NatsServer;
+  arvados: Simulator;
+  cluster: DemoCluster;
+  services: Record<ServiceName, HostedService>;
+  /** Where browsers go. */
+  url: string;
+};
+
+const CLUSTER_ID = "zzzzz";
+const DATABASE = "arvados";
+const ANY_PORT = { host: "127.0.0.1", port: 0 };
+/** Long enough for real ones; these are made up for the demo and good for this process only. */
+const ROOT_TOKEN = () => crypto.randomUUID().replaceAll("-", "").repeat(2).slice(0, 50);
+
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { scope, log, onStep = () => {} } = options;
+  const step = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
+    const begun = performance.now();
+    const result = await work();
+    onStep(what, performance.now() - begun);
+    return result;
+  };
+  const keys = generateKeys();
+
+  const [postgres, nats] = await Promise.all([
+    step("PostgreSQL, with logical WAL", () =>
+      startPostgres(options.dataDir === undefined ? {} : { dataDir: `${options.dataDir}/postgres` }),
+    ).then((server) => scope.use("PostgreSQL", server, (it) => it.stop())),
+    step("nats-server, with accounts and auth callout", () =>
+      startNatsServer({
+        conf: { clusterId: CLUSTER_ID, keys: publicKeys(keys) },
+        ...(options.dataDir === undefined ? {} : { dir: `${options.dataDir}/nats` }),
+        ...(options.onUnexpectedExit ? { onUnexpectedExit: options.onUnexpectedExit } : {}),
+      }),
+    ).then((server) => scope.use("nats-server", server, (it) => it.stop())),
+  ]);
+
+  const config = defaultConfig({
+    clusterId: CLUSTER_ID,
+    natsUrl: nats.url,
+    natsWebsocketUrl: nats.websocketUrl,
+    publicNatsUrl: nats.url,
+    postgres: {
+      host: postgres.host,
+      port: postgres.port,
+      dbname: DATABASE,
+      user: postgres.user,
+      password: postgres.password,
+    },
+    systemRootToken: ROOT_TOKEN(),
+    issuerSeed: keys.issuer.seed,
+    xkeySeed: keys.xkey.seed,
+    nkeys: {
+      bridge: { CORE: keys.users.bridge.CORE.seed, STORE: keys.users.bridge.STORE.seed },
+      authcallout: {
+        SYS: keys.users.authcallout.SYS.seed,
+        CORE: keys.users.authcallout.CORE.seed,
+        APP: keys.users.authcallout.APP.seed,
+      },
+      gateway: {
+        CORE: keys.users.gateway.CORE.seed,
+        STORE: keys.users.gateway.STORE.seed,
+        APP: keys.users.gateway.APP.seed,
+      },
+      streams: { CORE: keys.users.streams.CORE.seed, STORE: keys.users.streams.STORE.seed },
+    },
+    proxyListen: ANY_PORT,
+    admin: { bridge: ANY_PORT, authcallout: ANY_PORT, proxy: ANY_PORT },
+    syncInterval: 10_000,
+    ...options.overrides,
+  });
+
+  await step("streams", () => declareStreams(config, log));
+  await step("Arvados' tables, publications and slot", async () => {
+    await postgres.createDatabase(DATABASE);
+    await createSchema(postgres.url(DATABASE));
+    await setupDb(databaseTarget(config), setupNames(config), { dryRun: false, print: (line) => log.debug(line) });
+  });
+  const arvados = scope.use(
+    "simulator",
+    createSimulator({ connection: { connectionString: postgres.url(DATABASE) }, clusterId: CLUSTER_ID }),
+    (it) => it.close(),
+  );
+  const cluster = await step("a cluster with alice, bob and a running container", async () => {
+    await arvados.seed();
+    return seedDemo(arvados);
+  });
+
+  const host = (name: ServiceName, start: StartService) =>
+    step(name, () => hostService({ name, start, config, log, scope: scope.child(name) }));
+  const bridge = await host("bridge", runBridge);
+  const authcallout = await host("authcallout", runAuthcallout);
+  const extras = (await options.proxy?.({ arvados, cluster })) ?? {};
+  let url = "";
+  const proxy = await host("proxy", async (context) => {
+    const service = await runProxy(context, extras);
+    url = service.url;
+    return service;
+  });
+  return { config, postgres, nats, arvados, cluster, services: { bridge, authcallout, proxy }, url };
+}
+
+async function declareStreams(config: Config, log: Logger): Promise<void> {
+  await using scope = createScope();
+  const connection = (account: "CORE" | "STORE") => connectService({ config, service: "streams", account, log, scope });
+  const [CORE, STORE] = await Promise.all([connection("CORE"), connection("STORE")]);
+  await applyStreams({ CORE, STORE }, declaredStreams({ clusterId: config.clusterId }));
+}

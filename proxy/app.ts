@@ -1,0 +1,53 @@
+/** The proxy's HTTP side: discovery, and the console page. */
+import { fileURLToPath } from "node:url";
+import express, { type Express } from "express";
+import type { WellKnown } from "../core/wire.ts";
+import { NATS_PATH } from "./edge.ts";
+
+/** The wire format's version: it grows when a reader of an older one would misread. */
+const WIRE_VERSION = 1;
+
+export type AppOptions = {
+  clusterId: string;
+  /** What clients are told; null = made from the request's own Host. */
+  publicWebsocketUrl: string | null;
+  publicNatsUrl: string | null;
+  serviceVersion: string;
+  /** Where the built console page lies. */
+  consoleDir: string;
+};
+
+export const PAGE_HEADERS = {
+  "Content-Security-Policy":
+    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; frame-ancestors 'none'",
+  "Referrer-Policy": "no-referrer",
+  "X-Content-Type-Options": "nosniff",
+};
+
+export function createApp(options: AppOptions): Express {
+  const app = express();
+  app.disable("x-powered-by");
+  app.use((_request, response, next) => {
+    response.set(PAGE_HEADERS);
+    next();
+  });
+  app.get("/.well-known/arvados-nats", (request, response) => {
+    const scheme = request.secure ? "wss" : "ws";
+    const body: WellKnown = {
+      clusterId: options.clusterId,
+      websocketUrl: options.publicWebsocketUrl ?? `${scheme}://${request.headers.host}${NATS_PATH}`,
+      natsUrl: options.publicNatsUrl,
+      subjectPrefix: `arvados.${options.clusterId}`,
+      versions: { service: options.serviceVersion, wire: WIRE_VERSION },
+    };
+    response.set("Access-Control-Allow-Origin", "*").json(body);
+  });
+  app.use("/console", express.static(options.consoleDir));
+  app.get("/", (_request, response) => response.sendFile("index.html", { root: options.consoleDir }));
+  return app;
+}
+
+/** The console as `npm run build` leaves it beside the compiled code, or as `dev` builds it. */
+export function builtConsoleDir(): string {
+  return fileURLToPath(new URL("./console/dist/", import.meta.url));
+}

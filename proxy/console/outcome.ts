@@ -1,0 +1,78 @@
+/** After an action: who heard of it, and how soon. */
+import { type Action, type ActionResult, act } from "./demo.ts";
+import { element, find, milliseconds, part } from "./dom.ts";
+
+const WAIT_MS = 1_500;
+const USERS = ["alice", "bob"] as const;
+export type DemoUserName = (typeof USERS)[number];
+
+type Heard = { user: DemoUserName; uuid: string | null; at: number };
+
+const DONE: Record<Action, string> = {
+  share: "Shared",
+  unshare: "No longer shared",
+  update: "Updated",
+  create: "Created",
+};
+
+export type Outcome = {
+  /** Performs the action and shows what comes of it. */
+  perform(action: Action): Promise<ActionResult>;
+  /** `uuid` null: a notice about rights. */
+  heard(user: DemoUserName, uuid: string | null): void;
+};
+
+export function createOutcome(root: HTMLElement, now: () => number = Date.now): Outcome {
+  const status = part(root, "action-status");
+  const chips = find(root, ".outcomes");
+  let round = 0;
+  let hearings: Heard[] = [];
+  let result: ActionResult | null = null;
+
+  const draw = (over: boolean) => {
+    if (result === null) return;
+    const { action, uuid, committedAt } = result;
+    const aboutRights = action === "share" || action === "unshare";
+    const rows = USERS.map((user) => {
+      const first = hearings.find((h) => h.user === user && (h.uuid === uuid || (aboutRights && h.uuid === null)));
+      if (first === undefined && !over) return element("span", "chip", `${user} …`, { testid: `outcome-${user}` });
+      const text =
+        first === undefined
+          ? "heard nothing"
+          : `after ${milliseconds(Math.max(0, first.at - Date.parse(committedAt)))}`;
+      return element("span", "chip", `${user} ${text}`, {
+        testid: `outcome-${user}`,
+        heard: first === undefined ? "no" : "yes",
+      });
+    });
+    chips.replaceChildren(...rows);
+  };
+
+  return {
+    async perform(action) {
+      round += 1;
+      const mine = round;
+      hearings = [];
+      result = null;
+      status.textContent = "…";
+      chips.replaceChildren();
+      try {
+        // Events may be here before the answer: what is heard from now on is kept.
+        result = await act(action);
+      } catch (error) {
+        status.textContent = error instanceof Error ? error.message : String(error);
+        throw error;
+      }
+      status.textContent = `${DONE[action]}, committed at ${new Date(result.committedAt).toLocaleTimeString()}:`;
+      draw(false);
+      window.setTimeout(() => {
+        if (mine === round) draw(true);
+      }, WAIT_MS);
+      return result;
+    },
+    heard(user, uuid) {
+      hearings.push({ user, uuid, at: now() });
+      draw(false);
+    },
+  };
+}

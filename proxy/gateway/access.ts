@@ -1,0 +1,44 @@
+/** Whether a session may do a thing now, by the gateway's graph: asked again after every read, never remembered. */
+import { type Fault, fault } from "../../core/errors.ts";
+import type { ObjectFacts } from "../../core/graph/types.ts";
+import type { Revision } from "../../core/revision.ts";
+import { scopesAllowObject } from "../../core/scopes.ts";
+import type { Rights } from "../../core/session-permissions.ts";
+import { sessionRights } from "../../core/session-rights.ts";
+import type { SessionKey, Subjects } from "../../core/subjects.ts";
+import type { Identity } from "../../core/token-index.ts";
+import type { GraphFollower } from "../../runtime/graph-follower.ts";
+
+export type Access = {
+  /** Who the session is; null once its token is void. */
+  identity(key: SessionKey): Identity | null;
+  rights(identity: Identity): Rights;
+  /** Why the session may not read the object, or null where it may. */
+  refusal(key: SessionKey, object: ObjectFacts): Fault | null;
+  revision(): Revision;
+};
+
+export function createAccess(
+  follower: GraphFollower,
+  subjects: Subjects,
+  /** Milliseconds of graph age beyond which nothing is read out. */
+  stalenessLimit: number,
+  now: () => number,
+): Access {
+  const identity = (key: SessionKey) => follower.tokens.bySessionToken(key.token, now());
+  return {
+    identity,
+    rights: (who) => sessionRights(follower.graph, subjects, who),
+    revision: () => follower.revision,
+    refusal(key, object) {
+      const age = follower.age(now());
+      if (age > stalenessLimit) {
+        return fault("graph.stale", { age: Math.round(age / 1000), limit: stalenessLimit / 1000 });
+      }
+      const who = identity(key);
+      if (!who) return fault("token.expired", { token: key.token });
+      const may = scopesAllowObject(who.scopes, object) && follower.graph.check(who.user, object, now());
+      return may ? null : fault("read.forbidden", { object: object.uuid });
+    },
+  };
+}

@@ -1,0 +1,87 @@
+/** The tails of all sessions: opened, fed with credit, ended when a right goes, when the client falls silent, when we drain. */
+import { randomUUID } from "node:crypto";
+import type { Logger } from "pino";
+import type { CloseName } from "../../core/close-codes.ts";
+import { fault, reasonOf } from "../../core/errors.ts";
+import type { SessionKey } from "../../core/subjects.ts";
+import { Tail, type TailParts } from "./tail.ts";
+
+/** A client that says nothing for this long is gone: it sends `more`, with 0 if need be. */
+const SILENCE_MS = 60_000;
+
+type Entry = { id: string; session: string; user: string; key: SessionKey; tail: Tail };
+
+export class Tails {
+  readonly #entries = new Map<string, Entry>();
+  readonly #limit: number;
+  readonly #log: Logger;
+  readonly #now: () => number;
+
+  constructor(limit: number, log: Logger, now: () => number) {
+    this.#limit = limit;
+    this.#log = log;
+    this.#now = now;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  open(key: SessionKey, user: string, parts: TailParts): string {
+    const session = sessionOf(key);
+    const count = [...this.#entries.values()].filter((entry) => entry.session === session).length;
+    if (count >= this.#limit) throw fault("limit.reached", { count, what: "tails" });
+    const entry: Entry = { id: randomUUID(), session, user, key, tail: new Tail(parts, this.#now()) };
+    this.#entries.set(entry.id, entry);
+    return entry.id;
+  }
+
+  /** Starts sending: after the client has been told the id. */
+  start(id: string): void {
+    const entry = this.#entries.get(id);
+    if (!entry) return;
+    entry.tail
+      .run()
+      .catch((error) => {
+        this.#log.warn({ user: entry.user, reason: reasonOf(error) }, "a tail broke");
+        entry.tail.end("draining");
+      })
+      .finally(() => this.#entries.delete(id));
+  }
+
+  grant(key: SessionKey, id: string, n: number): void {
+    this.#own(key, id).tail.grant(n, this.#now());
+  }
+
+  stop(key: SessionKey, id: string): void {
+    this.#own(key, id).tail.end("stopped");
+  }
+
+  /** Looks again at the tails of these users and tokens; with null, at all. */
+  recheck(marks: ReadonlySet<string> | null): void {
+    for (const { user, key, tail } of this.#entries.values()) {
+      if (marks === null || marks.has(user) || [...key.token.split("_")].some((part) => marks.has(part)))
+        tail.recheck();
+    }
+  }
+
+  endSilent(): void {
+    const limit = this.#now() - SILENCE_MS;
+    for (const { tail } of this.#entries.values()) if (tail.seen < limit) tail.end("slowConsumer");
+  }
+
+  endAll(because: CloseName): void {
+    for (const { tail } of this.#entries.values()) tail.end(because);
+  }
+
+  /** A tail belongs to the session that opened it, and nobody else's guess of its id helps. */
+  #own(key: SessionKey, id: string): Entry {
+    const entry = this.#entries.get(id);
+    if (entry?.session !== sessionOf(key)) throw fault("tail.unknown", { id });
+    return entry;
+  }
+}
+
+function sessionOf({ token, sid }: SessionKey): string {
+  return `${token}.${sid}`;
+}

@@ -1,0 +1,125 @@
+/** The proxy service: the edge for browsers, discovery and console page, and the gateway's verbs. */
+import { createServer } from "node:http";
+import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import type { Express } from "express";
+import { formatRevision } from "../core/revision.ts";
+import { subjectsOf } from "../core/subjects.ts";
+import { deferred } from "../runtime/deferred.ts";
+import { GraphFollower } from "../runtime/graph-follower.ts";
+import { listen } from "../runtime/listen.ts";
+import type { Service, ServiceContext } from "../runtime/service.ts";
+import { connectService } from "../runtime/service-connection.ts";
+import { urlOf } from "../runtime/setting.ts";
+import { SERVICE_VERSION } from "../runtime/version.ts";
+import { builtConsoleDir, createApp } from "./app.ts";
+import { attachEdge } from "./edge.ts";
+import { createAccess } from "./gateway/access.ts";
+import { Gateway } from "./gateway/gateway.ts";
+import { Tails } from "./gateway/tails.ts";
+
+/** How often tails are looked at for silent clients and a stale graph. */
+const SWEEP_MS = 1_000;
+
+/** What `arvados-nats dev` adds: pages of its own, and where it has built the console. */
+export type ProxyExtras = { consoleDir?: string; extend?: (app: Express) => void };
+
+export type ProxyService = Service & { url: string };
+
+export async function runProxy(
+  { config, log, metrics, scope }: ServiceContext,
+  extras: ProxyExtras = {},
+): Promise<ProxyService> {
+  const subjects = subjectsOf(config.clusterId);
+  const now = Date.now;
+  const connect = (account: "CORE" | "STORE" | "APP") =>
+    connectService({ config, service: "gateway", account, log, scope });
+  const [core, store, app] = await Promise.all([connect("CORE"), connect("STORE"), connect("APP")]);
+
+  const answers = metrics.counter("verbs_total", "Gateway requests by verb and, for refusals, reason", [
+    "verb",
+    "code",
+  ]);
+  const tails = new Tails(config.tailMax, log, now);
+  const follower = new GraphFollower({
+    nc: core,
+    js: jetstream(core),
+    jsm: await jetstreamManager(core),
+    subjects,
+    graph: {
+      clusterId: config.clusterId,
+      roleGroupsVisibleToAll: config.roleGroupsVisibleToAll,
+      audienceMin: config.audienceMin,
+    },
+    tokens: {
+      clusterId: config.clusterId,
+      systemRootToken: config.systemRootToken,
+      anonymousSecret: config.anonymousUserToken,
+    },
+    onApplied: ({ effect, touched }) => tails.recheck(new Set([...effect.shrank, ...touched])),
+    onTrouble: (reason) => log.warn({ reason }, "the permission graph's stream is disturbed; following again"),
+  });
+  scope.defer("graph follower", () => follower.stop());
+  metrics.gauge("tails", "Logs being followed", [], () => tails.size);
+  metrics.gauge("graph_age_seconds", "Age of the permission graph", [], () => follower.age(now()) / 1000);
+  await follower.start();
+
+  const gateway = new Gateway({
+    app,
+    js: jetstream(store),
+    jsm: await jetstreamManager(store),
+    subjects,
+    access: createAccess(follower, subjects, config.stalenessTail, now),
+    tails,
+    log,
+    onAnswer: (verb, code) => answers.inc({ verb, code }),
+  });
+  gateway.start();
+  const sweep = setInterval(() => {
+    tails.endSilent();
+    if (follower.age(now()) > config.stalenessTail) tails.recheck(null);
+  }, SWEEP_MS);
+  scope.defer("tail sweep", () => clearInterval(sweep));
+
+  const web = createApp({
+    clusterId: config.clusterId,
+    publicWebsocketUrl: config.publicWebsocketUrl,
+    publicNatsUrl: config.publicNatsUrl,
+    serviceVersion: SERVICE_VERSION,
+    consoleDir: extras.consoleDir ?? builtConsoleDir(),
+  });
+  extras.extend?.(web);
+  const server = createServer(web);
+  const edge = attachEdge(server, config.natsWebsocketUrl, log);
+  metrics.gauge("sockets", "WebSockets open at the edge", [], () => edge.sockets());
+  const address = await listen(server, config.proxyListen, { what: "the proxy", setting: "ARVADOS_NATS_LISTEN" });
+  const done = deferred<void>();
+  const close = () => {
+    server.close();
+    edge.close();
+    server.closeAllConnections();
+  };
+  scope.defer("proxy", close);
+  const url = urlOf("http", address);
+  log.info({ url }, "listening");
+
+  return {
+    url,
+    readiness() {
+      const age = follower.age(now());
+      const fresh = age <= config.stalenessTail;
+      return {
+        graph: {
+          ok: fresh,
+          says: fresh ? `following at revision ${formatRevision(follower.revision)}` : "stale: tails are ended",
+        },
+        edge: { ok: true, says: `${edge.sockets()} sockets, ${tails.size} tails` },
+      };
+    },
+    async drain() {
+      await gateway.drain();
+      close();
+      done.resolve();
+    },
+    done: done.promise,
+  };
+}

@@ -1,0 +1,58 @@
+/** How long to wait before the next try, and how loudly to say so. */
+import { Fault, reasonOf } from "../core/errors.ts";
+import type { Logger, LogLevel } from "./log.ts";
+import { sleep as realSleep, type Sleep } from "./sleep.ts";
+
+export type Backoff = {
+  /** First delay, ms. */
+  min: number;
+  /** Last delay, ms. */
+  max: number;
+  factor?: number;
+  /** Share of a delay that chance may take away (0-1), so that many do not come back together. */
+  jitter?: number;
+};
+
+/** Delay before try `attempt` + 1, counted from 0. `random` is in [0, 1). */
+export function backoffDelay({ min, max, factor = 2, jitter = 0.5 }: Backoff, attempt: number, random: number): number {
+  const full = Math.min(max, min * factor ** attempt);
+  return Math.round(full * (1 - jitter * random));
+}
+
+/** A hiccup is worth no alarm, a lasting failure is. */
+export function levelOfDelay(ms: number): LogLevel & ("info" | "warn" | "error") {
+  return ms < 1_000 ? "info" : ms < 6_500 ? "warn" : "error";
+}
+
+export type RetryOptions = {
+  /** What is tried, as in "could not {what}". */
+  what: string;
+  log: Logger;
+  backoff: Backoff;
+  /** Ends the waiting; `retry` then throws the last error. */
+  signal?: AbortSignal;
+  /** Default: faults that say `retry`, and every error that is no fault. */
+  retryable?: (error: unknown) => boolean;
+  random?: () => number;
+  sleep?: Sleep;
+};
+
+/** Does the work until it succeeds, backing off between tries. What trying again cannot mend is thrown at once. */
+export async function retry<T>(work: (attempt: number) => Promise<T>, options: RetryOptions): Promise<T> {
+  const { what, log, backoff, signal, retryable = worthAnotherTry, random = Math.random, sleep = realSleep } = options;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await work(attempt);
+    } catch (error) {
+      if (signal?.aborted || !retryable(error)) throw error;
+      const ms = backoffDelay(backoff, attempt, random());
+      log[levelOfDelay(ms)]({ attempt, ms, reason: reasonOf(error) }, `could not ${what}; trying again`);
+      await sleep(ms, signal);
+      if (signal?.aborted) throw error;
+    }
+  }
+}
+
+function worthAnotherTry(error: unknown): boolean {
+  return !(error instanceof Fault) || error.handling === "retry";
+}

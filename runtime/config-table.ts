@@ -1,0 +1,381 @@
+/**
+ * Every setting of the product, as data. Parsing, the TypeScript type `Config`, `config print`, the reference page and the chart's
+ * env block are derived from this table; nothing else reads the environment. Values are written as a user would write them.
+ */
+import type { Consumer, Setting, ValueOf } from "./setting.ts";
+
+interface SettingTree {
+  readonly [name: string]: Setting | SettingTree;
+}
+
+const EVERY: readonly Consumer[] = ["bridge", "authcallout", "proxy", "streams", "setup-db"];
+
+/** The nkey with which one service signs in to one account. */
+const nkey = (service: string, account: string, consumer: Consumer, why: string) =>
+  ({
+    type: "seed",
+    prefix: "SU",
+    env: `ARVADOS_NATS_NKEY_${service.toUpperCase()}_${account}`,
+    file: `nkeys.${service}.${account}`,
+    default: "",
+    secret: true,
+    neededBy: [consumer],
+    together: `nkeys.${service}`,
+    doc: `Seed of the ${service}'s nkey in account ${account}: ${why}.`,
+  }) as const satisfies Setting;
+
+export const CONFIG_TABLE = {
+  clusterId: {
+    type: "clusterId",
+    env: "ARVADOS_NATS_CLUSTER_ID",
+    file: "clusterId",
+    default: "",
+    neededBy: EVERY,
+    doc: "The Arvados cluster's five-character id. Taken from --config where that file holds one cluster.",
+  },
+  natsUrl: {
+    type: "url",
+    schemes: ["nats", "tls"],
+    env: "ARVADOS_NATS_URL",
+    file: "nats.url",
+    default: "nats://127.0.0.1:4222",
+    doc: "Where the services reach nats-server.",
+  },
+  natsWebsocketUrl: {
+    type: "url",
+    schemes: ["ws", "wss"],
+    env: "ARVADOS_NATS_WEBSOCKET_URL",
+    file: "nats.websocketUrl",
+    default: "ws://127.0.0.1:8080",
+    doc: "Where the proxy reaches nats-server's WebSocket listener.",
+  },
+  syncInterval: {
+    type: "duration",
+    min: 0,
+    max: 3_600_000,
+    env: "ARVADOS_NATS_SYNC_INTERVAL",
+    file: "nats.syncInterval",
+    default: "2m",
+    doc: "nats-server's jetstream sync_interval: what is younger may be lost with its power, so the bridge does not confirm it to PostgreSQL yet.",
+  },
+  publicWebsocketUrl: {
+    type: "url",
+    schemes: ["ws", "wss"],
+    env: "ARVADOS_NATS_PUBLIC_WEBSOCKET_URL",
+    file: "public.websocketUrl",
+    default: null,
+    doc: "The WebSocket address that browsers are told. Unset: made from the request's Host.",
+  },
+  publicNatsUrl: {
+    type: "url",
+    schemes: ["nats", "tls"],
+    env: "ARVADOS_NATS_PUBLIC_URL",
+    file: "public.natsUrl",
+    default: null,
+    doc: "The address that native clients are told. Unset: they are told of none.",
+  },
+  arvadosApiUrl: {
+    type: "url",
+    schemes: ["http", "https"],
+    env: "ARVADOS_NATS_API_URL",
+    file: "arvados.apiUrl",
+    arvados: "Services.Controller.ExternalURL",
+    default: null,
+    doc: "The Arvados API, which the proxy passes plain HTTP on to.",
+  },
+  arvadosWebsocketUrl: {
+    type: "url",
+    schemes: ["ws", "wss"],
+    env: "ARVADOS_NATS_ARVADOS_WEBSOCKET_URL",
+    file: "arvados.websocketUrl",
+    arvados: "Services.Websocket.ExternalURL",
+    default: null,
+    doc: "The address at which clients expect arvados-ws.",
+  },
+  postgres: {
+    host: {
+      type: "text",
+      env: "ARVADOS_NATS_POSTGRES_HOST",
+      file: "postgres.host",
+      arvados: "PostgreSQL.Connection.host",
+      default: "localhost",
+      doc: "Host name, or the folder of a Unix socket.",
+    },
+    port: {
+      type: "integer",
+      min: 1,
+      max: 65535,
+      env: "ARVADOS_NATS_POSTGRES_PORT",
+      file: "postgres.port",
+      arvados: "PostgreSQL.Connection.port",
+      default: "5432",
+      doc: "Port.",
+    },
+    dbname: {
+      type: "text",
+      env: "ARVADOS_NATS_POSTGRES_DBNAME",
+      file: "postgres.dbname",
+      arvados: "PostgreSQL.Connection.dbname",
+      default: "",
+      neededBy: ["bridge", "setup-db"],
+      doc: "Arvados' own database.",
+    },
+    user: {
+      type: "text",
+      env: "ARVADOS_NATS_POSTGRES_USER",
+      file: "postgres.user",
+      arvados: "PostgreSQL.Connection.user",
+      default: "",
+      neededBy: ["bridge", "setup-db"],
+      doc: "A role that may read Arvados' tables; the bridge's needs REPLICATION as well.",
+    },
+    password: {
+      type: "text",
+      env: "ARVADOS_NATS_POSTGRES_PASSWORD",
+      file: "postgres.password",
+      arvados: "PostgreSQL.Connection.password",
+      default: "",
+      secret: true,
+      doc: "Its password. Unset: none is sent.",
+    },
+    sslmode: {
+      type: "choice",
+      values: ["disable", "prefer", "require", "verify-ca", "verify-full"],
+      env: "ARVADOS_NATS_POSTGRES_SSLMODE",
+      file: "postgres.sslmode",
+      arvados: "PostgreSQL.Connection.sslmode",
+      default: "prefer",
+      doc: "As in libpq.",
+    },
+  },
+  replication: {
+    slot: {
+      type: "sqlName",
+      env: "ARVADOS_NATS_REPLICATION_SLOT",
+      file: "replication.slot",
+      default: "arvados_nats",
+      doc: "The logical replication slot. PostgreSQL admits one reader, so it is also the lock between bridges.",
+    },
+    publication: {
+      type: "sqlName",
+      env: "ARVADOS_NATS_REPLICATION_PUBLICATION",
+      file: "replication.publication",
+      default: "arvados_nats",
+      doc: "The publication that names the tables to follow.",
+    },
+  },
+  systemRootToken: {
+    type: "text",
+    env: "ARVADOS_NATS_SYSTEM_ROOT_TOKEN",
+    file: "arvados.systemRootToken",
+    arvados: "SystemRootToken",
+    default: "",
+    secret: true,
+    neededBy: ["authcallout", "proxy"],
+    doc: "Arvados' SystemRootToken: signs in as root, and is the key under which Arvados stores OIDC tokens.",
+  },
+  anonymousUserToken: {
+    type: "tokenSecret",
+    env: "ARVADOS_NATS_ANONYMOUS_USER_TOKEN",
+    file: "arvados.anonymousUserToken",
+    arvados: "Users.AnonymousUserToken",
+    default: "",
+    secret: true,
+    doc: "Arvados' Users.AnonymousUserToken (of a v2 token only the secret part counts). Empty: no anonymous access.",
+  },
+  roleGroupsVisibleToAll: {
+    type: "boolean",
+    env: "ARVADOS_NATS_ROLE_GROUPS_VISIBLE_TO_ALL",
+    file: "arvados.roleGroupsVisibleToAll",
+    arvados: "Users.RoleGroupsVisibleToAll",
+    default: "true",
+    doc: "Arvados' Users.RoleGroupsVisibleToAll: every active user may see all role groups.",
+  },
+  issuerSeed: {
+    type: "seed",
+    prefix: "SA",
+    env: "ARVADOS_NATS_ISSUER_SEED",
+    file: "callout.issuerSeed",
+    default: "",
+    secret: true,
+    neededBy: ["authcallout"],
+    together: "callout",
+    doc: "Seed of the account key that signs user JWTs. Whoever holds it can be anybody.",
+  },
+  xkeySeed: {
+    type: "seed",
+    prefix: "SX",
+    env: "ARVADOS_NATS_XKEY_SEED",
+    file: "callout.xkeySeed",
+    default: "",
+    secret: true,
+    neededBy: ["authcallout"],
+    together: "callout",
+    doc: "Seed of the curve key to which nats-server seals login requests.",
+  },
+  nkeys: {
+    bridge: {
+      CORE: nkey("bridge", "CORE", "bridge", "writes GRAPH"),
+      STORE: nkey("bridge", "STORE", "bridge", "writes RECORDS and QUEUE"),
+    },
+    authcallout: {
+      SYS: nkey("authcallout", "SYS", "authcallout", "lists and kicks sessions"),
+      CORE: nkey("authcallout", "CORE", "authcallout", "answers logins, follows GRAPH"),
+      APP: nkey("authcallout", "APP", "authcallout", "sends notices"),
+    },
+    gateway: {
+      CORE: nkey("gateway", "CORE", "proxy", "follows GRAPH"),
+      STORE: nkey("gateway", "STORE", "proxy", "reads RECORDS and LOGS"),
+      APP: nkey("gateway", "APP", "proxy", "answers verbs"),
+    },
+    streams: {
+      CORE: nkey("streams", "CORE", "streams", "creates and updates streams"),
+      STORE: nkey("streams", "STORE", "streams", "creates and updates streams"),
+    },
+  },
+  proxyListen: {
+    type: "address",
+    env: "ARVADOS_NATS_LISTEN",
+    file: "proxy.listen",
+    default: "127.0.0.1:8470",
+    doc: "host:port of the proxy, for clients. `:8470` = every interface.",
+  },
+  admin: {
+    bridge: {
+      type: "address",
+      env: "ARVADOS_NATS_ADMIN_BRIDGE",
+      file: "admin.bridge",
+      default: "127.0.0.1:8471",
+      doc: "host:port of the bridge's /livez, /readyz and /metrics.",
+    },
+    authcallout: {
+      type: "address",
+      env: "ARVADOS_NATS_ADMIN_AUTHCALLOUT",
+      file: "admin.authcallout",
+      default: "127.0.0.1:8472",
+      doc: "The same for authcallout.",
+    },
+    proxy: {
+      type: "address",
+      env: "ARVADOS_NATS_ADMIN_PROXY",
+      file: "admin.proxy",
+      default: "127.0.0.1:8473",
+      doc: "The same for the proxy.",
+    },
+  },
+  sessionTtl: {
+    type: "duration",
+    min: 10_000,
+    max: 7 * 86_400_000,
+    env: "ARVADOS_NATS_SESSION_TTL",
+    file: "session.ttl",
+    default: "1h",
+    doc: "A session ends after this long at most, and its client signs in again.",
+  },
+  grantsMax: {
+    type: "integer",
+    min: 1,
+    max: 100_000,
+    env: "ARVADOS_NATS_GRANTS_MAX",
+    file: "session.grantsMax",
+    default: "4000",
+    doc: "A user with more subject patterns than this is refused: the answer to nats-server must stay under 1 MiB.",
+  },
+  audienceMin: {
+    type: "integer",
+    min: 1,
+    max: 1_000_000,
+    env: "ARVADOS_NATS_AUDIENCE_MIN",
+    file: "session.audienceMin",
+    default: "20",
+    doc: "What is shared with a role of more members than this is sent to the role, not granted to each member.",
+  },
+  tailMax: {
+    type: "integer",
+    min: 1,
+    max: 10_000,
+    env: "ARVADOS_NATS_TAIL_MAX",
+    file: "session.tailMax",
+    default: "16",
+    doc: "How many logs one session may follow at a time.",
+  },
+  stalenessTail: {
+    type: "duration",
+    min: 100,
+    max: 86_400_000,
+    env: "ARVADOS_NATS_STALENESS_TAIL",
+    file: "staleness.tail",
+    default: "5s",
+    doc: "With a permission graph older than this, logs stop.",
+  },
+  stalenessRefuse: {
+    type: "duration",
+    min: 100,
+    max: 86_400_000,
+    env: "ARVADOS_NATS_STALENESS_REFUSE",
+    file: "staleness.refuse",
+    default: "10s",
+    doc: "With a permission graph older than this, new sessions are refused.",
+  },
+  stalenessEnd: {
+    type: "duration",
+    min: 100,
+    max: 86_400_000,
+    env: "ARVADOS_NATS_STALENESS_END",
+    file: "staleness.end",
+    default: "60s",
+    doc: "With a permission graph older than this, sessions are ended.",
+  },
+  logLevel: {
+    type: "choice",
+    values: ["trace", "debug", "info", "warn", "error", "fatal"],
+    env: "ARVADOS_NATS_LOG_LEVEL",
+    file: "log.level",
+    default: "info",
+    doc: "What is less severe is not logged.",
+  },
+  logFormat: {
+    type: "choice",
+    values: ["json", "pretty"],
+    env: "ARVADOS_NATS_LOG_FORMAT",
+    file: "log.format",
+    default: null,
+    doc: "Unset: pretty on a terminal, JSON elsewhere.",
+  },
+} as const satisfies SettingTree;
+
+/** What a table of settings becomes once read: the same tree, with a value in each setting's place. */
+export type ConfigOf<T> = {
+  -readonly [K in keyof T]: T[K] extends Setting ? ValueOf<T[K]> : T[K] extends object ? ConfigOf<T[K]> : never;
+};
+
+/** Plain data. A setting that the running command does not need may be `""`. */
+export type Config = ConfigOf<typeof CONFIG_TABLE>;
+
+/** Settings that go together by size: each must be smaller than the next. */
+export const ASCENDING = [
+  "stalenessTail",
+  "stalenessRefuse",
+  "stalenessEnd",
+] as const satisfies readonly (keyof Config)[];
+
+export type PlacedSetting = { path: readonly string[]; setting: Setting };
+
+/** Every setting with its place in `Config`, in the order of the table. */
+export function allSettings(): PlacedSetting[] {
+  const walk = (tree: SettingTree, path: readonly string[]): PlacedSetting[] =>
+    Object.entries(tree).flatMap(([name, node]) =>
+      isSetting(node) ? [{ path: [...path, name], setting: node }] : walk(node, [...path, name]),
+    );
+  return walk(CONFIG_TABLE, []);
+}
+
+/** How faults and help call a setting: by its name in the settings file and in the environment. */
+export function settingName(setting: Setting | "clusterId"): string {
+  const { file, env } = setting === "clusterId" ? CONFIG_TABLE.clusterId : setting;
+  return `${file} (${env})`;
+}
+
+function isSetting(node: Setting | SettingTree): node is Setting {
+  return typeof (node as Setting).doc === "string";
+}

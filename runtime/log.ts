@@ -1,0 +1,56 @@
+/**
+ * Logs are events with fields: `log.info({ user, sequence, ms }, "grants issued")`. JSON lines for machines, a short human form on
+ * a terminal, always on stderr, because stdout belongs to the output of commands. No secret passes: fields are redacted by name,
+ * and whole lines by the shape of tokens, seeds and JWTs (`log-secrets.ts`).
+ */
+import { type Logger, pino, stdSerializers } from "pino";
+import { prettyLine } from "./log-pretty.ts";
+import { REDACTED_PATHS, secretFilter } from "./log-secrets.ts";
+
+export type { Logger };
+export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal";
+export type LogFormat = "json" | "pretty";
+
+/** Where lines go: `process.stderr`, or an array in a test. */
+export type LogSink = { write(line: string): unknown; isTTY?: boolean | undefined };
+
+export type LogOptions = {
+  level?: LogLevel;
+  /** Absent: pretty on a terminal, JSON elsewhere. */
+  format?: LogFormat | null;
+  /** Values that must never be printed, whatever field or text they stand in. */
+  secrets?: readonly string[];
+  sink?: LogSink;
+};
+
+/** The process' logger. Parts take `log.child({ component: "bridge" })`. */
+export function createLog({
+  level = "info",
+  format = null,
+  secrets = [],
+  sink = process.stderr,
+}: LogOptions = {}): Logger {
+  const terminal = sink.isTTY === true;
+  const hide = secretFilter(secrets);
+  const form = (format ?? (terminal ? "pretty" : "json")) === "pretty" ? prettyForm(terminal) : (line: string) => line;
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: REDACTED_PATHS, censor: "***" },
+      serializers: { err: stdSerializers.errWithCause, error: stdSerializers.errWithCause },
+    },
+    { write: (line: string) => void sink.write(form(hide(line))) },
+  );
+}
+
+/** For tests and for callers that want silence. */
+export function silentLog(): Logger {
+  return pino({ level: "silent" });
+}
+
+function prettyForm(colours: boolean): (line: string) => string {
+  return (line) => `${prettyLine(line, { colours: colours && process.env.NO_COLOR === undefined })}\n`;
+}

@@ -1,0 +1,96 @@
+/**
+ * A connection to nats-server for a service: one nkey, one account, and it never gives up. What goes wrong at the first connect is a
+ * fault with a remedy; what goes wrong later is logged while the client library reconnects.
+ */
+import { errors, type NatsConnection, nkeyAuthenticator, type Status } from "@nats-io/nats-core";
+import { connect } from "@nats-io/transport-node";
+import { type Fault, fault, reasonOf } from "../core/errors.ts";
+import type { Logger } from "./log.ts";
+
+export type NatsConnectionOptions = {
+  url: string;
+  /** The nkey seed of the service's user in that account. */
+  seed: string;
+  /** For logs and faults only: the server knows the account by the nkey. */
+  account: string;
+  /** How the server's listings call this connection. */
+  name: string;
+  log: Logger;
+  /** Where replies go; a service's permissions name one. */
+  inboxPrefix?: string;
+  /** For the first connect, ms. */
+  timeoutMs?: number;
+};
+
+/** @throws nats.unreachable, nats.refused */
+export async function connectNats(options: NatsConnectionOptions): Promise<NatsConnection> {
+  const { url, seed, account, name, inboxPrefix, timeoutMs = 5_000 } = options;
+  const log = options.log.child({ account });
+  let connection: NatsConnection;
+  try {
+    connection = await connect({
+      servers: url,
+      name,
+      authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)),
+      timeout: timeoutMs,
+      // A service outlives any outage of its server; and after a denial it tries again, since the server may have been reconfigured.
+      maxReconnectAttempts: -1,
+      ignoreAuthErrorAbort: true,
+      reconnectTimeWait: 500,
+      reconnectJitter: 250,
+      // A server that vanished without closing its sockets is noticed within 15 s.
+      pingInterval: 5_000,
+      maxPingOut: 2,
+      ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
+      ...(url.startsWith("tls:") ? { tls: {} } : {}),
+    });
+  } catch (error) {
+    throw connectFault(error, url, account);
+  }
+  void logStatus(connection, log);
+  log.debug({ server: connection.getServer() }, "connected to nats-server");
+  return connection;
+}
+
+function connectFault(error: unknown, url: string, account: string): Fault {
+  if (error instanceof errors.AuthorizationError || error instanceof errors.UserAuthenticationExpiredError) {
+    return fault("nats.refused", { url, account, reason: reasonOf(error) }, { cause: error });
+  }
+  return fault("nats.unreachable", { url, reason: reasonOf(deepest(error)) }, { cause: error });
+}
+
+/** The library wraps what the operating system said, which is what a person can act on. */
+function deepest(error: unknown): unknown {
+  return error instanceof Error && error.cause instanceof Error ? deepest(error.cause) : error;
+}
+
+async function logStatus(connection: NatsConnection, log: Logger): Promise<void> {
+  for await (const status of connection.status()) logOne(status, log);
+  const error = await connection.closed();
+  if (error) log.error({ reason: reasonOf(error) }, "the connection to nats-server is closed for good");
+}
+
+function logOne(status: Status, log: Logger): void {
+  switch (status.type) {
+    case "disconnect":
+      log.warn({ server: status.server }, "disconnected from nats-server");
+      break;
+    case "reconnect":
+      log.info({ server: status.server }, "reconnected to nats-server");
+      break;
+    case "error":
+      log.error({ reason: reasonOf(status.error) }, "nats-server reports an error");
+      break;
+    case "slowConsumer":
+      log.warn({ pending: status.pending }, "a subscription has many messages waiting");
+      break;
+    case "staleConnection":
+      log.warn("nats-server answers no pings");
+      break;
+    case "ldm":
+      log.info({ server: status.server }, "nats-server is about to shut down");
+      break;
+    default:
+      log.debug({ status: status.type }, "connection status");
+  }
+}

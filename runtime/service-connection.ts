@@ -1,0 +1,29 @@
+/** The connection of one of our services in one account: its nkey from the configuration, its own inbox, closed with the scope. */
+import type { NatsConnection } from "@nats-io/nats-core";
+import { type AccountOf, type Service, serviceInbox } from "../streams-config/accounts.ts";
+import type { Config } from "./config.ts";
+import type { Logger } from "./log.ts";
+import { connectNats } from "./nats-connection.ts";
+import type { Scope } from "./scope.ts";
+
+export type ServiceConnectionOptions<S extends Service> = {
+  config: Config;
+  service: S;
+  account: AccountOf<S>;
+  log: Logger;
+  scope: Scope;
+};
+
+/** @throws nats.unreachable, nats.refused */
+export async function connectService<S extends Service>(options: ServiceConnectionOptions<S>): Promise<NatsConnection> {
+  const { config, service, account, log, scope } = options;
+  const connection = await connectNats({
+    url: config.natsUrl,
+    seed: (config.nkeys[service] as Record<string, string>)[account] ?? "",
+    account,
+    name: `arvados-nats ${service}`,
+    inboxPrefix: serviceInbox(service),
+    log,
+  });
+  return scope.use(`the connection in ${account}`, connection, (it) => it.close());
+}

@@ -1,0 +1,193 @@
+/** The kinds of values that a setting can have: how each is read from text or YAML, what TypeScript type it gets, how it is shown. */
+import { fromSeed } from "@nats-io/nkeys";
+
+/** `host:port` to listen on; an empty host means every interface. */
+export type Address = { host: string; port: number };
+
+/** What the kinds with options carry; `type` alone decides the value's TypeScript type. */
+type Kind =
+  | { type: "text" | "tokenSecret" | "clusterId" | "sqlName" | "boolean" | "address" }
+  | { type: "url"; schemes: readonly string[] }
+  | { type: "seed"; prefix: "SU" | "SA" | "SX" }
+  | { type: "integer"; min: number; max: number }
+  | { type: "duration"; min: number; max: number }
+  | { type: "choice"; values: readonly string[] };
+
+/** Which commands cannot do without a setting. */
+export type Consumer = "bridge" | "authcallout" | "proxy" | "streams" | "setup-db";
+
+export type Setting = Kind & {
+  env: string;
+  /** Its place in our own settings file, dots between levels. */
+  file: string;
+  /** Its place below `Clusters.<id>` in Arvados' own configuration file. */
+  arvados?: string;
+  /** As a user would write it; `null` = off unless given; `""` = not set. */
+  default: string | null;
+  /** Never printed; may be given as `@/path` or by `<env>_FILE`. */
+  secret?: true;
+  neededBy?: readonly Consumer[];
+  /** Settings with the same word here are given together or not at all. */
+  together?: string;
+  doc: string;
+};
+
+type Values = {
+  text: string;
+  tokenSecret: string;
+  clusterId: string;
+  sqlName: string;
+  boolean: boolean;
+  address: Address;
+  url: string;
+  seed: string;
+  integer: number;
+  /** Milliseconds. */
+  duration: number;
+};
+
+export type ValueOf<S extends Setting> =
+  | (S extends { type: "choice"; values: readonly (infer V)[] }
+      ? V
+      : S["type"] extends keyof Values
+        ? Values[S["type"]]
+        : never)
+  | (S extends { default: null } ? null : never);
+
+export type Value = string | number | boolean | Address | null;
+
+/** A value, or the rest of a sentence that begins with the setting's name. The sentence never repeats a secret. */
+export type Parsed = { value: Value } | { wrong: string };
+
+const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Reads what a user wrote. */
+export function parseSetting(setting: Setting, raw: unknown): Parsed {
+  if (raw !== null && typeof raw === "object") return { wrong: "is a list or a section, not a single value" };
+  const text = raw === null || raw === undefined ? "" : String(raw).trim();
+  if (text === "")
+    return setting.default === null || setting.default === "" ? emptyValue(setting) : { wrong: "is empty" };
+  const quoted = setting.secret ? "its value" : JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+  switch (setting.type) {
+    case "text":
+      return { value: text };
+    case "tokenSecret":
+      return tokenSecret(text);
+    case "clusterId":
+      return /^[a-z0-9]{5}$/.test(text) ? { value: text } : { wrong: `${quoted} is not five of a-z, 0-9` };
+    case "sqlName":
+      return /^[a-z_][a-z0-9_]{0,62}$/.test(text)
+        ? { value: text }
+        : { wrong: `${quoted} is not a name of lower-case letters, digits and _ (at most 63)` };
+    case "boolean":
+      if (!/^(true|false)$/i.test(text)) return { wrong: `${quoted} is neither true nor false` };
+      return { value: text.toLowerCase() === "true" };
+    case "address":
+      return parseAddress(text, quoted);
+    case "url":
+      return parseUrl(text, setting.schemes, quoted);
+    case "seed":
+      return isSeed(text, setting.prefix)
+        ? { value: text }
+        : { wrong: `is not an nkey seed that begins with ${setting.prefix} (58 characters)` };
+    case "integer":
+      return within(
+        setting,
+        /^-?\d+$/.test(text) ? Number(text) : Number.NaN,
+        `${quoted} is not a whole number`,
+        String,
+      );
+    case "duration":
+      return within(
+        setting,
+        parseDuration(text),
+        `${quoted} is not a duration such as 500ms, 10s, 5m or 1h`,
+        formatDuration,
+      );
+    case "choice":
+      return setting.values.includes(text)
+        ? { value: text }
+        : { wrong: `${quoted} is none of ${setting.values.join(", ")}` };
+  }
+}
+
+/** The reverse: what would have to be written to get this value. */
+export function formatSetting(setting: Setting, value: Value): string {
+  if (value === null || value === "") return "";
+  if (typeof value === "object") return formatAddress(value);
+  return setting.type === "duration" ? formatDuration(Number(value)) : String(value);
+}
+
+export function formatAddress({ host, port }: Address): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/** Where to reach what listens on this address, from the same machine. */
+export function urlOf(scheme: string, { host, port }: Address): string {
+  const everywhere = host === "" || host === "0.0.0.0" || host === "::";
+  return `${scheme}://${formatAddress({ host: everywhere ? "127.0.0.1" : host, port })}`;
+}
+
+/** Milliseconds of `10s`, `500ms`, `1m30s`; NaN for anything else, so also for a number without a unit. */
+export function parseDuration(text: string): number {
+  if (!/^(\d+(\.\d+)?(ms|s|m|h|d))+$/.test(text)) return Number.NaN;
+  let total = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g))
+    total += Number(amount) * (UNITS[unit ?? ""] ?? 0);
+  return Math.round(total);
+}
+
+export function formatDuration(ms: number): string {
+  const unit = ["d", "h", "m", "s"].find((name) => ms !== 0 && ms % (UNITS[name] ?? 1) === 0) ?? "ms";
+  return `${ms / (UNITS[unit] ?? 1)}${unit}`;
+}
+
+function emptyValue(setting: Setting): Parsed {
+  return { value: setting.default === null ? null : "" };
+}
+
+function within(
+  { min, max }: { min: number; max: number },
+  value: number,
+  wrong: string,
+  show: (value: number) => string,
+): Parsed {
+  if (Number.isNaN(value)) return { wrong };
+  return value >= min && value <= max
+    ? { value }
+    : { wrong: `${show(value)} is not between ${show(min)} and ${show(max)}` };
+}
+
+function parseAddress(text: string, quoted: string): Parsed {
+  const [, ipv6, name, digits] = /^(?:\[([0-9a-fA-F:]+)\]|([^\s:[\]]*)):(\d{1,5})$/.exec(text) ?? [];
+  if (digits === undefined || Number(digits) > 65535) return { wrong: `${quoted} is not host:port` };
+  return { value: { host: ipv6 ?? name ?? "", port: Number(digits) } };
+}
+
+function parseUrl(text: string, schemes: readonly string[], quoted: string): Parsed {
+  const shape = `${schemes.map((scheme) => `${scheme}://`).join(" or ")}…`;
+  if (!URL.canParse(text)) return { wrong: `${quoted} is not a URL (${shape})` };
+  const url = new URL(text);
+  // Checked first, for from here on the text would be repeated.
+  if (url.username !== "" || url.password !== "") return { wrong: "must not carry a user or a password" };
+  if (!schemes.includes(url.protocol.slice(0, -1)) || url.hostname === "")
+    return { wrong: `${quoted} does not begin with ${shape}` };
+  return { value: text.replace(/\/+$/, "") };
+}
+
+/** Arvados takes a v2 token in `Users.AnonymousUserToken` for its secret part. */
+function tokenSecret(text: string): Parsed {
+  const parts = text.split("/");
+  const secret = parts[0] === "v2" ? (parts[2] ?? "") : text;
+  return /^[\x21-\x7e]+$/.test(secret) ? { value: secret } : { wrong: "is neither a token's secret nor a v2 token" };
+}
+
+function isSeed(text: string, prefix: "SU" | "SA" | "SX"): boolean {
+  if (!text.startsWith(prefix)) return false;
+  try {
+    fromSeed(new TextEncoder().encode(text));
+    return true;
+  } catch {
+    return false;
+  }
+}

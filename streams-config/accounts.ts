@@ -1,0 +1,234 @@
+/**
+ * Who shares what with whom inside nats-server: four accounts, what crosses between them, and the least rights that each
+ * service needs in each. Declared as data; `server-conf.ts` renders it.
+ *
+ * Users never share an account with a stream: a PubAck goes to whatever reply subject its publisher names, so with
+ * streams in APP a container that may publish only its own log could write into any other stream.
+ */
+
+import { subjectsOf } from "../core/subjects.ts";
+
+export const ACCOUNTS = {
+  SYS: {
+    jetstream: false,
+    why: "the system account: authcallout lists and kicks connections here; nobody else can",
+  },
+  CORE: {
+    jetstream: true,
+    why: "the callout account: login requests, the permission graph and the barrier; whoever could subscribe here would read everyone's tokens",
+  },
+  STORE: {
+    jetstream: true,
+    why: "holds the streams of records, logs and queue; only services have JetStream's API here",
+  },
+  APP: {
+    jetstream: false,
+    why: "all users, and no JetStream: what users can name as subject or as reply reaches no stream but LOGS",
+  },
+} as const satisfies Record<string, { jetstream: boolean; why: string }>;
+
+export type AccountName = keyof typeof ACCOUNTS;
+export const ACCOUNT_NAMES = Object.keys(ACCOUNTS) as AccountName[];
+
+/** The accounts that hold streams. */
+export type StreamAccount = {
+  [A in AccountName]: (typeof ACCOUNTS)[A]["jetstream"] extends true ? A : never;
+}[AccountName];
+
+/** In which account each stream stands. */
+export const STREAMS = {
+  GRAPH: "CORE",
+  BARRIER: "CORE",
+  RECORDS: "STORE",
+  LOGS: "STORE",
+  QUEUE: "STORE",
+} as const satisfies Record<string, StreamAccount>;
+
+export type StreamName = keyof typeof STREAMS;
+export const STREAM_NAMES = Object.keys(STREAMS) as StreamName[];
+
+/** Which service works in which accounts. A user belongs to one account, so each pair has an nkey and a connection of its own. */
+export const SERVICE_ACCOUNTS = {
+  authcallout: ["SYS", "CORE", "APP"],
+  bridge: ["CORE", "STORE"],
+  gateway: ["CORE", "STORE", "APP"],
+  /** `arvados-nats streams apply`: may create and update streams, which no running service may; may not delete or purge. */
+  streams: ["CORE", "STORE"],
+} as const satisfies Record<string, readonly AccountName[]>;
+
+export type Service = keyof typeof SERVICE_ACCOUNTS;
+export type AccountOf<S extends Service> = (typeof SERVICE_ACCOUNTS)[S][number];
+export const SERVICES = Object.keys(SERVICE_ACCOUNTS) as Service[];
+
+/** One value for each service and account it works in. */
+export type PerServiceUser<T> = { [S in Service]: { [A in AccountOf<S>]: T } };
+
+/** Fills a `PerServiceUser`. */
+export function perServiceUser<T>(make: (service: Service, account: AccountName) => T): PerServiceUser<T> {
+  const entries = SERVICES.map((service) => [
+    service,
+    Object.fromEntries(SERVICE_ACCOUNTS[service].map((account) => [account, make(service, account)])),
+  ]);
+  return Object.fromEntries(entries) as PerServiceUser<T>;
+}
+
+/** All values of a `PerServiceUser` with their places. */
+export function serviceUsers<T>(users: PerServiceUser<T>): { service: Service; account: AccountName; value: T }[] {
+  return SERVICES.flatMap((service) =>
+    SERVICE_ACCOUNTS[service].map((account) => ({
+      service,
+      account,
+      value: (users[service] as Partial<Record<AccountName, T>>)[account] as T,
+    })),
+  );
+}
+
+/** What crosses from one account to another. A `stream` flows to the importer; a `service` lets the importer publish into the exporter. */
+export type Share = { kind: "stream" | "service"; subject: string; from: AccountName; to: AccountName; why: string };
+
+export function sharesOf(clusterId: string): Share[] {
+  const { root } = subjectsOf(clusterId);
+  return [
+    {
+      kind: "stream",
+      subject: `${root}.live.>`,
+      from: "STORE",
+      to: "APP",
+      why: "record events as RECORDS republishes them; what a user publishes on `live` stays in APP and never looks like RECORDS' own",
+    },
+    {
+      kind: "stream",
+      subject: `${root}.queue.>`,
+      from: "STORE",
+      to: "APP",
+      why: "queue entries as the bridge publishes them, for the dispatch role",
+    },
+    {
+      kind: "service",
+      subject: `${root}.log.>`,
+      from: "STORE",
+      to: "APP",
+      why: "a container publishes its own log into LOGS; the acknowledgement comes back to a reply subject in APP",
+    },
+    {
+      kind: "service",
+      subject: `${root}.sys.>`,
+      from: "STORE",
+      to: "APP",
+      why: "log lines of services that have a connection in APP only",
+    },
+  ];
+}
+
+/** A service's inbox prefix in every account: its only place for replies. */
+export function serviceInbox(service: Service): string {
+  return `_INBOX.${service}`;
+}
+
+/** Allow lists. Never empty: nats-server takes an empty list for "everything". */
+export type Permissions = { publish: readonly string[]; subscribe: readonly string[] };
+
+/** JetStream's API for reading one stream, in whatever way (pull, ordered, single messages); nothing that changes the stream. */
+function reading(stream: StreamName): string[] {
+  return [
+    "$JS.API.INFO",
+    `$JS.API.STREAM.INFO.${stream}`,
+    `$JS.API.STREAM.MSG.GET.${stream}`,
+    `$JS.API.DIRECT.GET.${stream}`,
+    `$JS.API.DIRECT.GET.${stream}.>`,
+    `$JS.API.CONSUMER.CREATE.${stream}`,
+    `$JS.API.CONSUMER.CREATE.${stream}.>`,
+    `$JS.API.CONSUMER.INFO.${stream}.>`,
+    `$JS.API.CONSUMER.MSG.NEXT.${stream}.>`,
+    `$JS.API.CONSUMER.DELETE.${stream}.>`,
+    `$JS.ACK.${stream}.>`,
+    // The second form of ack subjects (domain and account hash first), which a later server will switch to.
+    `$JS.ACK.*.*.${stream}.>`,
+  ];
+}
+
+/** What each service may do in each account it works in. */
+export function servicePermissions(clusterId: string): PerServiceUser<Permissions> {
+  const { root, graphAll, graphBeat, barrierMark, barrierCut } = subjectsOf(clusterId);
+  const barrier = `${root}.barrier`;
+  const inbox = (service: Service) => `${serviceInbox(service)}.>`;
+  const graphFollower = [...reading("GRAPH"), ...reading("BARRIER"), `${barrier}.lease.>`, `${barrier}.settled.>`];
+  const graphFeed = [graphAll, graphBeat, `${barrier}.>`];
+  return {
+    authcallout: {
+      SYS: {
+        publish: [
+          "$SYS.REQ.SERVER.PING",
+          "$SYS.REQ.SERVER.PING.CONNZ",
+          "$SYS.REQ.SERVER.*.CONNZ",
+          "$SYS.REQ.SERVER.*.KICK",
+        ],
+        subscribe: [
+          "$SYS.ACCOUNT.*.CONNECT",
+          "$SYS.ACCOUNT.*.DISCONNECT",
+          "$SYS.SERVER.*.CLIENT.AUTH.ERR",
+          "$SYS.SERVER.*.STATSZ",
+          "$SYS.SERVER.*.SHUTDOWN",
+          "$SYS.SERVER.*.LAMEDUCK",
+          inbox("authcallout"),
+        ],
+      },
+      CORE: {
+        publish: ["$SYS._INBOX.>", ...graphFollower, barrierCut],
+        subscribe: ["$SYS.REQ.USER.AUTH", ...graphFeed, inbox("authcallout")],
+      },
+      APP: { publish: [`${root}.notice.>`], subscribe: [inbox("authcallout")] },
+    },
+    bridge: {
+      CORE: {
+        publish: [graphAll, graphBeat, barrierMark, ...reading("GRAPH"), ...reading("BARRIER")],
+        subscribe: [`${barrier}.>`, inbox("bridge")],
+      },
+      STORE: {
+        publish: [
+          `${root}.rec.>`,
+          `${root}.moved.>`,
+          `${root}.queue.>`,
+          `${root}.sys.bridge.>`,
+          ...reading("RECORDS"),
+          ...reading("QUEUE"),
+        ],
+        subscribe: [inbox("bridge")],
+      },
+    },
+    gateway: {
+      CORE: { publish: graphFollower, subscribe: [...graphFeed, inbox("gateway")] },
+      STORE: {
+        publish: [
+          `${root}.live.@resync`,
+          `${root}.sys.gateway.>`,
+          ...reading("RECORDS"),
+          ...reading("LOGS"),
+          ...reading("QUEUE"),
+        ],
+        subscribe: [
+          `${root}.live.>`,
+          `${root}.log.>`,
+          `${root}.queue.>`,
+          "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.RECORDS",
+          inbox("gateway"),
+        ],
+      },
+      // Answers go to the asking session's inbox only; that check is the gateway's own, since a subject cannot express it.
+      APP: { publish: ["_INBOX.>", `${root}.notice.>`], subscribe: [`${root}.api.>`, inbox("gateway")] },
+    },
+    streams: {
+      CORE: { publish: streamsAdmin("CORE"), subscribe: [inbox("streams")] },
+      STORE: { publish: streamsAdmin("STORE"), subscribe: [inbox("streams")] },
+    },
+  };
+}
+
+/** Create, look and update. Deleting, purging and message access are left out: `apply` can destroy nothing, whatever its bugs. */
+function streamsAdmin(account: StreamAccount): string[] {
+  const names = STREAM_NAMES.filter((name) => STREAMS[name] === account);
+  return [
+    "$JS.API.INFO",
+    ...names.flatMap((name) => ["INFO", "CREATE", "UPDATE"].map((verb) => `$JS.API.STREAM.${verb}.${name}`)),
+  ];
+}

@@ -1,0 +1,162 @@
+/**
+ * What must be done so that a server's streams are as declared. Pure: declared and actual settings in, steps out.
+ * Nothing in a plan ever destroys a message: what would is refused, with what a person can do about it.
+ */
+
+import type { StreamConfig } from "@nats-io/jetstream";
+import type { DeclaredConfig, DeclaredStream, Setting } from "./streams.ts";
+
+/** One setting that is not as declared. */
+export type Difference = { setting: string; actual: unknown; declared: unknown; why: string };
+
+export type Step = { stream: DeclaredStream } & (
+  | { action: "create" }
+  | { action: "same" }
+  | { action: "update"; differences: Difference[] }
+  | { action: "refuse"; differences: Difference[]; reason: string; remedy: string }
+);
+
+export type Plan = Step[];
+
+/** Settings that turn a stream into something else than what was declared, if somebody else set them. */
+const FORBIDDEN = [
+  "sealed",
+  "no_ack",
+  "mirror",
+  "sources",
+  "subject_transform",
+  "subject_delete_marker_ttl",
+  "discard_new_per_subject",
+  "allow_msg_counter",
+] as const;
+
+/** `actual` = the stream's configuration on the server; null = there is none. */
+export function planStream(stream: DeclaredStream, actual: Partial<StreamConfig> | null): Step {
+  if (actual === null) return { stream, action: "create" };
+  const differences = compare(stream, actual);
+  if (differences.length === 0) return { stream, action: "same" };
+  for (const difference of differences) {
+    const refusal = refusalOf(difference);
+    if (refusal) return { stream, action: "refuse", differences, ...refusal };
+  }
+  return { stream, action: "update", differences };
+}
+
+function compare(stream: DeclaredStream, actual: Partial<StreamConfig>): Difference[] {
+  const declared = Object.entries(stream.config) as [Setting, DeclaredConfig[Setting]][];
+  const differences: Difference[] = declared
+    .map(([setting, value]) => ({
+      setting,
+      actual: normal(setting, actual[setting]),
+      declared: normal(setting, value),
+      why: stream.why[setting],
+    }))
+    .filter((difference) => !isEqual(difference.actual, difference.declared));
+  for (const setting of FORBIDDEN) {
+    const value = actual[setting];
+    if (value) differences.push({ setting, actual: value, declared: null, why: "not ours" });
+  }
+  return differences;
+}
+
+/** The server leaves out what is off; subjects have no order. */
+function normal(setting: Setting, value: unknown): unknown {
+  if (setting === "subjects") return [...((value as string[] | undefined) ?? [])].sort();
+  if (setting === "republish") {
+    const republish = value as StreamConfig["republish"] | null;
+    return republish
+      ? { src: republish.src, dest: republish.dest, headers_only: republish.headers_only ?? false }
+      : null;
+  }
+  if (value !== undefined) return value;
+  return setting === "compression" ? "none" : typeof DEFAULTS[setting] === "number" ? DEFAULTS[setting] : false;
+}
+
+const DEFAULTS: Partial<Record<Setting, number>> = {
+  max_age: 0,
+  max_bytes: -1,
+  max_msgs: -1,
+  max_msgs_per_subject: -1,
+  max_msg_size: -1,
+  max_consumers: -1,
+  num_replicas: 1,
+};
+
+function isEqual(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+type Refusal = { reason: string; remedy: string };
+
+/** null = the server can change it in place and no message is lost. */
+function refusalOf({ setting, actual, declared }: Difference): Refusal | null {
+  switch (setting) {
+    case "storage":
+    case "retention":
+      return {
+        reason: `${setting} is ${show(setting, actual)} and cannot be changed to ${show(setting, declared)}`,
+        remedy: "copy what is worth keeping, remove the stream by hand, and apply again",
+      };
+    case "deny_delete":
+    case "deny_purge":
+    case "allow_msg_ttl":
+    case "allow_msg_schedules":
+      if (actual !== true) return null;
+      return {
+        reason: `${setting} is on, and nats-server does not let it be switched off`,
+        remedy: "copy what is worth keeping, remove the stream by hand, and apply again",
+      };
+    case "max_age":
+    case "max_bytes":
+    case "max_msgs":
+    case "max_msgs_per_subject":
+      if (bound(declared) >= bound(actual)) return null;
+      return {
+        reason: `${setting} would shrink from ${show(setting, actual)} to ${show(setting, declared)}, which deletes messages at once`,
+        remedy: `set it by hand if those messages may go, or declare at least ${show(setting, actual)}`,
+      };
+    default:
+      if (!(FORBIDDEN as readonly string[]).includes(setting)) return null;
+      return {
+        reason: `somebody has set ${setting}, which is not part of the declaration`,
+        remedy: "find out who uses the stream, and undo that by hand",
+      };
+  }
+}
+
+/** Limits of 0 and below mean "none". */
+function bound(limit: unknown): number {
+  return typeof limit === "number" && limit > 0 ? limit : Number.POSITIVE_INFINITY;
+}
+
+/** The plan as text: a line per stream, below it a line per difference. */
+export function formatPlan(plan: Plan): string {
+  return plan.map(formatStep).join("\n");
+}
+
+const MARK = { create: "+", update: "~", same: "=", refuse: "!" } as const;
+
+function formatStep(step: Step): string {
+  const { account, name, purpose } = step.stream;
+  const lines = [`${MARK[step.action]} ${account} ${name}: ${step.action} (${purpose})`];
+  if (step.action === "update" || step.action === "refuse") {
+    lines.push(
+      ...step.differences.map(
+        ({ setting, actual, declared, why }) =>
+          `    ${setting}: ${show(setting, actual)} -> ${show(setting, declared)}  # ${why}`,
+      ),
+    );
+  }
+  if (step.action === "refuse") lines.push(`    refused: ${step.reason}`, `    remedy: ${step.remedy}`);
+  return lines.join("\n");
+}
+
+/** A value as a person writes it. */
+function show(setting: string, value: unknown): string {
+  if ((setting === "max_age" || setting === "duplicate_window") && typeof value === "number") {
+    return value === 0 ? "unlimited" : `${value / 1_000_000_000}s`;
+  }
+  if (setting.startsWith("max_") && typeof value === "number" && value < 0) return "unlimited";
+  if (value === null || value === undefined) return "none";
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

@@ -1,0 +1,203 @@
+/** nats-server's configuration file, rendered from the accounts, the keys and a few numbers. Pure: text out, nothing written. */
+
+import {
+  ACCOUNT_NAMES,
+  ACCOUNTS,
+  type AccountName,
+  type Permissions,
+  type Service,
+  servicePermissions,
+  serviceUsers,
+  sharesOf,
+} from "./accounts.ts";
+import type { PublicKeys } from "./keys.ts";
+
+/** -1 = any free port. `monitor` null = no monitoring port. */
+export type ServerPorts = { client: number; websocket: number; monitor: number | null };
+
+export type ServerLimits = {
+  /** Seconds a login may take. Above 2 s nats.go gives up first, so raising it helps JavaScript clients only. */
+  authTimeout: number;
+  /** Bytes of one message with its headers. The callout's answer (all of a user's grants) must fit. */
+  maxPayload: number;
+  /** Bytes that may wait for one slow client before it is cut; nats-server's own 64 MB would let few clients take all memory. */
+  maxPending: number;
+  /** User sessions in all. */
+  appConnections: number;
+  /** Subscriptions of one connection in APP. */
+  appSubscriptions: number;
+  /** Bytes of JetStream's files in all. */
+  maxFileStore: number;
+  /** Bytes of JetStream's memory streams in all; ours are all files, so this only bounds consumers' state. */
+  maxMemoryStore: number;
+  /** How often JetStream syncs to disk; the bridge confirms to PostgreSQL only what is older. */
+  syncInterval: string;
+};
+
+const MIB = 1024 * 1024;
+
+export const DEFAULT_LIMITS: ServerLimits = {
+  authTimeout: 2,
+  maxPayload: MIB,
+  maxPending: 16 * MIB,
+  appConnections: 20_000,
+  appSubscriptions: 10_000,
+  maxFileStore: 64 * 1024 * MIB,
+  maxMemoryStore: 256 * MIB,
+  syncInterval: "10s",
+};
+
+export type ServerConf = {
+  clusterId: string;
+  keys: PublicKeys;
+  /** Folder of JetStream's files. */
+  storeDir: string;
+  /** Default 127.0.0.1: without TLS nothing but loopback is safe. */
+  host?: string;
+  /** Default: all free ports, no monitoring. */
+  ports?: Partial<ServerPorts>;
+  serverName?: string;
+  /** Folder into which the server writes the ports it got. */
+  portsFileDir?: string;
+  limits?: Partial<ServerLimits>;
+};
+
+/** The text of nats-server.conf. Throws a RangeError on a cluster id that could not be a subject token. */
+export function serverConf(conf: ServerConf): string {
+  if (!/^[a-z0-9]{5}$/.test(conf.clusterId)) throw new RangeError(`not a cluster id: ${quote(conf.clusterId)}`);
+  const limits = { ...DEFAULT_LIMITS, ...conf.limits };
+  const ports = { client: -1, websocket: -1, monitor: null, ...conf.ports };
+  const host = conf.host ?? "127.0.0.1";
+  const users = serviceUsers(conf.keys.users);
+  const lines = [
+    "# Written by arvados-nats (streams-config/server-conf.ts). Reloading it (SIGHUP) logs every client in anew: restart instead.",
+    `server_name: ${quote(conf.serverName ?? `arvados-nats-${conf.clusterId}`)}`,
+    `host: ${quote(host)}`,
+    `port: ${int(ports.client)}`,
+    ...(ports.monitor === null ? [] : [`http: ${quote(`${host}:${int(ports.monitor)}`)}`]),
+    ...(conf.portsFileDir === undefined ? [] : [`ports_file_dir: ${quote(conf.portsFileDir)}`]),
+    `max_payload: ${int(limits.maxPayload)}`,
+    `max_pending: ${int(limits.maxPending)}`,
+    "",
+    // TLS ends at the edge; service users are kept off this port by `allowed_connection_types`.
+    "websocket {",
+    `  host: ${quote(host)}`,
+    `  port: ${int(ports.websocket)}`,
+    "  no_tls: true",
+    "}",
+    "",
+    "jetstream {",
+    `  store_dir: ${quote(conf.storeDir)}`,
+    `  max_file_store: ${int(limits.maxFileStore)}`,
+    `  max_memory_store: ${int(limits.maxMemoryStore)}`,
+    `  sync_interval: ${quote(limits.syncInterval)}`,
+    // Unknown fields in API requests are errors: a misspelt stream setting must not pass silently.
+    "  strict: true",
+    "}",
+    "",
+    "authorization {",
+    `  timeout: ${limits.authTimeout}`,
+    "  auth_callout {",
+    `    issuer: ${quote(conf.keys.issuer)}`,
+    "    account: CORE",
+    // Whoever is missing here is sent to the callout, whatever the accounts below say.
+    `    auth_users: ${list(users.map((user) => user.value))}`,
+    `    xkey: ${quote(conf.keys.xkey)}`,
+    "  }",
+    "}",
+    "",
+    "system_account: SYS",
+    "accounts {",
+    ...ACCOUNT_NAMES.flatMap((account) => accountLines(account, conf, limits)).map((line) => `  ${line}`),
+    "}",
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function accountLines(account: AccountName, conf: ServerConf, limits: ServerLimits): string[] {
+  const shares = sharesOf(conf.clusterId);
+  const exported = shares.filter((share) => share.from === account);
+  const imported = shares.filter((share) => share.to === account);
+  const permissions = new Map(
+    serviceUsers(servicePermissions(conf.clusterId)).map((user) => [place(user.service, user.account), user.value]),
+  );
+  const users = serviceUsers(conf.keys.users).filter((user) => user.account === account);
+  return [
+    `# ${ACCOUNTS[account].why}`,
+    `${account} {`,
+    ...(ACCOUNTS[account].jetstream ? ["  jetstream: enabled"] : []),
+    ...(account === "APP" ? appLimits(limits) : []),
+    ...block(
+      "exports",
+      exported.map((share) => `{ ${share.kind}: ${quote(share.subject)}, accounts: [${share.to}] }`),
+    ),
+    ...block(
+      "imports",
+      imported.map((share) => `{ ${share.kind}: { account: ${share.from}, subject: ${quote(share.subject)} } }`),
+    ),
+    ...block(
+      "users",
+      users.flatMap((user) =>
+        userLines(user.service, user.value, permissions.get(place(user.service, user.account)) as Permissions),
+      ),
+    ),
+    "}",
+  ];
+}
+
+function appLimits(limits: ServerLimits): string[] {
+  return [
+    "  limits {",
+    `    max_connections: ${int(limits.appConnections)}`,
+    `    max_subscriptions: ${int(limits.appSubscriptions)}`,
+    `    max_payload: ${int(limits.maxPayload)}`,
+    "  }",
+  ];
+}
+
+function userLines(service: Service, nkey: string, permissions: Permissions): string[] {
+  return [
+    `# ${service}`,
+    "{",
+    `  nkey: ${quote(nkey)}`,
+    "  allowed_connection_types: [STANDARD]",
+    "  permissions {",
+    `    publish: { allow: ${allow(permissions.publish)} }`,
+    `    subscribe: { allow: ${allow(permissions.subscribe)} }`,
+    "  }",
+    "}",
+  ];
+}
+
+/** An allow list. Refuses the empty one, which nats-server takes for "everything". */
+function allow(subjects: readonly string[]): string {
+  if (subjects.length === 0) throw new RangeError("an empty allow list would allow everything");
+  return list(subjects);
+}
+
+function place(service: Service, account: AccountName): string {
+  return `${service} ${account}`;
+}
+
+function block(name: string, lines: string[]): string[] {
+  return lines.length === 0 ? [] : [`  ${name}: [`, ...lines.map((line) => `    ${line}`), "  ]"];
+}
+
+function list(values: readonly string[]): string {
+  return `[${values.map(quote).join(", ")}]`;
+}
+
+function int(value: number): string {
+  if (!Number.isSafeInteger(value)) throw new RangeError(`not an integer: ${value}`);
+  return String(value);
+}
+
+/** A string of the configuration language. Quoted, `$` and `#` have no meaning; backslash, quote and control characters are escaped. */
+function quote(text: string): string {
+  const escaped = Array.from(text, (char) => {
+    if (char === "\\" || char === '"') return `\\${char}`;
+    const code = char.charCodeAt(0);
+    return code < 0x20 ? `\\x${code.toString(16).padStart(2, "0")}` : char;
+  });
+  return `"${escaped.join("")}"`;
+}

@@ -1,0 +1,180 @@
+/** The streams, declared as data: every setting with the reason for its value. `plan.ts` compares them with what a server has. */
+
+import type { StreamConfig } from "@nats-io/jetstream";
+import { subjectsOf } from "../core/subjects.ts";
+import { STREAMS, type StreamAccount, type StreamName } from "./accounts.ts";
+
+/** The settings that we declare; any other one is left as nats-server sets it, except the ones in `FORBIDDEN` (plan.ts). */
+export type DeclaredConfig = Pick<
+  StreamConfig,
+  | "subjects"
+  | "retention"
+  | "storage"
+  | "num_replicas"
+  | "max_consumers"
+  | "max_msgs"
+  | "max_msgs_per_subject"
+  | "max_bytes"
+  | "max_age"
+  | "max_msg_size"
+  | "discard"
+  | "duplicate_window"
+  | "deny_delete"
+  | "deny_purge"
+  | "allow_direct"
+  | "allow_rollup_hdrs"
+  | "compression"
+> &
+  Required<Pick<StreamConfig, "allow_atomic" | "allow_msg_ttl" | "allow_msg_schedules">> & {
+    republish: StreamConfig["republish"] | null;
+  };
+
+export type Setting = keyof DeclaredConfig;
+
+export type DeclaredStream = {
+  account: StreamAccount;
+  name: StreamName;
+  purpose: string;
+  config: DeclaredConfig;
+  /** A sentence for each setting. */
+  why: Record<Setting, string>;
+};
+
+/** What differs from one installation to the next. Bytes are reserved by nats-server and must fit its `max_file_store`. */
+export type StreamProfile = { replicas: number; recordsBytes: number; logsBytes: number; maxMsgSize: number };
+
+const MIB = 1024 * 1024;
+const GIB = 1024 * MIB;
+
+export const STREAM_PROFILES = {
+  /** One server, for the demo, tests and small clusters. */
+  single: { replicas: 1, recordsBytes: 4 * GIB, logsBytes: 4 * GIB, maxMsgSize: MIB },
+  /** Three servers or more. */
+  cluster: { replicas: 3, recordsBytes: 64 * GIB, logsBytes: 128 * GIB, maxMsgSize: MIB },
+} as const satisfies Record<string, StreamProfile>;
+
+export type StreamOptions = { clusterId: string; profile?: keyof typeof STREAM_PROFILES | StreamProfile };
+
+/** Largest message of a log, headers included; what a container's log writer must stay under. */
+export const LOG_MESSAGE_BYTES = 128 * 1024;
+
+type Declaration = { [S in Setting]: readonly [value: DeclaredConfig[S], why: string] };
+
+/** All streams of one cluster, in the order in which they are made. */
+export function declaredStreams({ clusterId, profile = "single" }: StreamOptions): DeclaredStream[] {
+  const sizes = typeof profile === "string" ? STREAM_PROFILES[profile] : profile;
+  const { root, graphAll } = subjectsOf(clusterId);
+  const common = commonSettings(sizes);
+  return [
+    declare("GRAPH", "the permission graph: last value of every row, in whole commits", {
+      ...common,
+      subjects: [[graphAll], "one subject per row, and one that ends each commit"],
+      max_msgs_per_subject: [
+        1,
+        "a row's last value is its state; replicas load the last value per subject and follow from there",
+      ],
+      discard: [
+        "new",
+        "a full graph must refuse the next row, never forget an old one: a forgotten row is a wrong right",
+      ],
+      deny_purge: [true, "a purged row leaves no trace for followers; only a tombstone does"],
+      allow_atomic: [true, "replicas must never see half a commit: it can grant what Arvados never granted"],
+      allow_direct: [true, "loading many rows is spread over replicas; the position check finds an answer that lags"],
+      allow_msg_ttl: [true, "tombstones may end by themselves; the bridge alone publishes here"],
+      max_consumers: [1_000, "one follower per replica, and those that a crash left behind for some minutes"],
+    }),
+    declare("BARRIER", "leases, marks and settlements: one order that decides when records may flow", {
+      ...common,
+      subjects: [[`${root}.barrier.>`], "all steps of the barrier stand in one stream, since their order decides"],
+      max_age: [hours(1), "a barrier is over in seconds; an hour is for looking back"],
+      deny_purge: [true, "nobody takes back a mark"],
+      allow_direct: [false, "a direct read may come from a replica that lags; a lease must be read from the leader"],
+      max_consumers: [1_000, "one follower per replica, and those that a crash left behind for some minutes"],
+    }),
+    declare("RECORDS", "every record change, whole commits in commit order", {
+      ...common,
+      subjects: [
+        [`${root}.rec.>`, `${root}.moved.>`],
+        "events by path, and where an object moved from, so that history by uuid can follow it",
+      ],
+      max_age: [days(14), "two weeks of history"],
+      max_bytes: [sizes.recordsBytes, "beyond it the oldest events go early, and the disk does not fill"],
+      deny_purge: [true, "history is taken away by age alone"],
+      allow_atomic: [true, "a commit appears whole or not at all"],
+      republish: [
+        { src: `${root}.rec.>`, dest: `${root}.live.>` },
+        "users hear what was stored, with its sequence, on subjects their grants name; `moved` lies outside the source and stays private",
+      ],
+      max_consumers: [10_000, "the gateway makes one for each history request under way"],
+    }),
+    declare("LOGS", "containers' logs, written by the containers themselves", {
+      ...common,
+      subjects: [[`${root}.log.>`], "one subject per container and file"],
+      max_age: [days(14), "two weeks; a finished container's log is in Keep by then"],
+      max_bytes: [sizes.logsBytes, "the disk does not fill"],
+      max_msgs_per_subject: [100_000, "one job that logs without end pushes out its own old lines, not the others'"],
+      max_msg_size: [LOG_MESSAGE_BYTES, "with the bound per subject this bounds what one file can hold"],
+      compression: ["s2", "logs are text and shrink to a fraction"],
+      deny_purge: [false, "an administrator may purge one container's log when it must not be kept"],
+      max_consumers: [10_000, "the gateway makes one for each tail under way"],
+    }),
+    declare("QUEUE", "containers waiting to be run: the last state of each", {
+      ...common,
+      subjects: [[`${root}.queue.>`], "one subject per container"],
+      max_msgs_per_subject: [1, "an entry's last state is the state"],
+      deny_purge: [false, "an administrator may clear an entry that nobody will finish"],
+      allow_direct: [true, "the gateway reads all current entries at once"],
+      allow_msg_ttl: [true, "the last state of a finished container ends by itself; the bridge alone publishes here"],
+      max_consumers: [1_000, "one for each dispatcher's request under way"],
+    }),
+  ];
+}
+
+/** What holds for a stream unless its declaration says otherwise. */
+function commonSettings(sizes: StreamProfile): Omit<Declaration, "subjects"> {
+  return {
+    retention: ["limits", "messages go by age and size, not by who has read them"],
+    storage: ["file", "must outlive a restart of the server"],
+    num_replicas: [sizes.replicas, "as many as the installation has servers for"],
+    max_consumers: [1_000, "explicit: since 2.15 an unlimited stream is quietly limited to 1,000"],
+    max_msgs: [-1, "bounded by bytes and age instead"],
+    max_msgs_per_subject: [-1, "all messages of a subject are history"],
+    max_bytes: [-1, "as large as its rows"],
+    max_age: [0, "state does not age"],
+    max_msg_size: [sizes.maxMsgSize, "what nats-server lets through at all"],
+    discard: ["old", "the newest message is worth more than the oldest"],
+    duplicate_window: [
+      100_000_000,
+      "the smallest there is: message ids are shared by all subjects of a stream, so they are not used, and one user's id must not drop another's message",
+    ],
+    deny_delete: [true, "nothing is taken out of the middle: readers prove completeness by sequence"],
+    deny_purge: [true, "nobody empties it"],
+    allow_direct: [true, "reads are spread over replicas"],
+    allow_rollup_hdrs: [false, "a header could delete every other message"],
+    allow_atomic: [false, "no batches: every message stands for itself"],
+    allow_msg_ttl: [false, "no message ends by its publisher's wish"],
+    allow_msg_schedules: [false, "a header could write to any subject of the stream"],
+    compression: ["none", "small messages; time counts more than space"],
+    republish: [null, "read through the gateway or a service only"],
+  };
+}
+
+function declare(name: StreamName, purpose: string, settings: Declaration): DeclaredStream {
+  const entries = Object.entries(settings) as [Setting, readonly [unknown, string]][];
+  return {
+    account: STREAMS[name],
+    name,
+    purpose,
+    config: Object.fromEntries(entries.map(([setting, [value]]) => [setting, value])) as DeclaredConfig,
+    why: Object.fromEntries(entries.map(([setting, [, why]]) => [setting, why])) as Record<Setting, string>,
+  };
+}
+
+/** Nanoseconds, as JetStream counts. */
+function hours(count: number): number {
+  return count * 3_600 * 1_000_000_000;
+}
+
+function days(count: number): number {
+  return hours(24 * count);
+}

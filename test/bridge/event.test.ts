@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import type { Commit, LogRow, RowChange } from "../../bridge/commit.ts";
+import { eventsOf } from "../../bridge/event.ts";
+import { GraphState } from "../../bridge/graph-state.ts";
+
+const COLLECTION = "zzzzz-4zz18-collectionccccc";
+const PROJECT = "zzzzz-j7d0g-projectpppppppp";
+const ELSEWHERE = "zzzzz-j7d0g-elsewhereeeeeee";
+
+function log(event_type: string, properties: unknown, object_uuid = COLLECTION): LogRow {
+  return {
+    id: "1",
+    uuid: "zzzzz-57u5n-logllllllllllll",
+    object_uuid,
+    event_type,
+    event_at: "2026-11-25 01:02:03.456789",
+    properties: typeof properties === "string" ? properties : JSON.stringify(properties),
+  };
+}
+function commit(rows: RowChange[], logs: LogRow[]): Commit {
+  return { lsn: 1n, xid: 1, time: 0, rows, logs };
+}
+const row = { id: "9", uuid: COLLECTION, owner_uuid: PROJECT, trash_at: null };
+const changed: RowChange = { table: "collections", op: "update", id: 9, row };
+const attributes = { id: 9, uuid: COLLECTION, owner_uuid: PROJECT, name: "n", manifest_text: "secret blocks" };
+
+describe("record events", () => {
+  const state = new GraphState("zzzzz");
+
+  it("say what Arvados says, without manifests", () => {
+    const { events } = eventsOf(
+      commit([changed], [log("update", { old_attributes: attributes, new_attributes: attributes })]),
+      state,
+    );
+    assert.deepEqual(
+      events.map(({ event }) => event),
+      [
+        {
+          event_type: "update",
+          object_uuid: COLLECTION,
+          object_kind: "arvados#collection",
+          object_owner_uuid: PROJECT,
+          event_at: "2026-11-25T01:02:03.456Z",
+          attributes: { uuid: COLLECTION, name: "n", owner_uuid: PROJECT },
+        },
+      ],
+    );
+  });
+
+  it("take the owner from the object's own row, not from what the log row claims", () => {
+    const claimed = { ...attributes, owner_uuid: ELSEWHERE };
+    const { events } = eventsOf(commit([changed], [log("update", { new_attributes: claimed })]), state);
+    assert.equal(events[0]?.facts.owner, PROJECT);
+    assert.equal(events[0]?.event.object_owner_uuid, PROJECT);
+  });
+
+  for (const [what, logRow] of Object.entries({
+    "a log row without a change behind it": log("update", { new_attributes: attributes }, PROJECT),
+    "a log row of another kind than the change": log("create", { new_attributes: attributes }),
+    "a custom event": log("file_download", { reqPath: "/" }),
+    "properties that are not JSON": log("update", "---\n- yaml\n"),
+    "properties that are no object": log("update", "[]"),
+    "an object nobody knows": log("update", { new_attributes: attributes }, "nonsense"),
+    "a delete whose row did not go": log("delete", { old_attributes: attributes }),
+  })) {
+    it(`do not come from ${what}, which is counted`, () => {
+      assert.deepEqual(eventsOf(commit([changed], [logRow]), state), { events: [], untrue: 1 });
+    });
+  }
+
+  it("of a deletion know the object by the number of the row that went", () => {
+    const gone: RowChange = { table: "collections", op: "delete", id: 9, row: null };
+    const { events } = eventsOf(commit([gone], [log("delete", { old_attributes: attributes })]), state);
+    assert.equal(events[0]?.deleted, true);
+    assert.equal(events[0]?.facts.owner, PROJECT);
+  });
+
+  it("of a move say on the old path that the object left, and nothing of where to", () => {
+    const moved: RowChange = { table: "collections", op: "update", id: 9, row: { ...row, owner_uuid: ELSEWHERE } };
+    const properties = { old_attributes: attributes, new_attributes: { ...attributes, owner_uuid: ELSEWHERE } };
+    const { events } = eventsOf(commit([moved], [log("update", properties)]), state);
+    const [left, present] = events;
+    assert.equal(left?.event.event_type, "left");
+    assert.equal(left?.facts.owner, PROJECT);
+    assert.equal(left?.notUnder?.owner, ELSEWHERE);
+    assert.ok(!JSON.stringify(left?.event).includes(ELSEWHERE));
+    assert.equal(present?.event.event_type, "update");
+    assert.equal(present?.facts.owner, ELSEWHERE);
+  });
+});

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import type { RowChange } from "../../bridge/commit.ts";
+import { GraphState } from "../../bridge/graph-state.ts";
+import { saltedSecret, sha256 } from "../../core/token.ts";
+
+const ALICE = "zzzzz-tpzed-aliceaaaaaaaaaa";
+const PROJECT = "zzzzz-j7d0g-projectpppppppp";
+const COLLECTION = "zzzzz-4zz18-collectionccccc";
+const LINK = "zzzzz-o0j2j-linkllllllllll0";
+const OTHER_LINK = "zzzzz-o0j2j-linkllllllllll1";
+const TOKEN = "zzzzz-gj3su-tokentttttttttt";
+
+function insert(table: RowChange["table"], row: Record<string, unknown>): RowChange {
+  return { table, op: "insert", id: Number(row.id), row };
+}
+function update(table: RowChange["table"], row: Record<string, unknown>): RowChange {
+  return { table, op: "update", id: Number(row.id), row };
+}
+function remove(table: RowChange["table"], id: number): RowChange {
+  return { table, op: "delete", id, row: null };
+}
+
+const alice = insert("users", { id: "1", uuid: ALICE, owner_uuid: "root", is_admin: null, is_active: true });
+const shareOf = (head: string, id = "5", uuid = LINK) =>
+  insert("links", { id, uuid, link_class: "permission", name: "can_read", tail_uuid: ALICE, head_uuid: head });
+
+describe("the rows that GRAPH should hold", () => {
+  it("knows a deleted row by its number, the only thing a delete carries", () => {
+    const state = new GraphState("zzzzz");
+    state.apply([alice, shareOf(PROJECT)]);
+    assert.deepEqual(state.apply([remove("links", 5)]), [{ kind: "link", uuid: LINK, row: null }]);
+    assert.deepEqual(state.apply([remove("links", 5)]), [], "a second delete says nothing new");
+  });
+
+  it("says each row once, with its last value", () => {
+    const state = new GraphState("zzzzz");
+    const changes = state.apply([alice, update("users", { ...alice.row, is_active: false })]);
+    assert.equal(changes.length, 1);
+    assert.equal(changes[0]?.kind === "user" && changes[0].row?.is_active, false);
+  });
+
+  it("keeps quiet about updates that change nothing it carries", () => {
+    const state = new GraphState("zzzzz");
+    state.apply([alice]);
+    assert.deepEqual(state.apply([update("users", alice.row ?? {})]), []);
+  });
+
+  it("carries permission links only, and lets go of one that turns into another class", () => {
+    const state = new GraphState("zzzzz");
+    const tag = insert("links", { ...shareOf(PROJECT).row, link_class: "tag" });
+    assert.deepEqual(state.apply([tag]), []);
+    state.apply([shareOf(PROJECT)]);
+    assert.deepEqual(state.apply([update("links", tag.row ?? {})]), [{ kind: "link", uuid: LINK, row: null }]);
+  });
+
+  it("lets no secret out: a token is its hashes", () => {
+    const state = new GraphState("zzzzz");
+    const token = { id: "3", uuid: TOKEN, api_token: "topsecret", user_id: "1", scopes: '["all"]', expires_at: null };
+    const changes = state.apply([alice, insert("api_client_authorizations", token)]);
+    const said = JSON.stringify(changes);
+    assert.ok(!said.includes("topsecret"));
+    assert.ok(said.includes(sha256("topsecret")) && said.includes(sha256(saltedSecret("topsecret", "zzzzz"))));
+  });
+
+  it("keeps what an update leaves out because it is long and unchanged", () => {
+    const state = new GraphState("zzzzz");
+    const token = { id: "3", uuid: TOKEN, api_token: "topsecret", user_id: "1", scopes: '["GET /"]', expires_at: null };
+    state.apply([alice, insert("api_client_authorizations", token)]);
+    state.apply([
+      update("api_client_authorizations", { ...token, scopes: undefined, expires_at: "2026-01-01 00:00:00" }),
+    ]);
+    assert.deepEqual(state.row("token", TOKEN)?.scopes, ["GET /"]);
+    assert.equal(state.row("token", TOKEN)?.expires_at, Date.UTC(2026, 0, 1));
+  });
+
+  it("gives nothing to a token with scopes that it cannot read", () => {
+    const state = new GraphState("zzzzz");
+    const token = { id: "3", uuid: TOKEN, api_token: "s", user_id: "1", scopes: "---\n- all\n" };
+    state.apply([alice, insert("api_client_authorizations", token)]);
+    assert.deepEqual(state.row("token", TOKEN)?.scopes, []);
+  });
+
+  describe("of directly shared objects", () => {
+    const collection = { id: "9", uuid: COLLECTION, owner_uuid: PROJECT };
+
+    it("asks once where the object lives", () => {
+      const state = new GraphState("zzzzz");
+      state.apply([alice, shareOf(COLLECTION)]);
+      assert.deepEqual(state.takeUnknownHeads(), [COLLECTION]);
+      assert.deepEqual(state.takeUnknownHeads(), []);
+    });
+
+    it("need not ask where the object came in the same commit", () => {
+      const state = new GraphState("zzzzz");
+      // The link first, so that the collection's row finds it awaited.
+      state.apply([alice, shareOf(COLLECTION), insert("collections", collection)]);
+      assert.deepEqual(state.takeUnknownHeads(), []);
+      assert.equal(state.row("owner", COLLECTION)?.owner_uuid, PROJECT);
+    });
+
+    it("follows it when it moves, and forgets it when it or its last link goes", () => {
+      const state = new GraphState("zzzzz");
+      state.apply([alice, shareOf(COLLECTION), shareOf(COLLECTION, "6", OTHER_LINK), insert("collections", collection)]);
+      const moved = state.apply([update("collections", { ...collection, owner_uuid: ALICE })]);
+      assert.deepEqual(moved, [{ kind: "owner", uuid: COLLECTION, row: { id: 9, uuid: COLLECTION, owner_uuid: ALICE } }]);
+      assert.deepEqual(state.apply([remove("links", 5)]), [{ kind: "link", uuid: LINK, row: null }]);
+      assert.deepEqual(state.apply([remove("links", 6)]), [
+        { kind: "link", uuid: OTHER_LINK, row: null },
+        { kind: "owner", uuid: COLLECTION, row: null },
+      ]);
+      assert.deepEqual(state.apply([update("collections", { ...collection, owner_uuid: PROJECT })]), []);
+    });
+
+    it("loses it when it is deleted", () => {
+      const state = new GraphState("zzzzz");
+      state.apply([alice, shareOf(COLLECTION), insert("collections", collection)]);
+      assert.deepEqual(state.apply([remove("collections", 9)]), [{ kind: "owner", uuid: COLLECTION, row: null }]);
+    });
+  });
+});

@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { logFileName, logFileTokens, subjectsOf, subjectToken } from "../../core/subjects.ts";
+
+/** What nats-server takes for one literal token. */
+const LITERAL = /^[^\s.*>\p{Cc}]+$/u;
+
+describe("subjects", () => {
+  it("turn any text into exactly one literal token, and different texts into different ones", () => {
+    const seen = new Map<string, string>();
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), (text) => {
+        const token = subjectToken(text);
+        assert.match(token, LITERAL);
+        assert.ok(!/[@$]/.test(token), "no value can look like one of our own prefixes");
+        const bytes = Buffer.from(text).toString("hex");
+        assert.ok(!seen.has(token) || seen.get(token) === bytes);
+        seen.set(token, bytes);
+      }),
+      { verbose: true },
+    );
+  });
+
+  it("carry a log file's name as it is, and give it back", () => {
+    assert.equal(logFileTokens("stdout.txt"), "stdout.txt");
+    for (const name of ["stdout.txt", "a..b", ".hidden", "trailing.", "a b/c", "*", ">", "ü.txt", "%"]) {
+      const tokens = logFileTokens(name);
+      for (const token of tokens.split(".")) assert.match(token, LITERAL, name);
+      assert.equal(logFileName(tokens), name);
+    }
+  });
+
+  it("hang everything private on the session", () => {
+    const { api, notice, inbox } = subjectsOf("zzzzz");
+    const key = { token: "zzzzz-gj3su-0123456789abcde", sid: "abcdefghijklmnop" };
+    for (const subject of [api(key, "whoami"), notice(key), inbox(key)]) {
+      assert.ok(subject.includes(`.${key.token}.${key.sid}`), subject);
+    }
+  });
+});

@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { Fault } from "../../core/errors.ts";
+import type { ContainerRow, TokenRow } from "../../core/rows.ts";
+import { oidcSecret, parseToken, saltedSecret, sessionToken, sha256 } from "../../core/token.ts";
+import { type Identity, TokenIndex } from "../../core/token-index.ts";
+
+const NOW = 1_000_000;
+const TOKEN = "zzzzz-gj3su-0123456789abcde";
+const OTHER = "zzzzz-gj3su-otherotherother";
+const USER = "zzzzz-tpzed-0123456789abcde";
+const CONTAINER = "zzzzz-dz642-0123456789abcde";
+const SECRET = "0verysecretsecret0";
+const ROOT = "systemroottokensystemroottoken12";
+
+function tokenRow(changes: Partial<TokenRow> = {}): TokenRow {
+  return {
+    id: 1,
+    uuid: TOKEN,
+    user_uuid: USER,
+    scopes: ["all"],
+    expires_at: null,
+    refreshes_at: null,
+    secret_sha256: sha256(SECRET),
+    salted_sha256: sha256(saltedSecret(SECRET, "zzzzz")),
+    ...changes,
+  };
+}
+
+function containerRow(changes: Partial<ContainerRow> = {}): ContainerRow {
+  return { id: 1, uuid: CONTAINER, state: "Running", auth_uuid: TOKEN, runtime_token_sha256: null, ...changes };
+}
+
+function indexWith(token: TokenRow | null, container: ContainerRow | null = null, anonymousSecret = ""): TokenIndex {
+  const index = new TokenIndex({ clusterId: "zzzzz", systemRootToken: ROOT, anonymousSecret });
+  index.apply([{ kind: "token", uuid: TOKEN, row: token }]);
+  if (container) index.apply([{ kind: "container", uuid: container.uuid, row: container }]);
+  return index;
+}
+
+function identify(index: TokenIndex, text: string, now = NOW): Identity | string {
+  const parsed = parseToken(text);
+  assert.ok(parsed, text);
+  const found = index.identify(parsed, now);
+  return found instanceof Fault ? found.code : found;
+}
+
+function userOf(index: TokenIndex, text: string, now = NOW): string {
+  const found = identify(index, text, now);
+  return typeof found === "string" ? found : found.user;
+}
+
+describe("the token index", () => {
+  const v2 = `v2/${TOKEN}/${SECRET}`;
+
+  it("knows a token in its v2, bare and salted forms", () => {
+    const index = indexWith(tokenRow());
+    assert.equal(userOf(index, v2), USER);
+    assert.equal(userOf(index, SECRET), USER);
+    assert.equal(userOf(index, `v2/${TOKEN}/${saltedSecret(SECRET, "zzzzz")}`), USER);
+  });
+
+  it("knows an OIDC token by the form in which Arvados stores it", () => {
+    const stored = oidcSecret("oidc.access.token", ROOT);
+    const index = indexWith(tokenRow({ secret_sha256: sha256(stored) }));
+    assert.equal(userOf(index, "oidc.access.token"), USER);
+  });
+
+  it("refuses a wrong secret, another cluster's salt and an unknown token", () => {
+    const index = indexWith(tokenRow());
+    assert.equal(userOf(index, `v2/${TOKEN}/wrong`), "token.unknown");
+    assert.equal(userOf(index, `v2/${TOKEN}/${saltedSecret(SECRET, "yyyyy")}`), "token.unknown");
+    assert.equal(userOf(index, `v2/${OTHER}/${SECRET}`), "token.unknown");
+    assert.equal(userOf(index, sha256(SECRET)), "token.unknown");
+  });
+
+  it("refuses a token from the moment it expires, or is to be refreshed", () => {
+    for (const end of ["expires_at", "refreshes_at"] as const) {
+      const index = indexWith(tokenRow({ [end]: NOW }));
+      assert.equal(userOf(index, v2, NOW - 1), USER);
+      assert.equal(userOf(index, v2, NOW), "token.expired");
+    }
+  });
+
+  it("forgets a token whose row is gone, in every form", () => {
+    const index = indexWith(tokenRow());
+    index.apply([{ kind: "token", uuid: TOKEN, row: null }]);
+    assert.equal(userOf(index, v2), "token.unknown");
+    assert.equal(userOf(index, SECRET), "token.unknown");
+  });
+
+  it("lets the system root token in as root, and only whole", () => {
+    const index = indexWith(null);
+    assert.equal(userOf(index, ROOT), "zzzzz-tpzed-000000000000000");
+    assert.equal(userOf(index, ROOT.slice(1)), "token.unknown");
+  });
+
+  it("has no root where the root token is not set", () => {
+    const index = new TokenIndex({ clusterId: "zzzzz", systemRootToken: "", anonymousSecret: "" });
+    assert.equal(userOf(index, "anything"), "token.unknown");
+  });
+
+  describe("anonymous access", () => {
+    const anonymous = "zzzzz-gj3su-anonymouspublic";
+
+    it("works bare, as v2 and salted, and gives scope GET only", () => {
+      const index = indexWith(null, null, "anon");
+      for (const text of ["anon", `v2/${anonymous}/anon`, `v2/${anonymous}/${saltedSecret("anon", "zzzzz")}`]) {
+        const found = identify(index, text);
+        assert.ok(typeof found !== "string");
+        assert.equal(found.user, "zzzzz-tpzed-anonymouspublic");
+        assert.deepEqual(found.scopes, ["GET /"]);
+      }
+    });
+
+    it("is off while the setting is empty, whatever HMAC of the empty key is sent", () => {
+      const index = indexWith(null);
+      assert.equal(userOf(index, `v2/${anonymous}/${saltedSecret("", "zzzzz")}`), "token.unknown");
+    });
+  });
+
+  describe("a token with a container behind it", () => {
+    const suffixed = `${v2}/${CONTAINER}`;
+
+    it("is good while that container is Locked or Running with this token", () => {
+      for (const state of ["Locked", "Running"]) {
+        assert.equal(userOf(indexWith(tokenRow(), containerRow({ state })), suffixed), USER);
+      }
+    });
+
+    it("is refused in every other state, for another token's container, and beside a runtime token", () => {
+      for (const state of ["Queued", "Complete", "Cancelled"]) {
+        assert.equal(userOf(indexWith(tokenRow(), containerRow({ state })), suffixed), "token.container");
+      }
+      assert.equal(userOf(indexWith(tokenRow(), containerRow({ auth_uuid: OTHER })), suffixed), "token.container");
+      const runtime = containerRow({ runtime_token_sha256: sha256("v2/other/token") });
+      assert.equal(userOf(indexWith(tokenRow(), runtime), suffixed), "token.container");
+    });
+
+    it("is accepted as the container's runtime token", () => {
+      const runtime = containerRow({ auth_uuid: null, runtime_token_sha256: sha256(v2) });
+      assert.equal(userOf(indexWith(tokenRow(), runtime), suffixed), USER);
+    });
+
+    it("may log for its own container only, and only while it runs", () => {
+      const index = indexWith(tokenRow(), containerRow());
+      const running = identify(index, suffixed);
+      assert.ok(typeof running !== "string");
+      assert.deepEqual(running.containers, [CONTAINER]);
+      const touched = index.apply([
+        { kind: "container", uuid: CONTAINER, row: containerRow({ state: "Complete", auth_uuid: null }) },
+      ]);
+      assert.ok(touched.has(TOKEN) && touched.has(CONTAINER), "its sessions are looked at again");
+      const done = identify(index, v2);
+      assert.ok(typeof done !== "string");
+      assert.deepEqual(done.containers, []);
+    });
+  });
+
+  it("finds a session's identity by the token part of its subjects, in every form", () => {
+    const index = indexWith(tokenRow(), containerRow(), "anon");
+    for (const text of [v2, SECRET, `${v2}/${CONTAINER}`, ROOT, "anon"]) {
+      const parsed = parseToken(text);
+      assert.ok(parsed);
+      const found = index.identify(parsed, NOW);
+      assert.ok(!(found instanceof Fault));
+      assert.deepEqual(index.bySessionToken(sessionToken(parsed), NOW), found, text);
+    }
+    assert.equal(index.bySessionToken(OTHER, NOW), null);
+  });
+
+  it("finds nobody behind a session whose token has ended", () => {
+    const index = indexWith(tokenRow({ expires_at: NOW }));
+    assert.equal(index.bySessionToken(TOKEN, NOW), null);
+    assert.equal(index.bySessionToken(sessionToken({ form: "v1", secret: SECRET }), NOW), null);
+  });
+});

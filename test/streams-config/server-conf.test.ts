@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { SERVICES, serviceUsers } from "../../streams-config/accounts.ts";
+import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
+import { type ServerConf, serverConf } from "../../streams-config/server-conf.ts";
+
+const keys = generateKeys();
+
+function render(over: Partial<ServerConf> = {}): string {
+  return serverConf({ clusterId: "zzzzz", keys: publicKeys(keys), storeDir: "/tmp/store", ...over });
+}
+
+describe("keys", () => {
+  it("are of the kinds that nats-server asks for, each another one", () => {
+    assert.match(keys.issuer.public, /^A[A-Z2-7]{55}$/);
+    assert.match(keys.issuer.seed, /^SA[A-Z2-7]{56}$/);
+    assert.match(keys.xkey.public, /^X[A-Z2-7]{55}$/);
+    assert.match(keys.xkey.seed, /^SX[A-Z2-7]{56}$/);
+    const users = serviceUsers(keys.users);
+    for (const { value } of users) {
+      assert.match(value.public, /^U[A-Z2-7]{55}$/);
+      assert.match(value.seed, /^SU[A-Z2-7]{56}$/);
+    }
+    assert.equal(new Set(users.map(({ value }) => value.public)).size, users.length);
+  });
+
+  it("survive JSON", () => {
+    assert.deepEqual(JSON.parse(JSON.stringify(keys)), keys);
+  });
+});
+
+describe("the configuration of nats-server", () => {
+  it("holds public keys and no seed", () => {
+    const text = render();
+    for (const { value } of serviceUsers(keys.users)) {
+      assert.ok(text.includes(value.public));
+      assert.ok(!text.includes(value.seed));
+    }
+    assert.ok(!text.includes(keys.issuer.seed) && !text.includes(keys.xkey.seed));
+  });
+
+  it("names every service user in auth_users, since whoever is missing there is sent to the callout", () => {
+    const line = /auth_users: \[(.*)\]/.exec(render())?.[1] ?? "";
+    const named = line.split(", ").map((quoted) => quoted.slice(1, -1));
+    assert.deepEqual(
+      named.sort(),
+      serviceUsers(keys.users)
+        .map(({ value }) => value.public)
+        .sort(),
+    );
+    assert.ok(named.length > SERVICES.length);
+  });
+
+  it("has no user who needs no login", () => {
+    assert.doesNotMatch(render(), /no_auth_user/);
+  });
+
+  it("keeps service users off the websocket port", () => {
+    const text = render();
+    const users = text.match(/^ *nkey: /gm)?.length;
+    assert.equal(text.match(/allowed_connection_types: \[STANDARD\]/g)?.length, users);
+  });
+
+  it("quotes what could break out of a string", () => {
+    assert.ok(render({ storeDir: 'a"b\\c\nd$e' }).includes('store_dir: "a\\"b\\\\c\\x0ad$e"'));
+  });
+
+  it("refuses a cluster id that is not one token of a subject", () => {
+    for (const clusterId of ["", "zzzz", "zz.zz", "zz>zz", "ZZZZZ", "zzzzz\n"]) {
+      assert.throws(() => render({ clusterId }), RangeError, JSON.stringify(clusterId));
+    }
+  });
+
+  it("listens on loopback, without monitoring unless asked", () => {
+    const text = render();
+    assert.doesNotMatch(text, /^http:/m);
+    assert.deepEqual(text.match(/^ *host: .*$/gm), ['host: "127.0.0.1"', '  host: "127.0.0.1"']);
+    assert.match(render({ ports: { monitor: 8222 } }), /^http: "127\.0\.0\.1:8222"$/m);
+  });
+});

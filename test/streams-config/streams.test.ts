@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { STREAM_NAMES, STREAMS } from "../../streams-config/accounts.ts";
+import { type DeclaredStream, declaredStreams, STREAM_PROFILES } from "../../streams-config/streams.ts";
+
+const streams = declaredStreams({ clusterId: "zzzzz" });
+const named = (name: string): DeclaredStream => {
+  const stream = streams.find((candidate) => candidate.name === name);
+  assert.ok(stream, name);
+  return stream;
+};
+
+describe("declared streams", () => {
+  it("are all there, each in its account", () => {
+    assert.deepEqual(streams.map(({ name }) => name).sort(), [...STREAM_NAMES].sort());
+    for (const { name, account } of streams) assert.equal(account, STREAMS[name]);
+  });
+
+  it("give a reason for every setting", () => {
+    for (const { name, config, why } of streams) {
+      assert.deepEqual(Object.keys(why).sort(), Object.keys(config).sort());
+      for (const [setting, reason] of Object.entries(why)) assert.match(reason, /\w+ \w+ \w+/, `${name} ${setting}`);
+    }
+  });
+
+  it("say how many consumers each may have: the server's own default would be 1,000, silently", () => {
+    for (const { config } of streams) assert.ok(config.max_consumers > 0);
+  });
+
+  it("give no power to a publisher's headers where users' containers publish", () => {
+    const { config } = named("LOGS");
+    const { allow_rollup_hdrs, allow_msg_ttl, allow_msg_schedules, allow_atomic, republish } = config;
+    const off = { allow_rollup_hdrs, allow_msg_ttl, allow_msg_schedules, allow_atomic, republish };
+    assert.deepEqual(off, {
+      allow_rollup_hdrs: false,
+      allow_msg_ttl: false,
+      allow_msg_schedules: false,
+      allow_atomic: false,
+      republish: null,
+    });
+    assert.ok(config.max_msgs_per_subject > 0 && config.max_msg_size > 0);
+  });
+
+  it("republish records and not where things moved from", () => {
+    const { config } = named("RECORDS");
+    assert.deepEqual(config.republish, { src: "arvados.zzzzz.rec.>", dest: "arvados.zzzzz.live.>" });
+    assert.deepEqual(config.subjects, ["arvados.zzzzz.rec.>", "arvados.zzzzz.moved.>"]);
+    for (const { name, config: other } of streams) if (name !== "RECORDS") assert.equal(other.republish, null);
+  });
+
+  it("never forget a row of the graph", () => {
+    const { config } = named("GRAPH");
+    assert.equal(config.discard, "new");
+    assert.equal(config.max_age, 0);
+    assert.equal(config.max_bytes, -1);
+  });
+
+  it("keep as many replicas and bytes as the profile says", () => {
+    const cluster = declaredStreams({ clusterId: "zzzzz", profile: "cluster" });
+    for (const { config } of cluster) assert.equal(config.num_replicas, 3);
+    assert.equal(
+      cluster.find(({ name }) => name === "RECORDS")?.config.max_bytes,
+      STREAM_PROFILES.cluster.recordsBytes,
+    );
+  });
+});

@@ -1,0 +1,98 @@
+/** A real nats-server for a test: keys and configuration made, streams applied, gone at the end of the block (`await using`). */
+
+import { jetstreamManager } from "@nats-io/jetstream";
+import type { ConnectionOptions, NatsConnection } from "@nats-io/nats-core";
+import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
+import { type Subjects, subjectsOf } from "../../core/subjects.ts";
+import { type NatsServer, startNatsServer } from "../../dev/nats-server.ts";
+import { type AccountName, type AccountOf, type Service, serviceInbox } from "../../streams-config/accounts.ts";
+import { applyStreams } from "../../streams-config/apply.ts";
+import { generateKeys, type Nkey, publicKeys, type ServiceKeys } from "../../streams-config/keys.ts";
+import type { ServerLimits } from "../../streams-config/server-conf.ts";
+import { declaredStreams, type StreamProfile } from "../../streams-config/streams.ts";
+
+export type NatsOptions = {
+  /** Default `zzzzz`. */
+  clusterId?: string;
+  /** Default true: the declared streams are there. */
+  streams?: boolean;
+  limits?: Partial<ServerLimits>;
+  /** Connections of services have this `reconnect`; default false, so that a lost server is an error at once. */
+  reconnect?: boolean;
+};
+
+export type TestNats = AsyncDisposable & {
+  server: NatsServer;
+  keys: ServiceKeys;
+  clusterId: string;
+  subjects: Subjects;
+  /** A service's connection in one of its accounts, with its inbox prefix; closed at the end. */
+  connect<S extends Service>(service: S, account: AccountOf<S>, options?: ConnectionOptions): Promise<NatsConnection>;
+  /** A connection with a token, as a user: the callout decides. Closed at the end. */
+  connectUser(options?: ConnectionOptions): Promise<NatsConnection>;
+};
+
+/** Small enough for many tests at once on one disk. */
+const TEST_PROFILE: StreamProfile = {
+  replicas: 1,
+  recordsBytes: 256 * 1024 * 1024,
+  logsBytes: 256 * 1024 * 1024,
+  maxMsgSize: 1024 * 1024,
+};
+
+export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
+  const { clusterId = "zzzzz", streams = true, limits = {}, reconnect = false } = options;
+  const keys = generateKeys();
+  const server = await startNatsServer({ conf: { clusterId, keys: publicKeys(keys), limits } });
+  const open: NatsConnection[] = [];
+  const opened = async (connecting: Promise<NatsConnection>): Promise<NatsConnection> => {
+    const connection = await connecting;
+    open.push(connection);
+    return connection;
+  };
+  const connectService = (service: Service, account: AccountName, more: ConnectionOptions = {}) =>
+    opened(
+      connect({
+        servers: server.url,
+        name: service,
+        inboxPrefix: serviceInbox(service),
+        authenticator: nkeyAuthenticator(new TextEncoder().encode(seedOf(keys, service, account))),
+        reconnect,
+        ...more,
+      }),
+    );
+  const dispose = async (): Promise<void> => {
+    await Promise.all(open.map((connection) => connection.close()));
+    await server.stop();
+  };
+  try {
+    if (streams) {
+      const [CORE, STORE] = await Promise.all([connectService("streams", "CORE"), connectService("streams", "STORE")]);
+      await applyStreams({ CORE, STORE }, declaredStreams({ clusterId, profile: TEST_PROFILE }));
+    }
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  return {
+    server,
+    keys,
+    clusterId,
+    subjects: subjectsOf(clusterId),
+    connect: connectService,
+    connectUser: (more = {}) => opened(connect({ servers: server.url, reconnect: false, ...more })),
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+function seedOf(keys: ServiceKeys, service: Service, account: AccountName): string {
+  const nkey = (keys.users[service] as Partial<Record<AccountName, Nkey>>)[account];
+  if (!nkey) throw new RangeError(`${service} does not work in ${account}`);
+  return nkey.seed;
+}
+
+/** How many messages a stream holds, as its account's gateway or bridge sees it. */
+export async function messageCount(connection: NatsConnection, stream: string): Promise<number> {
+  const manager = await jetstreamManager(connection);
+  return (await manager.streams.info(stream)).state.messages;
+}
