@@ -7,47 +7,36 @@
  *
  * It is quick and forgetful: fsync is off, so the data survives `kill -9` of PostgreSQL but not a power cut.
  * **When we are killed** (`kill -9`, a crash) a small shell, the *minder*, sees the pipe from us close, ends PostgreSQL and removes
- * a temporary data folder. Only when the minder is killed as well does something stay: one PostgreSQL process and its folder
- * `arvados-nats-postgres-*` below the temporary folder, both safe to remove.
+ * a temporary data folder. Something stays only when the minder is killed as well (PostgreSQL's process and folder) or when we are
+ * killed before it runs, in the first fraction of a second (the folder). The folder is `arvados-nats-postgres-*` below the temporary
+ * folder or /dev/shm; it is safe to remove.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import pg from "pg";
 import { fault } from "../core/errors.ts";
+import { dataFolder, ENVIRONMENT, fillDataFolder, USER } from "./postgres-data.ts";
 import { killTree } from "./postgres-kill.ts";
-import {
-  type Binaries,
-  binariesFor,
-  cacheEntry,
-  cacheFolder,
-  canEnter,
-  exists,
-  openFolder,
-  postgresUser,
-  type RunAs,
-} from "./postgres-place.ts";
+import { type Binaries, binariesFor, postgresUser, type RunAs } from "./postgres-place.ts";
 
 const run = promisify(execFile);
 
 const HOST = "127.0.0.1";
-const USER = "arvados";
-/** In the data folder, mode 0600: the superuser's password. It is random, since a superuser can run programs. */
-const PASSWORD_FILE = "superuser-password";
 /** ms that a fast shutdown may take. A walsender waits for its reader, who may confirm late or never: then it is cut short. */
-const FAST_SHUTDOWN = 3_000;
+const FAST_SHUTDOWN = 2_000;
 /** Tries with another free port, when somebody takes the one found before PostgreSQL binds it. */
 const PORT_TRIES = 5;
 
 export type PostgresOptions = {
   /** Kept after `stop()`, started again from where it was. Default: a fresh temporary folder, removed by `stop()`. */
   dataDir?: string;
+  /** Without dataDir: the temporary folder lies in memory (/dev/shm) where there is room. For tests, which write little. */
+  inMemory?: boolean;
   /** Default: a free one. */
   port?: number;
   /** What a person turns to choose another port; it stands in the fault when `port` is taken. */
@@ -84,75 +73,13 @@ export type PostgresServer = {
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   const as = await postgresUser();
   const binaries = await binariesFor(as);
-  const { dataDir, temporary } = await dataFolder(options.dataDir, as);
+  const { dataDir, temporary } = await dataFolder(options, as);
   try {
-    await fillDataFolder(dataDir, binaries, as);
-    const password = (await readFile(join(dataDir, PASSWORD_FILE), "utf8")).trim();
+    const password = await fillDataFolder(dataDir, binaries, as);
     return await launch({ ...options, as, binaries, dataDir, temporary, password });
   } catch (error) {
     if (temporary) await rm(dataDir, { recursive: true, force: true });
     throw error;
-  }
-}
-
-/** Where the data lies: the folder asked for, a stand-in for one that PostgreSQL's user cannot enter, or a temporary one. */
-async function dataFolder(wanted: string | undefined, as: RunAs): Promise<{ dataDir: string; temporary: boolean }> {
-  if (wanted === undefined) {
-    const base = (await canEnter(tmpdir(), as)) ? tmpdir() : await openFolder();
-    const dataDir = await mkdtemp(join(base, "arvados-nats-postgres-"));
-    await hand(dataDir, as);
-    return { dataDir, temporary: true };
-  }
-  let dataDir = resolve(wanted);
-  await mkdir(dataDir, { recursive: true });
-  await hand(dataDir, as);
-  if (!(await canEnter(dataDir, as))) {
-    const digest = createHash("sha256").update(dataDir).digest("hex").slice(0, 16);
-    dataDir = join(await openFolder(), `data-${digest}`);
-    await mkdir(dataDir, { recursive: true });
-    await hand(dataDir, as);
-  }
-  return { dataDir, temporary: false };
-}
-
-async function hand(folder: string, as: RunAs): Promise<void> {
-  await chmod(folder, 0o700);
-  if (as !== null) await chown(folder, as.uid, as.gid);
-}
-
-/** An empty data folder gets a copy of one that initdb made once for this version; copying takes a tenth of initdb's time. */
-async function fillDataFolder(dataDir: string, binaries: Binaries, as: RunAs): Promise<void> {
-  if (await exists(join(dataDir, "PG_VERSION"))) return;
-  // Each user has one of his own: it is readable by him alone.
-  const owner = as?.uid ?? process.getuid?.() ?? 0;
-  const template = join(await cacheFolder(as), `postgres-${binaries.version}-data-${owner}`);
-  await cacheEntry(template, (part) => initialise(part, binaries, as));
-  await run("cp", ["-a", `${template}/.`, dataDir]);
-}
-
-async function initialise(dataDir: string, binaries: Binaries, as: RunAs): Promise<void> {
-  await mkdir(dataDir);
-  await hand(dataDir, as);
-  const secret = randomBytes(24).toString("base64url");
-  const passwordFile = `${dataDir}-password`;
-  try {
-    await writeFile(passwordFile, `${secret}\n`, { mode: 0o600 });
-    if (as !== null) await chown(passwordFile, as.uid, as.gid);
-    await run(
-      binaries.initdb,
-      [
-        ...["-D", dataDir, "-U", USER, `--pwfile=${passwordFile}`, "--auth=scram-sha-256"],
-        // The password is random: stretching it would only slow each connection.
-        ...["--set", "scram_iterations=1"],
-        ...["--encoding=UTF8", "--no-locale", "--no-sync", "--no-data-checksums", "--no-instructions"],
-      ],
-      { ...as, cwd: "/", env: { ...process.env, LC_ALL: "C" } },
-    );
-    const kept = join(dataDir, PASSWORD_FILE);
-    await writeFile(kept, `${secret}\n`, { mode: 0o600 });
-    if (as !== null) await chown(kept, as.uid, as.gid);
-  } finally {
-    await rm(passwordFile, { force: true });
   }
 }
 
@@ -178,7 +105,8 @@ async function launch(launch: Launch): Promise<PostgresServer> {
     return started;
   }
   for (let tries = 0; tries < PORT_TRIES; tries++) {
-    const started = await start(launch, (await freePort(0)) ?? 0);
+    const port = await freePort(0);
+    const started = port === null ? "port taken" : await start(launch, port);
     if (started !== "port taken") return started;
   }
   throw new Error(`PostgreSQL found no free port in ${PORT_TRIES} tries`);
@@ -207,7 +135,7 @@ async function start(launch: Launch, port: number): Promise<PostgresServer | "po
     {
       ...launch.as,
       cwd: "/",
-      env: { ...process.env, LC_ALL: "C" },
+      env: ENVIRONMENT,
       // A session of its own: Ctrl-C is for us, who then stop it in order.
       detached: true,
       stdio: ["ignore", "ignore", "pipe"],

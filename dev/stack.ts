@@ -7,8 +7,10 @@ import { runAuthcallout } from "../authcallout/main.ts";
 import { databaseTarget, runBridge, setupNames } from "../bridge/main.ts";
 import { setupDb } from "../bridge/setup-db.ts";
 import { type ProxyExtras, runProxy } from "../proxy/main.ts";
+import { isReady } from "../runtime/admin-server.ts";
 import { type Config, type ConfigOverrides, defaultConfig } from "../runtime/config.ts";
 import { createScope, type Scope } from "../runtime/scope.ts";
+import { sleep } from "../runtime/sleep.ts";
 import type { StartService } from "../runtime/service.ts";
 import { connectService } from "../runtime/service-connection.ts";
 import { type HostedService, hostService, type ServiceName } from "../runtime/service-host.ts";
@@ -47,6 +49,7 @@ export type Stack = {
 
 const CLUSTER_ID = "zzzzz";
 const DATABASE = "arvados";
+const READY_POLL_MS = 10;
 const ANY_PORT = { host: "127.0.0.1", port: 0 };
 /** Long enough for real ones; these are made up for the demo and good for this process only. */
 const ROOT_TOKEN = () => crypto.randomUUID().replaceAll("-", "").repeat(2).slice(0, 50);
@@ -126,7 +129,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   });
 
   const host = (name: ServiceName, start: StartService) =>
-    step(name, () => hostService({ name, start, config, log, scope: scope.child(name) }));
+    step(name, async () => {
+      const service = await hostService({ name, start, config, log, scope: scope.child(name) });
+      while (!isReady(service.readiness())) await sleep(READY_POLL_MS, scope.signal);
+      return service;
+    });
   const bridge = await host("bridge", runBridge);
   const authcallout = await host("authcallout", runAuthcallout);
   const extras = (await options.proxy?.({ arvados, cluster })) ?? {};

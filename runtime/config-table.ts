@@ -56,7 +56,7 @@ export const CONFIG_TABLE = {
     env: "ARVADOS_NATS_SYNC_INTERVAL",
     file: "nats.syncInterval",
     default: "2m",
-    doc: "nats-server's jetstream sync_interval: what is younger may be lost with its power, so the bridge does not confirm it to PostgreSQL yet.",
+    doc: "The sync_interval of nats-server's JetStream: what is younger may be lost with its power, so the bridge does not confirm it to PostgreSQL yet.",
   },
   publicWebsocketUrl: {
     type: "url",
@@ -238,7 +238,7 @@ export const CONFIG_TABLE = {
     env: "ARVADOS_NATS_LISTEN",
     file: "proxy.listen",
     default: "127.0.0.1:8470",
-    doc: "host:port of the proxy, for clients. `:8470` = every interface.",
+    doc: "Where the proxy listens for clients, as host:port. `:8470` = every interface.",
   },
   admin: {
     bridge: {
@@ -246,7 +246,7 @@ export const CONFIG_TABLE = {
       env: "ARVADOS_NATS_ADMIN_BRIDGE",
       file: "admin.bridge",
       default: "127.0.0.1:8471",
-      doc: "host:port of the bridge's /livez, /readyz and /metrics.",
+      doc: "Where the bridge serves /livez, /readyz and /metrics, as host:port.",
     },
     authcallout: {
       type: "address",

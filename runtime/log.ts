@@ -5,7 +5,7 @@
  */
 import { type Logger, pino, stdSerializers } from "pino";
 import { prettyLine } from "./log-pretty.ts";
-import { REDACTED_PATHS, secretFilter } from "./log-secrets.ts";
+import { redactFields, secretFilter } from "./log-secrets.ts";
 
 export type { Logger };
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal";
@@ -38,9 +38,8 @@ export function createLog({
       level,
       base: null,
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
-      formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: REDACTED_PATHS, censor: "***" },
-      serializers: { err: stdSerializers.errWithCause, error: stdSerializers.errWithCause },
+      formatters: { level: (label) => ({ level: label }), log: (fields) => redactFields(fields) },
+      serializers: { err: errorFields, error: errorFields },
     },
     { write: (line: string) => void sink.write(form(hide(line))) },
   );
@@ -49,6 +48,11 @@ export function createLog({
 /** For tests and for callers that want silence. */
 export function silentLog(): Logger {
   return pino({ level: "silent" });
+}
+
+/** An error with its causes and its own fields; the fields of a library's error may hold what it was called with. */
+function errorFields(error: unknown): unknown {
+  return error instanceof Error ? redactFields({ ...stdSerializers.errWithCause(error) }) : error;
 }
 
 function prettyForm(colours: boolean): (line: string) => string {

@@ -159,13 +159,13 @@ function within(
 }
 
 function parseAddress(text: string, quoted: string): Parsed {
-  const [, ipv6, name, digits] = /^(?:\[([0-9a-fA-F:]+)\]|([^\s:[\]]*)):(\d{1,5})$/.exec(text) ?? [];
+  const [, ipv6, name, digits] = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]*)):(\d{1,5})$/.exec(text) ?? [];
   if (digits === undefined || Number(digits) > 65535) return { wrong: `${quoted} is not host:port` };
   return { value: { host: ipv6 ?? name ?? "", port: Number(digits) } };
 }
 
 function parseUrl(text: string, schemes: readonly string[], quoted: string): Parsed {
-  const shape = `${schemes.map((scheme) => `${scheme}://`).join(" or ")}…`;
+  const shape = schemes.map((scheme) => `${scheme}://…`).join(" or ");
   if (!URL.canParse(text)) return { wrong: `${quoted} is not a URL (${shape})` };
   const url = new URL(text);
   // Checked first, for from here on the text would be repeated.

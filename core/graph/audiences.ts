@@ -32,20 +32,27 @@ export class Audiences {
 
   /** The roles that get copies: every audience, and what might be one elsewhere. */
   *copied(): Iterable<number> {
-    for (const role of this.#topology.roles) {
-      if (this.#audiences.has(role) || this.members(role) > this.#floor) yield role;
-    }
+    for (const role of this.#topology.roles) if (this.isCopied(role)) yield role;
   }
 
-  /** Counts these roles anew; the roles that must change sides. */
-  recount(roles: Iterable<number>): number[] {
-    const turned: number[] = [];
+  /** Is what the role is given published as a copy? */
+  isCopied(role: number): boolean {
+    return this.#topology.roles.has(role) && (this.#audiences.has(role) || this.members(role) > this.#floor);
+  }
+
+  /** Counts these roles anew. `turned` must change sides; `copied`: some role's copies begin or end. */
+  recount(roles: Iterable<number>): { turned: Set<number>; copied: boolean } {
+    const turned = new Set<number>();
+    let copied = false;
     for (const role of roles) {
+      const before = this.isCopied(role);
       if (this.#topology.roles.has(role)) this.#members.set(role, membersOf(this.#topology, role).size);
       else this.#members.delete(role);
-      if (this.#shouldBe(role) !== this.#audiences.has(role)) turned.push(role);
+      const turns = this.#shouldBe(role) !== this.#audiences.has(role);
+      if (turns) turned.add(role);
+      copied ||= turns || before !== this.isCopied(role);
     }
-    return turned;
+    return { turned, copied };
   }
 
   turn(role: number): void {

@@ -10,6 +10,8 @@ type Cached = {
   readonly role: Map<number, Closure>;
   readonly managed: Map<number, Closure>;
   readonly rights: Map<number, Rights>;
+  readonly roleRights: Map<number, Rights>;
+  readonly managedRights: Map<number, Rights>;
 };
 
 /**
@@ -59,19 +61,31 @@ export class RightsCache {
     });
   }
 
+  /** The roles a user itself is in, those behind audience roles included. */
+  rolesOf(user: number, level: Level): ReadonlySet<number> {
+    const own = this.user(user, level);
+    if (own.audiences.size === 0) return own.roles;
+    const roles = new Set(own.roles);
+    for (const role of this.#withBeyond(own.audiences, level)) {
+      for (const beyond of this.role(role, level).roles) roles.add(beyond);
+    }
+    return roles;
+  }
+
   /** What is copied under `@role.<role>`. */
   ofRole(role: number, level: Level): Rights {
-    return [...this.#withBeyond([role], level)].map((one) => this.role(one, level));
+    return remembered(this.#levels[level].roleRights, role, () =>
+      [...this.#withBeyond([role], level)].map((one) => this.role(one, level)),
+    );
   }
 
   /** What is copied under `@managed.<role>`. */
   ofManaged(role: number, level: Level): Rights {
-    const managed = [...this.#withBeyond([role], level)].map((one) => this.managed(one, level));
-    const indirect = this.#withBeyond(
-      managed.flatMap((closure) => [...closure.indirect]),
-      level,
-    );
-    return [...managed, ...[...indirect].map((one) => this.role(one, level))];
+    return remembered(this.#levels[level].managedRights, role, () => {
+      const managed = [...this.#withBeyond([role], level)].map((one) => this.managed(one, level));
+      const indirect = managed.flatMap((closure) => [...closure.indirect]);
+      return [...managed, ...[...this.#withBeyond(indirect, level)].map((one) => this.role(one, level))];
+    });
   }
 
   forget(principals: Iterable<number>): void {
@@ -82,6 +96,8 @@ export class RightsCache {
         cached.managed.delete(principal);
       }
       cached.rights.clear();
+      cached.roleRights.clear();
+      cached.managedRights.clear();
     }
   }
 
@@ -94,7 +110,14 @@ export class RightsCache {
 }
 
 function emptyCache(): Cached {
-  return { user: new Map(), role: new Map(), managed: new Map(), rights: new Map() };
+  return {
+    user: new Map(),
+    role: new Map(),
+    managed: new Map(),
+    rights: new Map(),
+    roleRights: new Map(),
+    managedRights: new Map(),
+  };
 }
 
 function remembered<T>(map: Map<number, T>, key: number, make: () => T): T {

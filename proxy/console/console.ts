@@ -21,7 +21,7 @@ async function start(): Promise<void> {
 function demonstrate({ websocketUrl, clusterId }: WellKnown, demo: DemoCluster): void {
   const names = namesOf(demo);
   const flow = createFlow(page, demo.project.name);
-  const outcome = createOutcome(page);
+  const outcome = createOutcome(page, demo.project.name, names);
   const file = demo.container.files[0];
   const empty: Record<DemoUserName, string> = {
     alice: "Nothing yet. Alice hears of everything she owns.",

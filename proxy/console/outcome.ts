@@ -1,6 +1,6 @@
 /** After an action: who heard of it, and how soon. */
 import { type Action, type ActionResult, act } from "./demo.ts";
-import { element, find, milliseconds, part } from "./dom.ts";
+import { clock, element, find, milliseconds, part } from "./dom.ts";
 
 const WAIT_MS = 1_500;
 const USERS = ["alice", "bob"] as const;
@@ -9,10 +9,10 @@ export type DemoUserName = (typeof USERS)[number];
 type Heard = { user: DemoUserName; uuid: string | null; at: number };
 
 const DONE: Record<Action, string> = {
-  share: "Shared",
-  unshare: "No longer shared",
-  update: "Updated",
-  create: "Created",
+  share: "Shared {project} with bob",
+  unshare: "Stopped sharing {project}",
+  update: "Updated {object}",
+  create: "Created {object}",
 };
 
 export type Outcome = {
@@ -22,7 +22,7 @@ export type Outcome = {
   heard(user: DemoUserName, uuid: string | null): void;
 };
 
-export function createOutcome(root: HTMLElement, now: () => number = Date.now): Outcome {
+export function createOutcome(root: HTMLElement, project: string, names: ReadonlyMap<string, string>): Outcome {
   const status = part(root, "action-status");
   const chips = find(root, ".outcomes");
   let round = 0;
@@ -35,12 +35,12 @@ export function createOutcome(root: HTMLElement, now: () => number = Date.now): 
     const aboutRights = action === "share" || action === "unshare";
     const rows = USERS.map((user) => {
       const first = hearings.find((h) => h.user === user && (h.uuid === uuid || (aboutRights && h.uuid === null)));
-      if (first === undefined && !over) return element("span", "chip", `${user} …`, { testid: `outcome-${user}` });
+      if (first === undefined && !over) return element("li", "chip", `${user} …`, { testid: `outcome-${user}` });
       const text =
         first === undefined
           ? "heard nothing"
           : `after ${milliseconds(Math.max(0, first.at - Date.parse(committedAt)))}`;
-      return element("span", "chip", `${user} ${text}`, {
+      return element("li", "chip", `${user} ${text}`, {
         testid: `outcome-${user}`,
         heard: first === undefined ? "no" : "yes",
       });
@@ -63,7 +63,10 @@ export function createOutcome(root: HTMLElement, now: () => number = Date.now): 
         status.textContent = error instanceof Error ? error.message : String(error);
         throw error;
       }
-      status.textContent = `${DONE[action]}, committed at ${new Date(result.committedAt).toLocaleTimeString()}:`;
+      const done = DONE[action]
+        .replace("{project}", `“${project}”`)
+        .replace("{object}", `“${names.get(result.uuid) ?? "a collection"}”`);
+      status.textContent = `${done}, committed at ${clock(Date.parse(result.committedAt))}:`;
       draw(false);
       window.setTimeout(() => {
         if (mine === round) draw(true);
@@ -71,7 +74,7 @@ export function createOutcome(root: HTMLElement, now: () => number = Date.now): 
       return result;
     },
     heard(user, uuid) {
-      hearings.push({ user, uuid, at: now() });
+      hearings.push({ user, uuid, at: Date.now() });
       draw(false);
     },
   };

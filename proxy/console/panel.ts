@@ -41,7 +41,10 @@ export function createPanel(user: string, names: Map<string, string>, empty: str
   root.setAttribute("aria-labelledby", heading.id);
   find(root, ".avatar").textContent = user.slice(0, 1).toUpperCase();
   const list = part(root, "events");
-  list.setAttribute("aria-label", `${user}'s events`);
+  list.setAttribute("aria-label", `${user}: events`);
+  // What scrolls must be reachable by keyboard.
+  list.tabIndex = 0;
+  part(root, "log").tabIndex = 0;
   part(root, "empty").textContent = empty;
   const latencies: number[] = [];
   let count = 0;

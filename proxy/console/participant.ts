@@ -36,7 +36,10 @@ export async function participate(options: ParticipantOptions): Promise<SessionS
         options.onNotice?.(notice);
       });
       client.events({
-        onEvent: (event) => options.onEvent?.(event, panel.event(event)),
+        onEvent(event) {
+          const ms = panel.event(event);
+          options.onEvent?.(event, ms);
+        },
         onPatterns(patterns) {
           panel.listensTo(patterns);
           options.onPatterns?.(patterns);

@@ -220,7 +220,7 @@ describe("a nats-server that was started", () => {
       },
     });
     process.kill(server.pid, "SIGKILL");
-    assert.match(await until(() => ended), /by SIGKILL/);
+    assert.match(await until(() => ended, "the unexpected end"), /by SIGKILL/);
     ended = undefined;
     await server.restart();
     await server.stop();
@@ -243,14 +243,14 @@ describe("a nats-server that was started", () => {
     const { pid, dir } = JSON.parse(line) as { pid: number; dir: string };
     assert.equal(isAlive(pid), true);
     child.kill("SIGKILL");
-    await until(() => !isAlive(pid), { what: "the server's end" });
+    await until(() => !isAlive(pid), "the server's end");
     await until(
       () =>
         stat(dir).then(
           () => false,
           () => true,
         ),
-      { what: "its folder's end" },
+      "its folder's end",
     );
   });
 });

@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { access, chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import pg from "pg";
@@ -21,6 +20,7 @@ import {
   postgresUser,
   type RunAs,
 } from "../../dev/postgres-place.ts";
+import { until } from "../support/until.ts";
 
 const run = promisify(execFile);
 
@@ -77,7 +77,7 @@ describe("the embedded PostgreSQL", () => {
     );
     const cut = assert.rejects(stream);
     const sent = "SELECT count(*)::text AS it FROM pg_stat_replication WHERE state = 'streaming' AND flush_lsn IS NULL";
-    await until(async () => (await ask(server.url("postgres"), [sent]))[0] === "1");
+    await until(async () => (await ask(server.url("postgres"), [sent]))[0] === "1", "the reader to stream");
     await server.stop();
     await cut;
     assert.equal(isAlive(server.pid), false);
@@ -124,6 +124,22 @@ describe("the embedded PostgreSQL", () => {
     await assert.rejects(startPostgres({ dataDir }), /PostgreSQL ended while it started .*configuration file/);
   });
 
+  it("takes no folder that holds something else", async () => {
+    await writeFile(join(folder, "thesis.tex"), "");
+    await assert.rejects(startPostgres({ dataDir: folder }), /neither empty nor a PostgreSQL data folder/);
+    assert.equal((await stat(folder)).mode & 0o777, 0o755);
+  });
+
+  it("gives PostgreSQL nothing of the environment but the path", async () => {
+    process.env.ARVADOS_API_TOKEN = "secret";
+    try {
+      await using server = await startPostgres();
+      assert(!(await readFile(`/proc/${server.pid}/environ`, "utf8")).includes("ARVADOS_API_TOKEN"));
+    } finally {
+      delete process.env.ARVADOS_API_TOKEN;
+    }
+  });
+
   it("clones a database and drops one that has sessions and a replication slot", async () => {
     await using server = await startPostgres();
     await server.createDatabase("original");
@@ -146,7 +162,7 @@ describe("the embedded PostgreSQL", () => {
     const { pid, dataDir } = JSON.parse(String(line)) as { pid: number; dataDir: string };
     assert.equal(isAlive(pid), true);
     parent.kill("SIGKILL");
-    await until(async () => !isAlive(pid) && (await isMissing(dataDir)));
+    await until(async () => !isAlive(pid) && (await isMissing(dataDir)), "the end of process and folder", 20_000);
   });
 
   describe("in a checkout that its user cannot enter", () => {
@@ -268,9 +284,4 @@ async function isMissing(path: string): Promise<boolean> {
     () => false,
     () => true,
   );
-}
-
-/** Another process' doing, of which no event reaches us. */
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await sleep(20);
 }

@@ -63,7 +63,7 @@ describe("accounts on a server", () => {
     await stored(bridge, `${root}.moved.object`);
     await stored(bridge, `${root}.rec.user.last.collections`);
     // What RECORDS republishes follows its acknowledgement, in order.
-    await until(() => events.length === 3, { what: "three events" });
+    await until(() => events.length === 3, "three events");
     assert.deepEqual(
       events.map(({ subject, headers }) => [
         subject,
@@ -85,7 +85,7 @@ describe("accounts on a server", () => {
     const entries = collect(dispatcher, `${root}.queue.>`);
     await dispatcher.flush();
     await stored(bridge, `${root}.queue.container`);
-    await until(() => entries.length > 0, { what: "a queue entry" });
+    await until(() => entries.length > 0, "a queue entry");
     assert.deepEqual(
       entries.map(({ subject }) => subject),
       [`${root}.queue.container`],
@@ -138,7 +138,7 @@ describe("accounts on a server", () => {
     await attacker.request(OWN_LOG, "fence");
     const own = `${root}.sys.bridge.host.info`;
     bridge.publish(own, "the spy hears this");
-    await until(() => heard.some(({ subject }) => subject === own), { what: "a service's own line" });
+    await until(() => heard.some(({ subject }) => subject === own), "a service's own line");
     assert.deepEqual(new Set(heard.map(({ subject }) => subject)), new Set([OWN_LOG, own]));
   });
 
@@ -149,7 +149,7 @@ describe("accounts on a server", () => {
     const attacker = await user();
     attacker.publish(OWN_LOG, "forged", { reply: `${root}.live.user.object.collections` });
     await attacker.request(OWN_LOG, "fence");
-    await until(() => events.length > 0, { what: "the forged event" });
+    await until(() => events.length > 0, "the forged event");
     assert.deepEqual(
       events.map(({ headers }) => headers?.get("Nats-Stream") ?? ""),
       [""],

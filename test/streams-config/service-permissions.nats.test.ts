@@ -82,7 +82,7 @@ describe("a service's rights", () => {
     core.subscribe(`${root}.beat`, { callback: (_error, message) => void beats.push(message.string()) });
     await core.flush();
     bridge.core.publish(`${root}.beat`, "now");
-    await until(() => beats.length > 0, { what: "a beat" });
+    await until(() => beats.length > 0, "a beat");
     await readEveryWay(core, "GRAPH", `${root}.graph.commit`);
     for (const step of ["lease.one", "settled.one", "cut"]) await core.request(`${root}.barrier.${step}`, "{}");
     await readEveryWay(core, "BARRIER", `${root}.barrier.cut`);
@@ -97,7 +97,7 @@ describe("a service's rights", () => {
     alice.subscribe(`${root}.notice.t.s`, { callback: (_error, message) => void notices.push(message.string()) });
     await alice.flush();
     app.publish(`${root}.notice.t.s`, "hello");
-    await until(() => notices.length > 0, { what: "a notice" });
+    await until(() => notices.length > 0, "a notice");
 
     const listing = await system.request("$SYS.REQ.SERVER.PING.CONNZ", JSON.stringify({ auth: true, user: "alice" }));
     const { server, data } = listing.json() as { server: { id: string }; data: { connections: { cid: number }[] } };
@@ -106,7 +106,7 @@ describe("a service's rights", () => {
     const kicked = await system.request(`$SYS.REQ.SERVER.${server.id}.KICK`, JSON.stringify({ cid }));
     assert.equal((kicked.json() as { error?: unknown }).error, undefined);
     await alice.closed();
-    await until(() => events.includes("$SYS.ACCOUNT.APP.DISCONNECT"), { what: "the disconnect event" });
+    await until(() => events.includes("$SYS.ACCOUNT.APP.DISCONNECT"), "the disconnect event");
     assert.ok(events.includes("$SYS.ACCOUNT.APP.CONNECT"));
   });
 
@@ -139,7 +139,7 @@ describe("a service's rights", () => {
       store.subscribe(subject, { callback: (_error, message) => void heard.push(message.subject) });
     }
     store.publish(`${root}.live.@resync`, "{}");
-    await until(() => heard.includes(`${root}.live.@resync`), { what: "its own resync" });
+    await until(() => heard.includes(`${root}.live.@resync`), "its own resync");
   });
 
   it("end there: what a service does not need, it may not do", async () => {

@@ -1,6 +1,6 @@
 /**
  * Real PostgreSQL for tests: one server for the mocha process, started when first asked for and stopped after the last test; one
- * template database with Arvados' schema and a fresh cluster's rows; each `freshDatabase()` a copy of it (about 50 ms).
+ * template database with Arvados' schema and a fresh cluster's rows; each `freshDatabase()` a copy of it (about 30 ms).
  */
 import pg from "pg";
 import { createSchema } from "../../dev/database.ts";
@@ -29,7 +29,7 @@ let made = 0;
 
 /** The process' PostgreSQL, with wal_level = logical. */
 export function sharedPostgres(): Promise<PostgresServer> {
-  server ??= startPostgres();
+  server ??= startPostgres({ inMemory: true });
   return server;
 }
 

@@ -74,7 +74,8 @@ func main() {
 		session += sid
 	}
 	closed := make(chan struct{})
-	var started sync.Once
+	ending := make(chan os.Signal, 1)
+	signal.Notify(ending, syscall.SIGTERM, syscall.SIGINT)
 
 	options := []nats.Option{
 		nats.Name("go-client"),
@@ -82,8 +83,12 @@ func main() {
 		nats.MaxReconnects(100),
 		nats.ReconnectWait(100 * time.Millisecond),
 		nats.ReconnectJitter(20*time.Millisecond, 20*time.Millisecond),
-		nats.ConnectHandler(func(*nats.Conn) { started.Do(func() { say("connected", line{"session": session}) }) }),
-		nats.ReconnectHandler(func(*nats.Conn) { say("reconnected", nil) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			// Subscriptions have been sent again; with this the server has them.
+			if err := nc.Flush(); err == nil {
+				say("reconnected", nil)
+			}
+		}),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { say("disconnected", line{"reason": orNone(err)}) }),
 		nats.ClosedHandler(func(nc *nats.Conn) {
 			say("closed", line{"reason": orNone(nc.LastError())})
@@ -108,6 +113,7 @@ func main() {
 		say("closed", line{"reason": err.Error()})
 		os.Exit(1)
 	}
+	say("connected", line{"session": session})
 
 	prefix := "arvados." + cluster
 	follow(nc, prefix+".notice."+session, func(m *nats.Msg) { onNotice(nc, m) })
@@ -118,8 +124,6 @@ func main() {
 		tail(nc, prefix+".api."+session, request)
 	}
 
-	ending := make(chan os.Signal, 1)
-	signal.Notify(ending, syscall.SIGTERM, syscall.SIGINT)
 	select {
 	case <-ending:
 		nc.Close()

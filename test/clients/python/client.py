@@ -49,7 +49,6 @@ class Client:
         self.prefix = f"arvados.{env['CLUSTER']}"
         self.nc = nats.NATS()
         self.ended = asyncio.Event()
-        self.reason = ""
         self.strikes = 0
 
     def credentials(self):
@@ -73,11 +72,24 @@ class Client:
         )
 
     async def run(self):
-        try:
-            await self.connect()
-        except Exception as error:  # Whatever it is, there is no connection.
-            say("closed", reason=self.reason or str(error))
+        asked = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, asked.set)
+        work = [asyncio.ensure_future(wait) for wait in (self.start(), asked.wait(), self.ended.wait())]
+        working, *waiting = work
+        await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+        if working.done() and not working.exception():
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        elif working.done():
+            self.end(str(working.exception()))
+        if self.ended.is_set():
             return 1
+        await self.nc.close()
+        await self.ended.wait()
+        return 0
+
+    async def start(self):
+        await self.connect()
         say("connected", session=self.session)
         await self.follow(f"{self.prefix}.notice.{self.session}", self.on_notice)
         for subject in self.env.get("SUBJECTS", "").split():
@@ -85,16 +97,11 @@ class Client:
         if self.env.get("TAIL"):
             await self.tail(self.env["TAIL"])
 
-        asked = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, asked.set)
-        waiting = [asyncio.ensure_future(event.wait()) for event in (asked, self.ended)]
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if self.ended.is_set():
-            return 1
-        await self.nc.close()
-        await self.ended.wait()
-        return 0
+    def end(self, reason):
+        """Says once that there is no connection any more."""
+        if not self.ended.is_set():
+            say("closed", reason=reason)
+        self.ended.set()
 
     async def follow(self, subject, handler):
         """Subscribes, and says when the server knows about it: lines that come later are not lost."""
@@ -163,22 +170,21 @@ class Client:
         say("error", reason=text)
         if REFUSED in text.lower():
             # nats-py would try again as often as for a lost server; nats.go gives up after the second refusal.
-            self.reason = text
             self.strikes += 1
             if self.strikes == 2:
-                asyncio.ensure_future(self.nc.close())
+                self.end(text)
 
     async def on_disconnected(self):
         say("disconnected", reason="")
 
     async def on_reconnected(self):
         self.strikes = 0
+        # Subscriptions have been sent again; with this the server has them.
+        await self.nc.flush()
         say("reconnected")
 
     async def on_closed(self):
-        if self.nc.is_connected or not self.ended.is_set():
-            say("closed", reason=self.reason)
-        self.ended.set()
+        self.end("")
 
 
 async def main():

@@ -1,0 +1,137 @@
+import type { GraphRows, PermissionChange } from "../rows.ts";
+import { levelOf, type Topology } from "./topology.ts";
+
+/** What a delta will do, read off the graph before it is applied. Nodes are those that exist already. */
+export type Plan = {
+  /** One change per row: the last. */
+  readonly changes: readonly PermissionChange[];
+  /** Tails whose edges change: whoever reaches them may gain or lose. */
+  readonly tails: Set<number>;
+  /** Heads, by uuid, of those edges: the roles beyond them may gain or lose members. */
+  readonly heads: Set<string>;
+  /** Users, by uuid, whose own row changes. */
+  readonly users: Set<string>;
+  /** Of those, the users that begin or cease to count as ones who reach anything. */
+  readonly arrivals: Set<number>;
+  /** Groups and objects whose owner changes, with their old owner (-1 = none): the paths below them change. */
+  readonly moved: Map<number, number>;
+  /** Links to users' records that go or come. */
+  readonly records: RecordLink[];
+  /** Is something that was there already published elsewhere from now on? */
+  reroutes: boolean;
+  /** Do links of unknown names come? Then closures hang together across audience roles. */
+  levelZero: boolean;
+};
+
+/** A link by which the members of `tail` see the record of `user`. */
+export type RecordLink = { tail: string; user: string };
+
+export function planOf(topology: Topology, changes: readonly PermissionChange[]): Plan {
+  const plan: Plan = {
+    changes: lastOfEach(changes),
+    tails: new Set(),
+    heads: new Set(),
+    users: new Set(),
+    arrivals: new Set(),
+    moved: new Map(),
+    records: [],
+    reroutes: false,
+    levelZero: topology.hasLevelZero,
+  };
+  for (const change of plan.changes) {
+    if (change.kind === "link") planLink(topology, plan, change.uuid, change.row);
+    else if (change.kind === "group") planGroup(topology, plan, change.uuid, change.row);
+    else if (change.kind === "user") planUser(topology, plan, change.uuid, change.row);
+    else planObject(topology, plan, change.uuid, change.row);
+  }
+  return plan;
+}
+
+/** State, not difference: of several values for one row only the last counts. */
+function lastOfEach(changes: readonly PermissionChange[]): PermissionChange[] {
+  const last = new Map<string, PermissionChange>();
+  for (const change of changes) last.set(`${change.kind} ${change.uuid}`, change);
+  return [...last.values()];
+}
+
+function planLink(topology: Topology, plan: Plan, uuid: string, row: GraphRows["link"] | null): void {
+  const { nodes } = topology;
+  const before = topology.links.get(uuid);
+  const level = row === null ? 0 : levelOf(row.name);
+  if (before !== undefined) {
+    const tail = nodes.uuid(before.tail);
+    const head = nodes.uuid(before.head);
+    // can_read and can_write are one and the same to whoever reads or manages.
+    if (row?.tail_uuid === tail && row.head_uuid === head && rung(level) === rung(before.level)) return;
+    plan.tails.add(before.tail);
+    plan.heads.add(head);
+    if (before.level >= 1 && nodes.isUser(before.head)) plan.records.push({ tail, user: head });
+  }
+  if (row === null) return;
+  const tail = nodes.find(row.tail_uuid);
+  if (tail >= 0) plan.tails.add(tail);
+  plan.heads.add(row.head_uuid);
+  plan.levelZero ||= level === 0;
+  if (level >= 1) plan.records.push({ tail: row.tail_uuid, user: row.head_uuid });
+}
+
+function rung(level: number): number {
+  return level === 2 ? 1 : level;
+}
+
+function planGroup(topology: Topology, plan: Plan, uuid: string, row: GraphRows["group"] | null): void {
+  const node = topology.nodes.find(uuid);
+  const moved = planOwner(topology, plan, uuid, row?.owner_uuid ?? null);
+  if (node < 0) return;
+  const role = row?.group_class === "role";
+  if (role !== topology.isRole(node) || (row !== null) !== topology.hasRow(node)) {
+    plan.tails.add(node);
+    plan.heads.add(uuid);
+    plan.reroutes = true;
+  }
+  plan.reroutes ||=
+    moved ||
+    (row?.trash_at ?? null) !== topology.trashAt(node) ||
+    Boolean(row?.frozen_by_uuid) !== topology.isFrozen(node);
+}
+
+function planUser(topology: Topology, plan: Plan, uuid: string, row: GraphRows["user"] | null): void {
+  const node = topology.nodes.find(uuid);
+  plan.users.add(uuid);
+  planOwner(topology, plan, uuid, row?.owner_uuid ?? null);
+  if (node < 0) return;
+  if ((row !== null) !== topology.hasRow(node)) {
+    plan.arrivals.add(node);
+    plan.heads.add(uuid);
+  }
+  plan.reroutes = true;
+}
+
+/** `owner` and `cr` rows: their owner matters where a link points at the object, or a container hangs on it. */
+function planObject(
+  topology: Topology,
+  plan: Plan,
+  uuid: string,
+  row: { owner_uuid: string; container_uuid?: string | null } | null,
+): void {
+  const node = topology.nodes.find(uuid);
+  if (node < 0 || topology.nodes.isGroup(node) || topology.nodes.isUser(node)) return;
+  const before = topology.ownership.owner(node);
+  const owner = row?.owner_uuid ? topology.nodes.find(row.owner_uuid) : -1;
+  if (topology.in(node).length > 0 && (owner < 0 || owner !== before)) plan.moved.set(node, before);
+  plan.reroutes = true;
+}
+
+/** The owner edge of a group or user. Does it change? */
+function planOwner(topology: Topology, plan: Plan, uuid: string, owner: string | null): boolean {
+  const { nodes, ownership } = topology;
+  const node = nodes.find(uuid);
+  const before = node < 0 ? -1 : ownership.owner(node);
+  const after = owner === null ? -1 : nodes.find(owner);
+  if (owner === null ? before < 0 : after >= 0 && before === after) return false;
+  if (before >= 0) plan.tails.add(before);
+  if (after >= 0) plan.tails.add(after);
+  plan.heads.add(uuid);
+  if (node >= 0 && !nodes.isUser(node)) plan.moved.set(node, before);
+  return true;
+}

@@ -1,0 +1,162 @@
+import { subjectToken } from "../subjects.ts";
+import type { Audiences } from "./audiences.ts";
+import { holdsObject } from "./closure.ts";
+import type { PermissionLink, ReadRule } from "./read-rule.ts";
+import type { Rights, RightsCache } from "./rights.ts";
+import { MAX_TAIL, ownerPrefix, ownerPrefixOf, tails } from "./tails.ts";
+import type { Topology } from "./topology.ts";
+import type { ObjectFacts } from "./types.ts";
+
+/** Where events about an object are published (design 4). The counterpart of `grants.ts`: what one says the other must match. */
+export class Routes {
+  readonly #topology: Topology;
+  readonly #audiences: Audiences;
+  readonly #rights: RightsCache;
+  readonly #rule: ReadRule;
+
+  constructor(topology: Topology, audiences: Audiences, rights: RightsCache, rule: ReadRule) {
+    this.#topology = topology;
+    this.#audiences = audiences;
+    this.#rights = rights;
+    this.#rule = rule;
+  }
+
+  /** All tails of an event about the object, whatever their length. */
+  of(object: ObjectFacts, now: number): string[] {
+    const visibility = this.#rule.visibility(object, now);
+    if (visibility === "nobody") return [];
+    if (visibility === "admins") return [tails.admin(object.uuid, object.resource)];
+    switch (object.resource) {
+      case "users":
+        return this.#ofUser(object);
+      case "containers":
+        return this.#ofContainer(object, now);
+      case "api_client_authorizations":
+        return object.tokenUser
+          ? [tails.user(object.tokenUser, object.uuid, object.resource)]
+          : [tails.admin(object.uuid, object.resource)];
+      case "links": {
+        const link = this.#rule.permissionLink(object);
+        return link === null ? this.#ofObject(object) : this.#ofPermissionLink(object.uuid, link);
+      }
+      case "groups":
+        return this.#ofGroup(object);
+      default:
+        return this.#ofObject(object);
+    }
+  }
+
+  /** All tails of the object's deletion: for whoever sees deletions of what its owner owned. */
+  ofDeletion(object: ObjectFacts): string[] {
+    const { uuid, resource } = object;
+    const owner = object.owner ?? object.tokenUser ?? null;
+    if (!owner) return [tails.admin(uuid, resource)];
+    const prefix = ownerPrefixOf(this.#topology, owner);
+    const node = this.#topology.nodes.find(uuid);
+    const plain = `${prefix}${subjectToken(uuid)}.${resource}`;
+    const deleted = tails.deleted(prefix, uuid, resource);
+    // A grant on the object itself would match the plain tail; so would none of those for what users own directly.
+    const shared = node >= 0 && this.#topology.in(node).length > 0 && resource !== "users";
+    const found =
+      shared || resource === "containers" || resource === "api_client_authorizations" || resource === "logs"
+        ? [deleted]
+        : resource === "groups" && this.#isUser(owner)
+          ? [plain, deleted]
+          : [plain];
+    const copied = found[found.length - 1] as string;
+    return [...found, ...this.#copies(copied, (rights) => this.#rule.readsOwned(rights, owner))];
+  }
+
+  #ofObject(object: ObjectFacts): string[] {
+    const name = `${subjectToken(object.uuid)}.${object.resource}`;
+    const tail = ownerPrefixOf(this.#topology, object.owner) + name;
+    const found = [tail];
+    // Shared one by one before the graph has heard where it lives: that grant speaks of no owner.
+    const node = this.#topology.nodes.find(object.uuid);
+    if (node >= 0 && object.owner && this.#topology.in(node).length > 0 && this.#topology.ownership.owner(node) < 0) {
+      found.push(name);
+    }
+    return [...found, ...this.#copies(tail, (rights) => this.#rule.reads(rights, object))];
+  }
+
+  #ofGroup(object: ObjectFacts): string[] {
+    const node = this.#topology.nodes.find(object.uuid);
+    const tail = `${node >= 0 ? ownerPrefix(this.#topology, node) : `${subjectToken(object.uuid)}.`}groups`;
+    const found = [tail];
+    if (this.#rule.isVisibleRole(object.uuid)) found.push(tails.visibleRole(object.uuid));
+    return [...found, ...this.#copies(tail, (rights) => this.#rule.reads(rights, object))];
+  }
+
+  #ofUser(object: ObjectFacts): string[] {
+    const { nodes } = this.#topology;
+    const self = tails.user(object.uuid, object.uuid, "users");
+    const node = nodes.find(object.uuid);
+    // An inactive user's record is for the user and for admins, whoever may read its projects.
+    if (node < 0 || !this.#topology.isActive(node)) return [self];
+    const canonical = `${ownerPrefixOf(this.#topology, this.#rule.ownerOf(object))}${subjectToken(object.uuid)}.users`;
+    const found = new Set([canonical, self]);
+    for (const edge of this.#topology.in(node)) {
+      if (edge.level >= 1) found.add(tails.via(nodes.token(edge.tail), object.uuid));
+    }
+    for (const role of this.#audiences.copied()) {
+      const token = nodes.token(role);
+      if (this.#rule.reads(this.#rights.ofRole(role, 1), object)) found.add(tails.via(token, object.uuid));
+      else if (this.#rule.reads(this.#rights.ofManaged(role, 1), object)) found.add(tails.managed(token, canonical));
+    }
+    return [...found];
+  }
+
+  #ofContainer(object: ObjectFacts, now: number): string[] {
+    const { nodes, ownership } = this.#topology;
+    const found: string[] = [];
+    for (const request of this.#rule.requestsShowing(object.uuid, now)) {
+      const owner = ownership.owner(request);
+      const tail = `${ownerPrefix(this.#topology, owner)}${nodes.token(request)}.${subjectToken(object.uuid)}.containers`;
+      found.push(tail);
+      found.push(
+        ...this.#copies(tail, (rights) => rights.some((one) => holdsObject(this.#topology, one, request, owner))),
+      );
+    }
+    return found.length > 0 ? found : [tails.admin(object.uuid, "containers")];
+  }
+
+  #ofPermissionLink(uuid: string, link: PermissionLink): string[] {
+    const { nodes, ownership } = this.#topology;
+    const found = new Set<string>();
+    if (this.#isUser(link.tail)) found.add(tails.user(link.tail, uuid, "links"));
+    if (this.#isUser(link.head)) found.add(tails.user(link.head, uuid, "links"));
+    const head = nodes.find(link.head);
+    const owner = head < 0 ? -1 : ownership.owner(head);
+    if (head >= 0 && nodes.isGroup(head)) found.add(tails.manage(ownerPrefix(this.#topology, head), uuid));
+    else if (this.#isUser(link.head)) found.add(tails.manage(`${subjectToken(link.head)}.`, uuid));
+    else if (owner < 0) found.add(tails.manageOwned("", link.head, uuid));
+    // By the head's owner; where that is a group and the head one too, the head's own path has said so.
+    if (link.headOwner !== null && !(owner >= 0 && nodes.isGroup(head) && nodes.isGroup(owner))) {
+      found.add(tails.manageOwned(ownerPrefixOf(this.#topology, link.headOwner), link.head, uuid));
+    }
+    const name = `${subjectToken(uuid)}.links`;
+    for (const copy of this.#copies(name, (rights) => this.#rule.manages(rights, link), 3))
+      found.add(`@manage.${copy}`);
+    return [...found];
+  }
+
+  /** The tail once more for each audience role whose members have the object through it. */
+  #copies(tail: string, holds: (rights: Rights) => boolean, level: 1 | 3 = 1): string[] {
+    const copies: string[] = [];
+    for (const role of this.#audiences.copied()) {
+      const token = this.#topology.nodes.token(role);
+      if (holds(this.#rights.ofRole(role, level))) copies.push(tails.role(token, tail));
+      else if (holds(this.#rights.ofManaged(role, level))) copies.push(tails.managed(token, tail));
+    }
+    return copies;
+  }
+
+  #isUser(uuid: string): boolean {
+    return uuid.length === 27 && uuid.slice(5, 12) === "-tpzed-";
+  }
+}
+
+/** Those of the tails that nats-server takes. */
+export function routable(all: readonly string[]): string[] {
+  return all.filter((tail) => tail.length <= MAX_TAIL);
+}

@@ -1,0 +1,87 @@
+/**
+ * The product's story, told by every kind of client: alice sees her collection change, bob sees nothing until she shares, sees it
+ * then, and sees nothing of what is committed after she takes it back. The same for the log of her running container.
+ */
+import assert from "node:assert/strict";
+import type { Browser } from "playwright-core";
+import { logLine, openLogWriter } from "../../dev/log-writer.ts";
+import { launchChromium } from "../support/chromium.ts";
+import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
+import { type Viewer, viewers } from "../support/viewers.ts";
+
+const FILE = "stdout.txt";
+
+describe("the story", function () {
+  this.timeout(120_000);
+  let stack: TestStack;
+  let chromium: Browser;
+  let witness: Witness;
+  let say: (text: string) => Promise<void>;
+
+  before(async () => {
+    stack = await startTestStack();
+    chromium = await launchChromium();
+    witness = await stack.witness();
+    const { container, clusterId } = stack.cluster;
+    const writer = await openLogWriter({
+      url: stack.nats.url,
+      clusterId,
+      container: container.uuid,
+      file: FILE,
+      token: container.token.withContainer,
+    });
+    say = (text) => writer.write(logLine(text, Date.now()));
+    await say("the first line");
+  });
+
+  after(async () => {
+    await chromium?.close();
+    await stack?.[Symbol.asyncDispose]();
+  });
+
+  /** Commits an update of alice's collection and waits until the witness has seen it. */
+  async function update(): Promise<string> {
+    const { uuid } = await stack.demo.actions.update!();
+    return uuid;
+  }
+
+  for (const { name, open } of viewers) {
+    it(`is seen as it should be by ${name}`, async () => {
+      const { users, projects, collections, container } = stack.cluster;
+      const start = { stack, chromium };
+      await using alice: Viewer = await open(start, users.alice.token.v2);
+      await using bob: Viewer = await open(start, users.bob.token.v2);
+      const reads = collections.reads;
+
+      let seen = witness.events.length;
+      await update();
+      const event = await alice.event(reads);
+      assert.equal(event.event_type, "update");
+      assert.ok(event.delay < 1_000, `${event.delay} ms after COMMIT`);
+      await witness.event(reads, seen);
+      assert.equal(await bob.count(reads), 0, "bob has no right yet");
+      await bob.tailRefused(container.uuid, FILE);
+
+      await stack.demo.actions.share!();
+      await bob.mayRead(projects.genomes);
+      await update();
+      await bob.event(reads);
+      await bob.tail(container.uuid, FILE);
+      await bob.tailShows("the first line");
+      await say(`seen by ${name}`);
+      await bob.tailShows(`seen by ${name}`);
+
+      const before = await bob.count(reads);
+      seen = witness.events.length;
+      await stack.demo.actions.unshare!();
+      await update();
+      await say(`not for ${name}`);
+      await witness.event(reads, seen);
+      assert.equal((await bob.tailEnd()).name, "readRevoked");
+      await bob.mayNotRead(projects.genomes);
+      assert.equal(await bob.count(reads), before, "the update after the unshare was published, and not to bob");
+      assert.ok(!(await bob.tailText()).includes(`not for ${name}`));
+      assert.equal(await alice.count(reads), 3, "alice saw all three, once each");
+    });
+  }
+});

@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { createServer, type Server, type Socket } from "node:net";
+import { createUser } from "@nats-io/nkeys";
+import { Fault } from "../../core/errors.ts";
+import { listen } from "../../runtime/listen.ts";
+import { createLog, silentLog } from "../../runtime/log.ts";
+import { connectNats, type NatsConnectionOptions } from "../../runtime/nats-connection.ts";
+import { until } from "../support/until.ts";
+
+const INFO = { server_id: "X", version: "2.15.2", proto: 1, headers: true, max_payload: 1048576, nonce: "noncenonce" };
+
+/** As much of nats-server as a sign-in needs; `answer` is what CONNECT gets. */
+async function fakeServer(
+  answer: string,
+): Promise<{ url: string; server: Server; sockets: Socket[]; connects: string[] }> {
+  const sockets: Socket[] = [];
+  const connects: string[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on("error", () => {});
+    socket.write(`INFO ${JSON.stringify(INFO)}\r\n`);
+    socket.on("data", (data) => {
+      const text = data.toString();
+      if (text.includes("CONNECT")) {
+        connects.push(text);
+        socket.write(`${answer}\r\n`);
+        if (answer.startsWith("-ERR")) socket.end();
+      } else if (text.includes("PING")) socket.write("PONG\r\n");
+    });
+  });
+  const address = await listen(server, { host: "127.0.0.1", port: 0 }, { what: "the fake", setting: "-" });
+  return { url: `nats://127.0.0.1:${address.port}`, server, sockets, connects };
+}
+
+const seed = new TextDecoder().decode(createUser().getSeed());
+const options: Omit<NatsConnectionOptions, "url"> = { seed, account: "CORE", name: "test", log: silentLog() };
+
+async function faultOf(work: Promise<unknown>): Promise<Fault> {
+  const error = await work.then(
+    () => assert.fail("it connected"),
+    (thrown: unknown) => thrown,
+  );
+  assert.ok(error instanceof Fault, String(error));
+  assert.ok(!JSON.stringify([error.message, error.facts, error.remedy]).includes(seed));
+  return error;
+}
+
+describe("connectNats", () => {
+  const servers: { server: Server; sockets: Socket[] }[] = [];
+  const fake = async (answer: string) => {
+    const made = await fakeServer(answer);
+    servers.push(made);
+    return made;
+  };
+  afterEach(() => {
+    for (const { server, sockets } of servers.splice(0)) {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    }
+  });
+
+  it("signs in with the nkey and its signature, never with the seed", async () => {
+    const { url, connects } = await fake("PONG");
+    const connection = await connectNats({ ...options, url, inboxPrefix: "_INBOX.bridge" });
+    await connection.close();
+    assert.match(connects.join(""), /"nkey":"U[A-Z2-7]+"/);
+    assert.match(connects.join(""), /"sig":"/);
+    assert.ok(!connects.join("").includes(seed));
+  });
+
+  it("says that nobody answers, at once", async () => {
+    const { url, server } = await fake("PONG");
+    await new Promise((resolve) => server.close(resolve));
+    const failure = await faultOf(connectNats({ ...options, url }));
+    assert.equal(failure.code, "nats.unreachable");
+    assert.match(failure.message, /nats-server at nats:\/\/127\.0\.0\.1:\d+ does not answer: .*ECONNREFUSED/);
+  });
+
+  it("does not wait for ever for a server that says nothing", async () => {
+    const mute = createServer();
+    servers.push({ server: mute, sockets: [] });
+    const { port } = await listen(mute, { host: "127.0.0.1", port: 0 }, { what: "mute", setting: "-" });
+    const failure = await faultOf(connectNats({ ...options, url: `nats://127.0.0.1:${port}`, timeoutMs: 50 }));
+    assert.equal(failure.code, "nats.unreachable");
+    assert.match(failure.message, /timeout/);
+  });
+
+  it("tells a refusal from an outage, with the account that is refused", async () => {
+    const { url, connects } = await fake("-ERR 'Authorization Violation'");
+    const failure = await faultOf(connectNats({ ...options, url }));
+    assert.equal(failure.code, "nats.refused");
+    assert.equal(failure.handling, "config");
+    assert.match(failure.message, /refuses the CORE user: .*Authorization Violation/i);
+    assert.equal(connects.length, 1);
+  });
+
+  it("comes back by itself when the server does, and logs both", async () => {
+    const { url, sockets, connects } = await fake("PONG");
+    const lines: string[] = [];
+    const log = createLog({ format: "json", sink: { write: (line) => lines.push(line) } });
+    const connection = await connectNats({ ...options, log, url });
+    sockets[0]?.destroy();
+    await until(() => connects.length === 2 && lines.length === 2, "a second sign-in");
+    await connection.close();
+    assert.match(lines.join(""), /disconnected from nats-server.*\n.*reconnected to nats-server/);
+  });
+});

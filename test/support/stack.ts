@@ -1,0 +1,54 @@
+/** The whole product for end-to-end tests, with a witness that sees every event: the admin, over a native connection. */
+import { createClient, connectOptions, sessionId, type Client, type LiveEvent } from "../../client/mod.ts";
+import { connect } from "@nats-io/transport-node";
+import { Demo } from "../../dev/demo-routes.ts";
+import { type Stack, type StackOptions, startStack } from "../../dev/stack.ts";
+import { createLog, silentLog } from "../../runtime/log.ts";
+import { createScope } from "../../runtime/scope.ts";
+import { until } from "./until.ts";
+
+export type Witness = {
+  events: LiveEvent[];
+  /** Resolves with the first event about the object from `after` on. */
+  event(object: string, after?: number): Promise<LiveEvent>;
+};
+
+export type TestStack = Stack & AsyncDisposable & { demo: Demo; connectClient(token: string): Promise<Client>; witness(): Promise<Witness> };
+
+/** Set to see what the services say. */
+const LOG = process.env.TEST_LOG;
+
+export async function startTestStack(options: Partial<StackOptions> = {}): Promise<TestStack> {
+  const scope = createScope();
+  try {
+    const log = LOG ? createLog({ level: "debug" }) : silentLog();
+    const stack = await startStack({ scope, log, ...options });
+    const connectClient = async (token: string) => {
+      const sid = sessionId();
+      const nc = await connect({ servers: stack.nats.url, ...(await connectOptions(token, sid)) });
+      scope.defer("a client's connection", () => nc.close());
+      return createClient({ nc, clusterId: stack.config.clusterId, token, sid });
+    };
+    const witness = async (): Promise<Witness> => {
+      const client = await connectClient(stack.cluster.users.admin.token.v2);
+      const events: LiveEvent[] = [];
+      const listener = client.events({ onEvent: (event) => void events.push(event) });
+      await listener.ready;
+      return {
+        events,
+        event: (object, after = 0) =>
+          until(() => events.slice(after).find(({ event }) => event.object_uuid === object), `event about ${object}`),
+      };
+    };
+    return {
+      ...stack,
+      demo: new Demo(stack.arvados, stack.cluster),
+      connectClient,
+      witness,
+      [Symbol.asyncDispose]: () => scope.close(),
+    };
+  } catch (error) {
+    await scope.close();
+    throw error;
+  }
+}

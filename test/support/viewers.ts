@@ -1,0 +1,79 @@
+/** Every kind of client, driven alike: what it sees of an object, and of a log. */
+import assert from "node:assert/strict";
+import type { Browser } from "playwright-core";
+import type { DemoCluster } from "../../dev/seed.ts";
+import { type Flavour, openClientPage } from "./client-page.ts";
+import type { TestStack } from "./stack.ts";
+import { until } from "./until.ts";
+
+/** `delay`: milliseconds from the commit in PostgreSQL to the client. */
+export type Seen = { event_type: string; delay: number };
+
+export type Viewer = AsyncDisposable & {
+  /** The next event about the object that has not been asked for yet. */
+  event(object: string): Promise<Seen>;
+  /** How many events about the object came so far, after a round trip to the server. */
+  count(object: string): Promise<number>;
+  /** Resolves once the client follows the project. */
+  mayRead(project: string): Promise<void>;
+  /** Resolves once the client is in again, without the project. */
+  mayNotRead(project: string): Promise<void>;
+  tail(container: string, file: string): Promise<void>;
+  /** Resolves once a tail has been asked for and refused. */
+  tailRefused(container: string, file: string): Promise<void>;
+  tailShows(text: string): Promise<void>;
+  tailText(): Promise<string>;
+  tailEnd(): Promise<{ name: string }>;
+};
+
+export type ViewerKind = {
+  name: string;
+  open(world: { stack: TestStack; chromium: Browser }, token: string): Promise<Viewer>;
+};
+
+const inBrowser = (flavour: Flavour): ViewerKind => ({
+  name: `a browser on ${flavour}`,
+  async open({ stack, chromium }, token) {
+    const page = await openClientPage(chromium, flavour, stack.url);
+    await page.connect(`${stack.url.replace("http", "ws")}/nats`, token, stack.cluster.clusterId);
+    const asked = new Map<string, number>();
+    const about = async (object: string) =>
+      (await page.events()).filter(({ event }) => event.object_uuid === object);
+    const follows = (project: string) => async () =>
+      (await page.state()).patterns.some((pattern) => pattern.endsWith(`.${project}.>`));
+    return {
+      async event(object) {
+        const place = asked.get(object) ?? 0;
+        const received = await until(async () => (await about(object))[place], `event ${place + 1} about ${object}`);
+        asked.set(object, place + 1);
+        const delay = received.receivedAt - Date.parse(received.commitTime ?? "");
+        return { event_type: received.event.event_type, delay };
+      },
+      async count(object) {
+        await page.following();
+        return (await about(object)).length;
+      },
+      async mayRead(project) {
+        await page.following();
+        await until(follows(project), "the client to follow what was shared");
+      },
+      async mayNotRead(project) {
+        await until(async () => !(await follows(project)()), "the client to follow less");
+        await page.following();
+      },
+      tail: (container, file) => page.tail(container, file),
+      async tailRefused(container, file) {
+        await page.tail(container, file);
+        assert.equal((await page.tailEnd()).notice, "refused");
+      },
+      tailShows: (text) => page.tailShows(text),
+      tailText: () => page.tailText(),
+      async tailEnd() {
+        return { name: (await page.tailEnd()).notice };
+      },
+      [Symbol.asyncDispose]: () => page[Symbol.asyncDispose](),
+    };
+  },
+});
+
+export const viewers: ViewerKind[] = [inBrowser("nats.ws"), inBrowser("nats-core")];

@@ -1,0 +1,156 @@
+/** Compares a graph with what the real Arvados SQL said of the same rows. */
+
+import { PermissionGraph } from "../../core/graph/permission-graph.ts";
+import type { GraphOptions, PermissionEngine } from "../../core/graph/types.ts";
+import { natsMatches } from "./nats-match.ts";
+import {
+  changedRows,
+  type Expect,
+  graphDelta,
+  graphRows,
+  NOW,
+  objectsOf,
+  type Rows,
+  type Sequence,
+  type World,
+} from "./world.ts";
+
+/** One wrong answer: `expected` and `got` are of the question `what`. */
+export type Mismatch = {
+  world: string;
+  user: string;
+  object: string;
+  what: "readable" | "deletable_seen" | "route matches grants" | "deletion route matches grants" | "grants";
+  expected: boolean;
+  got: boolean;
+  /** The engine's own explanation, or the subjects and patterns that should have matched. */
+  why: string;
+};
+
+export type Verdict = { checks: number; mismatches: Mismatch[] };
+
+export type Matcher = (pattern: string, subject: string) => boolean;
+
+export function engineFor(world: World, audienceMin: number): PermissionGraph {
+  const options: GraphOptions = { ...world.config, audienceMin };
+  return new PermissionGraph(options);
+}
+
+/** Judges every user and object of the rows. `subjects`: also that routes match grants exactly where check says yes. */
+export function judge(
+  name: string,
+  graph: PermissionEngine,
+  rows: Rows,
+  expect: Pick<Expect, "readable" | "deletable_seen">,
+  matches: Matcher = natsMatches,
+): Verdict {
+  const objects = objectsOf(rows);
+  const owners = [...new Set(objects.map((object) => object.owner).filter((owner) => owner !== null))];
+  const routes = objects.map((object) => graph.route(object, NOW));
+  const deletions = objects.map((object) => graph.routeDelete(object));
+  const verdict: Verdict = { checks: 0, mismatches: [] };
+  for (const { uuid: user, is_admin } of rows.users) {
+    const readable = new Set(expect.readable[user] ?? []);
+    const deletable = new Set(expect.deletable_seen[user] ?? []);
+    const { patterns } = graph.grants(user);
+    const literal = new Set(patterns);
+    const wild = patterns.filter((pattern) => /[*>]/.test(pattern));
+    const hears = (subjects: readonly string[]) =>
+      subjects.some(
+        (subject) =>
+          (matches(subject, subject) && literal.has(subject)) || wild.some((pattern) => matches(pattern, subject)),
+      );
+    const note = (what: Mismatch["what"], object: string, expected: boolean, got: boolean, why: () => string): void => {
+      if (expected !== got) verdict.mismatches.push({ world: name, user, object, what, expected, got, why: why() });
+    };
+    for (const [i, object] of objects.entries()) {
+      verdict.checks++;
+      const expected = readable.has(object.uuid);
+      note("readable", object.uuid, expected, graph.check(user, object, NOW), () =>
+        graph.explain(user, object, NOW).steps.join("; "),
+      );
+      const route = routes[i] as string[];
+      note(
+        "route matches grants",
+        object.uuid,
+        expected,
+        hears(route),
+        () => `${route.join(" ")} | ${patterns.join(" ")}`,
+      );
+      const deletion = deletions[i] as string[];
+      const seen = is_admin || (object.owner !== null && deletable.has(object.owner));
+      note(
+        "deletion route matches grants",
+        object.uuid,
+        seen,
+        hears(deletion),
+        () => `${deletion.join(" ")} | ${patterns.join(" ")}`,
+      );
+    }
+    // The owners as such, whether or not the world has an object of theirs: a made-up collection's deletion tells.
+    for (const owner of new Set([...owners, ...deletable])) {
+      const deletion = graph.routeDelete({ uuid: "zzzzz-4zz18-madeupforatest0", resource: "collections", owner });
+      note(
+        "deletable_seen",
+        owner,
+        is_admin || deletable.has(owner),
+        hears(deletion),
+        () => `${deletion.join(" ")} | ${patterns.join(" ")}`,
+      );
+    }
+    const malformed =
+      patterns.length === 0 || patterns.some((pattern) => pattern.endsWith("*")) || literal.size !== patterns.length;
+    note("grants", "patterns", false, malformed, () => patterns.join(" "));
+  }
+  return verdict;
+}
+
+export function judgeWorld(world: World, audienceMin: number, matches: Matcher = natsMatches): Verdict {
+  const graph = engineFor(world, audienceMin);
+  graph.apply([...graphRows(world).values()]);
+  return judge(world.name, graph, world, world.expect, matches);
+}
+
+/**
+ * Judges a sequence: after each step the graph that followed it must answer as the vector does, grant what one built from
+ * scratch grants, and have named in its effect exactly the users whose grants changed.
+ */
+export function judgeSequence(sequence: Sequence, audienceMin: number): Verdict {
+  const { world } = sequence;
+  const graph = engineFor(world, audienceMin);
+  let rows: World = world;
+  let known = graphRows(rows);
+  graph.apply([...known.values()]);
+  const expect = { readable: { ...world.expect.readable }, deletable_seen: { ...world.expect.deletable_seen } };
+  const total = judge(`${sequence.name} start`, graph, rows, expect);
+  for (const step of sequence.steps) {
+    const name = `${sequence.name} step ${step.n} (${step.action})`;
+    const users = rows.users.map((user) => user.uuid);
+    const before = new Map(users.map((user) => [user, graph.grants(user).hash]));
+    rows = changedRows(rows, step.changes);
+    const next = graphRows(rows);
+    const effect = graph.apply(graphDelta(known, next));
+    known = next;
+    Object.assign(expect.readable, step.changed.readable);
+    Object.assign(expect.deletable_seen, step.changed.deletable_seen);
+    const verdict = judge(name, graph, rows, expect);
+    const scratch = engineFor(world, audienceMin);
+    scratch.apply([...known.values()]);
+    for (const user of new Set([...users, ...rows.users.map((one) => one.uuid)])) {
+      const changed =
+        (before.get(user) ?? scratch.grants("zzzzz-tpzed-nobody000000000").hash) !== graph.grants(user).hash;
+      const named = [effect.shrank, effect.grew, effect.moved].filter((set) => set.has(user)).length;
+      if (named !== (changed ? 1 : 0)) verdict.mismatches.push(mismatch(name, user, "effect", changed, named === 1));
+      const same = scratch.grants(user).hash === graph.grants(user).hash;
+      if (!same)
+        verdict.mismatches.push(mismatch(name, user, "incremental grants equal those from scratch", true, false));
+    }
+    total.checks += verdict.checks;
+    total.mismatches.push(...verdict.mismatches);
+  }
+  return total;
+}
+
+function mismatch(world: string, user: string, object: string, expected: boolean, got: boolean): Mismatch {
+  return { world, user, object, what: "grants", expected, got, why: "" };
+}
