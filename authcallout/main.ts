@@ -14,13 +14,19 @@ import { type CalloutRequest, decodeRequest } from "./callout-request.ts";
 import { Enforcer } from "./enforcer.ts";
 import { createSigner, createVerifier } from "./jwt.ts";
 import { Sessions } from "./sessions.ts";
-import { systemAccount } from "./system-account.ts";
+import { type SystemAccount, systemAccount } from "./system-account.ts";
 import { createSealer } from "./xkey.ts";
 
 const CALLOUT_SUBJECT = "$SYS.REQ.USER.AUTH";
 const QUEUE_GROUP = "arvados-nats-authcallout";
 
-export async function runAuthcallout({ config, log, metrics, scope }: ServiceContext): Promise<Service> {
+/** What a test puts between the service and the world, to show what a guard is good for. */
+export type AuthcalloutSeams = { system?: (real: SystemAccount) => SystemAccount };
+
+export async function runAuthcallout(
+  { config, log, metrics, scope }: ServiceContext,
+  { system = (real) => real }: AuthcalloutSeams = {},
+): Promise<Service> {
   const subjects = subjectsOf(config.clusterId);
   const now = Date.now;
   const keys = {
@@ -59,7 +65,7 @@ export async function runAuthcallout({ config, log, metrics, scope }: ServiceCon
   const enforcer = new Enforcer({
     core,
     app,
-    system: systemAccount(sys, "APP", now),
+    system: system(systemAccount(sys, "APP", now)),
     sessions,
     follower,
     subjects,

@@ -144,7 +144,11 @@ export class Cluster {
     }
     for (let i = 0; i < ROLE_OF && i < users.length; i++) add(users[i] as string, this.bigRole, "can_read");
     for (let i = 0; i < this.size.roles * 15; i++) {
-      add(this.#pick(users), roles[1 + (i % (roles.length - 1))] as string, this.#random() < 0.1 ? "can_manage" : "can_read");
+      add(
+        this.#pick(users),
+        roles[1 + (i % (roles.length - 1))] as string,
+        this.#random() < 0.1 ? "can_manage" : "can_read",
+      );
     }
     // Leaves, so that no share covers another.
     const leaves = projects.length - Math.floor(projects.length / 6);
@@ -152,7 +156,11 @@ export class Cluster {
     for (let i = 0; i < shares; i++) add(this.sharee, projects[leaves + i * 3] as string, "can_read");
     while (this.links.length < this.size.links - 500) {
       const tail = this.#random() < 0.7 ? this.#pick(roles) : this.#pick(users);
-      add(tail, this.#pick(projects), ["can_read", "can_write", "can_manage"][Math.floor(this.#random() * 3)] as string);
+      add(
+        tail,
+        this.#pick(projects),
+        ["can_read", "can_write", "can_manage"][Math.floor(this.#random() * 3)] as string,
+      );
     }
     while (this.links.length < this.size.links) {
       const one = uuid("4zz18", this.sharedCollections.length + 1);

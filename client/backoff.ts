@@ -4,12 +4,13 @@
  */
 const SHORTEST_MS = 100;
 const LONGEST_MS = 10_000;
-const CALM_MS = 2_000;
+/** Held for longer, a connection was one; shorter, it counts as another failure. */
+const CALM_MS = 1_000;
 
 /**
  * A `reconnectDelayHandler`: attempts come about 100, 200, 400... ms after an outage began, each session with a rhythm
  * of its own. The libraries ask more than once per attempt, and without saying how many there were: so the answer
- * depends on the time alone. A connection that held for some seconds ends the outage; one cut at once does not.
+ * depends on the time alone. A connection that held for a second ends the outage; one cut at once does not.
  */
 export function reconnectDelay(now: () => number = Date.now, random: () => number = Math.random): () => number {
   let began = Number.NEGATIVE_INFINITY;

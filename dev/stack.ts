@@ -3,7 +3,7 @@
  * The demo, the smoke run and the end-to-end tests all start this.
  */
 import type { Logger } from "pino";
-import { runAuthcallout } from "../authcallout/main.ts";
+import { type AuthcalloutSeams, runAuthcallout } from "../authcallout/main.ts";
 import { databaseTarget, runBridge, setupNames } from "../bridge/main.ts";
 import { setupDb } from "../bridge/setup-db.ts";
 import { type ProxyExtras, runProxy } from "../proxy/main.ts";
@@ -32,6 +32,7 @@ export type StackOptions = {
   dataDir?: string;
   overrides?: ConfigOverrides;
   proxy?: (stack: Pick<Stack, "arvados" | "cluster">) => Promise<ProxyExtras>;
+  authcallout?: AuthcalloutSeams;
   /** nats-server ended by itself. */
   onUnexpectedExit?: (reason: string) => void;
 };
@@ -135,7 +136,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       return service;
     });
   const bridge = await host("bridge", runBridge);
-  const authcallout = await host("authcallout", runAuthcallout);
+  const authcallout = await host("authcallout", (context) => runAuthcallout(context, options.authcallout));
   const extras = (await options.proxy?.({ arvados, cluster })) ?? {};
   let url = "";
   const proxy = await host("proxy", async (context) => {

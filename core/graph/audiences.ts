@@ -1,4 +1,3 @@
-import { climb } from "./reach.ts";
 import type { Topology } from "./topology.ts";
 
 /**
@@ -113,14 +112,7 @@ export function rolesBeyond(topology: Topology, from: Iterable<number>): Set<num
     }
     for (const group of topology.nestedTails) {
       if (seen.has(group)) continue;
-      if (
-        climb(
-          topology,
-          group,
-          (node) => seen.has(node),
-          () => false,
-        )
-      ) {
+      if (topology.ownership.someGroupAbove(group, (node) => seen.has(node))) {
         meet(group);
         again = true;
       }

@@ -1,4 +1,4 @@
-import { climb, managedByAnyPath, type Reach, reach } from "./reach.ts";
+import { managedByAnyPath, type Reach, reach } from "./reach.ts";
 import type { Topology } from "./topology.ts";
 
 /** Reading asks for links of level 1, managing for level 3 (facts 3.2, 3.3). */
@@ -6,7 +6,7 @@ export type Level = 1 | 3;
 
 /**
  * What a principal (a user, or an audience role taken as one) reads or manages without what audience roles bring.
- * Never changed once made, so a "before" can be kept while the rows move on.
+ * A new one is made after a delta, so a "before" can be kept while the rows move on; only `seeds` may be patched (shares.ts).
  */
 export type Closure = {
   /** Users whose every possession is in reach, projects and all: paths that begin with them. */
@@ -21,7 +21,9 @@ export type Closure = {
   readonly indirect: ReadonlySet<number>;
   /** Roles, audience or not, the principal itself is in. */
   readonly roles: ReadonlySet<number>;
-  /** Tails in reach, users and groups, with a link to some user: their copies of user records (`@via`). */
+  /** Users and groups whose links were followed: `seeds` are the heads of these. */
+  readonly tails: ReadonlySet<number>;
+  /** Of these the ones with a link to some user: their copies of user records (`@via`). */
   readonly via: ReadonlySet<number>;
 };
 
@@ -67,6 +69,7 @@ function emptyDraft(): Draft {
     audiences: new Set(),
     indirect: new Set(),
     roles: new Set(),
+    tails: new Set(),
     via: new Set(),
   };
 }
@@ -76,7 +79,7 @@ function addBase(topology: Topology, draft: Draft, base: Reach, level: Level): v
   addAll(draft.audiences, base.audiences);
   addAll(draft.roles, base.audiences);
   for (const tail of base.tails) if (topology.roles.has(tail)) draft.roles.add(tail);
-  addVia(topology, draft.via, base, level);
+  addTails(topology, draft, base, level);
 }
 
 /** One step of UU: all that these users reach by themselves, and what the users managed by *them* own directly. */
@@ -92,7 +95,7 @@ function addManaged(topology: Topology, draft: Draft, users: Set<number>, level:
     const more = reach(topology, user, level, isAudience);
     addAll(draft.seeds, more.seeds);
     addAll(draft.indirect, more.audiences);
-    addVia(topology, draft.via, more, level);
+    addTails(topology, draft, more, level);
     addAll(draft.direct, managed(topology, more, level));
   }
 }
@@ -112,48 +115,30 @@ function managed(topology: Topology, base: Reach, level: Level): Set<number> {
   return rest;
 }
 
-function addVia(topology: Topology, via: Set<number>, walk: Reach, level: Level): void {
-  if (level !== 1) return;
-  if (hasUserHead(topology, walk.start)) via.add(walk.start);
-  for (const tail of walk.tails) if (hasUserHead(topology, tail)) via.add(tail);
+function addTails(topology: Topology, draft: Draft, walk: Reach, level: Level): void {
+  const add = (tail: number): void => {
+    draft.tails.add(tail);
+    if (level === 1 && hasUserHead(topology, tail)) draft.via.add(tail);
+  };
+  add(walk.start);
+  for (const tail of walk.tails) add(tail);
 }
 
-export function hasUserHead(topology: Topology, tail: number): boolean {
+function hasUserHead(topology: Topology, tail: number): boolean {
   return topology.out(tail).some((edge) => edge.level >= 1 && topology.nodes.isUser(edge.head));
+}
+
+/** Would the closure have this head as a seed, by the links as they are now? For heads that are no tails. */
+export function reachesHead(topology: Topology, closure: Closure, head: number, level: Level): boolean {
+  return topology.in(head).some((edge) => edge.level >= level && closure.tails.has(edge.tail));
+}
+
+export function patchSeed(closure: Closure, head: number, present: boolean): void {
+  const seeds = closure.seeds as Set<number>;
+  if (present) seeds.add(head);
+  else seeds.delete(head);
 }
 
 function addAll(into: Set<number>, from: Iterable<number>): void {
   for (const one of from) into.add(one);
-}
-
-// What a closure reaches. Nodes may be -1 = not known to the graph.
-
-/** A group, with all that lies below it: level >= 1 on the group. */
-export function holdsGroup(topology: Topology, closure: Closure, group: number): boolean {
-  if (group < 0) return false;
-  return climb(
-    topology,
-    group,
-    (at) => closure.seeds.has(at),
-    (user) => closure.own.has(user),
-  );
-}
-
-/** What `owner` owns directly: level on the owner and `traverse_owned` (owner_check of facts 3.3). */
-export function holdsOwned(topology: Topology, closure: Closure, owner: number): boolean {
-  if (owner < 0) return false;
-  if (topology.nodes.isUser(owner)) return closure.own.has(owner) || closure.direct.has(owner);
-  return holdsGroup(topology, closure, owner);
-}
-
-/** Any object that is neither group nor user. */
-export function holdsObject(topology: Topology, closure: Closure, node: number, owner: number): boolean {
-  return closure.seeds.has(node) || holdsOwned(topology, closure, owner);
-}
-
-/** A user's record. */
-export function holdsUser(topology: Topology, closure: Closure, user: number): boolean {
-  if (user < 0) return false;
-  if (closure.own.has(user) || closure.seeds.has(user)) return true;
-  return holdsOwned(topology, closure, topology.ownership.owner(user));
 }

@@ -1,5 +1,6 @@
-import { type Closure, holdsGroup, holdsObject, holdsUser, type Level } from "./closure.ts";
+import type { Closure, Level } from "./closure.ts";
 import { type Account, compileGrants, EMPTY, shownBySeed } from "./grants.ts";
+import { hasDirect, hasOwn, holdsSeed, holdsUser } from "./holds.ts";
 import type { RecordLink } from "./plan.ts";
 import type { Rights } from "./rights.ts";
 import type { Topology } from "./topology.ts";
@@ -98,11 +99,11 @@ export class Comparison {
     };
     each(
       (closure) => closure.own,
-      (side, user) => side.rights.some((one) => one.own.has(user)),
+      (side, user) => hasOwn(side.rights, user),
     );
     each(
       (closure) => closure.direct,
-      (side, user) => side.rights.some((one) => one.own.has(user) || one.direct.has(user)),
+      (side, user) => hasOwn(side.rights, user) || hasDirect(side.rights, user),
     );
     each(
       (closure) => closure.audiences,
@@ -141,23 +142,18 @@ export class Comparison {
   /** Is the tail itself out of reach, or one of the users to whom a link of the delta went? */
   #losesVia(tail: number, side: Side): boolean {
     const { nodes } = this.#topology;
-    const reached = nodes.isUser(tail) ? side.rights.some((one) => one.own.has(tail)) : this.#holds(side, tail);
+    const reached = nodes.isUser(tail) ? hasOwn(side.rights, tail) : this.#holds(side, tail);
     if (!reached) return true;
     const uuid = nodes.uuid(tail);
     return this.#records.some((link) => {
       if (link.tail !== uuid) return false;
       const user = nodes.find(link.user);
-      return !side.rights.some((one) => holdsUser(this.#topology, one, user));
+      return !holdsUser(this.#topology, side.rights, user);
     });
   }
 
   #holds(side: Side, node: number): boolean {
-    const { nodes, ownership } = this.#topology;
-    return side.rights.some((one) =>
-      nodes.isGroup(node)
-        ? holdsGroup(this.#topology, one, node)
-        : holdsObject(this.#topology, one, node, ownership.owner(node)),
-    );
+    return holdsSeed(this.#topology, side.rights, node);
   }
 }
 

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { subjectToken } from "../subjects.ts";
 import { resourceOf } from "../uuid.ts";
-import { type Closure, holdsOwned } from "./closure.ts";
+import type { Closure } from "./closure.ts";
+import { holdsOwned } from "./holds.ts";
 import { MAX_TAIL, ownerPrefix } from "./tails.ts";
 import type { Topology } from "./topology.ts";
 import type { Grants } from "./types.ts";
@@ -55,6 +56,7 @@ export const EMPTY: Closure = {
   audiences: NONE,
   indirect: NONE,
   roles: NONE,
+  tails: NONE,
   via: NONE,
 };
 
@@ -133,7 +135,7 @@ export function shownBySeed(topology: Topology, closure: Closure, seed: number, 
   if (nodes.isUser(seed)) return -1;
   const owner = ownership.owner(seed);
   if (!nodes.isGroup(seed)) {
-    if (holdsOwned(topology, closure, owner)) return -1;
+    if (holdsOwned(topology, [closure], owner)) return -1;
     return managing || SHARED_RESOURCES.has(resourceOf(nodes.uuid(seed)) ?? "") ? seed : -1;
   }
   // To the very top, for only there is it known that the chain is no circle (whose members would cover each other).

@@ -14,8 +14,8 @@ const GROUP = 2;
 /** Arvados' own SQL tells users and groups by the uuid's shape (`_____-tpzed-_______________`), rows or no rows; so does this. */
 function kindOf(uuid: string): number {
   if (uuid.length !== 27) return OBJECT;
-  const infix = uuid.slice(5, 12);
-  return infix === "-tpzed-" ? USER : infix === "-j7d0g-" ? GROUP : OBJECT;
+  if (uuid.startsWith("-tpzed-", 5)) return USER;
+  return uuid.startsWith("-j7d0g-", 5) ? GROUP : OBJECT;
 }
 
 /** One 32-bit integer per node, growing with the table. */
@@ -44,7 +44,8 @@ export class IntColumn {
 }
 
 export class Nodes {
-  readonly #ids = new Map<string, number>();
+  /** Ids by uuid: objects, users, groups. Apart, so that the few users and groups stay close together in memory. */
+  readonly #ids = [new Map<string, number>(), new Map<string, number>(), new Map<string, number>()] as const;
   readonly #uuids: string[] = [];
   readonly #columns: IntColumn[] = [];
   #capacity = 1024;
@@ -60,7 +61,7 @@ export class Nodes {
 
   /** How many uuids are known. */
   get size(): number {
-    return this.#ids.size;
+    return this.#ids.reduce((sum, ids) => sum + ids.size, 0);
   }
 
   /** A new column, `fill` wherever nothing was set. */
@@ -72,13 +73,13 @@ export class Nodes {
 
   /** The id of a uuid, or -1 where no row names it. */
   find(uuid: string): number {
-    return this.#ids.get(uuid) ?? -1;
+    return this.#idsOf(kindOf(uuid)).get(uuid) ?? -1;
   }
 
   /** The id of a uuid, made if need be, and held until the matching `release`. */
   retain(uuid: string): number {
-    const known = this.#ids.get(uuid);
-    const node = known ?? this.#create(uuid);
+    const kind = kindOf(uuid);
+    const node = this.#idsOf(kind).get(uuid) ?? this.#create(uuid, kind);
     this.#refs.set(node, this.#refs.get(node) + 1);
     return node;
   }
@@ -93,8 +94,9 @@ export class Nodes {
   sweep(): void {
     for (const node of this.#unused) {
       const uuid = this.#uuids[node] as string;
-      if (this.#refs.get(node) !== 0 || this.#ids.get(uuid) !== node) continue;
-      this.#ids.delete(uuid);
+      const ids = this.#idsOf(this.#kind.get(node));
+      if (this.#refs.get(node) !== 0 || ids.get(uuid) !== node) continue;
+      ids.delete(uuid);
       this.#uuids[node] = "";
       this.#kind.set(node, OBJECT);
       this.#free.push(node);
@@ -119,15 +121,19 @@ export class Nodes {
     return this.#kind.get(node) === GROUP;
   }
 
-  #create(uuid: string): number {
+  #idsOf(kind: number): Map<string, number> {
+    return this.#ids[kind] as Map<string, number>;
+  }
+
+  #create(uuid: string, kind: number): number {
     const node = this.#free.pop() ?? this.#uuids.length;
     if (node >= this.#capacity) {
       this.#capacity *= 2;
       for (const column of this.#columns) column.grow(this.#capacity);
     }
-    this.#ids.set(uuid, node);
+    this.#idsOf(kind).set(uuid, node);
     this.#uuids[node] = uuid;
-    this.#kind.set(node, kindOf(uuid));
+    this.#kind.set(node, kind);
     return node;
   }
 }

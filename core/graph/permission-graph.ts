@@ -8,6 +8,7 @@ import { type Plan, planOf } from "./plan.ts";
 import { ReadRule } from "./read-rule.ts";
 import { RightsCache } from "./rights.ts";
 import { Routes, routable } from "./routes.ts";
+import { isPlainShare, Shares } from "./shares.ts";
 import { Topology } from "./topology.ts";
 import type { Effect, Explanation, Grants, GraphOptions, ObjectFacts, PermissionEngine } from "./types.ts";
 
@@ -32,6 +33,7 @@ export class PermissionGraph implements PermissionEngine {
 
   apply(changes: readonly PermissionChange[]): Effect {
     const plan = planOf(this.#topology, changes);
+    if (isPlainShare(this.#topology, plan)) return this.#applyShares(plan);
     const reach = this.#reach(plan);
     const before = new Map<string, Snapshot>();
     // A user who comes with this very delta was nobody before it.
@@ -58,6 +60,18 @@ export class PermissionGraph implements PermissionEngine {
 
     const effect = this.#compare(plan, before, reach.repathed);
     effect.rerouted = plan.reroutes || copied || this.#copiesDiffer(copies);
+    this.#topology.sweep();
+    return effect;
+  }
+
+  #applyShares(plan: Plan): Effect {
+    const { principals } = this.#reach(plan);
+    const shares = new Shares(this.#topology, this.#audiences, this.#rights, principals, plan);
+    for (const change of plan.changes) this.#set(change);
+    const effect = shares.settle();
+    for (const users of [effect.shrank, effect.grew, effect.moved]) {
+      for (const user of users) this.#grants.delete(this.#topology.nodes.find(user));
+    }
     this.#topology.sweep();
     return effect;
   }

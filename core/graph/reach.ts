@@ -84,39 +84,11 @@ export function reach(
 
 /** Is a group reached by ownership: is one of the groups above it a seed, or the user above them the start? */
 function isBelow(topology: Topology, found: Reach, group: number): boolean {
-  return climb(
-    topology,
+  return topology.ownership.someAbove(
     group,
     (at) => found.seeds.has(at),
     (user) => user === found.start,
   );
-}
-
-/**
- * Walks up from a group through its owners until `group` says yes or the walk ends; then asks `user` of the user at the top.
- * Ends in circles of owners too (Brent's algorithm: a marker left behind at doubling distances).
- */
-export function climb(
-  topology: Topology,
-  from: number,
-  group: (node: number) => boolean,
-  user: (node: number) => boolean,
-): boolean {
-  const { nodes, ownership } = topology;
-  let marker = -1;
-  let steps = 0;
-  let limit = 1;
-  for (let at = from; at >= 0; at = ownership.owner(at)) {
-    if (nodes.isUser(at)) return user(at);
-    if (!nodes.isGroup(at) || at === marker) return false;
-    if (group(at)) return true;
-    if (++steps === limit) {
-      marker = at;
-      steps = 0;
-      limit *= 2;
-    }
-  }
-  return false;
 }
 
 /** Users that a walk reaches with `traverse_owned` and at least level 1, where either may come from a path of its own (V23). */

@@ -1,5 +1,4 @@
-import { type Closure, holdsGroup, holdsObject, holdsOwned, holdsUser } from "./closure.ts";
-import { climb } from "./reach.ts";
+import { holdsGroup, holdsObject, holdsOwned, holdsUser } from "./holds.ts";
 import type { Rights, RightsCache } from "./rights.ts";
 import type { Topology } from "./topology.ts";
 import type { ObjectFacts } from "./types.ts";
@@ -9,6 +8,9 @@ export type Visibility = "all" | "admins" | "nobody";
 
 /** Kinds whose reading honours include_trash: trash hides them only inside frozen projects, and never from admins. */
 const INCLUDE_TRASH = new Set<string>(["groups", "collections", "container_requests"]);
+
+/** An object and its owner as nodes; -1 where the graph does not know them. */
+export type Place = { readonly node: number; readonly owner: number };
 
 /** A permission link as its reading needs it. */
 export type PermissionLink = { tail: string; head: string; headOwner: string | null };
@@ -28,41 +30,40 @@ export class ReadRule {
   check(user: number, object: ObjectFacts, now: number): boolean {
     const topology = this.#topology;
     if (user < 0 || !topology.isAccount(user)) return false;
-    const visibility = this.visibility(object, now);
+    const place = this.placeOf(object);
+    const visibility = this.visibility(object, place, now);
     if (visibility === "nobody") return false;
     if (topology.isAdmin(user)) return true;
     if (visibility === "admins") return false;
-    const me = topology.nodes.uuid(user);
     switch (object.resource) {
-      case "users": {
-        if (object.uuid === me) return true;
-        const node = topology.nodes.find(object.uuid);
-        return node >= 0 && topology.isActive(node) && this.reads(this.#rights.of(user, 1), object);
-      }
+      case "users":
+        if (place.node === user) return true;
+        return place.node >= 0 && topology.isActive(place.node) && this.#readsAs(user, object, place);
       case "groups":
-        return (
-          (this.isVisibleRole(object.uuid) && topology.isActive(user)) || this.reads(this.#rights.of(user, 1), object)
+        return (this.isVisibleRole(place.node) && topology.isActive(user)) || this.#readsAs(user, object, place);
+      case "containers": {
+        const rights = this.#rights.of(user, 1);
+        return this.requestsShowing(place.node, now).some((request) =>
+          holdsObject(topology, rights, request, topology.ownership.owner(request)),
         );
-      case "containers":
-        return this.requestsShowing(object.uuid, now).some((request) =>
-          this.#holdsRequest(this.#rights.of(user, 1), request),
-        );
+      }
       case "api_client_authorizations":
-        return object.tokenUser === me;
-      case "logs":
-        return false;
+        return object.tokenUser === topology.nodes.uuid(user);
       case "links": {
         const link = this.permissionLink(object);
-        if (link === null) return this.reads(this.#rights.of(user, 1), object);
+        if (link === null) return this.#readsAs(user, object, place);
+        const me = topology.nodes.uuid(user);
         return link.tail === me || link.head === me || this.manages(this.#rights.of(user, 3), link);
       }
+      case "logs":
+        return false;
       default:
-        return this.reads(this.#rights.of(user, 1), object);
+        return this.#readsAs(user, object, place);
     }
   }
 
-  visibility(object: ObjectFacts, now: number): Visibility {
-    const { nodes } = this.#topology;
+  visibility(object: ObjectFacts, place: Place, now: number): Visibility {
+    const topology = this.#topology;
     switch (object.resource) {
       case "containers":
       case "api_client_authorizations":
@@ -72,45 +73,40 @@ export class ReadRule {
       case "links":
         if (this.permissionLink(object) !== null) return "all";
         break;
-      case "users": {
-        const node = nodes.find(object.uuid);
-        if (node >= 0 && this.#topology.hasRow(node) && !this.#topology.isAccount(node)) return "nobody";
+      case "users":
+        // Merged into another account: Arvados hides such a row everywhere.
+        if (topology.hasRow(place.node) && !topology.isAccount(place.node)) return "nobody";
         break;
-      }
     }
-    const owner = nodes.find(this.ownerOf(object) ?? "");
-    const inTrash = this.#isTrashed(owner, now);
+    const inTrash = topology.isTrashed(place.owner, now);
     if (!INCLUDE_TRASH.has(object.resource)) return inTrash ? "nobody" : "all";
-    const trashed = inTrash || (object.resource !== "container_requests" && this.#ownTrash(object, now));
-    return trashed && this.#isFrozen(owner) ? "admins" : "all";
+    const trashed = inTrash || this.#ownTrash(object, place, now);
+    return trashed && topology.isFrozenBelow(place.owner) ? "admins" : "all";
   }
 
   /** Groups and users live where their row in the graph says; other objects where the asker saw them. */
-  ownerOf(object: ObjectFacts): string | null {
-    if (object.resource === "groups" || object.resource === "users") {
-      const node = this.#topology.nodes.find(object.uuid);
-      if (node >= 0 && this.#topology.hasRow(node)) {
-        const owner = this.#topology.ownership.owner(node);
-        return owner < 0 ? null : this.#topology.nodes.uuid(owner);
-      }
-    }
-    return object.owner;
+  placeOf(object: ObjectFacts): Place {
+    const { nodes, ownership } = this.#topology;
+    const node = nodes.find(object.uuid);
+    const byRow = (object.resource === "groups" || object.resource === "users") && this.#topology.hasRow(node);
+    return { node, owner: byRow ? ownership.owner(node) : object.owner ? nodes.find(object.owner) : -1 };
   }
 
   /** Does one of these closures bring the object? For users, groups and what is judged by owner and own links alone. */
-  reads(rights: Rights, object: ObjectFacts): boolean {
-    const { nodes } = this.#topology;
-    const node = nodes.find(object.uuid);
-    if (object.resource === "groups") return rights.some((one) => holdsGroup(this.#topology, one, node));
-    if (object.resource === "users") return rights.some((one) => holdsUser(this.#topology, one, node));
-    const owner = object.owner ? nodes.find(object.owner) : -1;
-    return rights.some((one) => holdsObject(this.#topology, one, node, owner));
+  reads(rights: Rights, object: ObjectFacts, place: Place): boolean {
+    if (object.resource === "groups") return holdsGroup(this.#topology, rights, place.node);
+    if (object.resource === "users") return holdsUser(this.#topology, rights, place.node);
+    return holdsObject(this.#topology, rights, place.node, place.owner);
+  }
+
+  #readsAs(user: number, object: ObjectFacts, place: Place): boolean {
+    return this.reads(this.#rights.of(user, 1), object, place);
   }
 
   /** Is the owner in `deletable_seen`: would its deletions be shown (vectors' README)? */
   readsOwned(rights: Rights, owner: string): boolean {
     const node = this.#topology.nodes.find(owner);
-    return rights.some((one) => holdsOwned(this.#topology, one, node));
+    return holdsOwned(this.#topology, rights, node);
   }
 
   /** Is the link's head managed: level 3 on the head, or level 3 with traverse_owned on its owner? `rights` of level 3. */
@@ -118,12 +114,9 @@ export class ReadRule {
     const { nodes } = this.#topology;
     const head = nodes.find(link.head);
     const owner = link.headOwner === null ? -1 : nodes.find(link.headOwner);
-    const holds = (one: Closure): boolean => {
-      if (head >= 0 && nodes.isGroup(head) && holdsGroup(this.#topology, one, head)) return true;
-      if (head >= 0 && nodes.isUser(head) && holdsUser(this.#topology, one, head)) return true;
-      return holdsObject(this.#topology, one, head, owner);
-    };
-    return rights.some(holds);
+    if (head >= 0 && nodes.isGroup(head) && holdsGroup(this.#topology, rights, head)) return true;
+    if (head >= 0 && nodes.isUser(head) && holdsUser(this.#topology, rights, head)) return true;
+    return holdsObject(this.#topology, rights, head, owner);
   }
 
   /** The object as a permission link, or null where it is another link, or none. */
@@ -144,42 +137,24 @@ export class ReadRule {
     return owner < 0 ? null : this.#topology.nodes.uuid(owner);
   }
 
-  isVisibleRole(group: string): boolean {
-    const node = this.#topology.nodes.find(group);
-    return this.#roleGroupsVisibleToAll && node >= 0 && this.#topology.isRole(node);
+  isVisibleRole(group: number): boolean {
+    return this.#roleGroupsVisibleToAll && group >= 0 && this.#topology.isRole(group);
   }
 
   /** The requests through which a container may be read: those not trashed under the plain rule (V10b). */
-  requestsShowing(container: string, now: number): number[] {
-    const node = this.#topology.nodes.find(container);
-    if (node < 0) return [];
+  requestsShowing(container: number, now: number): number[] {
+    if (container < 0) return [];
+    const { ownership } = this.#topology;
     return this.#topology
-      .requestsOf(node)
-      .filter((request) => !this.#isTrashed(this.#topology.ownership.owner(request), now));
+      .requestsOf(container)
+      .filter((request) => !this.#topology.isTrashed(ownership.owner(request), now));
   }
 
-  #holdsRequest(rights: Rights, request: number): boolean {
-    const owner = this.#topology.ownership.owner(request);
-    return rights.some((one) => holdsObject(this.#topology, one, request, owner));
-  }
-
-  #ownTrash(object: ObjectFacts, now: number): boolean {
-    const node = this.#topology.nodes.find(object.uuid);
-    const known = object.resource === "groups" && node >= 0 && this.#topology.hasRow(node);
-    const at = known ? this.#topology.trashAt(node) : object.trashAt;
+  /** The row's own trash_at; of a group as its row in the graph has it. */
+  #ownTrash(object: ObjectFacts, place: Place, now: number): boolean {
+    if (object.resource === "container_requests") return false;
+    const byRow = object.resource === "groups" && this.#topology.hasRow(place.node);
+    const at = byRow ? this.#topology.trashAt(place.node) : object.trashAt;
     return at !== null && at !== undefined && at <= now;
-  }
-
-  /** Is the group, or one above it, in the trash by now? */
-  #isTrashed(group: number, now: number): boolean {
-    return this.#anyAbove(group, (at) => (this.#topology.trashAt(at) ?? Number.POSITIVE_INFINITY) <= now);
-  }
-
-  #isFrozen(group: number): boolean {
-    return this.#anyAbove(group, (at) => this.#topology.isFrozen(at));
-  }
-
-  #anyAbove(group: number, test: (group: number) => boolean): boolean {
-    return climb(this.#topology, group, test, () => false);
   }
 }

@@ -57,7 +57,8 @@ export class RightsCache {
       const managed = [...roles].map((role) => this.managed(role, level));
       const indirect = [own, ...managed].flatMap((closure) => [...closure.indirect]);
       for (const role of this.#withBeyond(indirect, level)) roles.add(role);
-      return [own, ...[...roles].map((role) => this.role(role, level)), ...managed];
+      const others = [...[...roles].map((role) => this.role(role, level)), ...managed];
+      return [own, ...others.filter((closure) => !isEmpty(closure))];
     });
   }
 
@@ -88,6 +89,12 @@ export class RightsCache {
     });
   }
 
+  /** The closures of a role that are at hand. */
+  cachedOfRole(role: number, level: Level): Closure[] {
+    const { role: given, managed } = this.#levels[level];
+    return [given.get(role), managed.get(role)].filter((closure) => closure !== undefined);
+  }
+
   forget(principals: Iterable<number>): void {
     for (const cached of [this.#levels[1], this.#levels[3]]) {
       for (const principal of principals) {
@@ -107,6 +114,11 @@ export class RightsCache {
     for (const role of found) for (const beyond of this.role(role, level).audiences) found.add(beyond);
     return found;
   }
+}
+
+/** Nothing to look up, now or after a patch: with no tails no seed can come. */
+function isEmpty({ own, direct, seeds, tails }: Closure): boolean {
+  return own.size + direct.size + seeds.size + tails.size === 0;
 }
 
 function emptyCache(): Cached {

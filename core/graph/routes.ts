@@ -1,7 +1,7 @@
 import { subjectToken } from "../subjects.ts";
 import type { Audiences } from "./audiences.ts";
-import { holdsObject } from "./closure.ts";
-import type { PermissionLink, ReadRule } from "./read-rule.ts";
+import { holdsObject } from "./holds.ts";
+import type { PermissionLink, Place, ReadRule } from "./read-rule.ts";
 import type { Rights, RightsCache } from "./rights.ts";
 import { MAX_TAIL, ownerPrefix, ownerPrefixOf, tails } from "./tails.ts";
 import type { Topology } from "./topology.ts";
@@ -23,26 +23,27 @@ export class Routes {
 
   /** All tails of an event about the object, whatever their length. */
   of(object: ObjectFacts, now: number): string[] {
-    const visibility = this.#rule.visibility(object, now);
+    const place = this.#rule.placeOf(object);
+    const visibility = this.#rule.visibility(object, place, now);
     if (visibility === "nobody") return [];
     if (visibility === "admins") return [tails.admin(object.uuid, object.resource)];
     switch (object.resource) {
       case "users":
-        return this.#ofUser(object);
+        return this.#ofUser(object, place);
       case "containers":
-        return this.#ofContainer(object, now);
+        return this.#ofContainer(object, place, now);
       case "api_client_authorizations":
         return object.tokenUser
           ? [tails.user(object.tokenUser, object.uuid, object.resource)]
           : [tails.admin(object.uuid, object.resource)];
       case "links": {
         const link = this.#rule.permissionLink(object);
-        return link === null ? this.#ofObject(object) : this.#ofPermissionLink(object.uuid, link);
+        return link === null ? this.#ofObject(object, place) : this.#ofPermissionLink(object.uuid, link);
       }
       case "groups":
-        return this.#ofGroup(object);
+        return this.#ofGroup(object, place);
       default:
-        return this.#ofObject(object);
+        return this.#ofObject(object, place);
     }
   }
 
@@ -67,55 +68,52 @@ export class Routes {
     return [...found, ...this.#copies(copied, (rights) => this.#rule.readsOwned(rights, owner))];
   }
 
-  #ofObject(object: ObjectFacts): string[] {
+  #ofObject(object: ObjectFacts, { node, owner }: Place): string[] {
     const name = `${subjectToken(object.uuid)}.${object.resource}`;
     const tail = ownerPrefixOf(this.#topology, object.owner) + name;
     const found = [tail];
     // Shared one by one before the graph has heard where it lives: that grant speaks of no owner.
-    const node = this.#topology.nodes.find(object.uuid);
     if (node >= 0 && object.owner && this.#topology.in(node).length > 0 && this.#topology.ownership.owner(node) < 0) {
       found.push(name);
     }
-    return [...found, ...this.#copies(tail, (rights) => this.#rule.reads(rights, object))];
+    return [...found, ...this.#copies(tail, (rights) => this.#rule.reads(rights, object, { node, owner }))];
   }
 
-  #ofGroup(object: ObjectFacts): string[] {
-    const node = this.#topology.nodes.find(object.uuid);
+  #ofGroup(object: ObjectFacts, { node, owner }: Place): string[] {
     const tail = `${node >= 0 ? ownerPrefix(this.#topology, node) : `${subjectToken(object.uuid)}.`}groups`;
     const found = [tail];
-    if (this.#rule.isVisibleRole(object.uuid)) found.push(tails.visibleRole(object.uuid));
-    return [...found, ...this.#copies(tail, (rights) => this.#rule.reads(rights, object))];
+    if (this.#rule.isVisibleRole(node)) found.push(tails.visibleRole(object.uuid));
+    return [...found, ...this.#copies(tail, (rights) => this.#rule.reads(rights, object, { node, owner }))];
   }
 
-  #ofUser(object: ObjectFacts): string[] {
+  #ofUser(object: ObjectFacts, place: Place): string[] {
     const { nodes } = this.#topology;
+    const { node, owner } = place;
     const self = tails.user(object.uuid, object.uuid, "users");
-    const node = nodes.find(object.uuid);
     // An inactive user's record is for the user and for admins, whoever may read its projects.
     if (node < 0 || !this.#topology.isActive(node)) return [self];
-    const canonical = `${ownerPrefixOf(this.#topology, this.#rule.ownerOf(object))}${subjectToken(object.uuid)}.users`;
+    const canonical = `${ownerPrefix(this.#topology, owner)}${subjectToken(object.uuid)}.users`;
     const found = new Set([canonical, self]);
     for (const edge of this.#topology.in(node)) {
       if (edge.level >= 1) found.add(tails.via(nodes.token(edge.tail), object.uuid));
     }
     for (const role of this.#audiences.copied()) {
       const token = nodes.token(role);
-      if (this.#rule.reads(this.#rights.ofRole(role, 1), object)) found.add(tails.via(token, object.uuid));
-      else if (this.#rule.reads(this.#rights.ofManaged(role, 1), object)) found.add(tails.managed(token, canonical));
+      if (this.#rule.reads(this.#rights.ofRole(role, 1), object, place)) found.add(tails.via(token, object.uuid));
+      else if (this.#rule.reads(this.#rights.ofManaged(role, 1), object, place))
+        found.add(tails.managed(token, canonical));
     }
     return [...found];
   }
 
-  #ofContainer(object: ObjectFacts, now: number): string[] {
+  #ofContainer(object: ObjectFacts, place: Place, now: number): string[] {
     const { nodes, ownership } = this.#topology;
     const found: string[] = [];
-    for (const request of this.#rule.requestsShowing(object.uuid, now)) {
+    for (const request of this.#rule.requestsShowing(place.node, now)) {
       const owner = ownership.owner(request);
       const tail = `${ownerPrefix(this.#topology, owner)}${nodes.token(request)}.${subjectToken(object.uuid)}.containers`;
       found.push(tail);
-      found.push(
-        ...this.#copies(tail, (rights) => rights.some((one) => holdsObject(this.#topology, one, request, owner))),
-      );
+      found.push(...this.#copies(tail, (rights) => holdsObject(this.#topology, rights, request, owner)));
     }
     return found.length > 0 ? found : [tails.admin(object.uuid, "containers")];
   }

@@ -89,8 +89,9 @@ export class Topology {
     return this.#in.get(node) ?? NO_EDGES;
   }
 
+  /** Has a user or group its row? */
   hasRow(node: number): boolean {
-    return (this.#flags.get(node) & HAS_ROW) !== 0;
+    return node >= 0 && (this.#flags.get(node) & HAS_ROW) !== 0;
   }
 
   /** A user who can log in at all: the row is there and was not merged into another. */
@@ -116,6 +117,18 @@ export class Topology {
 
   isFrozen(group: number): boolean {
     return (this.#flags.get(group) & FROZEN) !== 0;
+  }
+
+  /** Is the group, or one above it, in the trash by now (facts 3.3: trashed_groups)? */
+  isTrashed(group: number, now: number): boolean {
+    return (
+      this.#trashAt.size > 0 && this.ownership.someGroupAbove(group, (at) => (this.#trashAt.get(at) ?? now + 1) <= now)
+    );
+  }
+
+  /** Is the group, or one above it, frozen (facts 3.3: frozen_groups)? */
+  isFrozenBelow(group: number): boolean {
+    return this.ownership.someGroupAbove(group, (at) => this.isFrozen(at));
   }
 
   isTail(group: number): boolean {
@@ -162,7 +175,7 @@ export class Topology {
     this.#setPrincipal(uuid, flags, row?.owner_uuid ?? null, (group) => {
       if (row === null || row.trash_at === null || row.trash_at === undefined) this.#trashAt.delete(group);
       else this.#trashAt.set(group, row.trash_at);
-      this.#placeTail(group);
+      this.#place(group);
     });
   }
 
@@ -176,16 +189,16 @@ export class Topology {
       push(this.#out, tail, edge);
       if (push(this.#in, head, edge) === 1) this.#listObject(head, true);
       if (edge.level === 0) this.#levelZeroLinks++;
-      this.#placeTail(tail);
-      this.#placeTail(head);
+      this.#place(tail);
+      this.#place(head);
     }
     if (before === undefined) return;
     if (row === null) this.links.delete(uuid);
     pull(this.#out, before.tail, before);
     if (pull(this.#in, before.head, before) === 0) this.#listObject(before.head, false);
     if (before.level === 0) this.#levelZeroLinks--;
-    this.#placeTail(before.tail);
-    this.#placeTail(before.head);
+    this.#place(before.tail);
+    this.#place(before.head);
     this.nodes.release(before.tail);
     this.nodes.release(before.head);
   }
@@ -228,8 +241,8 @@ export class Topology {
       if (after >= 0) this.nodes.release(after);
     } else {
       this.ownership.set(node, after, true);
-      if (before >= 0) this.#placeTail(before);
-      if (after >= 0) this.#placeTail(after);
+      if (before >= 0) this.#place(before);
+      if (after >= 0) this.#place(after);
     }
     then(node);
     if (flags === 0) this.nodes.release(node);
@@ -276,9 +289,12 @@ export class Topology {
     this.#previousRequest.set(request, -1);
   }
 
-  /** Keeps the tail indexes right for a group whose links, users, class or owner have changed. */
-  #placeTail(node: number): void {
-    if (!this.nodes.isGroup(node)) return;
+  /** Keeps mark and tail indexes right for a node whose links, users, class or owner have changed. */
+  #place(node: number): void {
+    if (!this.nodes.isGroup(node)) {
+      this.ownership.mark(node, this.#in.has(node));
+      return;
+    }
     const named = this.hasRow(node) || this.#out.has(node) || this.#in.has(node);
     const role = this.isRole(node) || (named && this.isEverybody(node));
     const tail = role || this.#out.has(node) || this.ownership.usersOwnedBy(node) !== undefined;
@@ -287,6 +303,7 @@ export class Topology {
     if (tail && owner >= 0 && this.nodes.isUser(owner)) place = owner;
     else if (tail) place = owner >= 0 && this.nodes.isGroup(owner) ? NESTED : ROOTLESS;
     const before = this.#tailPlace.get(node);
+    this.ownership.mark(node, role || this.#in.has(node));
     if (role) this.roles.add(node);
     else this.roles.delete(node);
     if (place === before) return;

@@ -27,8 +27,12 @@ function demonstrate({ websocketUrl, clusterId }: WellKnown, demo: DemoCluster):
     alice: "Nothing yet. Alice hears of everything she owns.",
     bob: `Nothing yet. Bob hears of “${demo.project.name}” once alice shares it with him.`,
   };
-  flow.bobMay(demo.shared);
-  drawActions(outcome.perform, demo);
+  const actions = drawActions(outcome.perform);
+  const bobMay = (read: boolean) => {
+    flow.bobMay(read);
+    actions.offer(read ? "unshare" : "share");
+  };
+  bobMay(demo.shared);
   part(page, "demo").hidden = false;
 
   for (const user of ["alice", "bob"] as const) {
@@ -47,45 +51,39 @@ function demonstrate({ websocketUrl, clusterId }: WellKnown, demo: DemoCluster):
       },
       onNotice: () => outcome.heard(user, null),
       onPatterns(patterns) {
-        // What the session may listen to is the truth; the button only asked for it.
-        if (user === "bob") flow.bobMay(patterns.some((pattern) => pattern.split(".").includes(demo.project.uuid)));
+        // What the session may listen to is the truth, whoever pressed a button and where.
+        if (user === "bob") bobMay(patterns.some((pattern) => pattern.split(".").includes(demo.project.uuid)));
       },
     });
   }
 }
 
-function drawActions(perform: (action: Action) => Promise<unknown>, demo: DemoCluster): void {
+/** Of `share` and `unshare` one is on offer at a time. */
+function drawActions(perform: (action: Action) => Promise<unknown>): { offer(way: "share" | "unshare"): void } {
   const buttons = [...page.querySelectorAll<HTMLButtonElement>("[data-action]")];
-  let shared = demo.shared;
   let busy = false;
-  const draw = () => {
-    for (const button of buttons) {
-      const { action } = button.dataset;
-      // `aria-disabled` would keep the focus, but the browser's own `disabled` is what everybody understands.
-      button.disabled = (action === "share" && shared) || (action === "unshare" && !shared);
-      button.setAttribute("aria-busy", String(busy));
-    }
+  const setBusy = (now: boolean) => {
+    busy = now;
+    for (const button of buttons) button.setAttribute("aria-busy", String(now));
   };
   for (const button of buttons) {
     button.addEventListener("click", async () => {
       if (busy) return;
-      busy = true;
-      draw();
-      const action = button.dataset.action as Action;
-      try {
-        await perform(action);
-        if (action === "share" || action === "unshare") shared = action === "share";
-      } catch {
-        // Shown already.
-      } finally {
-        busy = false;
-        draw();
-        // A button that went out of use under the finger hands its focus on.
-        if (button.disabled) buttons.find((other) => !other.disabled)?.focus();
-      }
+      setBusy(true);
+      // A refusal has been shown by then.
+      await perform(button.dataset.action as Action).catch(() => {});
+      setBusy(false);
     });
   }
-  draw();
+  return {
+    offer(way) {
+      const pair = buttons.filter(({ dataset }) => dataset.action === "share" || dataset.action === "unshare");
+      const held = document.activeElement;
+      for (const button of pair) button.disabled = button.dataset.action !== way;
+      // A button that goes out of use under the finger hands its focus on.
+      if (pair.some((button) => button === held && button.disabled)) pair.find((button) => !button.disabled)?.focus();
+    },
+  };
 }
 
 function offerLogin({ websocketUrl, clusterId }: WellKnown): void {

@@ -39,8 +39,9 @@ export async function act(action: Action): Promise<ActionResult> {
 /** The JSON of an answer; a refusal becomes an error with its sentence. */
 export async function body<T>(response: Response): Promise<T> {
   if (response.ok) return (await response.json()) as T;
-  const text = (await response.text()).slice(0, 300);
-  throw new Error(`${new URL(response.url).pathname} answered ${response.status}${text === "" ? "" : `: ${text}`}`);
+  const said = (await response.json().catch(() => null)) as { error?: unknown } | null;
+  const reason = typeof said?.error === "string" ? `: ${said.error}` : "";
+  throw new Error(`${new URL(response.url).pathname} answered ${response.status}${reason}`);
 }
 
 /** What people call the demo's objects, by uuid. */

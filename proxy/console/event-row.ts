@@ -21,7 +21,10 @@ export function eventRow({ event, sequence }: LiveEvent, ms: number | null, name
   const resource = resourceOf(uuid) ?? "other";
   const said = attributes?.name;
   if (typeof said === "string" && said !== "") names.set(uuid, said);
-  const name = names.get(uuid) ?? resource.replace(/s$/, "").replaceAll("_", " ");
+  const kind = resource.replace(/s$/, "").replaceAll("_", " ");
+  const known = names.get(uuid);
+  // A permission link's name is its level: `can_read` alone says little.
+  const name = known === undefined ? kind : resource === "links" ? `${known} ${kind}` : known;
 
   const row = element("li", "event", "", { testid: "event", uuid, type, sequence: String(sequence) });
   if (ms !== null) row.dataset.ms = String(Math.round(ms));

@@ -32,6 +32,11 @@ export function createOutcome(root: HTMLElement, project: string, names: Readonl
   const draw = (over: boolean) => {
     if (result === null) return;
     const { action, uuid, committedAt } = result;
+    // Drawn again with each hearing: a new object's name comes with the event.
+    const done = DONE[action]
+      .replace("{project}", `“${project}”`)
+      .replace("{object}", names.has(uuid) ? `“${names.get(uuid)}”` : "a collection");
+    status.textContent = `${done}, committed at ${clock(Date.parse(committedAt))}:`;
     const aboutRights = action === "share" || action === "unshare";
     const rows = USERS.map((user) => {
       const first = hearings.find((h) => h.user === user && (h.uuid === uuid || (aboutRights && h.uuid === null)));
@@ -63,10 +68,6 @@ export function createOutcome(root: HTMLElement, project: string, names: Readonl
         status.textContent = error instanceof Error ? error.message : String(error);
         throw error;
       }
-      const done = DONE[action]
-        .replace("{project}", `“${project}”`)
-        .replace("{object}", `“${names.get(result.uuid) ?? "a collection"}”`);
-      status.textContent = `${done}, committed at ${clock(Date.parse(result.committedAt))}:`;
       draw(false);
       window.setTimeout(() => {
         if (mine === round) draw(true);

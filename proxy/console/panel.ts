@@ -65,7 +65,9 @@ export function createPanel(user: string, names: Map<string, string>, empty: str
       part(root, "revision").textContent = who.revision;
     },
     listensTo(patterns) {
-      const rows = patterns.map((pattern) => element("li", "", pattern, { testid: "grant" }));
+      // Whose things and which projects first, then the audiences everybody belongs to.
+      const sorted = [...patterns].sort((a, b) => Number(a.includes(".@")) - Number(b.includes(".@")));
+      const rows = sorted.map((pattern) => element("li", "", pattern, { testid: "grant" }));
       part(root, "grants").replaceChildren(...rows);
       part(root, "grant-count").textContent = patterns.length === 1 ? "1 subject" : `${patterns.length} subjects`;
     },

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import type { Browser } from "playwright-core";
-import { logLine, openLogWriter } from "../../dev/log-writer.ts";
+import { type LogWriter, logLine, openLogWriter } from "../../dev/log-writer.ts";
 import { launchChromium } from "../support/chromium.ts";
 import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
 import { type Viewer, viewers } from "../support/viewers.ts";
@@ -16,28 +16,30 @@ describe("the story", function () {
   let stack: TestStack;
   let chromium: Browser;
   let witness: Witness;
-  let say: (text: string) => Promise<void>;
+  let writer: LogWriter;
 
   before(async () => {
     stack = await startTestStack();
     chromium = await launchChromium();
     witness = await stack.witness();
     const { container, clusterId } = stack.cluster;
-    const writer = await openLogWriter({
+    writer = await openLogWriter({
       url: stack.nats.url,
       clusterId,
       container: container.uuid,
       file: FILE,
       token: container.token.withContainer,
     });
-    say = (text) => writer.write(logLine(text, Date.now()));
     await say("the first line");
   });
 
   after(async () => {
+    await writer?.close();
     await chromium?.close();
     await stack?.[Symbol.asyncDispose]();
   });
+
+  const say = (text: string) => writer.write(logLine(text, Date.now()));
 
   /** Commits an update of alice's collection and waits until the witness has seen it. */
   async function update(): Promise<string> {

@@ -1,6 +1,7 @@
 /** The whole product for end-to-end tests, with a witness that sees every event: the admin, over a native connection. */
-import { createClient, connectOptions, sessionId, type Client, type LiveEvent } from "../../client/mod.ts";
+
 import { connect } from "@nats-io/transport-node";
+import { type Client, connectOptions, createClient, type LiveEvent, sessionId } from "../../client/mod.ts";
 import { Demo } from "../../dev/demo-routes.ts";
 import { type Stack, type StackOptions, startStack } from "../../dev/stack.ts";
 import { createLog, silentLog } from "../../runtime/log.ts";
@@ -13,7 +14,8 @@ export type Witness = {
   event(object: string, after?: number): Promise<LiveEvent>;
 };
 
-export type TestStack = Stack & AsyncDisposable & { demo: Demo; connectClient(token: string): Promise<Client>; witness(): Promise<Witness> };
+export type TestStack = Stack &
+  AsyncDisposable & { demo: Demo; connectClient(token: string): Promise<Client>; witness(): Promise<Witness> };
 
 /** Set to see what the services say. */
 const LOG = process.env.TEST_LOG;

@@ -1,7 +1,11 @@
 /** Every kind of client, driven alike: what it sees of an object, and of a log. */
 import assert from "node:assert/strict";
 import type { Browser } from "playwright-core";
-import type { DemoCluster } from "../../dev/seed.ts";
+import { sessionId } from "../../client/mod.ts";
+import type { TailRequest } from "../../core/wire.ts";
+import type { ClientLine, ClientOptions, ForeignClient } from "../clients/foreign-client.ts";
+import { startGoClient } from "../clients/go-client.ts";
+import { startPythonClient } from "../clients/python-client.ts";
 import { type Flavour, openClientPage } from "./client-page.ts";
 import type { TestStack } from "./stack.ts";
 import { until } from "./until.ts";
@@ -37,8 +41,7 @@ const inBrowser = (flavour: Flavour): ViewerKind => ({
     const page = await openClientPage(chromium, flavour, stack.url);
     await page.connect(`${stack.url.replace("http", "ws")}/nats`, token, stack.cluster.clusterId);
     const asked = new Map<string, number>();
-    const about = async (object: string) =>
-      (await page.events()).filter(({ event }) => event.object_uuid === object);
+    const about = async (object: string) => (await page.events()).filter(({ event }) => event.object_uuid === object);
     const follows = (project: string) => async () =>
       (await page.state()).patterns.some((pattern) => pattern.endsWith(`.${project}.>`));
     return {
@@ -76,4 +79,62 @@ const inBrowser = (flavour: Flavour): ViewerKind => ({
   },
 });
 
-export const viewers: ViewerKind[] = [inBrowser("nats.ws"), inBrowser("nats-core")];
+/**
+ * A program in another language follows the subjects it is given and no more; so it is started anew where a person would give it others.
+ * What it follows is alice's project, whose subject is known from whose it is.
+ */
+const program = (name: string, start: (options: ClientOptions) => Promise<ForeignClient>): ViewerKind => ({
+  name,
+  async open({ stack }, token) {
+    const { clusterId, users, projects } = stack.cluster;
+    const subject = `arvados.${clusterId}.live.${users.alice.uuid}.${projects.genomes}.>`;
+    const base = { url: stack.nats.url, token, clusterId, subjects: [subject] };
+    const lines: ClientLine[] = [];
+    let client = await start({ ...base, sid: sessionId() });
+    const restart = async (tail?: TailRequest) => {
+      lines.push(...client.lines);
+      await client.stop();
+      client = await start({ ...base, sid: sessionId(), ...(tail ? { tail } : {}) });
+      await client.next("subscribed", (line) => line.subject === subject);
+    };
+    await client.next("subscribed", (line) => line.subject === subject);
+    const all = () => [...lines, ...client.lines];
+    const text = () => client.lines.map((line) => (line.type === "chunk" ? line.text : "")).join("");
+    return {
+      async event(object) {
+        const { event_type } = await client.next("event", (line) => line.object_uuid === object);
+        return { event_type, delay: 0 };
+      },
+      count: async (object) => all().filter((line) => line.type === "event" && line.object_uuid === object).length,
+      mayRead: () => restart(),
+      async mayNotRead() {
+        await client.next("permission");
+      },
+      tail: async (container, file) => restart({ container, file }),
+      async tailRefused(container, file) {
+        await restart({ container, file });
+        assert.equal((await client.next("refused")).reason, "read.forbidden");
+      },
+      async tailShows(part) {
+        await until(() => text().includes(part), `${part} in the log`);
+      },
+      tailText: async () => text(),
+      async tailEnd() {
+        await client.next("reconnected");
+        const end = client.lines.find((line) => line.type === "tail_ended");
+        // The session is cut at the same moment: where that was first, the end was said to nobody.
+        return { name: end?.notice ?? "readRevoked" };
+      },
+      [Symbol.asyncDispose]: async () => {
+        await client.stop();
+      },
+    };
+  },
+});
+
+export const viewers: ViewerKind[] = [
+  inBrowser("nats.ws"),
+  inBrowser("nats-core"),
+  program("a Go program on nats.go", startGoClient),
+  program("a Python program on nats-py", startPythonClient),
+];
