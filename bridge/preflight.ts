@@ -70,6 +70,13 @@ export async function checkTables(
   return { tables, serverVersion: Number(version.rows[0]?.server_version_num) };
 }
 
+/** Without it there is nothing to decode. */
+export async function checkWal(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ wal_level: string }>("SHOW wal_level");
+  const level = rows[0]?.wal_level ?? "unknown";
+  if (level !== "logical") throw fault("postgres.no_logical_wal", { level });
+}
+
 /** Everything the bridge needs before it starts, each lack with its remedy. */
 export async function preflight(
   client: pg.Client,
@@ -77,9 +84,7 @@ export async function preflight(
   names: { slot: string; publications: readonly string[] },
 ): Promise<void> {
   await checkTables(client, database);
-  const wal = await client.query<{ wal_level: string }>("SHOW wal_level");
-  const level = wal.rows[0]?.wal_level ?? "unknown";
-  if (level !== "logical") throw fault("postgres.no_logical_wal", { level });
+  await checkWal(client);
   const there = await client.query<{ name: string }>(
     `SELECT pubname AS name FROM pg_publication UNION ALL SELECT slot_name FROM pg_replication_slots WHERE database = current_database()`,
   );

@@ -64,6 +64,10 @@ export async function runDev({ log, scope, print, port = 0, dataDir }: DevOption
     log.warn({ reason: reasonOf(error) }, "the demo's container stopped logging"),
   );
   print(stepLine("ready", performance.now() - begun));
+  print(`
+  ${stack.url}   alice and bob side by side: share, unshare, watch
+  ${stack.nats.url}   for native clients
+  ${stack.services.bridge.adminUrl}/metrics   and the same for the others: Ctrl-C ends it all`);
   return {
     url: stack.url,
     stack,

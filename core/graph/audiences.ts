@@ -54,6 +54,11 @@ export class Audiences {
     return { turned, copied };
   }
 
+  /** The roles there are, and those that were roles when last counted. */
+  allKnown(): Set<number> {
+    return new Set([...this.#topology.roles, ...this.#members.keys()]);
+  }
+
   turn(role: number): void {
     if (!this.#audiences.delete(role)) this.#audiences.add(role);
   }

@@ -55,8 +55,10 @@ export class Ownership {
   /** One step up from a node: see `step`. */
   up(node: number): number {
     const up = this.#up.get(node);
-    const before = this.#past?.get(node);
-    return before === undefined ? up : this.#packed(up & MARKED, before);
+    if (this.#past === null) return up;
+    // Marks are of today; a closure of the past may have seeds that no link points at any more.
+    const before = this.#past.get(node);
+    return before === undefined ? up | MARKED : this.#packed(MARKED, before);
   }
 
   mark(node: number, marked: boolean): void {
@@ -167,16 +169,13 @@ export class Ownership {
   path(node: number): number[] {
     const up = [node];
     if (!this.#nodes.isGroup(node)) return up;
-    const seen = new Set(up);
     for (let at = this.owner(node); at >= 0; at = this.owner(at)) {
-      if (this.#nodes.isUser(at)) {
-        up.push(at);
-        break;
-      }
-      if (!this.#nodes.isGroup(at)) break;
-      if (seen.has(at)) return this.#pathBelowCircle(up, at);
-      seen.add(at);
+      const user = this.#nodes.isUser(at);
+      if (!user && !this.#nodes.isGroup(at)) break;
+      // Looked for only now and then: few chains are longer, and a circle met late is cut back below.
+      if (up.length % 64 === 0 && new Set(up).size < up.length) return this.#pathBelowCircle(node);
       up.push(at);
+      if (user) break;
     }
     return up.reverse();
   }
@@ -191,10 +190,13 @@ export class Ownership {
     return -1;
   }
 
-  #pathBelowCircle(up: number[], entry: number): number[] {
-    const circle = up.slice(up.indexOf(entry));
-    const top = this.#least(circle);
-    return up.slice(0, up.indexOf(top) + 1).reverse();
+  #pathBelowCircle(node: number): number[] {
+    const up = new Set<number>();
+    let at = node;
+    for (; !up.has(at); at = this.owner(at)) up.add(at);
+    const chain = [...up];
+    const top = this.#least(chain.slice(chain.indexOf(at)));
+    return chain.slice(0, chain.indexOf(top) + 1).reverse();
   }
 
   #least(nodes: number[]): number {

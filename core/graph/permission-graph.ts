@@ -31,6 +31,15 @@ export class PermissionGraph implements PermissionEngine {
     this.#routes = new Routes(this.#topology, this.#audiences, this.#rights, this.#rule);
   }
 
+  /** Takes in rows without asking whom they concern, as at start: cheaper than `apply`, and all sessions are to be looked at anew. */
+  load(changes: Iterable<PermissionChange>): void {
+    for (const change of changes) this.#set(change);
+    for (const role of this.#audiences.recount(this.#audiences.allKnown()).turned) this.#audiences.turn(role);
+    this.#rights.forgetAll();
+    this.#grants.clear();
+    this.#topology.sweep();
+  }
+
   apply(changes: readonly PermissionChange[]): Effect {
     const plan = planOf(this.#topology, changes);
     if (isPlainShare(this.#topology, plan)) return this.#applyShares(plan);

@@ -48,10 +48,17 @@ export function planOf(topology: Topology, changes: readonly PermissionChange[])
 }
 
 /** State, not difference: of several values for one row only the last counts. */
-function lastOfEach(changes: readonly PermissionChange[]): PermissionChange[] {
-  const last = new Map<string, PermissionChange>();
-  for (const change of changes) last.set(`${change.kind} ${change.uuid}`, change);
-  return [...last.values()];
+function lastOfEach(changes: readonly PermissionChange[]): readonly PermissionChange[] {
+  if (changes.length <= 1) return changes;
+  const last: Record<PermissionChange["kind"], Map<string, PermissionChange>> = {
+    user: new Map(),
+    group: new Map(),
+    owner: new Map(),
+    cr: new Map(),
+    link: new Map(),
+  };
+  for (const change of changes) last[change.kind].set(change.uuid, change);
+  return Object.values(last).flatMap((kind) => [...kind.values()]);
 }
 
 function planLink(topology: Topology, plan: Plan, uuid: string, row: GraphRows["link"] | null): void {

@@ -9,7 +9,7 @@ export type Visibility = "all" | "admins" | "nobody";
 /** Kinds whose reading honours include_trash: trash hides them only inside frozen projects, and never from admins. */
 const INCLUDE_TRASH = new Set<string>(["groups", "collections", "container_requests"]);
 
-/** An object and its owner as nodes; -1 where the graph does not know them. */
+/** An object and its owner as nodes; -1 where the graph does not know them, or knows nothing of an object that matters. */
 export type Place = { readonly node: number; readonly owner: number };
 
 /** A permission link as its reading needs it. */
@@ -87,8 +87,11 @@ export class ReadRule {
   /** Groups and users live where their row in the graph says; other objects where the asker saw them. */
   placeOf(object: ObjectFacts): Place {
     const { nodes, ownership } = this.#topology;
-    const node = nodes.find(object.uuid);
-    const byRow = (object.resource === "groups" || object.resource === "users") && this.#topology.hasRow(node);
+    const { resource } = object;
+    const principal = resource === "groups" || resource === "users";
+    const node =
+      principal || resource === "containers" ? nodes.find(object.uuid) : this.#topology.findShared(object.uuid);
+    const byRow = principal && this.#topology.hasRow(node);
     return { node, owner: byRow ? ownership.owner(node) : object.owner ? nodes.find(object.owner) : -1 };
   }
 

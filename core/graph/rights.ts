@@ -108,6 +108,10 @@ export class RightsCache {
     }
   }
 
+  forgetAll(): void {
+    for (const cached of [this.#levels[1], this.#levels[3]]) for (const map of Object.values(cached)) map.clear();
+  }
+
   /** The roles and the audience roles reached from them. */
   #withBeyond(roles: Iterable<number>, level: Level): Set<number> {
     const found = new Set(roles);

@@ -7,13 +7,17 @@ import type { RightsCache } from "./rights.ts";
 import type { Topology } from "./topology.ts";
 import type { Effect } from "./types.ts";
 
+/** With more links than this at once, making the closures anew is cheaper than trying every head in each of them. */
+const MOST_LINKS = 32;
+
 /**
  * The common delta: somebody shares a project or an object, or takes the share back. Nothing is reached *through* the head,
  * so in each closure concerned one seed comes or goes, and neither the closure nor the grants need be made anew: a role of
  * 500 costs 500 times a few look-ups.
  */
 export function isPlainShare(topology: Topology, plan: Plan): boolean {
-  if (plan.levelZero || plan.changes.some((change) => change.kind !== "link")) return false;
+  if (plan.levelZero || plan.changes.length > MOST_LINKS) return false;
+  if (plan.changes.some((change) => change.kind !== "link")) return false;
   const { nodes } = topology;
   const plainTail = (uuid: string): boolean => {
     const tail = nodes.find(uuid);
@@ -45,6 +49,8 @@ type Turn = {
 };
 
 const LEVELS: readonly Level[] = [1, 3];
+/** A share moves nothing; what was before differs in links alone. */
+const NO_MOVES: ReadonlyMap<number, number> = new Map();
 
 /** Brings closures and effect up to date, once with the links as they were and once as they are. */
 export class Shares {
@@ -115,8 +121,11 @@ export class Shares {
   }
 
   #before(user: number, level: Level, head: number, comes: boolean): boolean {
-    if (comes) return holdsSeed(this.#topology, this.#rights.of(user, level), head);
-    return shownBySeed(this.#topology, this.#rights.user(user, level), head, level === 3) >= 0;
+    return this.#topology.ownership.asOf(NO_MOVES, () =>
+      comes
+        ? holdsSeed(this.#topology, this.#rights.of(user, level), head)
+        : shownBySeed(this.#topology, this.#rights.user(user, level), head, level === 3) >= 0,
+    );
   }
 
   #effect(turns: Turn[]): Omit<Effect, "rerouted"> {

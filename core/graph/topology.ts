@@ -55,6 +55,8 @@ export class Topology {
   /** Groups of class `role`, and the two that are always everybody's. */
   readonly roles = new Set<number>();
 
+  /** Heads of links that are no groups. Few, so that a question about any object finds out fast that no link names it. */
+  readonly #sharedObjects = new Map<string, number>();
   readonly #flags: IntColumn = this.nodes.column(0);
   readonly #tailPlace: IntColumn = this.nodes.column(NO_TAIL);
   readonly #container: IntColumn = this.nodes.column(-1);
@@ -87,6 +89,11 @@ export class Topology {
 
   in(node: number): readonly Edge[] {
     return this.#in.get(node) ?? NO_EDGES;
+  }
+
+  /** The node of an object, or user, that some link points at, or -1. */
+  findShared(uuid: string): number {
+    return this.#sharedObjects.get(uuid) ?? -1;
   }
 
   /** Has a user or group its row? */
@@ -292,7 +299,10 @@ export class Topology {
   /** Keeps mark and tail indexes right for a node whose links, users, class or owner have changed. */
   #place(node: number): void {
     if (!this.nodes.isGroup(node)) {
-      this.ownership.mark(node, this.#in.has(node));
+      const shared = this.#in.has(node);
+      this.ownership.mark(node, shared);
+      if (shared) this.#sharedObjects.set(this.nodes.uuid(node), node);
+      else this.#sharedObjects.delete(this.nodes.uuid(node));
       return;
     }
     const named = this.hasRow(node) || this.#out.has(node) || this.#in.has(node);

@@ -26,16 +26,17 @@ export function createOutcome(root: HTMLElement, project: string, names: Readonl
   const status = part(root, "action-status");
   const chips = find(root, ".outcomes");
   let round = 0;
+  let over = false;
   let hearings: Heard[] = [];
   let result: ActionResult | null = null;
 
-  const draw = (over: boolean) => {
+  const draw = () => {
     if (result === null) return;
     const { action, uuid, committedAt } = result;
     // Drawn again with each hearing: a new object's name comes with the event.
     const done = DONE[action]
-      .replace("{project}", `“${project}”`)
-      .replace("{object}", names.has(uuid) ? `“${names.get(uuid)}”` : "a collection");
+      .replace("{project}", () => `“${project}”`)
+      .replace("{object}", () => (names.has(uuid) ? `“${names.get(uuid)}”` : "a collection"));
     status.textContent = `${done}, committed at ${clock(Date.parse(committedAt))}:`;
     const aboutRights = action === "share" || action === "unshare";
     const rows = USERS.map((user) => {
@@ -59,6 +60,7 @@ export function createOutcome(root: HTMLElement, project: string, names: Readonl
       const mine = round;
       hearings = [];
       result = null;
+      over = false;
       status.textContent = "…";
       chips.replaceChildren();
       try {
@@ -68,15 +70,17 @@ export function createOutcome(root: HTMLElement, project: string, names: Readonl
         status.textContent = error instanceof Error ? error.message : String(error);
         throw error;
       }
-      draw(false);
+      draw();
       window.setTimeout(() => {
-        if (mine === round) draw(true);
+        if (mine !== round) return;
+        over = true;
+        draw();
       }, WAIT_MS);
       return result;
     },
     heard(user, uuid) {
       hearings.push({ user, uuid, at: Date.now() });
-      draw(false);
+      draw();
     },
   };
 }

@@ -33,12 +33,12 @@ describe("a client in a real browser", () => {
         await service.store("alice.project.c2.collections", "c2");
 
         await service.regrant(bob, [BOBS, SHARED]);
-        await page.following({ has: SHARED });
+        await page.following({ has: SHARED, cuts: 1 });
         await service.store("alice.project.c3.collections", "c3");
         await page.event({ object: "c3" });
 
         await service.regrant(bob, [BOBS]);
-        await page.following({ hasNot: SHARED });
+        await page.following({ hasNot: SHARED, cuts: 2 });
         await service.store("alice.project.c4.collections", "c4");
         await service.store("bob.c5.collections", "c5");
         await page.event({ object: "c5" });

@@ -11,12 +11,21 @@ import { createMetrics } from "../../runtime/metrics.ts";
 import { createScope, type Scope } from "../../runtime/scope.ts";
 import type { Readiness, ServiceContext } from "../../runtime/service.ts";
 import { hostService } from "../../runtime/service-host.ts";
+import { urlOf } from "../../runtime/setting.ts";
 
 const anyPort = { host: "127.0.0.1", port: 0 };
 
 async function ask(url: string, init?: RequestInit) {
   const response = await fetch(url, init);
   return { status: response.status, type: response.headers.get("content-type"), text: await response.text() };
+}
+
+/** An address that was free a moment ago. */
+async function freeAddress() {
+  const holder = createServer();
+  const address = await listen(holder, anyPort, { what: "holder", setting: "-" });
+  await new Promise((resolve) => holder.close(resolve));
+  return address;
 }
 
 describe("the admin port", () => {
@@ -133,18 +142,16 @@ describe("listen", () => {
 });
 
 describe("hostService", () => {
-  const config = defaultConfig({ admin: { bridge: anyPort } });
-
   it("answers while the service starts, works and drains", async () => {
     await using scope = createScope();
+    const config = defaultConfig({ admin: { bridge: await freeAddress() } });
+    const url = urlOf("http", config.admin.bridge);
     const starting = deferred<ServiceContext>();
     const letStart = deferred();
     const done = deferred();
-    let port = 0;
     const hosting = hostService({
       name: "bridge",
       config,
-      // The port is chosen by the system and known only once the service runs: tell it by a socket that listens already.
       log: silentLog(),
       scope,
       start: async (context) => {
@@ -157,20 +164,21 @@ describe("hostService", () => {
         };
       },
     });
-    const context = await starting.promise;
-    assert.equal(context.config, config);
+    assert.equal((await starting.promise).config, config);
+    const early = await ask(`${url}/readyz`);
+    assert.equal(early.status, 503);
+    assert.match(early.text, /"says":"starting"/);
     letStart.resolve();
     const service = await hosting;
-    port = Number(new URL(service.adminUrl).port);
-    assert.notEqual(port, 0);
-    assert.equal((await ask(`${service.adminUrl}/readyz`)).status, 200);
+    assert.equal(service.adminUrl, url);
+    assert.equal((await ask(`${url}/readyz`)).status, 200);
     await service.drain();
-    const draining = await ask(`${service.adminUrl}/readyz`);
+    const draining = await ask(`${url}/readyz`);
     assert.equal(draining.status, 503);
     assert.match(draining.text, /"says":"draining"/);
-    assert.equal((await ask(`${service.adminUrl}/livez`)).status, 200);
+    assert.equal((await ask(`${url}/livez`)).status, 200);
     await scope.close();
-    await assert.rejects(fetch(`${service.adminUrl}/livez`));
+    await assert.rejects(fetch(`${url}/livez`));
   });
 
   it("starts nothing where the admin port is taken", async () => {

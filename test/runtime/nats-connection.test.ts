@@ -77,8 +77,9 @@ describe("connectNats", () => {
   });
 
   it("does not wait for ever for a server that says nothing", async () => {
-    const mute = createServer();
-    servers.push({ server: mute, sockets: [] });
+    const sockets: Socket[] = [];
+    const mute = createServer((socket) => sockets.push(socket));
+    servers.push({ server: mute, sockets });
     const { port } = await listen(mute, { host: "127.0.0.1", port: 0 }, { what: "mute", setting: "-" });
     const failure = await faultOf(connectNats({ ...options, url: `nats://127.0.0.1:${port}`, timeoutMs: 50 }));
     assert.equal(failure.code, "nats.unreachable");

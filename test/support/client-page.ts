@@ -27,8 +27,11 @@ export type ClientPage = AsyncDisposable & {
   tailEnd(ms?: number): Promise<NonNullable<PageState["tailEnd"]>>;
   notices(): Promise<Notice[]>;
   state(): Promise<PageState>;
-  /** Resolves once the client has subscribed to all it is granted, and `pattern` (if given) is or is not among it. */
-  following(wanted?: { has?: string; hasNot?: string }, ms?: number): Promise<PageState>;
+  /**
+   * Resolves once the client has subscribed to all it is granted: with or without a pattern, after so many cuts. What is
+   * published between a cut and that moment does not reach it.
+   */
+  following(wanted?: { has?: string; hasNot?: string; cuts?: number }, ms?: number): Promise<PageState>;
   /** What the page wrote to its console as errors, and exceptions nobody caught. */
   readonly errors: string[];
   /** Size of the page's script in bytes. */
@@ -106,9 +109,9 @@ export async function openClientPage(browser: Browser, flavour: Flavour, origin?
     state: () => page.evaluate(() => window.session.state()),
     async following(wanted = {}, timeout = 5_000) {
       const state = await page.waitForFunction(
-        ({ has, hasNot }) => {
+        ({ has, hasNot, cuts = 0 }) => {
           const now = window.session.state();
-          if (now.status !== "following") return false;
+          if (now.status !== "following" || now.cuts < cuts) return false;
           if (has !== undefined && !now.patterns.includes(has)) return false;
           return hasNot === undefined || !now.patterns.includes(hasNot) ? now : false;
         },

@@ -1,5 +1,6 @@
 /** The whole product for end-to-end tests, with a witness that sees every event: the admin, over a native connection. */
 
+import type { NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { type Client, connectOptions, createClient, type LiveEvent, sessionId } from "../../client/mod.ts";
 import { Demo } from "../../dev/demo-routes.ts";
@@ -15,7 +16,13 @@ export type Witness = {
 };
 
 export type TestStack = Stack &
-  AsyncDisposable & { demo: Demo; connectClient(token: string): Promise<Client>; witness(): Promise<Witness> };
+  AsyncDisposable & {
+    demo: Demo /** `options` come on top of those that a client would use. */;
+    connectClient(token: string): Promise<Client>;
+  /** A bare connection that does not come back: what a client of no manners has. */
+  connectBare(token: string): Promise<NatsConnection>;
+    witness(): Promise<Witness>;
+  };
 
 /** Set to see what the services say. */
 const LOG = process.env.TEST_LOG;
@@ -25,6 +32,8 @@ export async function startTestStack(options: Partial<StackOptions> = {}): Promi
   try {
     const log = LOG ? createLog({ level: "debug" }) : silentLog();
     const stack = await startStack({ scope, log, ...options });
+    const connectBare = async (token: string) =>
+      connect({ servers: stack.nats.url, ...(await connectOptions(token, sessionId())), reconnect: false });
     const connectClient = async (token: string) => {
       const sid = sessionId();
       const nc = await connect({ servers: stack.nats.url, ...(await connectOptions(token, sid)) });
@@ -46,6 +55,7 @@ export async function startTestStack(options: Partial<StackOptions> = {}): Promi
       ...stack,
       demo: new Demo(stack.arvados, stack.cluster),
       connectClient,
+      connectBare,
       witness,
       [Symbol.asyncDispose]: () => scope.close(),
     };

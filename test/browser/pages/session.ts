@@ -28,6 +28,8 @@ export type PageState = {
   tailEnd: TailEnd | null;
   /** Messages on live subjects that were no events. */
   dropped: number;
+  /** How often the connection was lost, or given up for a fresh login. */
+  cuts: number;
 };
 
 export type PageSession = {
@@ -57,7 +59,7 @@ export function exposeSession(connect: Connect): void {
   let stopTail = () => {};
   let text = "";
   let dropped = () => 0;
-  const state: PageState = { status: "new", sid, patterns: [], who: null, tailEnd: null, dropped: 0 };
+  const state: PageState = { status: "new", sid, patterns: [], who: null, tailEnd: null, dropped: 0, cuts: 0 };
 
   window.session = {
     async connect(servers, token, clusterId) {
@@ -65,6 +67,7 @@ export function exposeSession(connect: Connect): void {
       client = await createClient({ nc, clusterId, token, sid });
       client.notices((notice) => notices.push(notice));
       client.watch((status, who) => {
+        if (status === "disconnected") state.cuts += 1;
         state.status = status;
         state.who = who;
       });

@@ -1,0 +1,100 @@
+/** Who is let in, with what, and what a refused client and its admin get to know. */
+import assert from "node:assert/strict";
+import { errors } from "@nats-io/nats-core";
+import { connect } from "@nats-io/transport-node";
+import { connectOptions, sessionId } from "../../client/mod.ts";
+import { openLogWriter } from "../../dev/log-writer.ts";
+import { createLog } from "../../runtime/log.ts";
+import { startTestStack, type TestStack } from "../support/stack.ts";
+import { until } from "../support/until.ts";
+
+describe("a login", () => {
+  let stack: TestStack;
+  const lines: string[] = [];
+  const said = (part: string) => until(() => lines.find((line) => line.includes(part)), `the log to say ${part}`);
+
+  before(async () => {
+    const log = createLog({ level: "debug", format: "json", sink: { write: (line) => lines.push(line) } });
+    stack = await startTestStack({ log });
+  });
+  after(() => stack?.[Symbol.asyncDispose]());
+
+  async function login(token: string, sid = sessionId()) {
+    return connect({ servers: stack.nats.url, ...(await connectOptions(token, sid)), reconnect: false });
+  }
+  async function assertRefused(token: string, code: string, sid?: string) {
+    lines.length = 0;
+    await assert.rejects(login(token, sid), (error) => error instanceof errors.AuthorizationError);
+    await said(code);
+  }
+
+  it("with an unknown token is an Authorization Violation, and its reason stands in our log without the secret", async () => {
+    await assertRefused("v2/zzzzz-gj3su-000000000000001/verysecretindeed", "token.unknown");
+    assert.ok(!lines.some((line) => line.includes("verysecretindeed")));
+    await said("zzzzz-gj3su-000000000000001");
+  });
+
+  it("with a wrong secret, or none, is refused", async () => {
+    const { token } = stack.cluster.users.alice;
+    await assertRefused(`v2/${token.uuid}/wrong`, "token.unknown");
+    await assertRefused(" ", "token.malformed");
+  });
+
+  it("with an expired token is refused", async () => {
+    const token = await stack.arvados.issueToken(stack.cluster.users.bob.uuid, { expiresAt: Date.now() - 1 });
+    await until(
+      () =>
+        login(token.v2).then(
+          () => false,
+          () => true,
+        ),
+      "the refusal",
+    );
+    await assertRefused(token.v2, "token.expired");
+  });
+
+  it("with the token in its bare form works as well, and as root with the system root token", async () => {
+    const bare = await stack.connectClient(stack.cluster.users.alice.token.secret);
+    assert.equal((await bare.whoami()).user_uuid, stack.cluster.users.alice.uuid);
+    const root = await stack.connectClient(stack.config.systemRootToken);
+    const { grants, user_uuid } = await root.whoami();
+    assert.equal(user_uuid, stack.arvados.known.rootUser);
+    assert.ok(grants.subscribe.includes("arvados.zzzzz.live.>"));
+  });
+
+  it("ends with its token, wherever that was ended", async () => {
+    for (const end of ["deleteToken", "expireToken", "logoutToken"] as const) {
+      const token = await stack.arvados.issueToken(stack.cluster.users.alice.uuid);
+      const nc = await until(() => login(token.v2).catch(() => null), "the new token to be known");
+      await stack.arvados[end](token.uuid);
+      await nc.closed();
+      await assert.rejects(login(token.v2), (error) => error instanceof errors.AuthorizationError, end);
+    }
+  });
+
+  it("of a container may write its own log, and nothing else anywhere", async () => {
+    const { container, clusterId } = stack.cluster;
+    const options = { url: stack.nats.url, clusterId, token: container.token.withContainer };
+    const own = await openLogWriter({ ...options, container: container.uuid, file: "stdout.txt" });
+    await own.write("mine\n");
+    await own.close();
+    const other = await openLogWriter({ ...options, container: "zzzzz-dz642-000000000000001", file: "stdout.txt" });
+    await assert.rejects(other.write("not mine\n"));
+    await other.close();
+  });
+
+  it("leaves no secret in any log", async () => {
+    const { users, container } = stack.cluster;
+    const secrets = [
+      users.alice.token.secret,
+      users.bob.token.secret,
+      container.token.secret,
+      stack.config.systemRootToken,
+    ];
+    const { config } = stack;
+    secrets.push(config.issuerSeed, config.xkeySeed, config.nkeys.bridge.CORE, config.nkeys.authcallout.SYS);
+    await (await stack.connectClient(users.alice.token.v2)).whoami();
+    for (const line of lines) for (const secret of secrets) assert.ok(!line.includes(secret), line);
+    assert.ok(!lines.some((line) => /eyJ[A-Za-z0-9_-]{20}/.test(line)), "no JWT either");
+  });
+});
