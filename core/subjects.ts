@@ -62,6 +62,9 @@ export function subjectsOf(clusterId: string) {
     graphBeat: `${root}.beat`,
     barrierMark: `${root}.barrier.mark`,
     barrierCut: `${root}.barrier.cut`,
+    barrierLease: (replica: string) => `${root}.barrier.lease.${subjectToken(replica)}`,
+    barrierSettled: (replica: string) => `${root}.barrier.settled.${subjectToken(replica)}`,
+    barrierServer: (name: string) => `${root}.barrier.server.${subjectToken(name)}`,
   };
 }
 

@@ -56,6 +56,7 @@ export async function runProxy(
       anonymousSecret: config.anonymousUserToken,
     },
     onApplied: ({ effect, touched }) => tails.recheck(new Set([...effect.shrank, ...touched])),
+    onLoaded: () => tails.recheck(null),
     onTrouble: (reason) => log.warn({ reason }, "the permission graph's stream is disturbed; following again"),
   });
   scope.defer("graph follower", () => follower.stop());

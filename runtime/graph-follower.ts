@@ -24,13 +24,17 @@ export type GraphFollowerOptions = {
   graph: GraphOptions;
   tokens: TokenIndexOptions;
   onApplied: (applied: Applied) => void;
+  /** A graph was read from nothing, at start or after a roll-back: whoever it concerns is to be looked at anew. */
+  onLoaded?: (revision: Revision) => void;
   onTrouble: (reason: string) => void;
 };
 
 export class GraphFollower {
-  readonly graph: PermissionGraph;
-  readonly tokens: TokenIndex;
   readonly #options: GraphFollowerOptions;
+  #graph: PermissionGraph;
+  #tokens: TokenIndex;
+  /** The server process that the graph was read from. */
+  #server: string | undefined;
   #pending: GraphChange[] = [];
   #revision: Revision = NO_REVISION;
   #beat: number | null = null;
@@ -39,19 +43,30 @@ export class GraphFollower {
 
   constructor(options: GraphFollowerOptions) {
     this.#options = options;
-    this.graph = new PermissionGraph(options.graph);
-    this.tokens = new TokenIndex(options.tokens);
+    this.#graph = new PermissionGraph(options.graph);
+    this.#tokens = new TokenIndex(options.tokens);
+  }
+
+  get graph(): PermissionGraph {
+    return this.#graph;
+  }
+
+  get tokens(): TokenIndex {
+    return this.#tokens;
   }
 
   get revision(): Revision {
     return this.#revision;
   }
 
-  /** Milliseconds since the graph was last known to be complete; Infinity before the first time. */
+  /**
+   * Milliseconds since the graph was last known to be complete; Infinity before the first time, and from the moment that another
+   * server process answers until the graph has been read anew: GRAPH may have been rolled back with it.
+   */
   age(now: number): number {
-    return this.#beat === null || this.#revision === NO_REVISION
-      ? Number.POSITIVE_INFINITY
-      : Math.max(0, now - this.#beat);
+    const known =
+      this.#beat !== null && this.#revision !== NO_REVISION && this.#server === this.#options.nc.info?.server_id;
+    return known ? Math.max(0, now - (this.#beat ?? 0)) : Number.POSITIVE_INFINITY;
   }
 
   /** Starts following; resolves once a whole commit stands in memory. */
@@ -66,7 +81,9 @@ export class GraphFollower {
       js,
       jsm,
       stream: "GRAPH",
+      server: () => nc.info?.server_id,
       onMessage: (message) => this.#take(message),
+      onReset: (reason) => this.#forget(reason),
       onTrouble,
     });
     await this.reached({ epoch: 0, sequence: 1 });
@@ -98,13 +115,36 @@ export class GraphFollower {
   #commit(entry: CommitEntry, sequence: number): void {
     const changes = this.#pending;
     this.#pending = [];
-    const effect = this.graph.apply(changes.filter(isPermissionChange));
-    const touched = this.tokens.apply(changes);
-    this.#revision = { epoch: entry.epoch, sequence };
-    this.#options.onApplied({ revision: this.#revision, effect, touched, commitTime: entry.time });
+    if (this.#revision === NO_REVISION) this.#load(changes, { epoch: entry.epoch, sequence });
+    else this.#apply(changes, { epoch: entry.epoch, sequence }, entry.time);
     const due = this.#waiters.filter((waiter) => atLeast(this.#revision, waiter.revision));
     this.#waiters = this.#waiters.filter((waiter) => !due.includes(waiter));
     for (const waiter of due) waiter.resolve();
+  }
+
+  #load(changes: readonly GraphChange[], revision: Revision): void {
+    this.#graph.load(changes.filter(isPermissionChange));
+    this.#tokens.apply(changes);
+    this.#server = this.#options.nc.info?.server_id;
+    this.#revision = revision;
+    this.#options.onLoaded?.(revision);
+  }
+
+  #apply(changes: readonly GraphChange[], revision: Revision, commitTime: number): void {
+    const effect = this.#graph.apply(changes.filter(isPermissionChange));
+    const touched = this.#tokens.apply(changes);
+    this.#revision = revision;
+    this.#options.onApplied({ revision, effect, touched, commitTime });
+  }
+
+  /** Nothing that was read counts any more; nobody is let in before it has been read anew. */
+  #forget(reason: string): void {
+    this.#graph = new PermissionGraph(this.#options.graph);
+    this.#tokens = new TokenIndex(this.#options.tokens);
+    this.#pending = [];
+    this.#revision = NO_REVISION;
+    this.#beat = null;
+    this.#options.onTrouble(`the graph is read anew: ${reason}`);
   }
 }
 

@@ -20,8 +20,12 @@ export type FollowOptions = {
   jsm: JetStreamManager;
   stream: string;
   filter?: string;
-  /** First sequence wanted. Default 1. */
-  from?: number;
+  /** First sequence wanted. Default 1. `lastPerSubject`: the last message of each subject (needs `filter`), then all that come. */
+  from?: number | "lastPerSubject";
+  /** Whom the connection talks to: where that changes, the stream may have been rolled back without showing it. */
+  server?: () => string | undefined;
+  /** What was delivered so far may not be what the stream holds: it is delivered anew, from the start. */
+  onReset?: (reason: string) => void;
   onMessage: (message: JsMsg) => void;
   /** The stream's present end was reached; called each time a consumer gets there. */
   onCaughtUp?: () => void;
@@ -47,16 +51,34 @@ const FATAL = new Set([
 ]);
 
 export function followStream(options: FollowOptions): StreamFollower {
-  let next = options.from ?? 1;
+  /** Null: the last message of each subject comes first. */
+  const from = options.from === "lastPerSubject" ? null : (options.from ?? 1);
+  let next = from;
+  let server: string | undefined;
   let stopped = false;
   let current: ConsumerMessages | null = null;
   let wake: () => void = () => {};
 
+  /** A position beyond the stream's end, or another server process behind it: start anew, for the same sequences may say something else. */
+  const lookForRollback = async () => {
+    const { state } = await options.jsm.streams.info(options.stream);
+    const now = options.server?.();
+    const beyond = next !== null && next - 1 > state.last_seq;
+    const replaced = server !== undefined && now !== server;
+    if (beyond || replaced) {
+      next = from;
+      options.onReset?.(beyond ? `it ends at ${state.last_seq}, before what was read` : "nats-server was started anew");
+    }
+    server = now;
+  };
+
   const round = async () => {
+    await lookForRollback();
     const info = await options.jsm.consumers.add(options.stream, {
       ack_policy: AckPolicy.None,
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: next,
+      ...(next === null
+        ? { deliver_policy: DeliverPolicy.LastPerSubject }
+        : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: next }),
       replay_policy: ReplayPolicy.Instant,
       mem_storage: true,
       num_replicas: 1,

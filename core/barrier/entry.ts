@@ -1,0 +1,78 @@
+/**
+ * Entries of the BARRIER stream, whose order decides what a removal has to wait for:
+ *
+ *   lease.<replica>    a replica may answer logins for a while (sent again and again; `left` = it has stopped for good)
+ *   mark               the bridge: a removal stands in GRAPH at this revision
+ *   settled.<replica>  no login this replica answered below the mark can still become a session
+ *   cut                no session older than the mark lives
+ *   server.<name>      a nats-server that has been seen (`id: null` = an admin says that it is gone)
+ */
+import { formatRevision, parseRevision, type Revision } from "../revision.ts";
+import type { Subjects } from "../subjects.ts";
+
+export type Lease = {
+  kind: "lease";
+  replica: string;
+  /** BARRIER sequence of the first lease of this unbroken tenure; null = this is the first. */
+  since: number | null;
+  /** The holder's own clock before it sent this, from which it counts. Means nothing to anybody else. */
+  sent: number;
+  /** Its graph is fresh enough to let people in. */
+  fit: boolean;
+  left: boolean;
+};
+export type Mark = { kind: "mark"; revision: Revision };
+/** `mark` is the BARRIER sequence of the mark that is answered, here and in `cut`. */
+export type Settled = { kind: "settled"; replica: string; mark: number };
+export type Cut = { kind: "cut"; mark: number };
+export type ServerSeen = { kind: "server"; name: string; id: string | null };
+
+export type BarrierEntry = Lease | Mark | Settled | Cut | ServerSeen;
+
+export function barrierSubject(subjects: Subjects, entry: BarrierEntry): string {
+  switch (entry.kind) {
+    case "lease":
+      return subjects.barrierLease(entry.replica);
+    case "mark":
+      return subjects.barrierMark;
+    case "settled":
+      return subjects.barrierSettled(entry.replica);
+    case "cut":
+      return subjects.barrierCut;
+    case "server":
+      return subjects.barrierServer(entry.name);
+  }
+}
+
+export function formatBarrierEntry(entry: BarrierEntry): string {
+  return JSON.stringify(entry.kind === "mark" ? { kind: "mark", revision: formatRevision(entry.revision) } : entry);
+}
+
+/** Null for what is no entry: a reader passes over what a newer version may have added. */
+export function parseBarrierEntry(body: string): BarrierEntry | null {
+  let raw: Record<string, unknown>;
+  try {
+    raw = (JSON.parse(body) ?? {}) as Record<string, unknown>;
+  } catch {
+    return null;
+  }
+  const { kind, replica, since, sent, fit, left, mark, name, id } = raw;
+  const named = typeof replica === "string" && replica !== "";
+  if (kind === "lease" && named && typeof sent === "number") {
+    return { kind, replica, sent, since: numberOrNull(since), fit: fit === true, left: left === true };
+  }
+  if (kind === "mark" && typeof raw.revision === "string") {
+    const revision = parseRevision(raw.revision);
+    return revision && { kind, revision };
+  }
+  if (kind === "settled" && named && typeof mark === "number") return { kind, replica, mark };
+  if (kind === "cut" && typeof mark === "number") return { kind, mark };
+  if (kind === "server" && typeof name === "string" && (typeof id === "string" || id === null)) {
+    return { kind, name, id };
+  }
+  return null;
+}
+
+function numberOrNull(value: unknown): number | null {
+  return typeof value === "number" ? value : null;
+}

@@ -1,0 +1,97 @@
+/**
+ * What a reader of BARRIER knows: which replicas may have answers under way, what they have settled, and who leads.
+ *
+ * A replica counts for as long as one of its answers could still become a session (`Timing.lapse`), counted from when its last
+ * lease was *read*, which is never before its holder began to count. Whoever has read a mark has read every lease before it;
+ * a lease behind the mark counts for its holder only once its graph stands at the mark (tenure.ts). So when all that are
+ * obliged have settled a mark, no login answered by an older graph is under way anywhere.
+ *
+ * Leading is a matter of economy, not of safety: two leaders cut twice. Pure.
+ */
+import type { Revision } from "../revision.ts";
+import type { BarrierEntry } from "./entry.ts";
+import type { Timing } from "./timing.ts";
+
+type Member = { readonly since: number; readonly readAt: number; readonly fit: boolean };
+
+export type Roster = {
+  readonly members: Readonly<Record<string, Member>>;
+  /** By replica: the sequence of the last mark it has settled. */
+  readonly settled: Readonly<Record<string, number>>;
+  /** The last mark. */
+  readonly mark: { readonly sequence: number; readonly revision: Revision } | null;
+  /** The sequence of the last mark that is enforced. */
+  readonly cut: number;
+};
+
+export const EMPTY_ROSTER: Roster = { members: {}, settled: {}, mark: null, cut: 0 };
+
+/** @param now when it was read */
+export function readEntry(roster: Roster, entry: BarrierEntry, sequence: number, now: number, time: Timing): Roster {
+  switch (entry.kind) {
+    case "lease": {
+      const { [entry.replica]: _, ...others } = roster.members;
+      const members: Record<string, Member> = {};
+      for (const [replica, member] of Object.entries(others)) {
+        if (now < member.readAt + time.lapse) members[replica] = member;
+      }
+      if (!entry.left) members[entry.replica] = { since: entry.since ?? sequence, readAt: now, fit: entry.fit };
+      return { ...roster, members };
+    }
+    case "mark":
+      return { ...roster, mark: { sequence, revision: entry.revision } };
+    case "settled": {
+      // Of those that count, since every start of a replica has a name of its own.
+      const kept = Object.entries(roster.settled).filter(([replica]) => roster.members[replica]);
+      const settled = Math.max(entry.mark, roster.settled[entry.replica] ?? 0);
+      return { ...roster, settled: { ...Object.fromEntries(kept), [entry.replica]: settled } };
+    }
+    case "cut":
+      return entry.mark > roster.cut ? { ...roster, cut: entry.mark } : roster;
+    case "server":
+      return roster;
+  }
+}
+
+/** Replicas one of whose answers could still become a session. */
+export function obliged(roster: Roster, now: number, time: Timing): string[] {
+  return Object.keys(roster.members).filter((replica) => now < member(roster, replica).readAt + time.lapse);
+}
+
+/** Replicas that are there now, as far as one can know. */
+export function living(roster: Roster, now: number, time: Timing): string[] {
+  return Object.keys(roster.members).filter((replica) => now < member(roster, replica).readAt + time.lease);
+}
+
+/** The mark up to which sessions may be cut now; null where there is none, or somebody obliged has not settled. */
+export function cuttable(roster: Roster, now: number, time: Timing): number | null {
+  if (!roster.mark || roster.mark.sequence <= roster.cut) return null;
+  const waitedFor = obliged(roster, now, time);
+  if (waitedFor.length === 0) return null;
+  const settled = Math.min(...waitedFor.map((replica) => roster.settled[replica] ?? 0), roster.mark.sequence);
+  return settled > roster.cut ? settled : null;
+}
+
+/** Whom a mark waits for. */
+export function unsettled(roster: Roster, now: number, time: Timing): string[] {
+  const mark = roster.mark?.sequence ?? 0;
+  if (mark <= roster.cut) return [];
+  return obliged(roster, now, time).filter((replica) => (roster.settled[replica] ?? 0) < mark);
+}
+
+/** Who cuts: of those there with a fresh graph, else of those there, the one that has been there longest. */
+export function leader(roster: Roster, now: number, time: Timing): string | null {
+  const there = living(roster, now, time);
+  const fit = there.filter((replica) => member(roster, replica).fit);
+  const bySeniority = (a: string, b: string) => member(roster, a).since - member(roster, b).since;
+  return (fit.length > 0 ? fit : there).sort(bySeniority)[0] ?? null;
+}
+
+/** Is there another replica that can let people in? */
+export function anotherIsFit(roster: Roster, self: string, now: number, time: Timing): boolean {
+  return living(roster, now, time).some((replica) => replica !== self && member(roster, replica).fit);
+}
+
+function member(roster: Roster, replica: string): Member {
+  return roster.members[replica] as Member;
+}

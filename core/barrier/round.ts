@@ -1,0 +1,47 @@
+/**
+ * One round of the leader: every server is listed *after* all replicas have settled, and whatever the listing shows that the graph
+ * no longer agrees with is kicked (for those known before, a second time), each by that server's own word. A server that stays
+ * silent holds the round.
+ *
+ *   unlisted ──listed──► kicking ──each kick confirmed──► clear       any ──the server is gone──► clear
+ *
+ * Pure; a leader that dies in the middle leaves nothing behind, the next one begins its own round.
+ */
+export type Round = {
+  /** BARRIER sequence of the mark that this round enforces. */
+  readonly mark: number;
+  /** Servers that are not clear yet. */
+  readonly servers: Readonly<Record<string, "unlisted" | readonly number[]>>;
+};
+
+export function beginRound(mark: number, servers: Iterable<string>): Round {
+  return { mark, servers: Object.fromEntries([...servers].map((server) => [server, "unlisted"] as const)) };
+}
+
+/** @param unsound connections the server showed whose rights have gone */
+export function listed(round: Round, server: string, unsound: readonly number[]): Round {
+  if (round.servers[server] !== "unlisted") return round;
+  return unsound.length === 0 ? gone(round, server) : withServer(round, server, unsound);
+}
+
+/** That server itself says that the connection is gone. */
+export function kicked(round: Round, server: string, cid: number): Round {
+  const left = round.servers[server];
+  if (left === undefined || left === "unlisted") return round;
+  const still = left.filter((one) => one !== cid);
+  return still.length === 0 ? gone(round, server) : withServer(round, server, still);
+}
+
+/** The server came back under another id, shut down, or was declared gone: its sessions went with it. */
+export function gone(round: Round, server: string): Round {
+  const { [server]: _, ...servers } = round.servers;
+  return { ...round, servers };
+}
+
+export function isEnforced(round: Round): boolean {
+  return Object.keys(round.servers).length === 0;
+}
+
+function withServer(round: Round, server: string, left: readonly number[]): Round {
+  return { ...round, servers: { ...round.servers, [server]: left } };
+}

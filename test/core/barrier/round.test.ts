@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { barrierSubject, formatBarrierEntry, parseBarrierEntry } from "../../../core/barrier/entry.ts";
+import { beginRound, gone, isEnforced, kicked, listed } from "../../../core/barrier/round.ts";
+import { subjectsOf } from "../../../core/subjects.ts";
+
+describe("a round of cutting", () => {
+  const begun = beginRound(3, ["s1", "s2"]);
+
+  it("is enforced once every server is listed and every kick confirmed", () => {
+    const half = listed(listed(begun, "s1", []), "s2", [7, 8]);
+    assert.ok(!isEnforced(half));
+    assert.ok(!isEnforced(kicked(half, "s2", 7)));
+    assert.ok(isEnforced(kicked(kicked(half, "s2", 7), "s2", 8)));
+  });
+
+  it("is held by a server that says nothing, until that is known to be gone", () => {
+    const held = listed(begun, "s1", []);
+    assert.ok(!isEnforced(held));
+    assert.ok(isEnforced(gone(held, "s2")));
+  });
+
+  it("takes no word about what it did not ask", () => {
+    assert.deepEqual(kicked(begun, "s1", 7), begun);
+    assert.deepEqual(listed(begun, "s9", []), begun);
+    const kicking = listed(begun, "s1", [7]);
+    assert.deepEqual(listed(kicking, "s1", []), kicking, "a second listing does not forget the first");
+    assert.deepEqual(kicked(kicking, "s1", 9), kicking);
+  });
+
+  it("of no servers is enforced", () => {
+    assert.ok(isEnforced(beginRound(3, [])));
+  });
+});
+
+describe("barrier entries", () => {
+  const subjects = subjectsOf("zzzzz");
+
+  it("survive the way through the stream", () => {
+    for (const entry of [
+      { kind: "lease", replica: "host-1", since: 4, sent: 12.5, fit: true, left: false },
+      { kind: "lease", replica: "host-1", since: null, sent: 0, fit: false, left: true },
+      { kind: "mark", revision: { epoch: 2, sequence: 9 } },
+      { kind: "settled", replica: "host-1", mark: 5 },
+      { kind: "cut", mark: 5 },
+      { kind: "server", name: "n1.example", id: "NABC" },
+      { kind: "server", name: "n1.example", id: null },
+    ] as const) {
+      assert.deepEqual(parseBarrierEntry(formatBarrierEntry(entry)), entry);
+      assert.match(barrierSubject(subjects, entry), /^arvados\.zzzzz\.barrier\.[a-z]+(\.[^.*> ]+)?$/);
+    }
+  });
+
+  it("are nothing else", () => {
+    for (const text of [
+      "",
+      "{}",
+      "null",
+      "1",
+      '{"kind":"cut"}',
+      '{"kind":"mark","revision":"x"}',
+      '{"kind":"settled","mark":1}',
+    ]) {
+      assert.equal(parseBarrierEntry(text), null, text);
+    }
+  });
+});
