@@ -3,7 +3,7 @@ import { Fault, fault } from "../core/errors.ts";
 import type { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { Revision } from "../core/revision.ts";
 import { formatSessionName, type SessionName, sessionId } from "../core/session.ts";
-import { permissionsOf } from "../core/session-permissions.ts";
+import { permissionsJson } from "../core/session-permissions.ts";
 import { sessionRights } from "../core/session-rights.ts";
 import type { Subjects } from "../core/subjects.ts";
 import { parseToken } from "../core/token.ts";
@@ -30,7 +30,7 @@ export type AuthorizerOptions = {
   grantsMax: number;
 };
 
-export type Admitted = { session: SessionName; admission: Admission };
+export type Admitted = { session: SessionName; admission: Admission; grants: number };
 
 /** Sessions end up to this part of their time early, so that those made together do not end together. */
 const TTL_JITTER = 0.1;
@@ -54,7 +54,8 @@ export function authorize(
   if (sid === null) return fault("session.id");
   const age = view.age(now);
   if (age > options.stalenessRefuse) {
-    return fault("graph.stale", { age: Math.round(age / 1000), limit: options.stalenessRefuse / 1000 });
+    const known = Number.isFinite(age) ? Math.round(age / 1000) : "unknown";
+    return fault("graph.stale", { age: known, limit: options.stalenessRefuse / 1000 });
   }
   const identity = view.tokens.identify(token, now);
   if (identity instanceof Fault) return identity;
@@ -77,9 +78,10 @@ export function authorize(
   const expires = Math.max(Math.floor(ends / 1000), Math.floor(now / 1000) + MIN_LIFE_S);
   return {
     session,
+    grants: count,
     admission: {
       name: formatSessionName(session),
-      permissions: permissionsOf(options.subjects, session.key, rights),
+      permissions: permissionsJson(options.subjects, session.key, rights),
       expires,
     },
   };

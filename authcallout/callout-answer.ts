@@ -1,5 +1,4 @@
 /** Our answer (facts/nats 1.3): a user JWT that says what nats-server is to enforce, or a reason, inside a response JWT, sealed. */
-import type { Permissions } from "../core/session-permissions.ts";
 import type { CalloutRequest } from "./callout-request.ts";
 import type { Signer } from "./jwt.ts";
 import type { Sealer } from "./xkey.ts";
@@ -10,33 +9,30 @@ const NO_LIMIT = -1;
 
 export type Admission = {
   name: string;
-  permissions: Permissions;
+  /** The members `pub` and `sub` of the user JWT as JSON. */
+  permissions: string;
   /** Seconds; the session ends then. */
   expires: number;
 };
 
 export function userJwt(signer: Signer, userNkey: string, admission: Admission, issuedAt: number): string {
-  return signer.sign({
+  const { name, permissions, expires } = admission;
+  const head = JSON.stringify({
+    iss: signer.publicKey,
     sub: userNkey,
     aud: USERS_ACCOUNT,
-    name: admission.name,
+    name,
     iat: issuedAt,
-    exp: admission.expires,
-    nats: {
-      ...admission.permissions,
-      subs: NO_LIMIT,
-      data: NO_LIMIT,
-      payload: NO_LIMIT,
-      type: "user",
-      version: 2,
-    },
+    exp: expires,
   });
+  const limits = `"subs":${NO_LIMIT},"data":${NO_LIMIT},"payload":${NO_LIMIT}`;
+  return signer.signText(`${head.slice(0, -1)},"nats":{${permissions},${limits},"type":"user","version":2}}`);
 }
 
 /** @param outcome the user JWT, or the reason of the refusal (it appears in nats-server's log, never at the client) */
 export function sealedAnswer(
   keys: { signer: Signer; sealer: Sealer },
-  request: CalloutRequest,
+  request: Pick<CalloutRequest, "userNkey" | "server" | "expires">,
   outcome: { jwt: string } | { error: string },
   issuedAt: number,
 ): Buffer {
@@ -48,5 +44,5 @@ export function sealedAnswer(
     exp: request.expires,
     nats: { ...outcome, type: "authorization_response", version: 2 },
   });
-  return keys.sealer.seal(Buffer.from(text), request.server.xkey);
+  return keys.sealer.seal(Buffer.from(text, "latin1"), request.server.xkey);
 }

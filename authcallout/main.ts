@@ -1,53 +1,65 @@
 /** The callout service: answers nats-server's logins from the permission graph in memory, and cuts sessions whose rights shrank. */
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { Msg } from "@nats-io/nats-core";
-import { Fault, reasonOf } from "../core/errors.ts";
+import { timing } from "../core/barrier/timing.ts";
+import { fault } from "../core/errors.ts";
 import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { GraphFollower } from "../runtime/graph-follower.ts";
 import type { Service, ServiceContext } from "../runtime/service.ts";
 import { connectService } from "../runtime/service-connection.ts";
-import { authorize } from "./authorizer.ts";
-import { sealedAnswer, userJwt } from "./callout-answer.ts";
-import { type CalloutRequest, decodeRequest } from "./callout-request.ts";
+import { sleep } from "../runtime/sleep.ts";
+import { BarrierMember } from "./barrier-member.ts";
 import { Enforcer } from "./enforcer.ts";
+import { GuessLimit } from "./guess-limit.ts";
 import { createSigner, createVerifier } from "./jwt.ts";
+import { Kicker } from "./kicker.ts";
+import { LoginQueue } from "./login-queue.ts";
+import { calloutMetrics } from "./metrics.ts";
+import { QueueGroup, shouldTakeLogins } from "./queue-group.ts";
+import { Responder } from "./responder.ts";
+import { Servers } from "./servers.ts";
 import { Sessions } from "./sessions.ts";
 import { type SystemAccount, systemAccount } from "./system-account.ts";
 import { createSealer } from "./xkey.ts";
 
-const CALLOUT_SUBJECT = "$SYS.REQ.USER.AUTH";
-const QUEUE_GROUP = "arvados-nats-authcallout";
-
 /** What a test puts between the service and the world, to show what a guard is good for. */
 export type AuthcalloutSeams = { system?: (real: SystemAccount) => SystemAccount };
 
+export type AuthcalloutService = Service & { replica: string; leads(): boolean; takesLogins(): boolean };
+
+/** How often freshness is looked at: replicas leave and join the queue group by it. */
+const LOOK_MS = 100;
+/** Sessions that were lost sight of are found again, and servers written into BARRIER again, this often. */
+const RECONCILE_MS = 60_000;
+const QUEUE_LENGTH = 5_000;
+const HOLD_MS = 20;
+/** nats-server counts the headers and the subject too. */
+const PAYLOAD_MARGIN = 1_024;
+
 export async function runAuthcallout(
   { config, log, metrics, scope }: ServiceContext,
-  { system = (real) => real }: AuthcalloutSeams = {},
-): Promise<Service> {
+  { system: seam = (real) => real }: AuthcalloutSeams = {},
+): Promise<AuthcalloutService> {
   const subjects = subjectsOf(config.clusterId);
   const now = Date.now;
-  const keys = {
-    signer: createSigner("account", config.issuerSeed),
-    sealer: createSealer(config.xkeySeed),
-    verifier: createVerifier("server"),
-  };
+  const replica = `${hostname()}-${randomBytes(6).toString("hex")}`;
   const connect = (account: "SYS" | "CORE" | "APP") =>
     connectService({ config, service: "authcallout", account, log, scope });
   const [sys, core, app] = await Promise.all([connect("SYS"), connect("CORE"), connect("APP")]);
-
-  const requests = metrics.counter("requests_total", "Logins by result and, for refusals, reason", ["result", "code"]);
-  const latency = metrics.histogram("request_seconds", "From a login's arrival to its answer");
-  const revocations = metrics.histogram("revocation_seconds", "From COMMIT in PostgreSQL to the session's kick");
-  const ended = metrics.counter("sessions_told_total", "Sessions cut or told, by reason", ["reason"]);
-
+  const [js, jsm] = [jetstream(core), await jetstreamManager(core)];
+  const system = seam(systemAccount(sys, "APP", now));
   const sessions = new Sessions();
+  const servers = new Servers();
+  const { signal } = scope;
+
   const follower = new GraphFollower({
     nc: core,
-    js: jetstream(core),
-    jsm: await jetstreamManager(core),
+    js,
+    jsm,
     subjects,
     graph: {
       clusterId: config.clusterId,
@@ -60,107 +72,188 @@ export async function runAuthcallout(
       anonymousSecret: config.anonymousUserToken,
     },
     onApplied: (applied) => enforcer.applied(applied),
+    onLoaded: (revision) => {
+      enforcer.loaded(revision);
+      // Of what was lost before nobody knows: sessions that differ are cut, wherever they are.
+      if (started.settled) void enforcer.reconcile().catch(() => undefined);
+    },
     onTrouble: (reason) => log.warn({ reason }, "the permission graph's stream is disturbed; following again"),
   });
+  const started = deferred<void>();
+  const isFit = () => follower.age(now()) <= config.stalenessRefuse;
+
+  const member = new BarrierMember({
+    nc: core,
+    js,
+    jsm,
+    subjects,
+    replica,
+    timing: timing(config.authTimeout),
+    follower,
+    isFit,
+    log,
+    onMark: (mark) => void enforcer.settle(mark),
+    onServer: (name, id) => enforcer.told(name, id),
+    onChange: () => enforcer.consider(),
+  });
+  const revision = () => follower.revision;
+  const kicker = new Kicker({ app, system, sessions, servers, subjects, revision, log, signal });
+  const measured = calloutMetrics(metrics, {
+    sessions: () => sessions.size,
+    graphAge: () => follower.age(now()) / 1000,
+    graphRevision: () => follower.revision.sequence,
+    openCuts: () => kicker.open,
+    silentServers: () => servers.silentCount,
+    leading: () => Number(member.leads()),
+    takingLogins: () => Number(group.isIn),
+    waiting: () => queue.length,
+  });
   const enforcer = new Enforcer({
-    core,
-    app,
-    system: system(systemAccount(sys, "APP", now)),
+    member,
+    kicker,
+    system,
     sessions,
+    servers,
     follower,
     subjects,
     log,
     now,
+    signal,
+    onPhase: measured.phase,
     onAction: ({ session, because, do: what }, seconds) => {
-      ended.inc({ reason: because });
-      if (what === "cut" && seconds !== null) revocations.observe(seconds);
+      measured.action(because, what, seconds);
       log.info({ user: session.name.user, token: session.name.key.token, reason: because, seconds }, `session ${what}`);
     },
   });
-  scope.defer("graph follower", () => follower.stop());
-  scope.defer("enforcer", () => enforcer.stop());
-  metrics.gauge("sessions", "Sessions that may be alive", [], () => sessions.size);
-  metrics.gauge("graph_age_seconds", "Age of the permission graph", [], () => follower.age(now()) / 1000);
-  metrics.gauge("open_cuts", "Revocations being enforced now", [], () => enforcer.openCuts);
 
-  await follower.start();
-  await enforcer.start();
-
-  const refuse = (request: CalloutRequest, fault: Fault): Buffer => {
-    requests.inc({ result: "denied", code: fault.code });
-    log.info(
-      { ...fault.facts, code: fault.code, host: request.host, cid: request.cid },
-      `login refused: ${fault.message}`,
-    );
-    return sealedAnswer(keys, request, { error: fault.code }, seconds(now()));
-  };
-
-  const answer = (message: Msg): Buffer | null => {
-    const request = decodeRequest(message.data, message.headers?.get("Nats-Server-Xkey"), keys, now());
-    if (request instanceof Fault) {
-      requests.inc({ result: "ignored", code: request.code });
-      log.warn({ ...request.facts }, request.message);
-      return null;
-    }
-    const options = {
+  const responder = new Responder({
+    keys: {
+      signer: createSigner("account", config.issuerSeed),
+      sealer: createSealer(config.xkeySeed),
+      verifier: createVerifier("server"),
+    },
+    view: follower,
+    options: {
       clusterId: config.clusterId,
       subjects,
       sessionTtl: config.sessionTtl,
       stalenessRefuse: config.stalenessRefuse,
       grantsMax: config.grantsMax,
-    };
-    const outcome = authorize(request, follower, options, now(), Math.random());
-    if (outcome instanceof Fault) return refuse(request, outcome);
-    const issuedAt = seconds(now());
-    const jwt = userJwt(keys.signer, request.userNkey, outcome.admission, issuedAt);
-    // Known before it is answered: a removal that comes now finds it.
-    sessions.add({ server: request.server.id, cid: request.cid, name: outcome.session, since: now() });
-    requests.inc({ result: "admitted", code: "" });
-    log.debug({ user: outcome.session.user, revision: formatRevision(outcome.session.revision) }, "login admitted");
-    return sealedAnswer(keys, request, { jwt }, issuedAt);
-  };
-
-  const done = deferred<void>();
-  const subscription = core.subscribe(CALLOUT_SUBJECT, {
-    queue: QUEUE_GROUP,
-    callback: (error, message) => {
-      if (error) return log.error({ reason: reasonOf(error) }, "the callout subscription failed");
-      const end = latency.startTimer();
-      try {
-        const body = answer(message);
-        if (body) message.respond(body);
-      } catch (failure) {
-        requests.inc({ result: "failed", code: "" });
-        log.error({ err: failure }, "a login could not be answered");
-      } finally {
-        end();
-      }
     },
+    sessions,
+    guesses: new GuessLimit(config.guessesPerMinute, config.trustedProxies.split(/\s+/)),
+    mayAnswer: () => member.mayAnswer(),
+    announce: (server) => enforcer.announce(server.name, server.id),
+    maxPayload: () => (core.info?.max_payload ?? 1024 * 1024) - PAYLOAD_MARGIN,
+    now,
+    random: Math.random,
+    log,
+    onResult: measured.result,
   });
+  const queue: LoginQueue<Msg> = new LoginQueue({
+    take(message) {
+      const end = measured.login();
+      const taken = responder.take(message);
+      if (taken) end();
+      return taken;
+    },
+    onShed(_message, waited) {
+      const code = member.mayAnswer() ? "login.overload" : "login.no_lease";
+      measured.shed(code);
+      log.warn({ ms: Math.round(waited) }, fault(code, { ms: Math.round(waited) }).message);
+    },
+    patience: config.authTimeout * 0.75,
+    length: QUEUE_LENGTH,
+    now: () => performance.now(),
+    later: (callback, wait) => void (wait ? setTimeout(callback, HOLD_MS) : setImmediate(callback)),
+  });
+  const group = new QueueGroup(core, log, (message) => queue.push(message));
+
+  scope.defer("graph follower", () => follower.stop());
+  scope.defer("barrier", () => member.stop());
+  await follower.start();
+  await member.start();
+  await enforcer.start();
+  started.resolve();
+  await enforcer.reconcile();
+  while (!member.mayAnswer() && !signal.aborted) await sleep(5, signal);
+  group.join();
   await core.flush();
 
+  let wasFit = isFit();
+  let draining = false;
+  const look = () => {
+    if (draining) return;
+    const fit = isFit();
+    // Others see by the lease whether we are fit, so it is sent as soon as that changes.
+    if (fit !== wasFit) member.renew();
+    wasFit = fit;
+    if (shouldTakeLogins({ serving: member.mayAnswer(), fit, anotherIsFit: member.anotherIsFit() })) group.join();
+    else if (group.isIn) {
+      log.warn("this replica's graph is stale or its lease is lost: it leaves the logins to another");
+      void group.leave();
+    }
+    enforcer.consider();
+    if (follower.age(now()) > config.stalenessEnd && member.leads()) void endStale();
+  };
+  let ending = false;
+  const endStale = async () => {
+    if (ending) return;
+    ending = true;
+    const isAdmin = (user: string) => follower.graph.grants(user).patterns.includes(">");
+    await enforcer
+      .endAll("graphStale", ({ user }) => config.stalenessKeepAdmins && isAdmin(user))
+      .catch(() => undefined);
+    ending = false;
+  };
+  const looking = setInterval(look, LOOK_MS);
+  scope.defer("the look at freshness", () => clearInterval(looking));
+  const reconciling = setInterval(() => void enforcer.maintain().catch(() => undefined), RECONCILE_MS);
+  scope.defer("reconciling", () => clearInterval(reconciling));
+
+  const done = deferred<void>();
   return {
+    replica,
+    leads: () => member.leads(),
+    takesLogins: () => group.isIn,
     readiness() {
       const age = follower.age(now());
       const fresh = age <= config.stalenessRefuse;
+      const silent = servers.all().filter((server) => server.silent);
+      const waitsFor = member.unsettled();
       return {
         graph: {
           ok: fresh,
           says: fresh
             ? `following at revision ${formatRevision(follower.revision)}`
-            : `stale: last known complete ${Number.isFinite(age) ? `${Math.round(age / 1000)} s ago` : "never"}; logins are refused`,
+            : `stale: last known complete ${Number.isFinite(age) ? `${Math.round(age / 1000)} s ago` : "never"}; ${group.isIn ? "logins are refused (graph.stale)" : "another replica takes the logins"}`,
         },
-        sessions: { ok: true, says: `${sessions.size} known, ${enforcer.openCuts} revocations under way` },
+        lease: {
+          ok: member.mayAnswer(),
+          says: `${member.mayAnswer() ? "held" : "not held"}; ${member.replicas()} replicas, ${member.leads() ? "leading" : "following"}`,
+        },
+        servers: {
+          ok: true,
+          says:
+            silent.length === 0
+              ? `${servers.ids().length} seen`
+              : `silent: ${silent.map(({ name }) => name).join(", ")}; if gone for good: \`arvados-nats servers forget NAME\``,
+        },
+        sessions: {
+          ok: true,
+          says: `${sessions.size} known, ${kicker.open} revocations under way${waitsFor.length > 0 ? `, waiting for ${waitsFor.join(", ")}` : ""}`,
+        },
       };
     },
     async drain() {
-      await subscription.drain();
+      draining = true;
+      await group.leave();
+      // Our answers are settled when each has become a session, or cannot any more.
+      const end = now() + config.authTimeout;
+      while (sessions.pending(now()).length > 0 && now() < end) await sleep(HOLD_MS);
+      if (sessions.pending(now()).length === 0) await member.leave();
       done.resolve();
     },
     done: done.promise,
   };
-}
-
-function seconds(ms: number): number {
-  return Math.floor(ms / 1000);
 }

@@ -1,53 +1,42 @@
 /** What a change of the graph means for the sessions that live: which to cut, which to tell. Pure. */
 import type { CloseName } from "../core/close-codes.ts";
 import type { Effect } from "../core/graph/types.ts";
-import { sessionRights } from "../core/session-rights.ts";
-import type { Subjects } from "../core/subjects.ts";
-import type { GraphView } from "./authorizer.ts";
+import type { SessionName } from "../core/session.ts";
 import type { Session, Sessions } from "./sessions.ts";
+import type { Soundness } from "./soundness.ts";
 
 export type Action = { session: Session; do: "cut" | "tell"; because: CloseName };
+export type Judge = (name: SessionName) => Soundness;
 
-/**
- * @param touched tokens and containers whose rows changed
- * @param now UTC milliseconds
- */
+/** @param touched tokens and containers whose rows changed */
 export function planActions(
-  effect: Effect,
+  effect: Pick<Effect, "shrank" | "grew" | "moved">,
   touched: ReadonlySet<string>,
   sessions: Sessions,
-  view: GraphView,
-  subjects: Subjects,
-  now: number,
+  judge: Judge,
 ): Action[] {
-  const marks = [...effect.shrank, ...effect.grew, ...effect.moved, ...touched];
   const actions: Action[] = [];
-  for (const session of sessions.of(marks)) {
-    const state = sessionState(session, view, subjects, now);
-    if (state === "same") continue;
-    const { user } = session.name;
-    if (state === "void") actions.push({ session, do: "cut", because: "tokenEnded" });
-    else if (effect.shrank.has(user)) actions.push({ session, do: "cut", because: "permissionsChanged" });
-    else if (effect.grew.has(user)) actions.push({ session, do: "tell", because: "permissionsGrown" });
-    else if (effect.moved.has(user)) actions.push({ session, do: "tell", because: "objectsMoved" });
-    else actions.push({ session, do: "cut", because: "permissionsChanged" });
+  for (const session of sessions.of([...effect.shrank, ...effect.grew, ...effect.moved, ...touched])) {
+    const soundness = judge(session.name);
+    if (soundness === "same") continue;
+    if (soundness === "outgrown") {
+      const because = effect.moved.has(session.name.user) ? "objectsMoved" : "permissionsGrown";
+      actions.push({ session, do: "tell", because });
+    } else actions.push(cut(session, soundness));
   }
   return actions;
 }
 
-/** For sessions found at start or after a disturbance: nobody knows what they missed, so all that differ are cut. */
-export function planReconcile(
-  sessions: readonly Session[],
-  view: GraphView,
-  subjects: Subjects,
-  now: number,
-): Action[] {
-  const differing = sessions.filter((session) => sessionState(session, view, subjects, now) !== "same");
-  return differing.map((session) => ({ session, do: "cut", because: "permissionsChanged" }));
+/** Of these sessions, those that may not go on. */
+export function planCuts(sessions: Iterable<Session>, judge: Judge): Action[] {
+  const actions: Action[] = [];
+  for (const session of sessions) {
+    const soundness = judge(session.name);
+    if (soundness === "unsound" || soundness === "void") actions.push(cut(session, soundness));
+  }
+  return actions;
 }
 
-function sessionState(session: Session, view: GraphView, subjects: Subjects, now: number): "same" | "differs" | "void" {
-  const identity = view.tokens.bySessionToken(session.name.key.token, now);
-  if (!identity) return "void";
-  return sessionRights(view.graph, subjects, identity).hash === session.name.hash ? "same" : "differs";
+function cut(session: Session, soundness: "unsound" | "void"): Action {
+  return { session, do: "cut", because: soundness === "void" ? "tokenEnded" : "permissionsChanged" };
 }

@@ -7,13 +7,17 @@ import type { SessionName } from "../core/session.ts";
 export type Session = {
   server: string;
   cid: number;
-  name: SessionName /** UTC ms of the answer or sighting. */;
+  name: SessionName;
+  /** UTC ms of the answer or sighting. */
   since: number;
+  /** An answer of this replica that has not been seen to arrive: until then (UTC ms) it may still become a session. */
+  pendingUntil?: number;
 };
 
 export class Sessions {
   readonly #all = new Map<string, Session>();
   readonly #byMark = new Map<string, Set<Session>>();
+  readonly #pending = new Set<Session>();
 
   get size(): number {
     return this.#all.size;
@@ -24,7 +28,8 @@ export class Sessions {
     const old = this.#all.get(key);
     if (old) this.#remove(key, old);
     this.#all.set(key, session);
-    for (const mark of marksOf(session.name)) {
+    if (session.pendingUntil !== undefined) this.#pending.add(session);
+    for (const mark of sessionMarks(session.name)) {
       const set = this.#byMark.get(mark) ?? new Set();
       this.#byMark.set(mark, set.add(session));
     }
@@ -58,13 +63,24 @@ export class Sessions {
     return out;
   }
 
+  /** Answers of this replica that may still become sessions. */
+  pending(now: number): Session[] {
+    for (const session of this.#pending) if ((session.pendingUntil ?? 0) <= now) this.#pending.delete(session);
+    return [...this.#pending];
+  }
+
+  isPending(session: Session): boolean {
+    return this.#pending.has(session);
+  }
+
   all(): Session[] {
     return [...this.#all.values()];
   }
 
   #remove(key: string, session: Session): void {
     this.#all.delete(key);
-    for (const mark of marksOf(session.name)) {
+    this.#pending.delete(session);
+    for (const mark of sessionMarks(session.name)) {
       const set = this.#byMark.get(mark);
       set?.delete(session);
       if (set?.size === 0) this.#byMark.delete(mark);
@@ -77,7 +93,7 @@ function keyOf(server: string, cid: number): string {
 }
 
 /** What a session can be found by: its user, and the token (and container) its subjects are named for. */
-function marksOf({ user, key }: SessionName): string[] {
+export function sessionMarks({ user, key }: SessionName): string[] {
   const [, token, container] = /^c_([^_]+)_([^_]+)$/.exec(key.token) ?? [];
   return token !== undefined && container !== undefined ? [user, token, container] : [user, key.token];
 }

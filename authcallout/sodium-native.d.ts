@@ -5,6 +5,12 @@ declare module "sodium-native" {
     crypto_secretbox_MACBYTES: number;
     crypto_secretbox_easy(box: Buffer, plain: Buffer, nonce: Buffer, key: Buffer): void;
     crypto_secretbox_open_easy(plain: Buffer, box: Buffer, nonce: Buffer, key: Buffer): boolean;
+    crypto_sign_PUBLICKEYBYTES: number;
+    crypto_sign_SECRETKEYBYTES: number;
+    crypto_sign_BYTES: number;
+    crypto_sign_seed_keypair(publicKey: Buffer, secretKey: Buffer, seed: Buffer): void;
+    crypto_sign_detached(signature: Buffer, message: Buffer, secretKey: Buffer): void;
+    crypto_sign_verify_detached(signature: Buffer, message: Buffer, publicKey: Buffer): boolean;
   };
   export default sodium;
 }

@@ -2,7 +2,7 @@
  * Sealed messages between nats-server and the callout: `xkv1`, a 24-byte nonce, and a NaCl box. The shared key of a server is
  * computed once and kept; the rest is libsodium's.
  */
-import { randomBytes } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 import sodium from "sodium-native";
 import nacl from "tweetnacl";
 import { publicKeyBytes, seedBytes } from "./nkey.ts";
@@ -48,10 +48,13 @@ export function createSealer(seed: string): Sealer {
       }
     },
     seal(message, receiver) {
-      const nonce = randomBytes(NONCE);
-      const box = Buffer.allocUnsafe(message.length + MAC);
-      sodium.crypto_secretbox_easy(box, Buffer.from(message), nonce, sharedKey(receiver));
-      return Buffer.concat([MARK, nonce, box]);
+      const sealed = Buffer.allocUnsafe(MARK.length + NONCE + MAC + message.length);
+      MARK.copy(sealed);
+      const nonce = sealed.subarray(MARK.length, MARK.length + NONCE);
+      randomFillSync(nonce);
+      const plain = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
+      sodium.crypto_secretbox_easy(sealed.subarray(MARK.length + NONCE), plain, nonce, sharedKey(receiver));
+      return sealed;
     },
   };
 }

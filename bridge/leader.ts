@@ -120,9 +120,16 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
     onFailed: fail,
   });
   let markedAt = now();
-  const barrier = new BarrierClient(core, subjects, records.barrier, (cut) => {
-    options.onCut(cut, now() - markedAt);
-    records.nudge();
+  const barrier = new BarrierClient({
+    nc: core,
+    js: coreJs,
+    jsm: coreJsm,
+    subjects,
+    barrier: records.barrier,
+    onCut: (cut) => {
+      options.onCut(cut, now() - markedAt);
+      records.nudge();
+    },
   });
   scope.defer("barrier", () => barrier.stop());
   const mark = (at: Revision) => {

@@ -135,6 +135,27 @@ export const ERRORS = {
     message: "user {user} has {count} grants, more than the {limit} that one session may carry",
     remedy: "share whole projects instead of single objects, or raise grants.max",
   },
+  "answer.too_large": {
+    handling: "deny",
+    message: "user {user}'s {count} grants make an answer of {bytes} bytes, more than nats-server takes",
+    remedy: "share whole projects instead of single objects",
+  },
+  "login.guessing": {
+    handling: "deny",
+    message: "too many logins from {host} had no known token",
+    remedy: "wait a minute; if {host} is a proxy of many users, name it in callout.trustedProxies",
+  },
+  "login.overload": {
+    handling: "abort",
+    message: "more logins than can be answered in time: this one waited {ms} ms",
+    remedy: "run more replicas of authcallout, or look for a client that signs in again and again",
+  },
+  "login.no_lease": {
+    handling: "abort",
+    message: "this replica holds no lease: it may not answer logins now",
+    remedy:
+      "check that BARRIER takes messages (nats-server's JetStream), and that this process gets its processor time",
+  },
   "graph.stale": {
     handling: "deny",
     message: "the permission graph is {age} s old, more than the {limit} s allowed",

@@ -25,6 +25,22 @@ export function rightsOf(subjects: Subjects, patterns: readonly string[], contai
   return { subscribe, publish, hash: hash.digest("base64url").slice(0, 22) };
 }
 
+/** The lists of rights that many sessions share, as the inside of JSON arrays, encoded once. */
+const encodedRights = new WeakMap<Rights, { publish: string; subscribe: string }>();
+
+/** `permissionsOf` as JSON: what is the session's own in front of what is encoded already. */
+export function permissionsJson(subjects: Subjects, key: SessionKey, rights: Rights): string {
+  let encoded = encodedRights.get(rights);
+  if (!encoded) {
+    const inside = (list: readonly string[]) => list.map((subject) => `,${JSON.stringify(subject)}`).join("");
+    encoded = { publish: inside(rights.publish), subscribe: inside(rights.subscribe) };
+    encodedRights.set(rights, encoded);
+  }
+  const { pub, sub } = permissionsOf(subjects, key, { subscribe: [], publish: [], hash: "" });
+  const own = (list: readonly string[]) => JSON.stringify(list).slice(0, -1);
+  return `"pub":{"allow":${own(pub.allow)}${encoded.publish}]},"sub":{"allow":${own(sub.allow)}${encoded.subscribe}],"deny":${JSON.stringify(sub.deny)}}`;
+}
+
 export function permissionsOf(subjects: Subjects, key: SessionKey, rights: Rights): Permissions {
   return {
     pub: { allow: [...VERBS.map((verb) => subjects.api(key, verb)), ...rights.publish] },

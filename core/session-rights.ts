@@ -5,6 +5,15 @@ import { type Rights, rightsOf } from "./session-permissions.ts";
 import type { Subjects } from "./subjects.ts";
 import type { Identity } from "./token-index.ts";
 
+/** By the graph's own list of a user's grants, which it keeps while they stand: most logins and listings repeat. */
+const known = new WeakMap<readonly string[], { root: string; rights: Rights }>();
+
 export function sessionRights(graph: PermissionGraph, subjects: Subjects, identity: Identity): Rights {
-  return rightsOf(subjects, scopedPatterns(graph, identity.user, identity.scopes), identity.containers);
+  const patterns = scopedPatterns(graph, identity.user, identity.scopes);
+  if (identity.containers.length > 0) return rightsOf(subjects, patterns, identity.containers);
+  const kept = known.get(patterns);
+  if (kept?.root === subjects.root) return kept.rights;
+  const rights = rightsOf(subjects, patterns, []);
+  known.set(patterns, { root: subjects.root, rights });
+  return rights;
 }

@@ -213,6 +213,31 @@ export const CONFIG_TABLE = {
     together: "callout",
     doc: "Seed of the curve key to which nats-server seals login requests.",
   },
+  authTimeout: {
+    type: "duration",
+    min: 500,
+    max: 60_000,
+    env: "ARVADOS_NATS_AUTH_TIMEOUT",
+    file: "callout.authTimeout",
+    default: "2s",
+    doc: "The authorization.timeout of nats-server: how long a login that a dead replica answered could still become a session.",
+  },
+  trustedProxies: {
+    type: "text",
+    env: "ARVADOS_NATS_TRUSTED_PROXIES",
+    file: "callout.trustedProxies",
+    default: "127.0.0.1 ::1",
+    doc: "Addresses, separated by spaces, behind which many users stand: guessing is not limited by these.",
+  },
+  guessesPerMinute: {
+    type: "integer",
+    min: 1,
+    max: 1_000_000,
+    env: "ARVADOS_NATS_GUESSES_PER_MINUTE",
+    file: "callout.guessesPerMinute",
+    default: "30",
+    doc: "Logins with an unknown token that one address may try in a minute; after that all its logins are refused for a while.",
+  },
   nkeys: {
     bridge: {
       CORE: nkey("bridge", "CORE", "bridge", "writes GRAPH"),
@@ -325,6 +350,13 @@ export const CONFIG_TABLE = {
     file: "staleness.end",
     default: "60s",
     doc: "With a permission graph older than this, sessions are ended.",
+  },
+  stalenessKeepAdmins: {
+    type: "boolean",
+    env: "ARVADOS_NATS_STALENESS_KEEP_ADMINS",
+    file: "staleness.keepAdmins",
+    default: "false",
+    doc: "Admins' sessions go on with a permission graph older than staleness.end, so that they can see what is wrong.",
   },
   logLevel: {
     type: "choice",

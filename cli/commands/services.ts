@@ -18,7 +18,7 @@ const SERVICES: Record<ServiceName, Declared> = {
     load: async () => (await import("../../authcallout/main.ts")).runAuthcallout,
     summary: "signs nats-server's users in with Arvados tokens, and cuts sessions whose rights shrank",
     description:
-      "Answers nats-server's auth callout from the permission graph in memory, and ends sessions as soon as their rights shrink. Run exactly one for now: several do not yet wait for each other when a right is taken away. Without any, nobody can sign in, and records wait.",
+      "Answers nats-server's auth callout from the permission graph in memory, and ends sessions as soon as their rights shrink. Several may run: they share the logins, and one of them cuts for all.",
     example: ["ARVADOS_NATS_ISSUER_SEED_FILE=/run/secrets/issuer arvados-nats authcallout", "secrets from files"],
   },
   proxy: {

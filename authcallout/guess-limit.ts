@@ -1,0 +1,40 @@
+/** Slows guessing down: addresses whose logins keep naming no known token are refused before anything is looked up. Pure. */
+import type { Fault } from "../core/errors.ts";
+
+/** Refusals that a guesser would cause, and that an honest client does not cause again and again. */
+const GUESSES: readonly string[] = ["token.unknown", "token.malformed"];
+/** Bounded: an attacker with many addresses pushes out the oldest, never the process. */
+const KEPT_ADDRESSES = 10_000;
+const MINUTE_MS = 60_000;
+
+type Bucket = { left: number; at: number };
+
+export class GuessLimit {
+  readonly #perMinute: number;
+  readonly #trusted: ReadonlySet<string>;
+  readonly #buckets = new Map<string, Bucket>();
+
+  /** @param trusted addresses that stand for many users */
+  constructor(perMinute: number, trusted: Iterable<string>) {
+    this.#perMinute = perMinute;
+    this.#trusted = new Set(trusted);
+  }
+
+  isExhausted(host: string, now: number): boolean {
+    const bucket = this.#buckets.get(host);
+    return bucket !== undefined && this.#refilled(bucket, now).left < 1;
+  }
+
+  refused(host: string, { code }: Fault, now: number): void {
+    if (!GUESSES.includes(code) || this.#trusted.has(host)) return;
+    const bucket = this.#refilled(this.#buckets.get(host) ?? { left: this.#perMinute, at: now }, now);
+    this.#buckets.delete(host);
+    if (this.#buckets.size >= KEPT_ADDRESSES) this.#buckets.delete(this.#buckets.keys().next().value as string);
+    this.#buckets.set(host, { left: Math.max(0, bucket.left - 1), at: now });
+  }
+
+  #refilled({ left, at }: Bucket, now: number): Bucket {
+    const gained = (Math.max(0, now - at) / MINUTE_MS) * this.#perMinute;
+    return { left: Math.min(this.#perMinute, left + gained), at: now };
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Tells sessions and cuts them at nats-server, each by that server's own word. A server that stays silent is asked again until it
+ * answers or is known to be gone; whoever waits for the kick waits with it.
+ */
+import type { NatsConnection } from "@nats-io/nats-core";
+import { CLOSE_CODES, type CloseName } from "../core/close-codes.ts";
+import { formatRevision, type Revision } from "../core/revision.ts";
+import type { Subjects } from "../core/subjects.ts";
+import type { Notice } from "../core/wire.ts";
+import type { Logger } from "../runtime/log.ts";
+import { sleep } from "../runtime/sleep.ts";
+import type { Servers } from "./servers.ts";
+import type { Session, Sessions } from "./sessions.ts";
+import type { SystemAccount } from "./system-account.ts";
+
+export type KickerParts = {
+  /** In APP: the sessions' notices. */
+  app: NatsConnection;
+  system: SystemAccount;
+  sessions: Sessions;
+  servers: Servers;
+  subjects: Subjects;
+  revision: () => Revision;
+  log: Logger;
+  signal: AbortSignal;
+};
+
+const RETRY_MS = 250;
+/** How many kicks are under way at once. */
+const PARALLEL = 64;
+
+export class Kicker {
+  readonly #parts: KickerParts;
+  readonly #underWay = new Map<string, Promise<void>>();
+  #running = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(parts: KickerParts) {
+    this.#parts = parts;
+  }
+
+  /** Kicks being carried out now. */
+  get open(): number {
+    return this.#underWay.size;
+  }
+
+  tell({ name }: Session, because: CloseName): void {
+    const { app, subjects, revision } = this.#parts;
+    const notice: Notice = { notice: because, ...CLOSE_CODES[because], revision: formatRevision(revision()) };
+    app.publish(subjects.notice(name.key), JSON.stringify(notice));
+  }
+
+  /** Resolves when what was told is in the sessions' queues, ahead of any kick from now on. */
+  async told(): Promise<void> {
+    await this.#parts.app.flush().catch(() => undefined);
+  }
+
+  /** Resolves once the session is gone for certain. Asked twice at a time it is one kick. */
+  kick(session: Session): Promise<void> {
+    const key = `${session.server}:${session.cid}`;
+    const known = this.#underWay.get(key);
+    if (known) return known;
+    const work = this.#kick(session).finally(() => this.#underWay.delete(key));
+    this.#underWay.set(key, work);
+    return work;
+  }
+
+  async #kick({ server, cid }: Session): Promise<void> {
+    const { system, sessions, servers, log, signal } = this.#parts;
+    for (let attempt = 1; servers.has(server); attempt++) {
+      if (await this.#oneOfFew(() => system.kick(server, cid))) break;
+      if (signal.aborted) throw new Error("stopped before the session was gone");
+      servers.silent(server);
+      if (attempt === 1) log.warn({ server, cid }, "a server does not answer a kick; records wait for it");
+      await lookForServers(system, servers);
+      if (servers.has(server)) await sleep(RETRY_MS, signal);
+    }
+    sessions.remove(server, cid);
+  }
+
+  async #oneOfFew<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#running >= PARALLEL) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#running++;
+    try {
+      return await work();
+    } finally {
+      this.#running--;
+      this.#waiting.shift()?.();
+    }
+  }
+}
+
+/** Asks who is there: a name that has come back under a new id tells that the old one is gone. */
+export async function lookForServers(system: SystemAccount, servers: Servers): Promise<void> {
+  for (const { name, id } of await system.servers().catch(() => [])) servers.seen(name, id);
+}

@@ -1,0 +1,40 @@
+/** What the callout counts and measures. */
+import type { Metrics } from "../runtime/metrics.ts";
+
+export type CalloutGauges = Record<
+  "sessions" | "graphAge" | "graphRevision" | "openCuts" | "silentServers" | "leading" | "takingLogins" | "waiting",
+  () => number
+>;
+
+const GRANT_BUCKETS = [1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000];
+
+export function calloutMetrics(metrics: Metrics, read: CalloutGauges) {
+  const requests = metrics.counter("requests_total", "Logins by result and, for refusals, reason", ["result", "code"]);
+  const latency = metrics.histogram("request_seconds", "From a login's turn to its answer");
+  const shed = metrics.counter("shed_total", "Logins dropped because they could not be answered in time", ["code"]);
+  const grants = metrics.histogram("session_grants", "Subjects granted to a session", { buckets: GRANT_BUCKETS });
+  const revocations = metrics.histogram("revocation_seconds", "From COMMIT in PostgreSQL to the session's kick");
+  const phases = metrics.histogram("barrier_seconds", "How long a phase of the barrier took", { labels: ["phase"] });
+  const told = metrics.counter("sessions_told_total", "Sessions cut or told, by reason", ["reason"]);
+  metrics.gauge("sessions", "Sessions that may be alive", [], read.sessions);
+  metrics.gauge("graph_age_seconds", "Age of the permission graph", [], read.graphAge);
+  metrics.gauge("graph_revision", "Sequence in GRAPH of the last commit applied", [], read.graphRevision);
+  metrics.gauge("open_cuts", "Kicks that nats-server has not confirmed yet", [], read.openCuts);
+  metrics.gauge("silent_servers", "nats-servers that do not answer: records wait for them", [], read.silentServers);
+  metrics.gauge("leading", "1 while this replica cuts sessions for all", [], read.leading);
+  metrics.gauge("taking_logins", "1 while this replica is in the queue group", [], read.takingLogins);
+  metrics.gauge("logins_waiting", "Logins waiting for their turn", [], read.waiting);
+  return {
+    login: () => latency.startTimer(),
+    result(result: string, code: string, granted: number) {
+      requests.inc({ result, code });
+      if (result === "admitted") grants.observe(granted);
+    },
+    shed: (code: string) => shed.inc({ code }),
+    phase: (phase: "settle" | "cut", seconds: number) => phases.observe({ phase }, seconds),
+    action(because: string, what: "cut" | "tell", seconds: number | null) {
+      told.inc({ reason: because });
+      if (what === "cut" && seconds !== null) revocations.observe(seconds);
+    },
+  };
+}

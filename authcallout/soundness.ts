@@ -1,0 +1,33 @@
+/**
+ * Whether a session may go on: its rights are those of the graph now, or at most fewer. A session that differs but was given its
+ * rights after its user last lost any has only missed what was added, and lives. Pure.
+ */
+import { atLeast, NO_REVISION, type Revision } from "../core/revision.ts";
+import type { SessionName } from "../core/session.ts";
+import { sessionMarks } from "./sessions.ts";
+
+export type Soundness = "same" | "outgrown" | "unsound" | "void";
+
+export class RightsHistory {
+  #loaded: Revision = NO_REVISION;
+  /** User, token or container -> when it last lost something. */
+  readonly #shrank = new Map<string, Revision>();
+
+  /** The graph was read from nothing: what was lost before is not known. */
+  loaded(revision: Revision): void {
+    this.#loaded = revision;
+    this.#shrank.clear();
+  }
+
+  shrank(marks: Iterable<string>, revision: Revision): void {
+    for (const mark of marks) this.#shrank.set(mark, revision);
+  }
+
+  /** @param hash of the rights as the graph has them now; null = the token is void */
+  judge(name: SessionName, hash: string | null): Soundness {
+    if (hash === null) return "void";
+    if (hash === name.hash) return "same";
+    const losses = sessionMarks(name).map((mark) => this.#shrank.get(mark) ?? this.#loaded);
+    return losses.every((loss) => atLeast(name.revision, loss)) ? "outgrown" : "unsound";
+  }
+}
