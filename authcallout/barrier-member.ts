@@ -9,6 +9,7 @@ import {
   anotherIsFit,
   cuttable,
   EMPTY_ROSTER,
+  lapsedConnections,
   leader,
   living,
   type Roster,
@@ -108,6 +109,10 @@ export class BarrierMember {
     return living(this.#roster, clock(), this.#parts.timing).length;
   }
 
+  lapsedConnections(): { server: string; cid: number }[] {
+    return lapsedConnections(this.#roster, clock(), this.#parts.timing);
+  }
+
   anotherIsFit(): boolean {
     return anotherIsFit(this.#roster, this.#parts.replica, clock(), this.#parts.timing);
   }
@@ -136,10 +141,11 @@ export class BarrierMember {
   renew(): void {
     // What a snapshot of the stream shows does not tell which marks stood before a lease.
     if (this.#left || !this.#caughtUp.settled) return;
-    const { replica, isFit } = this.#parts;
+    const { replica, isFit, nc } = this.#parts;
     const [lease, tenure] = leaseToSend(this.#tenure, replica, isFit(), clock());
     this.#tenure = tenure;
-    void this.say(lease).catch(() => undefined);
+    const at = nc.info && { at: { server: nc.info.server_id, cid: nc.info.client_id } };
+    void this.say({ ...lease, ...at }).catch(() => undefined);
   }
 
   /** Resolves once BARRIER holds the entry. */

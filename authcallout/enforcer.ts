@@ -46,6 +46,7 @@ export class Enforcer {
   readonly #open = new Set<Promise<void>>();
   /** Ids of servers that stand in BARRIER. */
   readonly #announced = new Set<string>();
+  readonly #closed = new Set<string>();
   #round: Round | null = null;
 
   constructor(parts: EnforcerParts) {
@@ -169,8 +170,20 @@ export class Enforcer {
       });
   }
 
-  get openCuts(): number {
-    return this.#parts.kicker.open;
+  /** Takes replicas that died without closing their connection out of the queue group: one that comes back connects anew. */
+  closeLapsed(): void {
+    const { member, system, log } = this.#parts;
+    if (!member.leads()) return;
+    for (const { server, cid } of member.lapsedConnections()) {
+      const key = `${server}:${cid}`;
+      if (this.#closed.has(key)) continue;
+      this.#closed.add(key);
+      log.warn(
+        { server, cid },
+        "a replica's lease has run out: its connection is closed, so that others get its logins",
+      );
+      void system.kick(server, cid);
+    }
   }
 
   readonly judge = (name: SessionName): Soundness => {

@@ -194,6 +194,7 @@ export async function runAuthcallout(
       void group.leave();
     }
     enforcer.consider();
+    enforcer.closeLapsed();
     if (follower.age(now()) > config.stalenessEnd && member.leads()) void endStale();
   };
   let ending = false;

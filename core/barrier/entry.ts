@@ -20,6 +20,8 @@ export type Lease = {
   /** Its graph is fresh enough to let people in. */
   fit: boolean;
   left: boolean;
+  /** Its connection in the queue group: who dies without closing it is taken out of the group there. */
+  at?: { server: string; cid: number };
 };
 export type Mark = { kind: "mark"; revision: Revision };
 /** `mark` is the BARRIER sequence of the mark that is answered, here and in `cut`. */
@@ -56,10 +58,12 @@ export function parseBarrierEntry(body: string): BarrierEntry | null {
   } catch {
     return null;
   }
-  const { kind, replica, since, sent, fit, left, mark, name, id } = raw;
+  const { kind, replica, since, sent, fit, left, at, mark, name, id } = raw;
   const named = typeof replica === "string" && replica !== "";
   if (kind === "lease" && named && typeof sent === "number") {
-    return { kind, replica, sent, since: numberOrNull(since), fit: fit === true, left: left === true };
+    const place = connectionOf(at);
+    const lease = { kind, replica, sent, since: numberOrNull(since), fit: fit === true, left: left === true } as const;
+    return place ? { ...lease, at: place } : lease;
   }
   if (kind === "mark" && typeof raw.revision === "string") {
     const revision = parseRevision(raw.revision);
@@ -75,4 +79,9 @@ export function parseBarrierEntry(body: string): BarrierEntry | null {
 
 function numberOrNull(value: unknown): number | null {
   return typeof value === "number" ? value : null;
+}
+
+function connectionOf(value: unknown): Lease["at"] | null {
+  const { server, cid } = (value ?? {}) as { server?: unknown; cid?: unknown };
+  return typeof server === "string" && typeof cid === "number" ? { server, cid } : null;
 }

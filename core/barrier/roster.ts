@@ -9,10 +9,15 @@
  * Leading is a matter of economy, not of safety: two leaders cut twice. Pure.
  */
 import type { Revision } from "../revision.ts";
-import type { BarrierEntry } from "./entry.ts";
+import type { BarrierEntry, Lease } from "./entry.ts";
 import type { Timing } from "./timing.ts";
 
-type Member = { readonly since: number; readonly readAt: number; readonly fit: boolean };
+type Member = {
+  readonly since: number;
+  readonly readAt: number;
+  readonly fit: boolean;
+  readonly at: Lease["at"] | null;
+};
 
 export type Roster = {
   readonly members: Readonly<Record<string, Member>>;
@@ -35,7 +40,10 @@ export function readEntry(roster: Roster, entry: BarrierEntry, sequence: number,
       for (const [replica, member] of Object.entries(others)) {
         if (now < member.readAt + time.lapse) members[replica] = member;
       }
-      if (!entry.left) members[entry.replica] = { since: entry.since ?? sequence, readAt: now, fit: entry.fit };
+      if (!entry.left) {
+        const { since, fit, at = null } = entry;
+        members[entry.replica] = { since: since ?? sequence, readAt: now, fit, at };
+      }
       return { ...roster, members };
     }
     case "mark":
@@ -61,6 +69,15 @@ export function obliged(roster: Roster, now: number, time: Timing): string[] {
 /** Replicas that are there now, as far as one can know. */
 export function living(roster: Roster, now: number, time: Timing): string[] {
   return Object.keys(roster.members).filter((replica) => now < member(roster, replica).readAt + time.lease);
+}
+
+/** Connections of replicas whose lease has run out: nats-server would go on giving them logins that nobody answers. */
+export function lapsedConnections(roster: Roster, now: number, time: Timing): NonNullable<Lease["at"]>[] {
+  const there = living(roster, now, time);
+  return Object.keys(roster.members).flatMap((replica) => {
+    const { at } = member(roster, replica);
+    return at && !there.includes(replica) ? [at] : [];
+  });
 }
 
 /** The mark up to which sessions may be cut now; null where there is none, or somebody obliged has not settled. */

@@ -1,49 +1,8 @@
 /** G1: nothing committed after a revocation reaches the revoked user. With its negative control: a server that lies about kicks. */
 import assert from "node:assert/strict";
 import type { SystemAccount } from "../../authcallout/system-account.ts";
-import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
-
-/**
- * alice shares, updates, takes back and updates at once, so many times. bob listens with a bare subscription that heeds no notice.
- * Returns how many updates reached him although they were committed after she took his right back.
- */
-async function leaks(stack: TestStack, rounds: number): Promise<number> {
-  const { users, collections, projects } = stack.cluster;
-  const witness = await stack.witness();
-  const pattern = `arvados.${stack.cluster.clusterId}.live.${users.alice.uuid}.${projects.genomes}.>`;
-  let leaked = 0;
-  for (let round = 1; round <= rounds; round++) {
-    await stack.demo.actions.share?.();
-    const bob = await until(() => subscribed(stack, users.bob.token.v2, pattern), "bob to be let in with the right");
-    await stack.demo.actions.update?.();
-    await until(() => bob.events === 1, "the update while the right lasts");
-    const seen = witness.events.length;
-    await stack.demo.actions.unshare?.();
-    await stack.demo.actions.update?.();
-    await witness.event(collections.reads, seen);
-    await until(() => bob.events > 1 || bob.nc.isClosed(), "bob to be cut");
-    leaked += bob.events - 1;
-    await bob.nc.close();
-  }
-  return leaked;
-}
-
-/** A connection that has subscribed, or null where the server refuses that yet. */
-async function subscribed(stack: TestStack, token: string, pattern: string) {
-  const nc = await stack.connectBare(token);
-  const state = { nc, events: 0, refused: false };
-  nc.subscribe(pattern, {
-    callback(error) {
-      if (error) state.refused = true;
-      else state.events++;
-    },
-  });
-  await nc.flush();
-  if (!state.refused) return state;
-  await nc.close();
-  return null;
-}
+import { leaks } from "../support/leaks.ts";
+import { startTestStack } from "../support/stack.ts";
 
 describe("a revocation", () => {
   it("keeps every later commit from the revoked user, and lets every earlier one come", async () => {
