@@ -74,6 +74,7 @@ export async function runProxy(
     onAnswer: (verb, code) => answers.inc({ verb, code }),
   });
   gateway.start();
+  scope.defer("tails", () => tails.endAll("draining"));
   const sweep = setInterval(() => {
     tails.endSilent();
     if (follower.age(now()) > config.stalenessTail) tails.recheck(null);

@@ -59,6 +59,31 @@ export class Audiences {
     return new Set([...this.#topology.roles, ...this.#members.keys()]);
   }
 
+  /** Was it a role when last counted? */
+  knows(node: number): boolean {
+    return this.#members.has(node);
+  }
+
+  drop(nodes: Iterable<number>): void {
+    for (const node of nodes) {
+      this.#members.delete(node);
+      this.#audiences.delete(node);
+    }
+  }
+
+  /** Which roles are audiences, to come back to with `restore`: what is only asked must not leave a trace. */
+  save(): ReadonlySet<number> {
+    return new Set(this.#audiences);
+  }
+
+  /** Goes back to a saved state. Did that change anything? */
+  restore(saved: ReadonlySet<number>): boolean {
+    const same = saved.size === this.#audiences.size && [...saved].every((role) => this.#audiences.has(role));
+    this.#audiences.clear();
+    for (const role of saved) this.#audiences.add(role);
+    return !same;
+  }
+
   turn(role: number): void {
     if (!this.#audiences.delete(role)) this.#audiences.add(role);
   }

@@ -2,6 +2,7 @@ import { Reverse } from "./affected.ts";
 import { rolesBeyond } from "./audiences.ts";
 import type { Closure } from "./closure.ts";
 import { Comparison, type Difference, NOBODY, type Snapshot, sameClosure } from "./effect.ts";
+import { EMPTY } from "./grants.ts";
 import type { Plan } from "./plan.ts";
 import { isPlainShare, Shares } from "./shares.ts";
 import type { GraphState } from "./state.ts";
@@ -28,7 +29,7 @@ function commitShares(state: GraphState, plan: Plan): Effect {
   for (const users of [effect.shrank, effect.grew, effect.moved]) {
     state.forgetGrants([...users].map((user) => nodes.find(user)));
   }
-  state.topology.sweep();
+  state.sweep();
   return effect;
 }
 
@@ -72,7 +73,6 @@ class Commit {
   }
 
   run(witness: Witness | null): Effect {
-    const { topology } = this.#state;
     const { principals, repathed } = concerned(this.#state, this.#plan);
     this.#remember(principals);
     // A user who comes with this very delta was nobody before it.
@@ -83,7 +83,7 @@ class Commit {
     const effect = this.#compare(repathed, witness);
     const rerouted = this.#copiesDiffer(witness);
     effect.rerouted = this.#plan.reroutes || copied || rerouted;
-    topology.sweep();
+    this.#state.sweep();
     return effect;
   }
 
@@ -102,7 +102,9 @@ class Commit {
   #countRoles(): boolean {
     const { topology, audiences } = this.#state;
     const heads = [...this.#plan.heads].map((uuid) => topology.nodes.find(uuid)).filter((node) => node >= 0);
-    const { turned, copied } = audiences.recount(rolesBeyond(topology, heads));
+    const roles = rolesBeyond(topology, heads);
+    for (const head of heads) if (audiences.knows(head)) roles.add(head);
+    const { turned, copied } = audiences.recount(roles);
     if (turned.size === 0) return copied;
     const stop = stopper(this.#state, this.#plan);
     const members = new Reverse(topology, (role) => !turned.has(role) && stop(role));
@@ -132,7 +134,7 @@ class Commit {
   #copiesDiffer(witness: Witness | null): boolean {
     let differ = false;
     for (const [role, before] of this.#copies) {
-      const after = this.#closures(role);
+      const after = this.#state.audiences.isCopied(role) ? this.#closures(role) : before.map(() => EMPTY);
       if (before.every((closure, i) => sameClosure(closure, after[i] as Closure))) continue;
       differ = true;
       witness?.role(role, before, after);

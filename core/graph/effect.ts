@@ -28,10 +28,10 @@ export const NOBODY: Snapshot = {
 
 /** One right as a person would count it. `share`: a group or object with all below it; `record`: users' records (`@via`). */
 export type Right = {
-  readonly kind: "own" | "direct" | "membership" | "share" | "records" | "roles";
+  readonly kind: "account" | "everything" | "own" | "direct" | "membership" | "share" | "records" | "roles";
   /** Read or manage. */
   readonly level: Level;
-  /** -1 for `roles`, the records of roles that every active user sees. */
+  /** -1 where the kind says it all: the account itself, an admin's reading, the records of roles shown to every active user. */
   readonly node: number;
 };
 
@@ -78,18 +78,15 @@ export class Comparison {
   /** `repathed`: some pattern may name another path though it stands for the same. */
   of(user: number, before: Snapshot, after: Snapshot, repathed: boolean): Difference {
     const difference = new Difference();
-    const self: Right = { kind: "own", level: 1, node: user };
-    const became = (which: "known" | "admin"): boolean => {
+    const became = (which: keyof Account, kind: Right["kind"]): boolean => {
       if (before.account[which] === after.account[which]) return false;
       difference.changed = true;
-      difference[after.account[which] ? "gained" : "lost"].push(self);
+      difference[after.account[which] ? "gained" : "lost"].push({ kind, level: 1, node: -1 });
       return true;
     };
-    if (became("known") || !before.account.known || became("admin") || before.account.admin) return difference;
-    if (before.account.seesRoles !== after.account.seesRoles) {
-      difference.changed = true;
-      difference[after.account.seesRoles ? "gained" : "lost"].push({ kind: "roles", level: 1, node: -1 });
-    }
+    if (became("known", "account") || !before.account.known) return difference;
+    if (became("admin", "everything") || before.account.admin) return difference;
+    became("seesRoles", "roles");
     this.sides(1, before.reading, after.reading, difference);
     this.sides(3, before.managing, after.managing, difference);
     if (repathed || difference.unsure) difference.changed = this.#patternsDiffer(user, before, after);

@@ -90,8 +90,10 @@ export class Nodes {
     if (refs === 0) this.#unused.push(node);
   }
 
-  /** Forgets the nodes that nothing holds any more. Never in the middle of a delta: its "before" still speaks of them. */
-  sweep(): void {
+  /** Forgets the nodes that nothing holds any more, and names them. Never amid a delta: its "before" still speaks of them. */
+  sweep(): number[] {
+    if (this.#unused.length === 0) return this.#unused;
+    const gone: number[] = [];
     for (const node of this.#unused) {
       const uuid = this.#uuids[node] as string;
       const ids = this.#idsOf(this.#kind.get(node));
@@ -100,8 +102,10 @@ export class Nodes {
       this.#uuids[node] = "";
       this.#kind.set(node, OBJECT);
       this.#free.push(node);
+      gone.push(node);
     }
     this.#unused = [];
+    return gone;
   }
 
   uuid(node: number): string {

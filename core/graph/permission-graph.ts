@@ -1,10 +1,12 @@
 import type { PermissionChange } from "../rows.ts";
 import { commit } from "./commit.ts";
+import { Explainer } from "./explain.ts";
+import { impactOf } from "./impact.ts";
 import { planOf } from "./plan.ts";
 import { ReadRule } from "./read-rule.ts";
 import { Routes, routable } from "./routes.ts";
 import { GraphState } from "./state.ts";
-import type { Effect, Explanation, Grants, GraphOptions, ObjectFacts, PermissionEngine } from "./types.ts";
+import type { Effect, Explanation, Grants, GraphOptions, Impact, ObjectFacts, PermissionEngine } from "./types.ts";
 
 export class PermissionGraph implements PermissionEngine {
   readonly #state: GraphState;
@@ -24,11 +26,11 @@ export class PermissionGraph implements PermissionEngine {
    * to be asked for anew afterwards.
    */
   load(changes: Iterable<PermissionChange>): void {
-    const { topology, audiences } = this.#state;
+    const { audiences } = this.#state;
     for (const change of changes) this.#state.set(change);
     for (const role of audiences.recount(audiences.allKnown()).turned) audiences.turn(role);
     this.#state.forgetAll();
-    topology.sweep();
+    this.#state.sweep();
   }
 
   apply(changes: readonly PermissionChange[]): Effect {
@@ -58,7 +60,11 @@ export class PermissionGraph implements PermissionEngine {
   }
 
   explain(user: string, object: ObjectFacts, now: number): Explanation {
-    return { allowed: this.check(user, object, now), steps: [] };
+    return new Explainer(this.#state.topology, this.#rule).explain(user, object, now);
+  }
+
+  impact(changes: readonly PermissionChange[]): Impact {
+    return impactOf(this.#state, changes);
   }
 
   /** The owner of an object by its row in the graph, or null where there is none. */

@@ -88,7 +88,7 @@ function rung(level: number): number {
 
 function planGroup(topology: Topology, plan: Plan, uuid: string, row: GraphRows["group"] | null): void {
   const node = topology.nodes.find(uuid);
-  const moved = planOwner(topology, plan, uuid, row?.owner_uuid ?? null);
+  const moved = planOwner(topology, plan, uuid, row?.owner_uuid || null);
   if (node < 0) return;
   const role = row?.group_class === "role";
   if (role !== topology.isRole(node) || (row !== null) !== topology.hasRow(node)) {
@@ -105,7 +105,7 @@ function planGroup(topology: Topology, plan: Plan, uuid: string, row: GraphRows[
 function planUser(topology: Topology, plan: Plan, uuid: string, row: GraphRows["user"] | null): void {
   const node = topology.nodes.find(uuid);
   plan.users.add(uuid);
-  planOwner(topology, plan, uuid, row?.owner_uuid ?? null);
+  planOwner(topology, plan, uuid, row?.owner_uuid || null);
   if (node < 0) return;
   if ((row !== null) !== topology.hasRow(node)) {
     plan.arrivals.add(node);

@@ -58,13 +58,22 @@ export class GraphState {
   }
 
   /** Drops what was made for these users and roles. */
-  forget(principals: Iterable<number>): void {
+  forget(principals: ReadonlySet<number>): void {
     this.rights.forget(principals);
     this.forgetGrants(principals);
   }
 
   forgetGrants(users: Iterable<number>): void {
     for (const user of users) this.#grants.delete(user);
+  }
+
+  /** At the end of a delta: ids that no row names any more are free for others, so nothing made for them may stay. */
+  sweep(): void {
+    const gone = this.topology.nodes.sweep();
+    if (gone.length === 0) return;
+    this.rights.drop(gone);
+    this.forgetGrants(gone);
+    this.audiences.drop(gone);
   }
 
   forgetAll(): void {

@@ -2,6 +2,7 @@ import type { GroupRow, LinkRow, OwnerRow, RequestRow, UserRow } from "../rows.t
 import { wellKnown } from "../uuid.ts";
 import { type IntColumn, looksLikeGroup, looksLikeUser, Nodes } from "./nodes.ts";
 import { Ownership } from "./ownership.ts";
+import { Requests } from "./requests.ts";
 
 /** A permission link. Level by its name: can_read and can_login 1, can_write 2, can_manage 3, any other 0 (facts 2). */
 export type Edge = {
@@ -24,6 +25,9 @@ const ACTIVE = 4;
 const REDIRECTED = 8;
 const ROLE = 16;
 const FROZEN = 32;
+const PROJECT = 64;
+const FILTER = 128;
+const CLASS_FLAGS: Readonly<Record<string, number>> = { role: ROLE, project: PROJECT, filter: FILTER };
 
 const NO_EDGES: readonly Edge[] = [];
 
@@ -40,11 +44,11 @@ const ROOTLESS = -3;
  *   follows links from tail to tail and never descends into projects: that a project below a granted one is granted too
  *   is found from below, by walking up its owners. `ownedTails` and `nestedTails` are the tails that are themselves
  *   reached by ownership.
- * - Container requests hang in a list per container.
  */
 export class Topology {
   readonly nodes = new Nodes();
   readonly ownership = new Ownership(this.nodes);
+  readonly requests = new Requests(this.nodes);
   /** Links by uuid. */
   readonly links = new Map<string, Edge>();
   readonly known: ReturnType<typeof wellKnown>;
@@ -59,10 +63,6 @@ export class Topology {
   readonly #sharedObjects = new Map<string, number>();
   readonly #flags: IntColumn = this.nodes.column(0);
   readonly #tailPlace: IntColumn = this.nodes.column(NO_TAIL);
-  readonly #container: IntColumn = this.nodes.column(-1);
-  readonly #firstRequest: IntColumn = this.nodes.column(-1);
-  readonly #nextRequest: IntColumn = this.nodes.column(-1);
-  readonly #previousRequest: IntColumn = this.nodes.column(-1);
   readonly #trashAt = new Map<number, number>();
   /** An object's owner as its `owner` row tells; its `cr` row, where there is one, goes first. */
   readonly #ownerRow = new Map<number, number>();
@@ -118,6 +118,12 @@ export class Topology {
     return (this.#flags.get(group) & ROLE) !== 0;
   }
 
+  /** What a person calls the group: `role`, `project`, `filter group`, or `group` where its row is missing or says else. */
+  groupWord(group: number): string {
+    const flags = this.#flags.get(group);
+    return flags & ROLE ? "role" : flags & PROJECT ? "project" : flags & FILTER ? "filter group" : "group";
+  }
+
   trashAt(group: number): number | null {
     return this.#trashAt.get(group) ?? null;
   }
@@ -146,16 +152,40 @@ export class Topology {
     return this.#ownedTails.get(user);
   }
 
-  /** The container that a request shows, or -1. */
-  containerOf(request: number): number {
-    return this.#container.get(request);
+  // Rows as they stand, less what the graph has no use for.
+
+  userRow(user: number, owner_uuid: string): UserRow {
+    const redirected = (this.#flags.get(user) & REDIRECTED) !== 0;
+    return {
+      id: 0,
+      uuid: this.nodes.uuid(user),
+      owner_uuid,
+      is_admin: this.isAdmin(user),
+      is_active: this.isActive(user),
+      redirect_to_user_uuid: redirected ? "somebody" : null,
+    };
   }
 
-  /** The requests that show a container. */
-  requestsOf(container: number): number[] {
-    const found: number[] = [];
-    for (let at = this.#firstRequest.get(container); at >= 0; at = this.#nextRequest.get(at)) found.push(at);
-    return found;
+  groupRow(group: number, owner_uuid: string): GroupRow {
+    const word = this.groupWord(group);
+    return {
+      id: 0,
+      uuid: this.nodes.uuid(group),
+      owner_uuid,
+      group_class: word === "filter group" ? "filter" : word,
+      trash_at: this.trashAt(group),
+      frozen_by_uuid: this.isFrozen(group) ? "somebody" : null,
+    };
+  }
+
+  /** The owner by the object's `owner` row: a node, -1 where the row names none, null where there is no row. */
+  ownerRow(object: number): number | null {
+    return this.#ownerRow.get(object) ?? null;
+  }
+
+  /** The same by its `cr` row. */
+  requestOwner(request: number): number | null {
+    return this.#requestOwner.get(request) ?? null;
   }
 
   // What changes it. Each takes the row's new value; null = the row is gone.
@@ -169,7 +199,7 @@ export class Topology {
           (row.is_admin === true ? ADMIN : 0) |
           (row.is_active === true ? ACTIVE : 0) |
           (row.redirect_to_user_uuid ? REDIRECTED : 0);
-    this.#setPrincipal(uuid, flags, row?.owner_uuid ?? null, (user) => {
+    this.#setPrincipal(uuid, flags, row?.owner_uuid || null, (user) => {
       if (row === null) this.users.delete(user);
       else this.users.add(user);
     });
@@ -177,9 +207,8 @@ export class Topology {
 
   setGroup(uuid: string, row: GroupRow | null): void {
     if (!looksLikeGroup(uuid)) return;
-    const flags =
-      row === null ? 0 : HAS_ROW | (row.group_class === "role" ? ROLE : 0) | (row.frozen_by_uuid ? FROZEN : 0);
-    this.#setPrincipal(uuid, flags, row?.owner_uuid ?? null, (group) => {
+    const flags = row === null ? 0 : HAS_ROW | classFlag(row.group_class) | (row.frozen_by_uuid ? FROZEN : 0);
+    this.#setPrincipal(uuid, flags, row?.owner_uuid || null, (group) => {
       if (row === null || row.trash_at === null || row.trash_at === undefined) this.#trashAt.delete(group);
       else this.#trashAt.set(group, row.trash_at);
       this.#place(group);
@@ -220,19 +249,7 @@ export class Topology {
     this.#setObject(uuid, this.#requestOwner, row);
     const request = this.nodes.find(uuid);
     if (request < 0) return;
-    const before = this.#container.get(request);
-    const after = row?.container_uuid ? this.nodes.retain(row.container_uuid) : -1;
-    if (before !== after) {
-      if (before >= 0) this.#unlistRequest(request, before);
-      if (after >= 0) this.#listRequest(request, after);
-    }
-    this.#container.set(request, after);
-    if (before >= 0) this.nodes.release(before);
-  }
-
-  /** Forgets uuids that no row names any more. */
-  sweep(): void {
-    this.nodes.sweep();
+    this.requests.set(request, row?.container_uuid ? this.nodes.retain(row.container_uuid) : -1);
   }
 
   /** Users and groups: flags and the owner edge. */
@@ -276,24 +293,6 @@ export class Topology {
     if (this.nodes.isUser(node) || this.nodes.isGroup(node)) return;
     if (listed) this.ownership.list(node);
     else this.ownership.unlist(node);
-  }
-
-  #listRequest(request: number, container: number): void {
-    const first = this.#firstRequest.get(container);
-    this.#nextRequest.set(request, first);
-    this.#previousRequest.set(request, -1);
-    if (first >= 0) this.#previousRequest.set(first, request);
-    this.#firstRequest.set(container, request);
-  }
-
-  #unlistRequest(request: number, container: number): void {
-    const next = this.#nextRequest.get(request);
-    const previous = this.#previousRequest.get(request);
-    if (previous >= 0) this.#nextRequest.set(previous, next);
-    else this.#firstRequest.set(container, next);
-    if (next >= 0) this.#previousRequest.set(next, previous);
-    this.#nextRequest.set(request, -1);
-    this.#previousRequest.set(request, -1);
   }
 
   /** Keeps mark and tail indexes right for a node whose links, users, class or owner have changed. */
@@ -341,6 +340,10 @@ export class Topology {
     tails?.delete(group);
     if (tails?.size === 0) this.#ownedTails.delete(user);
   }
+}
+
+function classFlag(groupClass: string | null): number {
+  return groupClass !== null && Object.hasOwn(CLASS_FLAGS, groupClass) ? (CLASS_FLAGS[groupClass] as number) : 0;
 }
 
 /** Adds to a list in a map; the list's new length. */
