@@ -120,32 +120,33 @@ export function membersOf(topology: Topology, group: number): Set<number> {
 
 /** The roles whose membership may hang on these nodes: they, and whatever roles are reached from them. */
 export function rolesBeyond(topology: Topology, from: Iterable<number>): Set<number> {
+  const { nodes, ownership, nestedTails } = topology;
   const found = new Set<number>();
   const todo: number[] = [];
   const seen = new Set<number>();
   const meet = (node: number): void => {
-    if (seen.has(node) || !topology.nodes.isGroup(node)) return;
+    if (seen.has(node)) return;
+    if (nodes.isGroup(node)) todo.push(node);
+    else if (!nodes.isUser(node)) return;
     seen.add(node);
-    todo.push(node);
   };
   for (const node of from) {
-    if (topology.nodes.isUser(node)) {
-      for (const edge of topology.out(node)) meet(edge.head);
-      for (const group of topology.ownedTails(node) ?? []) meet(group);
-    } else meet(node);
+    meet(node);
+    if (!nodes.isUser(node)) continue;
+    for (const edge of topology.out(node)) meet(edge.head);
+    for (const group of topology.ownedTails(node) ?? []) meet(group);
   }
+  const has = (node: number) => seen.has(node);
   for (let again = true; again; ) {
     again = false;
     for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
       if (topology.roles.has(at)) found.add(at);
-      for (const edge of topology.out(at)) meet(edge.head);
+      for (const edge of topology.out(at)) if (nodes.isGroup(edge.head)) meet(edge.head);
     }
-    for (const group of topology.nestedTails) {
-      if (seen.has(group)) continue;
-      if (topology.ownership.someGroupAbove(group, (node) => seen.has(node))) {
-        meet(group);
-        again = true;
-      }
+    for (const group of nestedTails) {
+      if (seen.has(group) || !ownership.someAbove(group, has, has)) continue;
+      meet(group);
+      again = true;
     }
   }
   return found;

@@ -83,7 +83,8 @@ class Commit {
     const effect = this.#compare(repathed, witness);
     const rerouted = this.#copiesDiffer(witness);
     effect.rerouted = this.#plan.reroutes || copied || rerouted;
-    this.#state.sweep();
+    // What is only tried is about to be taken back, by the same ids.
+    if (witness === null) this.#state.sweep();
     return effect;
   }
 

@@ -89,8 +89,24 @@ export class Comparison {
     became("seesRoles", "roles");
     this.sides(1, before.reading, after.reading, difference);
     this.sides(3, before.managing, after.managing, difference);
-    if (repathed || difference.unsure) difference.changed = this.#patternsDiffer(user, before, after);
+    if (repathed || difference.unsure) {
+      difference.changed = this.#patternsDiffer(user, before, after);
+      if (difference.changed) this.#addBrokenCircles(before, difference);
+    }
     return difference;
+  }
+
+  /**
+   * Whoever had a part of a circle of owners had a pattern for its topmost group, which may now be published about apart from
+   * the rest. That is not looked into: such users are taken to have lost something.
+   */
+  #addBrokenCircles({ reading, managing }: Snapshot, difference: Difference): void {
+    for (const [level, { own }] of [[1, reading] as const, [3, managing] as const]) {
+      for (const seed of own.seeds) {
+        const shown = this.#inThePast(() => shownBySeed(this.#topology, own, seed, level === 3));
+        if (shown >= 0 && shown !== seed) difference.lost.push({ kind: "share", level, node: shown });
+      }
+    }
   }
 
   /** Adds what one level of rights has lost and gained. */

@@ -22,7 +22,12 @@ describe("nkeys", () => {
     const key = createPair(Prefix.Account).getPublicKey();
     assert.throws(() => publicKeyBytes("server", key));
     assert.throws(() => publicKeyBytes("account", key.slice(0, -1)));
-    assert.throws(() => publicKeyBytes("account", key.replace(/.$/, (last) => (last === "A" ? "B" : "A"))));
+    assert.throws(() =>
+      publicKeyBytes(
+        "account",
+        key.replace(/.$/, (last) => (last === "A" ? "B" : "A")),
+      ),
+    );
     assert.throws(() => publicKeyBytes("account", ""));
     assert.throws(() => seedBytes("account", text(createCurve().getSeed())));
   });
@@ -51,7 +56,13 @@ describe("JWTs", () => {
     const verifier = createVerifier("account");
     const [head = "", body = "", signature = ""] = signer.sign(claims).split(".");
     const forged = Buffer.from(JSON.stringify({ ...claims, iss: signer.publicKey, aud: "SYS" })).toString("base64url");
-    for (const token of [`${head}.${forged}.${signature}`, `${head}.${body}`, `${head}.${body}.${signature}.x`, "", "..."]) {
+    for (const token of [
+      `${head}.${forged}.${signature}`,
+      `${head}.${body}`,
+      `${head}.${body}.${signature}.x`,
+      "",
+      "...",
+    ]) {
       assert.equal(verifier.verify(token), null, token);
     }
   });

@@ -19,8 +19,8 @@ export type TestStack = Stack &
   AsyncDisposable & {
     demo: Demo /** `options` come on top of those that a client would use. */;
     connectClient(token: string): Promise<Client>;
-  /** A bare connection that does not come back: what a client of no manners has. */
-  connectBare(token: string): Promise<NatsConnection>;
+    /** A bare connection that does not come back: what a client of no manners has. */
+    connectBare(token: string): Promise<NatsConnection>;
     witness(): Promise<Witness>;
   };
 
