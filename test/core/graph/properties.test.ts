@@ -98,7 +98,8 @@ function followed(which: string, rows: typeof tameRows, deltas: typeof tameDelta
             const shown = [...left.values()].some(
               (one) => one.kind === "cr" && one.row?.container_uuid === object.uuid,
             );
-            if (object.resource === "containers" ? !shown : !left.has(`group ${object.owner}`)) continue;
+            const housed = left.has(`group ${object.owner}`) || left.has(`user ${object.owner}`);
+            if (object.resource === "containers" ? !shown : !housed) continue;
             if (before === undefined) continue;
             const after = graph.readers(object, NOW);
             const turned = USERS.filter((user) => before.includes(user) !== after.includes(user));
