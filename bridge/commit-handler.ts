@@ -63,11 +63,12 @@ export class CommitHandler {
     if (effect.shrank.size > 0 || endsTokens(commit, changes)) mark(revision);
   }
 
-  #subjectsOf({ facts, deleted, notUnder }: EventToRoute): string[] {
+  #subjectsOf({ facts, deleted, left }: EventToRoute): string[] {
     const { graph, now, subjects } = this.#parts;
-    const tails = deleted ? graph.routeDelete(facts) : graph.route(facts, now());
-    const elsewhere = new Set(notUnder ? graph.route(notUnder, now()) : []);
-    return tails.filter((tail) => !elsewhere.has(tail)).map(subjects.record);
+    if (deleted) return graph.routeDelete(facts).map(subjects.record);
+    const present = graph.route(facts, now());
+    const tails = left === undefined ? present : graph.routeLeft(facts, left).filter((tail) => !present.includes(tail));
+    return tails.map(subjects.record);
   }
 }
 

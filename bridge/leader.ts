@@ -137,7 +137,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
     graph,
     writer,
     records,
-    queue: new QueueWriter(storeJs, storeJsm, subjects),
+    queue: new QueueWriter(storeJs, subjects),
     subjects,
     mark,
     lookUpOwners: () => lookUpOwners(sql, state),

@@ -59,6 +59,11 @@ export class PermissionGraph implements PermissionEngine {
     return this.#routable(this.#routes.ofDeletion(object));
   }
 
+  /** Where the last event goes that speaks of an object at the owner it has left: the old place's own path, and no copies. */
+  routeLeft(object: ObjectFacts, oldOwner: string): string[] {
+    return this.#routable([this.#routes.tailAt(object, oldOwner)]);
+  }
+
   explain(user: string, object: ObjectFacts, now: number): Explanation {
     return new Explainer(this.#state.topology, this.#rule).explain(user, object, now);
   }

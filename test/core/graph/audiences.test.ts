@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Effect } from "../../../core/graph/types.ts";
-import { collection, G, graphOf, L, link, lives, members, NOW, project, role, U, unlink, user } from "./cast.ts";
+import { collection, G, graphOf, link, lives, members, NOW, project, role, U, unlink, user } from "./cast.ts";
 import { GROUPS, tameRows, USERS } from "./universe.ts";
 
 const NOTHING = { shrank: [], grew: [], moved: [] };
@@ -18,7 +18,7 @@ describe("a share with a large role", () => {
     const graph = graphOf(3, ...world, link("share", G("crew"), G("plan")));
     const tail = `${U("ann")}.${G("plan")}.${collection("c", "").uuid}.collections`;
     assert.deepEqual(graph.route(collection("c", G("plan")), NOW), [tail, `@role.${G("crew")}.${tail}`]);
-    const { patterns } = graph.grants(U("u1"));
+    const { patterns } = graph.grants(U("ua"));
     assert.ok(patterns.includes(`@role.${G("crew")}.>`));
     assert.ok(!patterns.some((pattern) => pattern.includes(G("plan"))));
   });
@@ -26,7 +26,7 @@ describe("a share with a large role", () => {
   it("stands in each member's grants where the role is not large", () => {
     const graph = graphOf(4, ...world, link("share", G("crew"), G("plan")));
     assert.equal(graph.route(collection("c", G("plan")), NOW).length, 1);
-    assert.ok(graph.grants(U("u1")).patterns.includes(`${U("ann")}.${G("plan")}.>`));
+    assert.ok(graph.grants(U("ua")).patterns.includes(`${U("ann")}.${G("plan")}.>`));
   });
 
   it("comes and goes without cutting anybody: only the route changes", () => {
@@ -34,11 +34,11 @@ describe("a share with a large role", () => {
     const given = graph.apply([link("share", G("crew"), G("plan"))]);
     assert.deepEqual(users(given), NOTHING);
     assert.ok(given.rerouted);
-    assert.ok(graph.check(U("u1"), collection("c", G("plan")), NOW));
+    assert.ok(graph.check(U("ua"), collection("c", G("plan")), NOW));
     const taken = graph.apply([unlink("share")]);
     assert.deepEqual(users(taken), NOTHING);
     assert.ok(taken.rerouted);
-    assert.ok(!graph.check(U("u1"), collection("c", G("plan")), NOW));
+    assert.ok(!graph.check(U("ua"), collection("c", G("plan")), NOW));
     assert.equal(graph.route(collection("c", G("plan")), NOW).length, 1);
   });
 
@@ -71,11 +71,11 @@ describe("a share with a large role", () => {
 
   it("cuts who leaves the role, and only them", () => {
     const graph = graphOf(2, ...world, link("share", G("crew"), G("plan")));
-    assert.deepEqual(users(graph.apply([unlink("inu1")])), { ...NOTHING, shrank: [U("u1")] });
+    assert.deepEqual(users(graph.apply([unlink("inua")])), { ...NOTHING, shrank: [U("ua")] });
   });
 
   it("shrinks nobody's grants, whatever else is shared with whom", () => {
-    const [, everybody] = [GROUPS[1], GROUPS[0] as string];
+    const everybody = G("everybody");
     fc.assert(
       fc.property(
         tameRows,
@@ -106,52 +106,51 @@ describe("a role that crosses the threshold", () => {
 
   it("moves its members' sessions and cuts none", () => {
     const graph = graphOf(10, ...twelve(10));
-    const effect = graph.apply([user("u11"), link("inu11", U("u11"), G("crew"))]);
-    const others = Array.from({ length: 10 }, (_, i) => U(`u${i + 1}`)).sort();
-    assert.deepEqual(users(effect), { shrank: [], grew: [U("u11")], moved: others });
+    const effect = graph.apply([user("uk"), link("inuk", U("uk"), G("crew"))]);
+    const others = Array.from({ length: 10 }, (_, i) => U(`u${String.fromCharCode(97 + i)}`)).sort();
+    assert.deepEqual(users(effect), { shrank: [], grew: [U("uk")], moved: others });
     assert.ok(effect.rerouted);
   });
 
   it("does not flap: it falls back only a fifth below", () => {
     const graph = graphOf(10, ...twelve(11));
-    const byMembership = () => graph.grants(U("u1")).patterns.includes(`@role.${G("crew")}.>`);
+    const byMembership = () => graph.grants(U("ua")).patterns.includes(`@role.${G("crew")}.>`);
     assert.ok(byMembership());
-    for (const leaver of ["u11", "u10"]) {
+    for (const leaver of ["uk", "uj"]) {
       assert.deepEqual(users(graph.apply([unlink(`in${leaver}`)])), { ...NOTHING, shrank: [U(leaver)] });
       assert.ok(byMembership());
     }
     // Eight are left.
-    const last = graph.apply([unlink("inu9")]);
-    assert.deepEqual([...last.shrank], [U("u9")]);
+    const last = graph.apply([unlink("inui")]);
+    assert.deepEqual([...last.shrank], [U("ui")]);
     assert.equal(last.moved.size, 8);
     assert.ok(!byMembership());
     // And on the way up nothing happens before there are more than ten.
-    graph.apply([link("inu9", U("u9"), G("crew")), link("inu10", U("u10"), G("crew"))]);
+    graph.apply([link("inui", U("ui"), G("crew")), link("inuj", U("uj"), G("crew"))]);
     assert.ok(!byMembership());
   });
 
   it("is found by members granted either way while it is between the two bounds", () => {
     // One process has seen the role shrink, another has only ever known it as it is.
     const seenShrink = graphOf(10, ...twelve(11));
-    seenShrink.apply([unlink("inu11")]);
+    seenShrink.apply([unlink("inuk")]);
     const fresh = graphOf(10, ...twelve(10));
     const object = collection("c", G("plan"));
-    assert.notEqual(seenShrink.grants(U("u1")).hash, fresh.grants(U("u1")).hash);
+    assert.notEqual(seenShrink.grants(U("ua")).hash, fresh.grants(U("ua")).hash);
     assert.deepEqual(seenShrink.route(object, NOW), fresh.route(object, NOW));
     const hears = (patterns: readonly string[]) =>
       fresh
         .route(object, NOW)
         .some((tail) => patterns.some((one) => one.endsWith(">") && tail.startsWith(one.slice(0, -1))));
-    assert.ok(hears(seenShrink.grants(U("u1")).patterns));
-    assert.ok(hears(fresh.grants(U("u1")).patterns));
+    assert.ok(hears(seenShrink.grants(U("ua")).patterns));
+    assert.ok(hears(fresh.grants(U("ua")).patterns));
   });
 
   it("leaves no trace when its crossing is only asked about", () => {
     const graph = graphOf(10, ...twelve(10));
-    const before = graph.grants(U("u1")).hash;
-    graph.impact([user("u11"), link("inu11", U("u11"), G("crew"))]);
-    assert.equal(graph.grants(U("u1")).hash, before);
+    const before = graph.grants(U("ua")).hash;
+    graph.impact([user("uk"), link("inuk", U("uk"), G("crew"))]);
+    assert.equal(graph.grants(U("ua")).hash, before);
     assert.equal(graph.apply([unlink("nothing")]).moved.size, 0);
-    assert.equal(L("x").length, 27);
   });
 });

@@ -55,8 +55,8 @@ export function graphOf(audienceMin: number, ...changes: PermissionChange[]): Pe
   return graph;
 }
 
-/** Users and members of a role: `["u1", "u2"...]` each in the role by a link named after them. */
+/** Users `ua`, `ub`... who are in a role by links `inua`, `inub`... */
 export function members(of: string, count: number, level = "can_read"): PermissionChange[] {
-  const names = Array.from({ length: count }, (_, i) => `u${i + 1}`);
+  const names = Array.from({ length: count }, (_, i) => `u${String.fromCharCode(97 + i)}`);
   return names.flatMap((name) => [user(name), link(`in${name}`, U(name), G(of), level)]);
 }
