@@ -11,7 +11,7 @@ const FOLDER = "test/vectors/permissions";
 const SAMPLE = ["V08", "V16", "E17-cr-3", "E28-links", "E30-manage-user-everything", "E34-seeded-sharing"];
 const worlds = [
   ...SAMPLE.flatMap((name) => readVectors(`${FOLDER}/named/${name}.json`).worlds),
-  ...readVectors(`${FOLDER}/random.json.gz`).worlds.slice(0, 6),
+  ...readVectors(`${FOLDER}/random.json.gz`).worlds.slice(0, 3),
 ];
 
 /** A token that lets its holder publish; every other names a user of the world at hand. */
@@ -37,8 +37,8 @@ describe("grants, as a real nats-server enforces them", () => {
 
   /** Which objects' events reach a user who listens to `subjects`: the server drops the subscriptions it refuses. */
   async function heard(user: string, subjects: readonly string[], objects: ObjectFacts[]): Promise<Set<string>> {
-    const publisher = await nats.connectUser({ authenticator: undefined, token: PUBLISHER } as never);
-    const listener = await nats.connectUser({ token: user } as never);
+    const publisher = await nats.connectUser({ token: PUBLISHER });
+    const listener = await nats.connectUser({ token: user });
     const reached = new Set<string>();
     for (const subject of new Set(subjects)) {
       listener.subscribe(nats.subjects.live(subject), {
