@@ -120,7 +120,7 @@ export function membersOf(topology: Topology, group: number): Set<number> {
 
 /** The roles whose membership may hang on these nodes: they, and whatever roles are reached from them. */
 export function rolesBeyond(topology: Topology, from: Iterable<number>): Set<number> {
-  const { nodes, ownership, nestedTails } = topology;
+  const { nodes, ownership, tails } = topology;
   const found = new Set<number>();
   const todo: number[] = [];
   const seen = new Set<number>();
@@ -134,7 +134,7 @@ export function rolesBeyond(topology: Topology, from: Iterable<number>): Set<num
     meet(node);
     if (!nodes.isUser(node)) continue;
     for (const edge of topology.out(node)) meet(edge.head);
-    for (const group of topology.ownedTails(node) ?? []) meet(group);
+    for (const group of topology.tails.ownedBy(node) ?? []) meet(group);
   }
   const has = (node: number) => seen.has(node);
   for (let again = true; again; ) {
@@ -143,7 +143,7 @@ export function rolesBeyond(topology: Topology, from: Iterable<number>): Set<num
       if (topology.roles.has(at)) found.add(at);
       for (const edge of topology.out(at)) if (nodes.isGroup(edge.head)) meet(edge.head);
     }
-    for (const group of nestedTails) {
+    for (const group of tails.nested) {
       if (seen.has(group) || !ownership.someAbove(group, has, has)) continue;
       meet(group);
       again = true;

@@ -1,4 +1,5 @@
-import type { Edge, Topology } from "./topology.ts";
+import type { Edge } from "./links.ts";
+import type { Topology } from "./topology.ts";
 
 /** One step of a chain of rights. */
 export type Hop =
@@ -77,13 +78,13 @@ export class Chains {
       }
     };
     drain();
-    for (const group of this.#topology.ownedTails(this.start) ?? []) {
+    for (const group of this.#topology.tails.ownedBy(this.start) ?? []) {
       note(group, { by: "ownership", owner: this.start, node: group });
     }
     for (let again = true; again; ) {
       again = false;
       drain();
-      for (const group of this.#topology.nestedTails) {
+      for (const group of this.#topology.tails.nested) {
         if (this.#last.has(group)) continue;
         for (const hop of this.to(group) ?? []) {
           if (hop.by !== "ownership" || this.#last.has(hop.node)) continue;

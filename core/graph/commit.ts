@@ -1,8 +1,7 @@
 import { Reverse } from "./affected.ts";
 import { rolesBeyond } from "./audiences.ts";
-import type { Closure } from "./closure.ts";
+import { type Closure, EMPTY } from "./closure.ts";
 import { Comparison, type Difference, NOBODY, type Snapshot, sameClosure } from "./effect.ts";
-import { EMPTY } from "./grants.ts";
 import type { Plan } from "./plan.ts";
 import { isPlainShare, Shares } from "./shares.ts";
 import type { GraphState } from "./state.ts";

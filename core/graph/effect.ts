@@ -1,5 +1,5 @@
-import type { Closure, Level } from "./closure.ts";
-import { type Account, compileGrants, EMPTY, shownBySeed } from "./grants.ts";
+import { type Closure, EMPTY, type Level } from "./closure.ts";
+import { type Account, compileGrants, shownBySeed } from "./grants.ts";
 import { hasDirect, hasOwn, holdsSeed, holdsUser } from "./holds.ts";
 import type { RecordLink } from "./plan.ts";
 import type { Rights } from "./rights.ts";
@@ -149,9 +149,9 @@ export class Comparison {
         of: ({ seeds }) => seeds,
         held: (side, seed) => this.#holds(side, seed),
         shown: (closure, seed) => {
-          const shown = shownBySeed(this.#topology, closure, seed, level === 3);
-          if (shown >= 0 && shown !== seed) difference.unsure = true;
-          return shown >= 0;
+          const shown = shownBySeed(this.#topology, closure, seed, level === 3) >= 0;
+          difference.unsure ||= shown && this.#topology.ownership.circleTop(seed) >= 0;
+          return shown;
         },
       },
     ];

@@ -1,8 +1,7 @@
 import type { GraphRows, PermissionChange } from "../rows.ts";
-import type { Closure, Level } from "./closure.ts";
+import { type Closure, EMPTY, type Level } from "./closure.ts";
 import { commit, type Witness } from "./commit.ts";
 import type { Right } from "./effect.ts";
-import { EMPTY } from "./grants.ts";
 import { planOf } from "./plan.ts";
 import type { GraphState } from "./state.ts";
 import type { Topology } from "./topology.ts";

@@ -8,6 +8,40 @@ import { Routes, routable } from "./routes.ts";
 import { GraphState } from "./state.ts";
 import type { Effect, Explanation, Grants, GraphOptions, Impact, ObjectFacts, PermissionEngine } from "./types.ts";
 
+/**
+ * Who may read what: Arvados' permission rules over its rows (`facts/arvados.md` 2-3), in memory, followed row by row.
+ *
+ * **Data.** Uuids are integers (`nodes.ts`, `uuid-index.ts`); who owns what, sibling lists and request-to-container lists are
+ * Int32 columns (`ownership.ts`, `requests.ts`); links are objects in lists by tail and head (`links.ts`); `topology.ts` is all
+ * of it. What a project holds is never enumerated: nothing here knows how many collections there are.
+ *
+ * **Rights.** For a user, a *closure* (`closure.ts`) is worked out when first needed and kept: the heads of the links it
+ * reaches (*seeds*), the users whose possessions are within reach (*own*, and *direct* for two steps of user management), and the
+ * audience roles it is in (`audiences.ts`), which have closures of their own, shared by all members (`rights.ts`). The walk goes
+ * from role to role along links (`reach.ts`) and never down into projects. Whether something is within reach is found
+ * from below: climb its owners until one is a seed, or the user at the top is owned (`holds.ts`). `check` and `route` ask
+ * that (`read-rule.ts`, `routes.ts`); `grants` are the closure written as subject patterns, less what a seed above covers
+ * (`grants.ts`); both make their subjects in `tails.ts`. So the two agree by construction, and tests see that they do.
+ *
+ * **Deltas.** `plan.ts` reads off which edges change; walking backwards from their tails, before they change, finds whoever may
+ * be concerned (`affected.ts`); their closures are kept as the "before", made anew, and compared (`commit.ts`, `effect.ts`).
+ * A share given or taken back is a shortcut: one seed more or less in each closure (`shares.ts`).
+ *
+ * **Costs** (N = nodes, d = owners above an object, about 6; s = seeds of a user; R = audience roles of a user, few; A = all audience roles).
+ * Measured by `npm run bench:graph` at N = 1M, 2,000 users, 20,000 links, two cores.
+ *
+ * | what | cost | measured |
+ * |---|---|---|
+ * | memory | about 170 B a node, its string included; 30 B a seed of each user asked about | 170 MiB |
+ * | build | O(N) | 2 s |
+ * | check | O(d * R) look-ups, two or three uuids to find | 0.7 us |
+ * | closure of a user | O(s + links of its roles) | 10 us to 2 ms |
+ * | grants | O(s * d + s log s) | 5 ms with 2,000 shared subtrees |
+ * | share given or taken | O(users who reach its tail) | 0.02 ms for a leaf, 0.5 ms for a role of 500 |
+ * | any other delta | O(closures of the users concerned), a move also O(groups below) | 0.05 ms for a user who joins a role |
+ * | route | O(A * d) | |
+ * | readers | O(users) checks | |
+ */
 export class PermissionGraph implements PermissionEngine {
   readonly #state: GraphState;
   readonly #rule: ReadRule;

@@ -1,6 +1,7 @@
 import type { GraphRows, PermissionChange } from "../rows.ts";
+import { levelOf } from "./links.ts";
 import { looksLikeUser } from "./nodes.ts";
-import { levelOf, type Topology } from "./topology.ts";
+import type { Topology } from "./topology.ts";
 
 /** What a delta will do, read off the graph before it is applied. Nodes are those that exist already. */
 export type Plan = {

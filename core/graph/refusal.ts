@@ -1,6 +1,7 @@
 import { Chains } from "./chains.ts";
+import type { Edge } from "./links.ts";
 import type { Place, ReadRule } from "./read-rule.ts";
-import type { Edge, Topology } from "./topology.ts";
+import type { Topology } from "./topology.ts";
 import type { ObjectFacts } from "./types.ts";
 import { singular, type Words } from "./words.ts";
 

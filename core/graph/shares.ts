@@ -29,9 +29,9 @@ export function isPlainShare(topology: Topology, plan: Plan): boolean {
   for (const tail of plan.tails) if (!plainTail(nodes.uuid(tail))) return false;
   for (const uuid of plan.heads) {
     const head = nodes.find(uuid);
-    if (head < 0 || nodes.isUser(head) || topology.isTail(head) || topology.isEverybody(head)) return false;
+    if (head < 0 || nodes.isUser(head) || topology.tails.has(head) || topology.isEverybody(head)) return false;
     if (topology.ownership.circleTop(head) >= 0) return false;
-    for (const tail of topology.nestedTails) {
+    for (const tail of topology.tails.nested) {
       if (topology.ownership.someGroupAbove(tail, (at) => at === head)) return false;
     }
   }

@@ -1,23 +1,10 @@
 import type { GroupRow, LinkRow, OwnerRow, RequestRow, UserRow } from "../rows.ts";
 import { wellKnown } from "../uuid.ts";
+import { type Edge, Links, levelOf } from "./links.ts";
 import { type IntColumn, looksLikeGroup, looksLikeUser, Nodes } from "./nodes.ts";
 import { Ownership } from "./ownership.ts";
 import { Requests } from "./requests.ts";
-
-/** A permission link. Level by its name: can_read and can_login 1, can_write 2, can_manage 3, any other 0 (facts 2). */
-export type Edge = {
-  readonly uuid: string;
-  readonly name: string;
-  readonly tail: number;
-  readonly head: number;
-  readonly level: number;
-};
-
-const LEVELS: Readonly<Record<string, number>> = { can_read: 1, can_login: 1, can_write: 2, can_manage: 3 };
-
-export function levelOf(name: string): number {
-  return Object.hasOwn(LEVELS, name) ? (LEVELS[name] as number) : 0;
-}
+import { TailIndex } from "./tail-index.ts";
 
 const HAS_ROW = 1;
 const ADMIN = 2;
@@ -29,31 +16,22 @@ const PROJECT = 64;
 const FILTER = 128;
 const CLASS_FLAGS: Readonly<Record<string, number>> = { role: ROLE, project: PROJECT, filter: FILTER };
 
-const NO_EDGES: readonly Edge[] = [];
-
-/** Where `#tailPlace` finds no user: the group is no tail, or is owned by a group, or by nobody known. */
-const NO_TAIL = -1;
-const NESTED = -2;
-const ROOTLESS = -3;
-
 /**
  * The rows as a graph: nodes, edges, and the few indexes that walks need.
  *
  * - Edges are Arvados' view `permission_graph_edges`: ownership of users and groups (level 3), permission links.
  * - A *tail* is a group with edges worth following: it has outgoing links, owns users, or is a role. A walk from a user
  *   follows links from tail to tail and never descends into projects: that a project below a granted one is granted too
- *   is found from below, by walking up its owners. `ownedTails` and `nestedTails` are the tails that are themselves
- *   reached by ownership.
+ *   is found from below, by walking up its owners. (`tail-index.ts` has the exceptions: tails that
+ *   are themselves reached by ownership.)
  */
 export class Topology {
   readonly nodes = new Nodes();
   readonly ownership = new Ownership(this.nodes);
   readonly requests = new Requests(this.nodes);
-  /** Links by uuid. */
-  readonly links = new Map<string, Edge>();
+  readonly links = new Links();
+  readonly tails = new TailIndex(this.nodes);
   readonly known: ReturnType<typeof wellKnown>;
-  /** Tails owned by a group: reached wherever one of the groups above them is. */
-  readonly nestedTails = new Set<number>();
   /** Users that have a row. */
   readonly users = new Set<number>();
   /** Groups of class `role`, and the two that are always everybody's. */
@@ -62,15 +40,10 @@ export class Topology {
   /** Heads of links that are no groups. Few, so that a question about any object finds out fast that no link names it. */
   readonly #sharedObjects = new Map<string, number>();
   readonly #flags: IntColumn = this.nodes.column(0);
-  readonly #tailPlace: IntColumn = this.nodes.column(NO_TAIL);
   readonly #trashAt = new Map<number, number>();
   /** An object's owner as its `owner` row tells; its `cr` row, where there is one, goes first. */
   readonly #ownerRow = new Map<number, number>();
   readonly #requestOwner = new Map<number, number>();
-  readonly #out = new Map<number, Edge[]>();
-  readonly #in = new Map<number, Edge[]>();
-  readonly #ownedTails = new Map<number, Set<number>>();
-  #levelZeroLinks = 0;
 
   constructor(clusterId: string) {
     this.known = wellKnown(clusterId);
@@ -80,15 +53,15 @@ export class Topology {
 
   /** Are there links of unknown names? They give no level, yet reach groups that hand on `traverse_owned` (facts 3.1). */
   get hasLevelZero(): boolean {
-    return this.#levelZeroLinks > 0;
+    return this.links.levelZero > 0;
   }
 
   out(node: number): readonly Edge[] {
-    return this.#out.get(node) ?? NO_EDGES;
+    return this.links.out(node);
   }
 
   in(node: number): readonly Edge[] {
-    return this.#in.get(node) ?? NO_EDGES;
+    return this.links.in(node);
   }
 
   /** The node of an object, or user, that some link points at, or -1. */
@@ -142,14 +115,6 @@ export class Topology {
   /** Is the group, or one above it, frozen (facts 3.3: frozen_groups)? */
   isFrozenBelow(group: number): boolean {
     return this.ownership.someGroupAbove(group, (at) => this.isFrozen(at));
-  }
-
-  isTail(group: number): boolean {
-    return this.#tailPlace.get(group) !== NO_TAIL;
-  }
-
-  ownedTails(user: number): ReadonlySet<number> | undefined {
-    return this.#ownedTails.get(user);
   }
 
   // Rows as they stand, less what the graph has no use for.
@@ -217,26 +182,19 @@ export class Topology {
 
   setLink(uuid: string, row: LinkRow | null): void {
     const before = this.links.get(uuid);
-    if (row !== null) {
-      const tail = this.nodes.retain(row.tail_uuid);
-      const head = this.nodes.retain(row.head_uuid);
-      const edge: Edge = { uuid, name: row.name, tail, head, level: levelOf(row.name) };
-      this.links.set(uuid, edge);
-      push(this.#out, tail, edge);
-      if (push(this.#in, head, edge) === 1) this.#listObject(head, true);
-      if (edge.level === 0) this.#levelZeroLinks++;
-      this.#place(tail);
-      this.#place(head);
+    // The new ends are retained before the old ones are let go, so that a node that stays is never without a name.
+    const tail = row === null ? -1 : this.nodes.retain(row.tail_uuid);
+    const head = row === null ? -1 : this.nodes.retain(row.head_uuid);
+    if (before !== undefined) {
+      this.links.remove(before);
+      this.#placeEnds(before);
+      this.nodes.release(before.tail);
+      this.nodes.release(before.head);
     }
-    if (before === undefined) return;
-    if (row === null) this.links.delete(uuid);
-    pull(this.#out, before.tail, before);
-    if (pull(this.#in, before.head, before) === 0) this.#listObject(before.head, false);
-    if (before.level === 0) this.#levelZeroLinks--;
-    this.#place(before.tail);
-    this.#place(before.head);
-    this.nodes.release(before.tail);
-    this.nodes.release(before.head);
+    if (row === null) return;
+    const edge: Edge = { uuid, name: row.name, tail, head, level: levelOf(row.name) };
+    this.links.add(edge);
+    this.#placeEnds(edge);
   }
 
   setOwner(uuid: string, row: OwnerRow | null): void {
@@ -284,43 +242,46 @@ export class Topology {
     const owner = this.#requestOwner.get(node) ?? this.#ownerRow.get(node) ?? -1;
     if (owner !== this.ownership.owner(node)) {
       if (owner >= 0) this.nodes.retain(this.nodes.uuid(owner));
-      this.ownership.set(node, owner, this.#in.has(node));
+      this.ownership.set(node, owner, this.#isHead(node));
     }
     if (row === null) this.nodes.release(node);
   }
 
-  #listObject(node: number, listed: boolean): void {
-    if (this.nodes.isUser(node) || this.nodes.isGroup(node)) return;
-    if (listed) this.ownership.list(node);
-    else this.ownership.unlist(node);
+  #isHead(node: number): boolean {
+    return this.links.in(node).length > 0;
+  }
+
+  #placeEnds({ tail, head }: Edge): void {
+    this.#place(tail);
+    this.#place(head);
   }
 
   /** Keeps mark and tail indexes right for a node whose links, users, class or owner have changed. */
   #place(node: number): void {
     if (!this.nodes.isGroup(node)) {
-      const shared = this.#in.has(node);
-      this.ownership.mark(node, shared);
-      if (shared) this.#sharedObjects.set(this.nodes.uuid(node), node);
-      else this.#sharedObjects.delete(this.nodes.uuid(node));
+      this.#placeShared(node, this.#isHead(node));
       return;
     }
-    const named = this.hasRow(node) || this.#out.has(node) || this.#in.has(node);
+    const named = this.hasRow(node) || this.links.out(node).length > 0 || this.#isHead(node);
     const role = this.isRole(node) || (named && this.isEverybody(node));
-    const tail = role || this.#out.has(node) || this.ownership.usersOwnedBy(node) !== undefined;
-    const owner = this.ownership.owner(node);
-    let place = NO_TAIL;
-    if (tail && owner >= 0 && this.nodes.isUser(owner)) place = owner;
-    else if (tail) place = owner >= 0 && this.nodes.isGroup(owner) ? NESTED : ROOTLESS;
-    const before = this.#tailPlace.get(node);
-    this.ownership.mark(node, role || this.#in.has(node));
+    const tail = role || this.links.out(node).length > 0 || this.ownership.usersOwnedBy(node) !== undefined;
+    this.ownership.mark(node, role || this.#isHead(node));
+    this.tails.put(node, tail, this.ownership.owner(node));
     if (role) this.roles.add(node);
     else this.roles.delete(node);
-    if (place === before) return;
-    if (before === NESTED) this.nestedTails.delete(node);
-    else if (before >= 0) this.#dropOwnedTail(before, node);
-    if (place === NESTED) this.nestedTails.add(node);
-    else if (place >= 0) this.#addOwnedTail(place, node);
-    this.#tailPlace.set(node, place);
+  }
+
+  /** Objects hang in their owner's list, and users and objects can be found, only while a link points at them. */
+  #placeShared(node: number, shared: boolean): void {
+    const uuid = this.nodes.uuid(node);
+    const before = this.#sharedObjects.has(uuid);
+    if (shared === before) return;
+    this.ownership.mark(node, shared);
+    if (shared) this.#sharedObjects.set(uuid, node);
+    else this.#sharedObjects.delete(uuid);
+    if (this.nodes.isUser(node)) return;
+    if (shared) this.ownership.list(node);
+    else this.ownership.unlist(node);
   }
 
   /** The all-users and the anonymous group: everybody is in them, so they are roles whatever their rows say. */
@@ -328,41 +289,8 @@ export class Topology {
     const uuid = this.nodes.uuid(node);
     return uuid === this.known.allUsersGroup || uuid === this.known.anonymousGroup;
   }
-
-  #addOwnedTail(user: number, group: number): void {
-    const tails = this.#ownedTails.get(user);
-    if (tails) tails.add(group);
-    else this.#ownedTails.set(user, new Set([group]));
-  }
-
-  #dropOwnedTail(user: number, group: number): void {
-    const tails = this.#ownedTails.get(user);
-    tails?.delete(group);
-    if (tails?.size === 0) this.#ownedTails.delete(user);
-  }
 }
 
 function classFlag(groupClass: string | null): number {
   return groupClass !== null && Object.hasOwn(CLASS_FLAGS, groupClass) ? (CLASS_FLAGS[groupClass] as number) : 0;
-}
-
-/** Adds to a list in a map; the list's new length. */
-function push(lists: Map<number, Edge[]>, key: number, edge: Edge): number {
-  const list = lists.get(key);
-  if (list) return list.push(edge);
-  lists.set(key, [edge]);
-  return 1;
-}
-
-/** Takes from a list in a map; the list's new length. An empty list leaves the map. */
-function pull(lists: Map<number, Edge[]>, key: number, edge: Edge): number {
-  const list = lists.get(key);
-  if (!list) return 0;
-  const at = list.indexOf(edge);
-  if (at >= 0) {
-    const last = list.pop() as Edge;
-    if (last !== edge) list[at] = last;
-  }
-  if (list.length === 0) lists.delete(key);
-  return list.length;
 }

@@ -98,7 +98,8 @@ function followed(which: string, rows: typeof tameRows, deltas: typeof tameDelta
             const shown = [...left.values()].some(
               (one) => one.kind === "cr" && one.row?.container_uuid === object.uuid,
             );
-            const housed = left.has(`group ${object.owner}`) || left.has(`user ${object.owner}`);
+            const owners = [object.owner, object.link?.headOwner ?? object.owner];
+            const housed = owners.every((one) => left.has(`group ${one}`) || left.has(`user ${one}`));
             if (object.resource === "containers" ? !shown : !housed) continue;
             if (before === undefined) continue;
             const after = graph.readers(object, NOW);
