@@ -60,7 +60,7 @@ export class CommitHandler {
     changes.push(...(await lookUpOwners()));
     const effect = graph.apply(changes.filter(isPermissionChange));
     const revision = await writer.write(changes, commit.lsn, commit.time);
-    if (effect.shrank.size > 0 || endsTokens(commit, changes)) mark(revision);
+    if (effect.shrank.size > 0 || effect.disputed || endsTokens(commit, changes)) mark(revision);
   }
 
   #subjectsOf({ facts, deleted, left }: EventToRoute): string[] {

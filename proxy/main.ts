@@ -55,7 +55,8 @@ export async function runProxy(
       systemRootToken: config.systemRootToken,
       anonymousSecret: config.anonymousUserToken,
     },
-    onApplied: ({ effect, touched }) => tails.recheck(new Set([...effect.shrank, ...touched])),
+    // What moved or lost a share with a large role shows in nobody's grants: then everybody's tails are looked at.
+    onApplied: ({ effect, touched }) => tails.recheck(effect.rerouted ? null : new Set([...effect.shrank, ...touched])),
     onTrouble: (reason) => log.warn({ reason }, "the permission graph's stream is disturbed; following again"),
   });
   scope.defer("graph follower", () => follower.stop());

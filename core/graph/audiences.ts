@@ -25,6 +25,11 @@ export class Audiences {
   /** Is the role granted by membership? */
   readonly has = (role: number): boolean => this.#audiences.has(role);
 
+  /** May the role be no audience in a process with another history? */
+  isDisputed(role: number): boolean {
+    return this.#audiences.has(role) && this.members(role) <= this.#min && !this.#topology.isEverybody(role);
+  }
+
   members(role: number): number {
     return this.#members.get(role) ?? 0;
   }

@@ -21,10 +21,10 @@ export function commit(state: GraphState, plan: Plan, witness: Witness | null = 
 
 function commitShares(state: GraphState, plan: Plan): Effect {
   const { nodes } = state.topology;
-  const { principals } = concerned(state, plan);
+  const { principals, disputed } = concerned(state, plan);
   const shares = new Shares(state.topology, state.audiences, state.rights, principals, plan);
   for (const change of plan.changes) state.set(change);
-  const effect = shares.settle();
+  const effect = { ...shares.settle(), disputed };
   for (const users of [effect.shrank, effect.grew, effect.moved]) {
     state.forgetGrants([...users].map((user) => nodes.find(user)));
   }
@@ -32,10 +32,19 @@ function commitShares(state: GraphState, plan: Plan): Effect {
   return effect;
 }
 
+type Concerned = { principals: Set<number>; repathed: Set<number>; disputed: boolean };
+
 /** Whom a plan may concern, by the graph as it is before; and of these, whose patterns may name other paths. */
-function concerned(state: GraphState, plan: Plan): { principals: Set<number>; repathed: Set<number> } {
-  const { topology } = state;
-  const changed = new Reverse(topology, stopper(state, plan));
+function concerned(state: GraphState, plan: Plan): Concerned {
+  const { topology, audiences } = state;
+  let disputed = false;
+  const stops = stopper(state, plan);
+  const stop = (role: number): boolean => {
+    const stopped = stops(role);
+    disputed ||= stopped && audiences.isDisputed(role);
+    return stopped;
+  };
+  const changed = new Reverse(topology, stop);
   for (const tail of plan.tails) changed.from(tail);
   for (const user of plan.arrivals) changed.from(user);
   for (const uuid of plan.users) {
@@ -43,7 +52,7 @@ function concerned(state: GraphState, plan: Plan): { principals: Set<number>; re
     if (user >= 0) changed.found.add(user);
   }
   changed.managers();
-  const repathed = new Reverse(topology, stopper(state, plan));
+  const repathed = new Reverse(topology, stop);
   for (const moved of plan.moved.keys()) {
     for (const node of topology.ownership.subtree(moved)) {
       for (const edge of topology.in(node)) repathed.from(edge.tail);
@@ -51,7 +60,7 @@ function concerned(state: GraphState, plan: Plan): { principals: Set<number>; re
   }
   repathed.managers();
   for (const node of repathed.found) changed.found.add(node);
-  return { principals: changed.found, repathed: repathed.found };
+  return { principals: changed.found, repathed: repathed.found, disputed };
 }
 
 /** Links of unknown names let a closure hang on what lies behind an audience role (see `managed` in closure.ts). */
@@ -72,7 +81,7 @@ class Commit {
   }
 
   run(witness: Witness | null): Effect {
-    const { principals, repathed } = concerned(this.#state, this.#plan);
+    const { principals, repathed, disputed } = concerned(this.#state, this.#plan);
     this.#remember(principals);
     // A user who comes with this very delta was nobody before it.
     for (const uuid of this.#plan.users) if (!this.#before.has(uuid)) this.#before.set(uuid, NOBODY);
@@ -82,6 +91,7 @@ class Commit {
     const effect = this.#compare(repathed, witness);
     const rerouted = this.#copiesDiffer(witness);
     effect.rerouted = this.#plan.reroutes || copied || rerouted;
+    effect.disputed = disputed;
     // What is only tried is about to be taken back, by the same ids.
     if (witness === null) this.#state.sweep();
     return effect;
@@ -119,7 +129,7 @@ class Commit {
   #compare(repathed: ReadonlySet<number>, witness: Witness | null): Effect {
     const { topology } = this.#state;
     const comparison = new Comparison(topology, this.#plan.moved, this.#plan.records);
-    const effect: Effect = { shrank: new Set(), grew: new Set(), moved: new Set(), rerouted: false };
+    const effect: Effect = { shrank: new Set(), grew: new Set(), moved: new Set(), rerouted: false, disputed: false };
     for (const [uuid, before] of this.#before) {
       const user = topology.nodes.find(uuid);
       const difference = comparison.of(user, before, this.#state.snapshot(user), repathed.has(user));

@@ -79,7 +79,7 @@ export class Shares {
   }
 
   /** After the links changed: patches the closures. The users of the effect are those whose grants changed. */
-  settle(): Effect {
+  settle(): Omit<Effect, "disputed"> {
     const turns: Turn[] = [];
     const patches: { closure: Closure; head: number; present: boolean }[] = [];
     let rerouted = false;
@@ -128,7 +128,7 @@ export class Shares {
     );
   }
 
-  #effect(turns: Turn[]): Omit<Effect, "rerouted"> {
+  #effect(turns: Turn[]): Omit<Effect, "rerouted" | "disputed"> {
     const lost = new Set<string>();
     const gained = new Set<string>();
     const changed = new Set<string>();

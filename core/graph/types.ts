@@ -28,6 +28,11 @@ export type Effect = {
    * Who reads by checks (history, log tails) checks again.
    */
   rerouted: boolean;
+  /**
+   * The delta went through a role that is an audience here and may be none in another process, whose members then stand to lose
+   * a grant: whoever has to wait for losses waits for this one too.
+   */
+  disputed: boolean;
 };
 
 export type GraphOptions = {

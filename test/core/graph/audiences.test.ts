@@ -69,6 +69,27 @@ describe("a share with a large role", () => {
     }
   });
 
+  it("may be a loss elsewhere while the role is near the threshold, and says so", () => {
+    const eleven = [role("crew"), ...members("crew", 11), user("ann"), project("plan", U("ann"))];
+    const share = link("share", G("crew"), G("plan"));
+    const near = graphOf(10, ...eleven);
+    near.apply([unlink("inuk")]);
+    near.apply([share]);
+    assert.ok(
+      near.apply([unlink("share")]).disputed,
+      "ten members: a process that starts now takes the role for small",
+    );
+    assert.deepEqual(
+      users(graphOf(10, ...eleven, unlink("inuk"), share).apply([unlink("share")])).shrank.length,
+      10,
+      "and so it does",
+    );
+    const far = graphOf(10, ...eleven, share);
+    assert.ok(!far.apply([unlink("share")]).disputed, "eleven: it is large for everybody");
+    const everybody = graphOf(10, user("ann"), project("plan", U("ann")), link("share", G("everybody"), G("plan")));
+    assert.ok(!everybody.apply([unlink("share")]).disputed, "all users are an audience whatever their number");
+  });
+
   it("cuts who leaves the role, and only them", () => {
     const graph = graphOf(2, ...world, link("share", G("crew"), G("plan")));
     assert.deepEqual(users(graph.apply([unlink("inua")])), { ...NOTHING, shrank: [U("ua")] });
