@@ -57,6 +57,13 @@ export class Cluster {
     return parent >= 0 ? (this.projects[parent] as string) : (this.users[index % this.size.users] as string);
   }
 
+  /** The user at the top of a project's owners. */
+  topOwner(project: string): string {
+    let index = Number.parseInt(project.slice(12), 36) - 1;
+    while ((this.parent[index] as number) >= 0) index = this.parent[index] as number;
+    return this.ownerOfProject(index);
+  }
+
   requestUuid(index: number): string {
     return uuid("xvhdp", index + 1);
   }
@@ -153,7 +160,8 @@ export class Cluster {
     // Leaves, so that no share covers another.
     const leaves = projects.length - Math.floor(projects.length / 6);
     const shares = Math.min(SHARED_SUBTREES, Math.floor(projects.length / 10));
-    for (let i = 0; i < shares; i++) add(this.sharee, projects[leaves + i * 3] as string, "can_read");
+    const step = Math.floor((projects.length - leaves) / shares);
+    for (let i = 0; i < shares; i++) add(this.sharee, projects[leaves + i * step] as string, "can_read");
     while (this.links.length < this.size.links - 500) {
       const tail = this.#random() < 0.7 ? this.#pick(roles) : this.#pick(users);
       add(

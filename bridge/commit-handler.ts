@@ -60,14 +60,15 @@ export class CommitHandler {
     changes.push(...(await lookUpOwners()));
     const effect = graph.apply(changes.filter(isPermissionChange));
     const revision = await writer.write(changes, commit.lsn, commit.time);
-    if (effect.shrank.size > 0 || endsTokens(commit, changes)) mark(revision);
+    if (effect.shrank.size > 0 || effect.disputed || endsTokens(commit, changes)) mark(revision);
   }
 
-  #subjectsOf({ facts, deleted, notUnder }: EventToRoute): string[] {
+  #subjectsOf({ facts, deleted, left }: EventToRoute): string[] {
     const { graph, now, subjects } = this.#parts;
-    const tails = deleted ? graph.routeDelete(facts) : graph.route(facts, now());
-    const elsewhere = new Set(notUnder ? graph.route(notUnder, now()) : []);
-    return tails.filter((tail) => !elsewhere.has(tail)).map(subjects.record);
+    if (deleted) return graph.routeDelete(facts).map(subjects.record);
+    const present = graph.route(facts, now());
+    const tails = left === undefined ? present : graph.routeLeft(facts, left).filter((tail) => !present.includes(tail));
+    return tails.map(subjects.record);
   }
 }
 

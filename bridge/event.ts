@@ -9,8 +9,8 @@ import type { RecordEvent } from "../core/wire.ts";
 import { type Commit, type LogRow, type RowChange, utcMillis } from "./commit.ts";
 import type { GraphState } from "./graph-state.ts";
 
-/** An event and where it goes: to the routes of `facts`, without those of `notUnder` (where the object lives now, for a `left` event). */
-export type EventToRoute = { event: RecordEvent; facts: ObjectFacts; deleted?: true; notUnder?: ObjectFacts };
+/** An event and what it is routed by: where the object lives now, that it was deleted, or the owner it has left. */
+export type EventToRoute = { event: RecordEvent; facts: ObjectFacts; deleted?: true; left?: string };
 
 /** Attributes an event shows: what arvados-ws sends, plus the row's own times. Never manifests, never secrets. */
 const ATTRIBUTES = [
@@ -76,7 +76,7 @@ function eventOf(log: LogRow, changed: Map<string, RowChange>, state: GraphState
 /** The last event on the path an object has left: that it went, not where to. */
 function leftEvent(log: LogRow, resource: Resource, facts: ObjectFacts, oldOwner: string, at: number): EventToRoute {
   const event = { ...body(log, resource, oldOwner, at, { uuid: log.object_uuid }), event_type: "left" };
-  return { event, facts: { ...facts, owner: oldOwner }, notUnder: facts };
+  return { event, facts, left: oldOwner };
 }
 
 function body(

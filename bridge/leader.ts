@@ -29,7 +29,7 @@ import { connectPostgres, type DatabaseTarget, preflight } from "./preflight.ts"
 import { FencedPublisher } from "./publisher.ts";
 import { QueueWriter } from "./queue-writer.ts";
 import { type RecordPosition, RecordsWriter } from "./records-writer.ts";
-import { openReplication, type Replication } from "./replication.ts";
+import { openReplication } from "./replication.ts";
 import { readSnapshot } from "./snapshot.ts";
 
 export type LeaderOptions = {
@@ -144,7 +144,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
     graph,
     writer,
     records,
-    queue: new QueueWriter(storeJs, storeJsm, subjects),
+    queue: new QueueWriter(storeJs, subjects),
     subjects,
     mark,
     lookUpOwners: () => lookUpOwners(sql, state),

@@ -119,8 +119,23 @@ export function databaseTarget({ postgres }: Config): DatabaseTarget {
     port: postgres.port,
     database: postgres.dbname,
     user: postgres.user,
-    password: postgres.password,
+    ...(postgres.password === "" ? {} : { password: postgres.password }),
+    ssl: sslOf(postgres.sslmode),
   };
+}
+
+/** libpq's sslmode in the driver's terms. */
+function sslOf(mode: Config["postgres"]["sslmode"]): DatabaseTarget["ssl"] {
+  switch (mode) {
+    case "require":
+      return { rejectUnauthorized: false };
+    case "verify-ca":
+      return { rejectUnauthorized: true, checkServerIdentity: () => undefined };
+    case "verify-full":
+      return { rejectUnauthorized: true };
+    default:
+      return false;
+  }
 }
 
 export function setupNames({ replication }: Config): SetupNames {

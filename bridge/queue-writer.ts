@@ -1,5 +1,6 @@
-/** QUEUE holds one entry per container that is Queued, Locked or Running, for dispatchers. Final containers leave it. */
-import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
+/** QUEUE holds one entry per container that is Queued, Locked or Running, for dispatchers. Final ones leave it after a while. */
+import type { JetStreamClient } from "@nats-io/jetstream";
+import { headers as makeHeaders } from "@nats-io/nats-core";
 import type { Subjects } from "../core/subjects.ts";
 import type { RowChange } from "./commit.ts";
 
@@ -12,7 +13,8 @@ export type QueueEntry = {
 };
 
 const WAITING_STATES = new Set(["Queued", "Locked", "Running"]);
-const STREAM = "QUEUE";
+/** How long a final state stays to be read: it takes the last entry's place, then the server removes it. */
+const FINAL_TTL = "60s";
 
 /** A container row's queue entry, and whether the container is still to be dispatched or watched. Pure. */
 export function queueEntry(row: Record<string, unknown>): { entry: QueueEntry; waiting: boolean } {
@@ -30,23 +32,21 @@ export function queueEntry(row: Record<string, unknown>): { entry: QueueEntry; w
 
 export class QueueWriter {
   readonly #js: JetStreamClient;
-  readonly #jsm: JetStreamManager;
   readonly #subjects: Subjects;
 
-  constructor(js: JetStreamClient, jsm: JetStreamManager, subjects: Subjects) {
+  constructor(js: JetStreamClient, subjects: Subjects) {
     this.#js = js;
-    this.#jsm = jsm;
     this.#subjects = subjects;
   }
 
-  /** Writes the entries of a commit's container rows. A final state is published, so that watchers see it, then removed. */
+  /** Writes the entries of a commit's container rows. */
   async take(changes: readonly RowChange[]): Promise<void> {
     for (const change of changes) {
       if (change.table !== "containers" || change.row === null) continue;
       const { entry, waiting } = queueEntry(change.row);
-      const subject = this.#subjects.queue(entry.uuid);
-      await this.#js.publish(subject, JSON.stringify(entry));
-      if (!waiting) await this.#jsm.streams.purge(STREAM, { filter: subject });
+      const headers = makeHeaders();
+      if (!waiting) headers.set("Nats-TTL", FINAL_TTL);
+      await this.#js.publish(this.#subjects.queue(entry.uuid), JSON.stringify(entry), { headers });
     }
   }
 }

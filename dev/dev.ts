@@ -41,6 +41,7 @@ export async function runDev({ log, scope, print, port = 0, dataDir }: DevOption
     ...(dataDir === undefined ? {} : { dataDir }),
     overrides: { proxyListen: { host: "127.0.0.1", port } },
     onStep: (what, ms) => print(stepLine(what, ms)),
+    onNote: (line) => print(`            ${line}`),
     onUnexpectedExit: (reason) => done.reject(new Error(reason)),
     async proxy({ arvados, cluster }) {
       demo = new Demo(arvados, cluster);

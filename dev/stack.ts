@@ -10,10 +10,10 @@ import { type ProxyExtras, runProxy } from "../proxy/main.ts";
 import { isReady } from "../runtime/admin-server.ts";
 import { type Config, type ConfigOverrides, defaultConfig } from "../runtime/config.ts";
 import { createScope, type Scope } from "../runtime/scope.ts";
-import { sleep } from "../runtime/sleep.ts";
 import type { StartService } from "../runtime/service.ts";
 import { connectService } from "../runtime/service-connection.ts";
 import { type HostedService, hostService, type ServiceName } from "../runtime/service-host.ts";
+import { sleep } from "../runtime/sleep.ts";
 import { applyStreams } from "../streams-config/apply.ts";
 import { generateKeys, publicKeys } from "../streams-config/keys.ts";
 import { declaredStreams } from "../streams-config/streams.ts";
@@ -28,6 +28,8 @@ export type StackOptions = {
   log: Logger;
   /** Told of each step as it ends, with its milliseconds. */
   onStep?: (what: string, ms: number) => void;
+  /** Told what takes long while it lasts: nats-server being built. */
+  onNote?: (line: string) => void;
   /** Where data is kept; absent: temporary folders, removed at the end. */
   dataDir?: string;
   overrides?: ConfigOverrides;
@@ -72,6 +74,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     step("nats-server, with accounts and auth callout", () =>
       startNatsServer({
         conf: { clusterId: CLUSTER_ID, keys: publicKeys(keys) },
+        ...(options.onNote ? { log: options.onNote } : {}),
         ...(options.dataDir === undefined ? {} : { dir: `${options.dataDir}/nats` }),
         ...(options.onUnexpectedExit ? { onUnexpectedExit: options.onUnexpectedExit } : {}),
       }),

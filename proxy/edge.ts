@@ -7,6 +7,8 @@ import { reasonOf } from "../core/errors.ts";
 
 export const NATS_PATH = "/nats";
 
+const UNREACHABLE = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT"]);
+
 export type Edge = { sockets(): number; close(): void };
 
 export function attachEdge(server: Server, natsWebsocketUrl: string, log: Logger): Edge {
@@ -14,7 +16,9 @@ export function attachEdge(server: Server, natsWebsocketUrl: string, log: Logger
   const open = new Set<Socket>();
 
   proxy.on("error", (error, _request, response) => {
-    log.warn({ reason: reasonOf(error) }, "nats-server's WebSocket does not answer");
+    // Either side ending a socket is daily business; that there is no other side is not.
+    const unreachable = UNREACHABLE.has((error as NodeJS.ErrnoException).code ?? "");
+    log[unreachable ? "warn" : "debug"]({ reason: reasonOf(error) }, "a tunnel to nats-server's WebSocket broke");
     if (response instanceof Socket) response.destroy();
   });
 

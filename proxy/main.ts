@@ -55,7 +55,8 @@ export async function runProxy(
       systemRootToken: config.systemRootToken,
       anonymousSecret: config.anonymousUserToken,
     },
-    onApplied: ({ effect, touched }) => tails.recheck(new Set([...effect.shrank, ...touched])),
+    // What moved or lost a share with a large role shows in nobody's grants: then everybody's tails are looked at.
+    onApplied: ({ effect, touched }) => tails.recheck(effect.rerouted ? null : new Set([...effect.shrank, ...touched])),
     onLoaded: () => tails.recheck(null),
     onTrouble: (reason) => log.warn({ reason }, "the permission graph's stream is disturbed; following again"),
   });
@@ -75,6 +76,7 @@ export async function runProxy(
     onAnswer: (verb, code) => answers.inc({ verb, code }),
   });
   gateway.start();
+  scope.defer("tails", () => tails.endAll("draining"));
   const sweep = setInterval(() => {
     tails.endSilent();
     if (follower.age(now()) > config.stalenessTail) tails.recheck(null);

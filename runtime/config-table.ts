@@ -145,7 +145,7 @@ export const CONFIG_TABLE = {
       file: "postgres.sslmode",
       arvados: "PostgreSQL.Connection.sslmode",
       default: "prefer",
-      doc: "As in libpq.",
+      doc: "As in libpq, but `prefer` does not try TLS: the driver cannot fall back, so ask for `require` or more.",
     },
   },
   replication: {

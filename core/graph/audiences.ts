@@ -25,6 +25,11 @@ export class Audiences {
   /** Is the role granted by membership? */
   readonly has = (role: number): boolean => this.#audiences.has(role);
 
+  /** May the role be no audience in a process with another history? */
+  isDisputed(role: number): boolean {
+    return this.#audiences.has(role) && this.members(role) <= this.#min && !this.#topology.isEverybody(role);
+  }
+
   members(role: number): number {
     return this.#members.get(role) ?? 0;
   }
@@ -57,6 +62,31 @@ export class Audiences {
   /** The roles there are, and those that were roles when last counted. */
   allKnown(): Set<number> {
     return new Set([...this.#topology.roles, ...this.#members.keys()]);
+  }
+
+  /** Was it a role when last counted? */
+  knows(node: number): boolean {
+    return this.#members.has(node);
+  }
+
+  drop(nodes: Iterable<number>): void {
+    for (const node of nodes) {
+      this.#members.delete(node);
+      this.#audiences.delete(node);
+    }
+  }
+
+  /** Which roles are audiences, to come back to with `restore`: what is only asked must not leave a trace. */
+  save(): ReadonlySet<number> {
+    return new Set(this.#audiences);
+  }
+
+  /** Goes back to a saved state. Did that change anything? */
+  restore(saved: ReadonlySet<number>): boolean {
+    const same = saved.size === this.#audiences.size && [...saved].every((role) => this.#audiences.has(role));
+    this.#audiences.clear();
+    for (const role of saved) this.#audiences.add(role);
+    return !same;
   }
 
   turn(role: number): void {
@@ -95,32 +125,33 @@ export function membersOf(topology: Topology, group: number): Set<number> {
 
 /** The roles whose membership may hang on these nodes: they, and whatever roles are reached from them. */
 export function rolesBeyond(topology: Topology, from: Iterable<number>): Set<number> {
+  const { nodes, ownership, tails } = topology;
   const found = new Set<number>();
   const todo: number[] = [];
   const seen = new Set<number>();
   const meet = (node: number): void => {
-    if (seen.has(node) || !topology.nodes.isGroup(node)) return;
+    if (seen.has(node)) return;
+    if (nodes.isGroup(node)) todo.push(node);
+    else if (!nodes.isUser(node)) return;
     seen.add(node);
-    todo.push(node);
   };
   for (const node of from) {
-    if (topology.nodes.isUser(node)) {
-      for (const edge of topology.out(node)) meet(edge.head);
-      for (const group of topology.ownedTails(node) ?? []) meet(group);
-    } else meet(node);
+    meet(node);
+    if (!nodes.isUser(node)) continue;
+    for (const edge of topology.out(node)) meet(edge.head);
+    for (const group of topology.tails.ownedBy(node) ?? []) meet(group);
   }
+  const has = (node: number) => seen.has(node);
   for (let again = true; again; ) {
     again = false;
     for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
       if (topology.roles.has(at)) found.add(at);
-      for (const edge of topology.out(at)) meet(edge.head);
+      for (const edge of topology.out(at)) if (nodes.isGroup(edge.head)) meet(edge.head);
     }
-    for (const group of topology.nestedTails) {
-      if (seen.has(group)) continue;
-      if (topology.ownership.someGroupAbove(group, (node) => seen.has(node))) {
-        meet(group);
-        again = true;
-      }
+    for (const group of tails.nested) {
+      if (seen.has(group) || !ownership.someAbove(group, has, has)) continue;
+      meet(group);
+      again = true;
     }
   }
   return found;

@@ -1,5 +1,5 @@
-import type { Closure, Level } from "./closure.ts";
-import { type Account, compileGrants, EMPTY, shownBySeed } from "./grants.ts";
+import { type Closure, EMPTY, type Level } from "./closure.ts";
+import { type Account, compileGrants, shownBySeed } from "./grants.ts";
 import { hasDirect, hasOwn, holdsSeed, holdsUser } from "./holds.ts";
 import type { RecordLink } from "./plan.ts";
 import type { Rights } from "./rights.ts";
@@ -12,7 +12,7 @@ export type Snapshot = {
   readonly managing: Side;
 };
 
-type Side = {
+export type Side = {
   readonly own: Closure;
   readonly rights: Rights;
   /** Roles the user itself is in, beyond audience roles too. */
@@ -26,8 +26,37 @@ export const NOBODY: Snapshot = {
   managing: NOTHING,
 };
 
-/** What became of a user: see `Effect`. */
-export type Outcome = "same" | "shrank" | "grew" | "moved";
+/** One right as a person would count it. `share`: a group or object with all below it; `record`: users' records (`@via`). */
+export type Right = {
+  readonly kind: "account" | "everything" | "own" | "direct" | "membership" | "share" | "records" | "roles";
+  /** Read or manage. */
+  readonly level: Level;
+  /** -1 where the kind says it all: the account itself, an admin's reading, the records of roles shown to every active user. */
+  readonly node: number;
+};
+
+/** What became of a user's grants. */
+export class Difference {
+  /** Some pattern comes or goes. */
+  changed = false;
+  readonly lost: Right[] = [];
+  readonly gained: Right[] = [];
+  /** Circles of owners: several seeds may stand for one pattern, so only the patterns themselves tell. */
+  unsure = false;
+
+  get outcome(): "same" | "shrank" | "grew" | "moved" {
+    if (!this.changed) return "same";
+    return this.lost.length > 0 ? "shrank" : this.gained.length > 0 ? "grew" : "moved";
+  }
+}
+
+/** A set of a closure, and when one of its members is still (or was already) held in some way. */
+type Aspect = {
+  readonly kind: Right["kind"];
+  readonly of: (closure: Closure) => ReadonlySet<number>;
+  readonly held: (side: Side, node: number) => boolean;
+  readonly shown: (closure: Closure, node: number) => boolean;
+};
 
 /**
  * Compares what users were granted before a delta with what they are granted after it. Grants differ where a pattern does;
@@ -46,21 +75,105 @@ export class Comparison {
     this.#records = records;
   }
 
-  outcome(user: number, before: Snapshot, after: Snapshot, repathed: boolean): Outcome {
-    if (before.account.known !== after.account.known) return after.account.known ? "grew" : "shrank";
-    if (!before.account.known || (before.account.admin && after.account.admin)) return "same";
-    if (before.account.admin !== after.account.admin) return after.account.admin ? "grew" : "shrank";
+  /** `repathed`: some pattern may name another path though it stands for the same. */
+  of(user: number, before: Snapshot, after: Snapshot, repathed: boolean): Difference {
     const difference = new Difference();
-    if (before.account.seesRoles !== after.account.seesRoles) {
-      if (after.account.seesRoles) difference.gained = true;
-      else difference.lost = true;
+    const became = (which: keyof Account, kind: Right["kind"]): boolean => {
+      if (before.account[which] === after.account[which]) return false;
       difference.changed = true;
+      difference[after.account[which] ? "gained" : "lost"].push({ kind, level: 1, node: -1 });
+      return true;
+    };
+    if (became("known", "account") || !before.account.known) return difference;
+    if (became("admin", "everything") || before.account.admin) return difference;
+    became("seesRoles", "roles");
+    this.sides(1, before.reading, after.reading, difference);
+    this.sides(3, before.managing, after.managing, difference);
+    if (repathed || difference.unsure) {
+      difference.changed = this.#patternsDiffer(user, before, after);
+      if (difference.changed) this.#addBrokenCircles(before, difference);
     }
-    this.#compare(1, before.reading, after.reading, difference);
-    this.#compare(3, before.managing, after.managing, difference);
-    const changed = repathed || difference.unsure ? this.#patternsDiffer(user, before, after) : difference.changed;
-    if (!changed) return "same";
-    return difference.lost ? "shrank" : difference.gained ? "grew" : "moved";
+    return difference;
+  }
+
+  /**
+   * Whoever had a part of a circle of owners had a pattern for its topmost group, which may now be published about apart from
+   * the rest. That is not looked into: such users are taken to have lost something.
+   */
+  #addBrokenCircles({ reading, managing }: Snapshot, difference: Difference): void {
+    for (const [level, { own }] of [[1, reading] as const, [3, managing] as const]) {
+      for (const seed of own.seeds) {
+        const shown = this.#inThePast(() => shownBySeed(this.#topology, own, seed, level === 3));
+        if (shown >= 0 && shown !== seed) difference.lost.push({ kind: "share", level, node: shown });
+      }
+    }
+  }
+
+  /** Adds what one level of rights has lost and gained. */
+  sides(level: Level, before: Side, after: Side, difference: Difference): void {
+    if (before.own === after.own) return;
+    for (const aspect of this.#aspects(level, difference)) {
+      const { kind, of, held, shown } = aspect;
+      for (const node of of(before.own)) {
+        if (of(after.own).has(node) || !this.#inThePast(() => shown(before.own, node))) continue;
+        difference.changed = true;
+        if (!held(after, node)) difference.lost.push({ kind, level, node });
+      }
+      for (const node of of(after.own)) {
+        if (of(before.own).has(node) || !shown(after.own, node)) continue;
+        difference.changed = true;
+        if (!this.#inThePast(() => held(before, node))) difference.gained.push({ kind, level, node });
+      }
+    }
+  }
+
+  #aspects(level: Level, difference: Difference): Aspect[] {
+    const always = () => true;
+    const aspects: Aspect[] = [
+      { kind: "own", of: ({ own }) => own, held: ({ rights }, user) => hasOwn(rights, user), shown: always },
+      {
+        kind: "direct",
+        of: ({ direct }) => direct,
+        held: ({ rights }, user) => hasOwn(rights, user) || hasDirect(rights, user),
+        shown: always,
+      },
+      {
+        kind: "membership",
+        of: ({ audiences }) => audiences,
+        held: ({ roles }, role) => roles.has(role),
+        shown: always,
+      },
+      { kind: "share", of: ({ indirect }) => indirect, held: (side, role) => this.#holds(side, role), shown: always },
+      {
+        kind: "share",
+        of: ({ seeds }) => seeds,
+        held: (side, seed) => this.#holds(side, seed),
+        shown: (closure, seed) => {
+          const shown = shownBySeed(this.#topology, closure, seed, level === 3) >= 0;
+          difference.unsure ||= shown && this.#topology.ownership.circleTop(seed) >= 0;
+          return shown;
+        },
+      },
+    ];
+    if (level === 1) {
+      aspects.push({ kind: "records", of: viaOf, held: (side, tail) => this.#holdsRecords(side, tail), shown: always });
+    }
+    return aspects;
+  }
+
+  /** Is the tail in reach, and each of the users to whom a link of the delta went? The `@via` pattern stands for these. */
+  #holdsRecords(side: Side, tail: number): boolean {
+    const { nodes } = this.#topology;
+    const reached = nodes.isUser(tail) ? hasOwn(side.rights, tail) : this.#holds(side, tail);
+    if (!reached) return false;
+    const uuid = nodes.uuid(tail);
+    return this.#records
+      .filter((link) => link.tail === uuid)
+      .every((link) => holdsUser(this.#topology, side.rights, nodes.find(link.user)));
+  }
+
+  #holds(side: Side, node: number): boolean {
+    return holdsSeed(this.#topology, side.rights, node);
   }
 
   #patternsDiffer(user: number, before: Snapshot, after: Snapshot): boolean {
@@ -73,101 +186,12 @@ export class Comparison {
   #inThePast<T>(ask: () => T): T {
     return this.#topology.ownership.asOf(this.#past, ask);
   }
-
-  #compare(level: Level, before: Side, after: Side, difference: Difference): void {
-    if (before.own === after.own) return;
-    const managing = level === 3;
-    const now = <T>(ask: () => T): T => ask();
-    const past = <T>(ask: () => T): T => this.#inThePast(ask);
-    const gone = (shows: (ask: () => boolean) => boolean, to: Side, one: (side: Side) => boolean): boolean =>
-      !shows(() => one(to));
-    const each = (
-      pick: (closure: Closure) => ReadonlySet<number>,
-      held: (side: Side, node: number) => boolean,
-      shown: (closure: Closure, node: number) => boolean = () => true,
-    ): void => {
-      for (const node of pick(before.own)) {
-        if (pick(after.own).has(node) || !past(() => shown(before.own, node))) continue;
-        difference.changed = true;
-        if (!difference.lost && gone(now, after, (side) => held(side, node))) difference.lost = true;
-      }
-      for (const node of pick(after.own)) {
-        if (pick(before.own).has(node) || !shown(after.own, node)) continue;
-        difference.changed = true;
-        if (!difference.gained && gone(past, before, (side) => held(side, node))) difference.gained = true;
-      }
-    };
-    each(
-      (closure) => closure.own,
-      (side, user) => hasOwn(side.rights, user),
-    );
-    each(
-      (closure) => closure.direct,
-      (side, user) => hasOwn(side.rights, user) || hasDirect(side.rights, user),
-    );
-    each(
-      (closure) => closure.audiences,
-      (side, role) => side.roles.has(role),
-    );
-    each(
-      (closure) => closure.indirect,
-      (side, role) => this.#holds(side, role),
-    );
-    each(
-      (closure) => closure.seeds,
-      (side, seed) => this.#holds(side, seed),
-      (closure, seed) => {
-        const shown = shownBySeed(this.#topology, closure, seed, managing);
-        if (shown >= 0 && shown !== seed) difference.unsure = true;
-        return shown >= 0;
-      },
-    );
-    if (level === 1) this.#compareVia(before, after, difference);
-  }
-
-  /** `@via` patterns stand for the records of the users that a tail has links to. */
-  #compareVia(before: Side, after: Side, difference: Difference): void {
-    for (const tail of viaOf(before.own)) {
-      if (viaOf(after.own).has(tail)) continue;
-      difference.changed = true;
-      difference.lost ||= this.#losesVia(tail, after);
-    }
-    for (const tail of viaOf(after.own)) {
-      if (viaOf(before.own).has(tail)) continue;
-      difference.changed = true;
-      difference.gained ||= this.#inThePast(() => this.#losesVia(tail, before));
-    }
-  }
-
-  /** Is the tail itself out of reach, or one of the users to whom a link of the delta went? */
-  #losesVia(tail: number, side: Side): boolean {
-    const { nodes } = this.#topology;
-    const reached = nodes.isUser(tail) ? hasOwn(side.rights, tail) : this.#holds(side, tail);
-    if (!reached) return true;
-    const uuid = nodes.uuid(tail);
-    return this.#records.some((link) => {
-      if (link.tail !== uuid) return false;
-      const user = nodes.find(link.user);
-      return !holdsUser(this.#topology, side.rights, user);
-    });
-  }
-
-  #holds(side: Side, node: number): boolean {
-    return holdsSeed(this.#topology, side.rights, node);
-  }
 }
 
+/** The tails of a closure's `@via` patterns: audience roles always have one. */
 function viaOf(closure: Closure): ReadonlySet<number> {
   if (closure.audiences.size === 0 && closure.indirect.size === 0) return closure.via;
   return new Set([...closure.via, ...closure.audiences, ...closure.indirect]);
-}
-
-class Difference {
-  changed = false;
-  lost = false;
-  gained = false;
-  /** Circles of owners: several seeds may stand for one pattern, so only the patterns themselves tell. */
-  unsure = false;
 }
 
 /** Do two closures of a role give the same? */

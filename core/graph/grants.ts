@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { subjectToken } from "../subjects.ts";
 import { resourceOf } from "../uuid.ts";
-import type { Closure } from "./closure.ts";
+import { type Closure, EMPTY } from "./closure.ts";
 import { holdsOwned } from "./holds.ts";
 import { MAX_TAIL, ownerPrefix } from "./tails.ts";
 import type { Topology } from "./topology.ts";
@@ -47,18 +47,6 @@ export function noGrants(topology: Topology, user: string): Grants {
   const nothing = { known: false, admin: false, seesRoles: false };
   return compileGrants(topology, user, nothing, EMPTY, EMPTY);
 }
-
-const NONE: ReadonlySet<number> = new Set();
-export const EMPTY: Closure = {
-  own: NONE,
-  direct: NONE,
-  seeds: NONE,
-  audiences: NONE,
-  indirect: NONE,
-  roles: NONE,
-  tails: NONE,
-  via: NONE,
-};
 
 function patternsOf(
   topology: Topology,

@@ -1,8 +1,9 @@
 import { subjectToken } from "../subjects.ts";
+import { UuidIndex } from "./uuid-index.ts";
 
 /**
  * Uuids as small integers. Everything else in the graph is a column (one Int32 per node) or a set of these ids,
- * so a million nodes cost one Map entry, one string and a few machine words each.
+ * so a million nodes cost one index slot, one string and a few machine words each.
  *
  * An id lives as long as some row names its uuid; ids freed by `sweep` are given out again.
  */
@@ -45,7 +46,7 @@ export class IntColumn {
 
 export class Nodes {
   /** Ids by uuid: objects, users, groups. Apart, so that the few users and groups stay close together in memory. */
-  readonly #ids = [new Map<string, number>(), new Map<string, number>(), new Map<string, number>()] as const;
+  readonly #ids = [new UuidIndex(), new UuidIndex(), new UuidIndex()] as const;
   readonly #uuids: string[] = [];
   readonly #columns: IntColumn[] = [];
   #capacity = 1024;
@@ -73,13 +74,14 @@ export class Nodes {
 
   /** The id of a uuid, or -1 where no row names it. */
   find(uuid: string): number {
-    return this.#idsOf(kindOf(uuid)).get(uuid) ?? -1;
+    return this.#idsOf(kindOf(uuid)).get(uuid);
   }
 
   /** The id of a uuid, made if need be, and held until the matching `release`. */
   retain(uuid: string): number {
     const kind = kindOf(uuid);
-    const node = this.#idsOf(kind).get(uuid) ?? this.#create(uuid, kind);
+    const known = this.#idsOf(kind).get(uuid);
+    const node = known >= 0 ? known : this.#create(uuid, kind);
     this.#refs.set(node, this.#refs.get(node) + 1);
     return node;
   }
@@ -90,8 +92,10 @@ export class Nodes {
     if (refs === 0) this.#unused.push(node);
   }
 
-  /** Forgets the nodes that nothing holds any more. Never in the middle of a delta: its "before" still speaks of them. */
-  sweep(): void {
+  /** Forgets the nodes that nothing holds any more, and names them. Never amid a delta: its "before" still speaks of them. */
+  sweep(): number[] {
+    if (this.#unused.length === 0) return this.#unused;
+    const gone: number[] = [];
     for (const node of this.#unused) {
       const uuid = this.#uuids[node] as string;
       const ids = this.#idsOf(this.#kind.get(node));
@@ -100,8 +104,10 @@ export class Nodes {
       this.#uuids[node] = "";
       this.#kind.set(node, OBJECT);
       this.#free.push(node);
+      gone.push(node);
     }
     this.#unused = [];
+    return gone;
   }
 
   uuid(node: number): string {
@@ -121,8 +127,8 @@ export class Nodes {
     return this.#kind.get(node) === GROUP;
   }
 
-  #idsOf(kind: number): Map<string, number> {
-    return this.#ids[kind] as Map<string, number>;
+  #idsOf(kind: number): UuidIndex {
+    return this.#ids[kind] as UuidIndex;
   }
 
   #create(uuid: string, kind: number): number {
@@ -131,7 +137,7 @@ export class Nodes {
       this.#capacity *= 2;
       for (const column of this.#columns) column.grow(this.#capacity);
     }
-    this.#idsOf(kind).set(uuid, node);
+    this.#idsOf(kind).add(uuid, node);
     this.#uuids[node] = uuid;
     this.#kind.set(node, kind);
     return node;

@@ -1,5 +1,7 @@
 import type { GraphRows, PermissionChange } from "../rows.ts";
-import { levelOf, type Topology } from "./topology.ts";
+import { levelOf } from "./links.ts";
+import { looksLikeUser } from "./nodes.ts";
+import type { Topology } from "./topology.ts";
 
 /** What a delta will do, read off the graph before it is applied. Nodes are those that exist already. */
 export type Plan = {
@@ -72,14 +74,29 @@ function planLink(topology: Topology, plan: Plan, uuid: string, row: GraphRows["
     if (row?.tail_uuid === tail && row.head_uuid === head && rung(level) === rung(before.level)) return;
     plan.tails.add(before.tail);
     plan.heads.add(head);
-    if (before.level >= 1 && nodes.isUser(before.head)) plan.records.push({ tail, user: head });
+    planNaming(topology, plan, tail);
+    if (before.level >= 1 && nodes.isUser(before.head)) planRecord(plan, tail, head);
   }
   if (row === null) return;
   const tail = nodes.find(row.tail_uuid);
   if (tail >= 0) plan.tails.add(tail);
   plan.heads.add(row.head_uuid);
+  planNaming(topology, plan, row.tail_uuid);
   plan.levelZero ||= level === 0;
-  if (level >= 1) plan.records.push({ tail: row.tail_uuid, user: row.head_uuid });
+  if (level >= 1 && looksLikeUser(row.head_uuid)) planRecord(plan, row.tail_uuid, row.head_uuid);
+}
+
+/** A user's record is published for each tail of a link to it. */
+function planRecord(plan: Plan, tail: string, user: string): void {
+  plan.records.push({ tail, user });
+  plan.reroutes = true;
+}
+
+/** The groups that are everybody's are roles as soon as anything names them, a link from them too. */
+function planNaming(topology: Topology, plan: Plan, tail: string): void {
+  const { nodes, known } = topology;
+  if (tail !== known.allUsersGroup && tail !== known.anonymousGroup) return;
+  if (!topology.hasRow(nodes.find(tail))) plan.heads.add(tail);
 }
 
 function rung(level: number): number {
@@ -88,8 +105,11 @@ function rung(level: number): number {
 
 function planGroup(topology: Topology, plan: Plan, uuid: string, row: GraphRows["group"] | null): void {
   const node = topology.nodes.find(uuid);
-  const moved = planOwner(topology, plan, uuid, row?.owner_uuid ?? null);
-  if (node < 0) return;
+  const moved = planOwner(topology, plan, uuid, row?.owner_uuid || null);
+  if (node < 0) {
+    plan.heads.add(uuid);
+    return;
+  }
   const role = row?.group_class === "role";
   if (role !== topology.isRole(node) || (row !== null) !== topology.hasRow(node)) {
     plan.tails.add(node);
@@ -105,7 +125,7 @@ function planGroup(topology: Topology, plan: Plan, uuid: string, row: GraphRows[
 function planUser(topology: Topology, plan: Plan, uuid: string, row: GraphRows["user"] | null): void {
   const node = topology.nodes.find(uuid);
   plan.users.add(uuid);
-  planOwner(topology, plan, uuid, row?.owner_uuid ?? null);
+  planOwner(topology, plan, uuid, row?.owner_uuid || null);
   if (node < 0) return;
   if ((row !== null) !== topology.hasRow(node)) {
     plan.arrivals.add(node);
@@ -122,6 +142,8 @@ function planObject(
   row: { owner_uuid: string; container_uuid?: string | null } | null,
 ): void {
   const node = topology.nodes.find(uuid);
+  // A new request shows a container that others show already: it is published under one more.
+  plan.reroutes ||= Boolean(row?.container_uuid) && topology.nodes.find(row?.container_uuid ?? "") >= 0;
   if (node < 0 || topology.nodes.isGroup(node) || topology.nodes.isUser(node)) return;
   const before = topology.ownership.owner(node);
   const owner = row?.owner_uuid ? topology.nodes.find(row.owner_uuid) : -1;

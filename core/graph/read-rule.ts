@@ -148,8 +148,8 @@ export class ReadRule {
   requestsShowing(container: number, now: number): number[] {
     if (container < 0) return [];
     const { ownership } = this.#topology;
-    return this.#topology
-      .requestsOf(container)
+    return this.#topology.requests
+      .of(container)
       .filter((request) => !this.#topology.isTrashed(ownership.owner(request), now));
   }
 

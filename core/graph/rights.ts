@@ -95,16 +95,21 @@ export class RightsCache {
     return [given.get(role), managed.get(role)].filter((closure) => closure !== undefined);
   }
 
-  forget(principals: Iterable<number>): void {
+  /** The closures of these, and every list that may hold one of them, are to be made anew. */
+  forget(principals: ReadonlySet<number>): void {
+    if (principals.size === 0) return;
+    this.drop(principals);
     for (const cached of [this.#levels[1], this.#levels[3]]) {
-      for (const principal of principals) {
-        cached.user.delete(principal);
-        cached.role.delete(principal);
-        cached.managed.delete(principal);
-      }
       cached.rights.clear();
       cached.roleRights.clear();
       cached.managedRights.clear();
+    }
+  }
+
+  /** The same for nodes that nobody has anything from. */
+  drop(principals: Iterable<number>): void {
+    for (const cached of [this.#levels[1], this.#levels[3]]) {
+      for (const principal of principals) for (const map of Object.values(cached)) map.delete(principal);
     }
   }
 

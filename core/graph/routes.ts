@@ -68,6 +68,11 @@ export class Routes {
     return [...found, ...this.#copies(copied, (rights) => this.#rule.readsOwned(rights, owner))];
   }
 
+  /** The object's own tail, were it owned by `owner`. */
+  tailAt(object: ObjectFacts, owner: string): string {
+    return `${ownerPrefixOf(this.#topology, owner)}${subjectToken(object.uuid)}.${object.resource}`;
+  }
+
   #ofObject(object: ObjectFacts, { node, owner }: Place): string[] {
     const name = `${subjectToken(object.uuid)}.${object.resource}`;
     const tail = ownerPrefixOf(this.#topology, object.owner) + name;

@@ -29,9 +29,9 @@ export function isPlainShare(topology: Topology, plan: Plan): boolean {
   for (const tail of plan.tails) if (!plainTail(nodes.uuid(tail))) return false;
   for (const uuid of plan.heads) {
     const head = nodes.find(uuid);
-    if (head < 0 || nodes.isUser(head) || topology.isTail(head) || topology.isEverybody(head)) return false;
+    if (head < 0 || nodes.isUser(head) || topology.tails.has(head) || topology.isEverybody(head)) return false;
     if (topology.ownership.circleTop(head) >= 0) return false;
-    for (const tail of topology.nestedTails) {
+    for (const tail of topology.tails.nested) {
       if (topology.ownership.someGroupAbove(tail, (at) => at === head)) return false;
     }
   }
@@ -79,7 +79,7 @@ export class Shares {
   }
 
   /** After the links changed: patches the closures. The users of the effect are those whose grants changed. */
-  settle(): Effect {
+  settle(): Omit<Effect, "disputed"> {
     const turns: Turn[] = [];
     const patches: { closure: Closure; head: number; present: boolean }[] = [];
     let rerouted = false;
@@ -128,7 +128,7 @@ export class Shares {
     );
   }
 
-  #effect(turns: Turn[]): Omit<Effect, "rerouted"> {
+  #effect(turns: Turn[]): Omit<Effect, "rerouted" | "disputed"> {
     const lost = new Set<string>();
     const gained = new Set<string>();
     const changed = new Set<string>();

@@ -22,8 +22,17 @@ export type Effect = {
   grew: Set<string>;
   /** Same rights under other subjects: sessions are refreshed, nothing waits. */
   moved: Set<string>;
-  /** Some audience copy's route changed, whoever's grants did not. */
+  /**
+   * Something that was there already is published elsewhere from now on, though that shows in nobody's grants: an audience
+   * role was given something or it was taken back, something moved, went to the trash, was frozen, changed its container.
+   * Who reads by checks (history, log tails) checks again.
+   */
   rerouted: boolean;
+  /**
+   * The delta went through a role that is an audience here and may be none in another process, whose members then stand to lose
+   * a grant: whoever has to wait for losses waits for this one too.
+   */
+  disputed: boolean;
 };
 
 export type GraphOptions = {
@@ -40,6 +49,16 @@ export type Grants = { patterns: readonly string[] /** Equal rights, equal hash.
 /** One step of an explanation, a sentence with the uuids in it. */
 export type Explanation = { allowed: boolean; steps: string[] };
 
+/** What would become of one user, or of all members of an audience role (then `members` = how many there are). */
+export type ImpactOn = {
+  who: string;
+  members: number | null /** Sentences that complete "may": `read project ... and all below it`. */;
+  what: string[];
+};
+
+/** What a delta would do to rights, for people; sorted by uuid. */
+export type Impact = { loses: ImpactOn[]; gains: ImpactOn[] };
+
 export interface PermissionEngine {
   /** Applies rows' new values as one commit. */
   apply(changes: readonly PermissionChange[]): Effect;
@@ -52,4 +71,6 @@ export interface PermissionEngine {
   /** The same for its deletion. */
   routeDelete(object: ObjectFacts): string[];
   explain(user: string, object: ObjectFacts, now: number): Explanation;
+  /** Who would lose or gain what if these rows changed. The graph stays as it is. */
+  impact(changes: readonly PermissionChange[]): Impact;
 }

@@ -130,13 +130,21 @@ export class Gateway {
 
   #refuse(reply: string, known: Fault | null): void {
     const headers = makeHeaders();
-    headers.set(HEADER.errorCode, known ? "403" : "500");
+    headers.set(HEADER.errorCode, statusOf(known));
     headers.set(HEADER.error, known?.code ?? "internal");
     const body = known
       ? { code: known.code, message: known.message, remedy: known.remedy }
       : { code: "internal", message: "the gateway failed; its log says why", remedy: "try again" };
     this.#parts.app.publish(reply, JSON.stringify(body), { headers });
   }
+}
+
+/** As in HTTP: what passes is told from what does not. */
+function statusOf(known: Fault | null): string {
+  if (!known) return "500";
+  if (known.code === "graph.stale") return "503";
+  if (known.code === "tail.unknown") return "404";
+  return known.code.startsWith("verb.") ? "400" : "403";
 }
 
 function parseBody(verb: string, message: Msg): unknown {

@@ -58,13 +58,18 @@ export class Tail {
     if (this.#credit > 0) this.#more.resolve();
   }
 
+  get ended(): boolean {
+    return this.#ended !== null;
+  }
+
   /** Ends the tail and says why. */
   end(because: CloseName): void {
     if (this.#ended) return;
     this.#ended = because;
+    const { app, reply } = this.#parts;
     const headers = makeHeaders();
     headers.set(HEADER.notice, because);
-    this.#parts.app.publish(this.#parts.reply, JSON.stringify(CLOSE_CODES[because]), { headers });
+    if (!app.isClosed()) app.publish(reply, JSON.stringify(CLOSE_CODES[because]), { headers });
     this.#messages?.stop();
     this.#more.resolve();
   }

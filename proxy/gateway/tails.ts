@@ -43,6 +43,7 @@ export class Tails {
     entry.tail
       .run()
       .catch((error) => {
+        if (entry.tail.ended) return;
         this.#log.warn({ user: entry.user, reason: reasonOf(error) }, "a tail broke");
         entry.tail.end("draining");
       })

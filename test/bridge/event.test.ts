@@ -81,8 +81,7 @@ describe("record events", () => {
     const { events } = eventsOf(commit([moved], [log("update", properties)]), state);
     const [left, present] = events;
     assert.equal(left?.event.event_type, "left");
-    assert.equal(left?.facts.owner, PROJECT);
-    assert.equal(left?.notUnder?.owner, ELSEWHERE);
+    assert.equal(left?.left, PROJECT);
     assert.ok(!JSON.stringify(left?.event).includes(ELSEWHERE));
     assert.equal(present?.event.event_type, "update");
     assert.equal(present?.facts.owner, ELSEWHERE);

@@ -1,35 +1,15 @@
 /** What a person meets who gets something wrong: one sentence that names the remedy, an exit code, no stack trace, no hang. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { createSchema } from "../../dev/database.ts";
 import { startPostgres } from "../../dev/postgres.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
+import { runCli } from "../support/cli.ts";
 import { startNats } from "../support/nats.ts";
 import { freshDatabase } from "../support/postgres.ts";
-
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-
-async function run(args: string[], env: Record<string, string> = {}): Promise<{ code: number | null; text: string }> {
-  const child = spawn(process.execPath, ["--import", "tsx", "cli/main.ts", ...args], {
-    cwd: ROOT,
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
-    timeout: 30_000,
-  });
-  let text = "";
-  child.stdout.on("data", (chunk) => {
-    text += chunk;
-  });
-  child.stderr.on("data", (chunk) => {
-    text += chunk;
-  });
-  const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
-  return { code, text };
-}
 
 function assertOneSentence({ code, text }: { code: number | null; text: string }, says: RegExp, remedy: RegExp): void {
   assert.ok(code !== null && code !== 0, `exit code ${code}: ${text}`);
@@ -64,12 +44,12 @@ describe("bad input", () => {
   after(() => rm(dir, { recursive: true, force: true }));
 
   it("is a configuration that cannot be read", async () => {
-    const result = await run(["bridge", "--config", join(dir, "nothing.yml")]);
+    const result = await runCli(["bridge", "--config", join(dir, "nothing.yml")]);
     assertOneSentence(result, /nothing\.yml cannot be read/, /check the path/);
   });
 
   it("is a configuration with several faults, which are told together", async () => {
-    const result = await run(["bridge"], { ARVADOS_NATS_URL: "http://wrong", ARVADOS_NATS_SESSION_TTL: "soon" });
+    const result = await runCli(["bridge"], { ARVADOS_NATS_URL: "http://wrong", ARVADOS_NATS_SESSION_TTL: "soon" });
     assertOneSentence(
       result,
       /ARVADOS_NATS_URL[\s\S]*ARVADOS_NATS_SESSION_TTL|SESSION_TTL[\s\S]*ARVADOS_NATS_URL/,
@@ -80,14 +60,14 @@ describe("bad input", () => {
   it("is a nats-server that is too old", async () => {
     const old = join(dir, "nats-server");
     await writeFile(old, "#!/bin/sh\necho 'nats-server: v2.9.10'\n", { mode: 0o755 });
-    const result = await run(["dev"], { NATS_SERVER: old });
+    const result = await runCli(["dev"], { NATS_SERVER: old });
     assertOneSentence(result, /2\.9\.10; 2\.14\.4 or newer is needed/, /point NATS_SERVER at a newer binary/);
   });
 
   it("is an occupied port", async () => {
     const { port, server } = await occupied();
     try {
-      const result = await run(["dev", "--port", String(port)]);
+      const result = await runCli(["dev", "--port", String(port)]);
       assertOneSentence(result, new RegExp(`127\\.0\\.0\\.1:${port}: the port is taken`), /choose another port/);
     } finally {
       server.close();
@@ -98,7 +78,7 @@ describe("bad input", () => {
     await using postgres = await startPostgres({ walLevel: "replica" });
     await postgres.createDatabase("arvados");
     await createSchema(postgres.url("arvados"));
-    const result = await run(["setup-db"], database({ ...postgres, database: "arvados" }));
+    const result = await runCli(["setup-db"], database({ ...postgres, database: "arvados" }));
     assertOneSentence(result, /wal_level = replica/, /ALTER SYSTEM SET wal_level = 'logical'/);
   });
 
@@ -106,13 +86,13 @@ describe("bad input", () => {
     await using db = await freshDatabase();
     await db.query("DROP TABLE containers");
     await db.query("ALTER TABLE links DROP COLUMN link_class CASCADE");
-    const result = await run(["setup-db"], database(db.config));
+    const result = await runCli(["setup-db"], database(db.config));
     assertOneSentence(result, /links\.link_class; table containers/, /names Arvados' own database/);
   });
 
   it("is a wrong database password", async () => {
     await using db = await freshDatabase();
-    const result = await run(["setup-db"], database({ ...db.config, password: "wrong" }));
+    const result = await runCli(["setup-db"], database({ ...db.config, password: "wrong" }));
     assertOneSentence(result, /refuses the connection/, /check user, password and dbname/);
     assert.doesNotMatch(result.text, new RegExp(db.config.password));
   });
@@ -121,7 +101,7 @@ describe("bad input", () => {
     await using db = await freshDatabase();
     await using nats = await startNats();
     const { CORE, STORE } = nats.keys.users.bridge;
-    const result = await run(["bridge"], {
+    const result = await runCli(["bridge"], {
       ...database(db.config),
       ARVADOS_NATS_URL: nats.server.url,
       ARVADOS_NATS_NKEY_BRIDGE_CORE: CORE.seed,
@@ -134,7 +114,7 @@ describe("bad input", () => {
   it("is a key that nats-server does not know", async () => {
     await using nats = await startNats();
     const { CORE, STORE } = generateKeys().users.bridge;
-    const result = await run(["bridge"], {
+    const result = await runCli(["bridge"], {
       ...database({ host: "127.0.0.1", port: 1, user: "u", password: "p", database: "d" }),
       ARVADOS_NATS_URL: nats.server.url,
       ARVADOS_NATS_NKEY_BRIDGE_CORE: CORE.seed,

@@ -1,7 +1,7 @@
 /** Compares a graph with what the real Arvados SQL said of the same rows. */
 
 import { PermissionGraph } from "../../core/graph/permission-graph.ts";
-import type { GraphOptions, PermissionEngine } from "../../core/graph/types.ts";
+import type { GraphOptions, ObjectFacts, PermissionEngine } from "../../core/graph/types.ts";
 import { natsMatches } from "./nats-match.ts";
 import {
   changedRows,
@@ -36,7 +36,7 @@ export function engineFor(world: World, audienceMin: number): PermissionGraph {
   return new PermissionGraph(options);
 }
 
-/** Judges every user and object of the rows. `subjects`: also that routes match grants exactly where check says yes. */
+/** Judges every user and object of the rows: readings, and that routes match grants exactly where these are so. */
 export function judge(
   name: string,
   graph: PermissionEngine,
@@ -45,7 +45,7 @@ export function judge(
   matches: Matcher = natsMatches,
 ): Verdict {
   const objects = objectsOf(rows);
-  const owners = [...new Set(objects.map((object) => object.owner).filter((owner) => owner !== null))];
+  const owners = objects.map((object) => object.owner).filter((owner) => owner !== null);
   const routes = objects.map((object) => graph.route(object, NOW));
   const deletions = objects.map((object) => graph.routeDelete(object));
   const verdict: Verdict = { checks: 0, mismatches: [] };
@@ -53,56 +53,66 @@ export function judge(
     const readable = new Set(expect.readable[user] ?? []);
     const deletable = new Set(expect.deletable_seen[user] ?? []);
     const { patterns } = graph.grants(user);
-    const literal = new Set(patterns);
-    const wild = patterns.filter((pattern) => /[*>]/.test(pattern));
-    const hears = (subjects: readonly string[]) =>
-      subjects.some(
-        (subject) =>
-          (matches(subject, subject) && literal.has(subject)) || wild.some((pattern) => matches(pattern, subject)),
-      );
-    const note = (what: Mismatch["what"], object: string, expected: boolean, got: boolean, why: () => string): void => {
-      if (expected !== got) verdict.mismatches.push({ world: name, user, object, what, expected, got, why: why() });
+    const ear = new Ear(patterns, matches);
+    const judged = (
+      what: Mismatch["what"],
+      object: ObjectFacts,
+      expected: boolean,
+      got: boolean,
+      subjects: string[],
+    ) => {
+      if (expected === got) return;
+      const reasons = graph.explain(user, object, NOW).steps.join("; ");
+      const heard =
+        subjects.length > 0 || what !== "readable"
+          ? ` | routes ${subjects.join(" ")} | grants ${patterns.join(" ")}`
+          : "";
+      const named = what === "deletable_seen" ? (object.owner ?? "") : object.uuid;
+      verdict.mismatches.push({ world: name, user, object: named, what, expected, got, why: reasons + heard });
     };
     for (const [i, object] of objects.entries()) {
       verdict.checks++;
-      const expected = readable.has(object.uuid);
-      note("readable", object.uuid, expected, graph.check(user, object, NOW), () =>
-        graph.explain(user, object, NOW).steps.join("; "),
-      );
+      const may = readable.has(object.uuid);
+      judged("readable", object, may, graph.check(user, object, NOW), []);
       const route = routes[i] as string[];
-      note(
-        "route matches grants",
-        object.uuid,
-        expected,
-        hears(route),
-        () => `${route.join(" ")} | ${patterns.join(" ")}`,
-      );
+      judged("route matches grants", object, may, ear.hears(route), route);
       const deletion = deletions[i] as string[];
-      const seen = is_admin || (object.owner !== null && deletable.has(object.owner));
-      note(
-        "deletion route matches grants",
-        object.uuid,
-        seen,
-        hears(deletion),
-        () => `${deletion.join(" ")} | ${patterns.join(" ")}`,
-      );
+      const sees = is_admin || (object.owner !== null && deletable.has(object.owner));
+      judged("deletion route matches grants", object, sees, ear.hears(deletion), deletion);
     }
     // The owners as such, whether or not the world has an object of theirs: a made-up collection's deletion tells.
     for (const owner of new Set([...owners, ...deletable])) {
-      const deletion = graph.routeDelete({ uuid: "zzzzz-4zz18-madeupforatest0", resource: "collections", owner });
-      note(
-        "deletable_seen",
-        owner,
-        is_admin || deletable.has(owner),
-        hears(deletion),
-        () => `${deletion.join(" ")} | ${patterns.join(" ")}`,
-      );
+      const object: ObjectFacts = { uuid: "zzzzz-4zz18-madeupforatest0", resource: "collections", owner };
+      const deletion = graph.routeDelete(object);
+      judged("deletable_seen", object, is_admin || deletable.has(owner), ear.hears(deletion), deletion);
     }
-    const malformed =
-      patterns.length === 0 || patterns.some((pattern) => pattern.endsWith("*")) || literal.size !== patterns.length;
-    note("grants", "patterns", false, malformed, () => patterns.join(" "));
+    const faulty =
+      patterns.length === 0 || patterns.some((one) => one.endsWith("*")) || new Set(patterns).size < patterns.length;
+    if (faulty)
+      verdict.mismatches.push(
+        mismatch(name, user, "patterns: empty, twice or ending in *", false, true, patterns.join(" ")),
+      );
   }
   return verdict;
+}
+
+/** A user's ear: patterns without wildcards are looked up, for most worlds have many. */
+class Ear {
+  readonly #literal: Set<string>;
+  readonly #wild: string[];
+  readonly #matches: Matcher;
+
+  constructor(patterns: readonly string[], matches: Matcher) {
+    this.#literal = new Set(patterns);
+    this.#wild = patterns.filter((pattern) => /[*>]/.test(pattern));
+    this.#matches = matches;
+  }
+
+  hears(subjects: readonly string[]): boolean {
+    return subjects.some(
+      (subject) => this.#literal.has(subject) || this.#wild.some((pattern) => this.#matches(pattern, subject)),
+    );
+  }
 }
 
 export function judgeWorld(world: World, audienceMin: number, matches: Matcher = natsMatches): Verdict {
@@ -148,9 +158,10 @@ export function judgeSequence(sequence: Sequence, audienceMin: number): Verdict 
     total.checks += verdict.checks;
     total.mismatches.push(...verdict.mismatches);
   }
+  total.mismatches.push(...judge(`${sequence.name} final`, graph, rows, sequence.final).mismatches);
   return total;
 }
 
-function mismatch(world: string, user: string, object: string, expected: boolean, got: boolean): Mismatch {
-  return { world, user, object, what: "grants", expected, got, why: "" };
+function mismatch(world: string, user: string, object: string, expected: boolean, got: boolean, why = ""): Mismatch {
+  return { world, user, object, what: "grants", expected, got, why };
 }

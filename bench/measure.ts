@@ -1,0 +1,76 @@
+/** Timing, percentiles and the table and JSON that benchmarks share. */
+import { writeFile } from "node:fs/promises";
+
+/** `target`: the most that `value` may be; null = for information. */
+export type Row = { name: string; value: number; unit: string; target: number | null; ok: boolean };
+
+export function row(name: string, value: number, unit: string, target: number | null = null): Row {
+  return { name, value: Number(value.toPrecision(4)), unit, target, ok: target === null || value <= target };
+}
+
+/** Times of single calls, in milliseconds. */
+export class Samples {
+  #times: Float64Array;
+  #count = 0;
+
+  constructor(expected = 1024) {
+    this.#times = new Float64Array(expected);
+  }
+
+  time<T>(call: () => T): T {
+    const start = performance.now();
+    const result = call();
+    this.#add(performance.now() - start);
+    return result;
+  }
+
+  async timeAsync<T>(call: () => Promise<T>): Promise<T> {
+    const start = performance.now();
+    const result = await call();
+    this.#add(performance.now() - start);
+    return result;
+  }
+
+  /** The value below which `share` (0 to 1) of the calls stayed. */
+  percentile(share: number): number {
+    const sorted = this.#times.subarray(0, this.#count).toSorted();
+    return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
+  }
+
+  #add(time: number): void {
+    if (this.#count === this.#times.length) {
+      const grown = new Float64Array(this.#count * 2);
+      grown.set(this.#times);
+      this.#times = grown;
+    }
+    this.#times[this.#count++] = time;
+  }
+}
+
+export function table(rows: readonly Row[]): string {
+  const cells = rows.map(({ name, value, unit, target, ok }) => [
+    name,
+    `${value} ${unit}`,
+    target === null ? "" : `<= ${target} ${unit}`,
+    target === null ? "" : ok ? "ok" : "MISSED",
+  ]);
+  const widths = [0, 1, 2, 3].map((i) => Math.max(...cells.map((row) => (row[i] as string).length)));
+  return cells
+    .map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i] as number))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+export async function writeResults(file: string, bench: string, rows: readonly Row[]): Promise<void> {
+  await writeFile(file, `${JSON.stringify({ bench, rows }, null, 2)}\n`);
+}
+
+/** `--json FILE` and `--quick`, as every benchmark takes them. */
+export function benchArgs(args: readonly string[]): { json: string | null; quick: boolean } {
+  const at = args.indexOf("--json");
+  return { json: at < 0 ? null : (args[at + 1] ?? null), quick: args.includes("--quick") };
+}

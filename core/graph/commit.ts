@@ -1,0 +1,160 @@
+import { Reverse } from "./affected.ts";
+import { rolesBeyond } from "./audiences.ts";
+import { type Closure, EMPTY } from "./closure.ts";
+import { Comparison, type Difference, NOBODY, type Snapshot, sameClosure } from "./effect.ts";
+import type { Plan } from "./plan.ts";
+import { isPlainShare, Shares } from "./shares.ts";
+import type { GraphState } from "./state.ts";
+import type { Effect } from "./types.ts";
+
+/** Told of each user, and each audience role, whom a delta gave or took something, while both nodes and names still stand. */
+export type Witness = {
+  user(uuid: string, difference: Difference): void;
+  role(role: number, before: readonly Closure[], after: readonly Closure[]): void;
+};
+
+/** Applies a plan and finds whose grants it changed. */
+export function commit(state: GraphState, plan: Plan, witness: Witness | null = null): Effect {
+  if (witness === null && isPlainShare(state.topology, plan)) return commitShares(state, plan);
+  return new Commit(state, plan).run(witness);
+}
+
+function commitShares(state: GraphState, plan: Plan): Effect {
+  const { nodes } = state.topology;
+  const { principals, disputed } = concerned(state, plan);
+  const shares = new Shares(state.topology, state.audiences, state.rights, principals, plan);
+  for (const change of plan.changes) state.set(change);
+  const effect = { ...shares.settle(), disputed };
+  for (const users of [effect.shrank, effect.grew, effect.moved]) {
+    state.forgetGrants([...users].map((user) => nodes.find(user)));
+  }
+  state.sweep();
+  return effect;
+}
+
+type Concerned = { principals: Set<number>; repathed: Set<number>; disputed: boolean };
+
+/** Whom a plan may concern, by the graph as it is before; and of these, whose patterns may name other paths. */
+function concerned(state: GraphState, plan: Plan): Concerned {
+  const { topology, audiences } = state;
+  let disputed = false;
+  const stops = stopper(state, plan);
+  const stop = (role: number): boolean => {
+    const stopped = stops(role);
+    disputed ||= stopped && audiences.isDisputed(role);
+    return stopped;
+  };
+  const changed = new Reverse(topology, stop);
+  for (const tail of plan.tails) changed.from(tail);
+  for (const user of plan.arrivals) changed.from(user);
+  for (const uuid of plan.users) {
+    const user = topology.nodes.find(uuid);
+    if (user >= 0) changed.found.add(user);
+  }
+  changed.managers();
+  const repathed = new Reverse(topology, stop);
+  for (const moved of plan.moved.keys()) {
+    for (const node of topology.ownership.subtree(moved)) {
+      for (const edge of topology.in(node)) repathed.from(edge.tail);
+    }
+  }
+  repathed.managers();
+  for (const node of repathed.found) changed.found.add(node);
+  return { principals: changed.found, repathed: repathed.found, disputed };
+}
+
+/** Links of unknown names let a closure hang on what lies behind an audience role (see `managed` in closure.ts). */
+function stopper(state: GraphState, plan: Plan): (role: number) => boolean {
+  return plan.levelZero ? () => false : state.audiences.has;
+}
+
+/** A delta of any kind: remembers, changes, counts the roles anew, compares. */
+class Commit {
+  readonly #state: GraphState;
+  readonly #plan: Plan;
+  readonly #before = new Map<string, Snapshot>();
+  readonly #copies = new Map<number, Closure[]>();
+
+  constructor(state: GraphState, plan: Plan) {
+    this.#state = state;
+    this.#plan = plan;
+  }
+
+  run(witness: Witness | null): Effect {
+    const { principals, repathed, disputed } = concerned(this.#state, this.#plan);
+    this.#remember(principals);
+    // A user who comes with this very delta was nobody before it.
+    for (const uuid of this.#plan.users) if (!this.#before.has(uuid)) this.#before.set(uuid, NOBODY);
+    for (const change of this.#plan.changes) this.#state.set(change);
+    this.#state.forget(principals);
+    const copied = this.#countRoles();
+    const effect = this.#compare(repathed, witness);
+    const rerouted = this.#copiesDiffer(witness);
+    effect.rerouted = this.#plan.reroutes || copied || rerouted;
+    effect.disputed = disputed;
+    // What is only tried is about to be taken back, by the same ids.
+    if (witness === null) this.#state.sweep();
+    return effect;
+  }
+
+  /** Keeps what the principals have now, those kept already excepted. */
+  #remember(principals: Iterable<number>): void {
+    const { topology, audiences } = this.#state;
+    for (const node of principals) {
+      if (topology.nodes.isUser(node)) {
+        const uuid = topology.nodes.uuid(node);
+        if (!this.#before.has(uuid)) this.#before.set(uuid, this.#state.snapshot(node));
+      } else if (audiences.isCopied(node) && !this.#copies.has(node)) this.#copies.set(node, this.#closures(node));
+    }
+  }
+
+  /** Roles whose members came or went may become audiences, or cease to be: a move of their members, who are remembered first. */
+  #countRoles(): boolean {
+    const { topology, audiences } = this.#state;
+    const heads = [...this.#plan.heads].map((uuid) => topology.nodes.find(uuid)).filter((node) => node >= 0);
+    const roles = rolesBeyond(topology, heads);
+    for (const head of heads) if (audiences.knows(head)) roles.add(head);
+    const { turned, copied } = audiences.recount(roles);
+    if (turned.size === 0) return copied;
+    const stop = stopper(this.#state, this.#plan);
+    const members = new Reverse(topology, (role) => !turned.has(role) && stop(role));
+    for (const role of turned) members.from(role);
+    members.managers();
+    this.#remember(members.found);
+    for (const role of turned) audiences.turn(role);
+    this.#state.forget(members.found);
+    return copied;
+  }
+
+  #compare(repathed: ReadonlySet<number>, witness: Witness | null): Effect {
+    const { topology } = this.#state;
+    const comparison = new Comparison(topology, this.#plan.moved, this.#plan.records);
+    const effect: Effect = { shrank: new Set(), grew: new Set(), moved: new Set(), rerouted: false, disputed: false };
+    for (const [uuid, before] of this.#before) {
+      const user = topology.nodes.find(uuid);
+      const difference = comparison.of(user, before, this.#state.snapshot(user), repathed.has(user));
+      const { outcome } = difference;
+      if (outcome === "same") continue;
+      effect[outcome].add(uuid);
+      witness?.user(uuid, difference);
+    }
+    return effect;
+  }
+
+  #copiesDiffer(witness: Witness | null): boolean {
+    let differ = false;
+    for (const [role, before] of this.#copies) {
+      const after = this.#state.audiences.isCopied(role) ? this.#closures(role) : before.map(() => EMPTY);
+      if (before.every((closure, i) => sameClosure(closure, after[i] as Closure))) continue;
+      differ = true;
+      witness?.role(role, before, after);
+    }
+    return differ;
+  }
+
+  /** What is copied for a role: what it gives to read, to manage, and what its members get through users it manages. */
+  #closures(role: number): Closure[] {
+    const { rights } = this.#state;
+    return [rights.role(role, 1), rights.role(role, 3), rights.managed(role, 1), rights.managed(role, 3)];
+  }
+}

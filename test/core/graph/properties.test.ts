@@ -1,0 +1,308 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { PermissionGraph } from "../../../core/graph/permission-graph.ts";
+import type { Impact, ObjectFacts, PermissionEngine } from "../../../core/graph/types.ts";
+import type { PermissionChange } from "../../../core/rows.ts";
+import { natsMatches } from "../../vectors/nats-match.ts";
+import { NOW } from "../../vectors/world.ts";
+import { Oracle, tablesOf } from "./oracle.ts";
+import {
+  audienceMin,
+  CLUSTER,
+  DELETION_OWNERS,
+  deltas,
+  objectsOf,
+  rows,
+  standing,
+  tameDeltas,
+  tameRows,
+  USERS,
+} from "./universe.ts";
+
+/** fast-check prints seed and path of what fails; `SEED=... npx mocha ...` repeats it. */
+const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
+const runs = { numRuns: Number(process.env.RUNS ?? 150), seed };
+
+function graphOf(changes: readonly PermissionChange[], min: number): PermissionGraph {
+  const graph = new PermissionGraph({ clusterId: CLUSTER, roleGroupsVisibleToAll: true, audienceMin: min });
+  graph.apply(changes);
+  return graph;
+}
+
+function hears(patterns: readonly string[], subjects: readonly string[]): boolean {
+  return subjects.some((subject) => patterns.some((pattern) => natsMatches(pattern, subject)));
+}
+
+/** All that a graph answers, to be compared with another's. */
+function answers(graph: PermissionEngine, objects: readonly ObjectFacts[]): unknown {
+  return {
+    grants: USERS.map((user) => graph.grants(user)),
+    routes: objects.map((object) => [graph.route(object, NOW).sort(), graph.routeDelete(object).sort()]),
+  };
+}
+
+const CLUSTERS = [
+  ["a wild cluster", rows, deltas],
+  ["a tame cluster where links come and go", tameRows, tameDeltas],
+] as const;
+
+/** What must hold while deltas arrive. */
+function followed(which: string, rows: typeof tameRows, deltas: typeof tameDeltas): void {
+  it(`in ${which}, is after a delta what it would be if built from scratch`, () => {
+    fc.assert(
+      fc.property(rows, deltas, audienceMin, (changes, later, min) => {
+        const graph = graphOf(changes, min);
+        const all = [...changes];
+        for (const delta of later) {
+          // Asked in between, so that something stale could be remembered.
+          for (const user of USERS) graph.grants(user);
+          graph.apply(delta);
+          all.push(...delta);
+          const objects = objectsOf(all);
+          assert.deepEqual(answers(graph, objects), answers(graphOf([...standing(all).values()], min), objects));
+        }
+      }),
+      runs,
+    );
+  });
+
+  it(`in ${which}, names as shrunk, grown or moved exactly the users whose grants changed, each once`, () => {
+    fc.assert(
+      fc.property(rows, deltas, audienceMin, (changes, later, min) => {
+        const graph = graphOf(changes, min);
+        for (const delta of later) {
+          const before = USERS.map((user) => graph.grants(user).hash);
+          const effect = graph.apply(delta);
+          const changed = USERS.filter((user, i) => graph.grants(user).hash !== before[i]);
+          assert.deepEqual([...effect.shrank, ...effect.grew, ...effect.moved].sort(), changed.sort());
+        }
+      }),
+      runs,
+    );
+  });
+
+  it(`in ${which}, says rerouted where somebody's reading changed and their grants did not`, () => {
+    fc.assert(
+      fc.property(rows, deltas, audienceMin, (changes, later, min) => {
+        const graph = graphOf(changes, min);
+        const all = [...changes];
+        for (const delta of later) {
+          const could = new Map(objectsOf(all).map((object) => [JSON.stringify(object), graph.readers(object, NOW)]));
+          const left = standing(all);
+          const { shrank, grew, moved, rerouted } = graph.apply(delta);
+          all.push(...delta);
+          if (rerouted) continue;
+          for (const object of objectsOf(all)) {
+            const before = could.get(JSON.stringify(object));
+            // A container that no request showed, or something in a project that was not there, was nothing to be routed.
+            const shown = [...left.values()].some(
+              (one) => one.kind === "cr" && one.row?.container_uuid === object.uuid,
+            );
+            const owners = [object.owner, object.link?.headOwner ?? object.owner];
+            const housed = owners.every((one) => left.has(`group ${one}`) || left.has(`user ${one}`));
+            if (object.resource === "containers" ? !shown : !housed) continue;
+            if (before === undefined) continue;
+            const after = graph.readers(object, NOW);
+            const turned = USERS.filter((user) => before.includes(user) !== after.includes(user));
+            for (const user of turned) assert.ok(shrank.has(user) || grew.has(user) || moved.has(user), user);
+          }
+        }
+      }),
+      runs,
+    );
+  });
+
+  it(`in ${which}, foretells with impact what apply then does, and leaves no trace`, () => {
+    fc.assert(
+      fc.property(rows, deltas, audienceMin, (changes, later, min) => {
+        const graph = graphOf(changes, min);
+        const all = [...changes];
+        for (const delta of later) {
+          const objects = objectsOf(all);
+          const before = answers(graph, objects);
+          const impact = graph.impact(delta);
+          assert.deepEqual(answers(graph, objects), before);
+          const effect = graph.apply(delta);
+          all.push(...delta);
+          const users = (of: Impact["loses"]) => of.filter((one) => one.members === null).map((one) => one.who);
+          const losers = users(impact.loses);
+          assert.deepEqual(losers, [...effect.shrank].sort());
+          assert.deepEqual(
+            users(impact.gains).filter((user) => !losers.includes(user)),
+            [...effect.grew].sort(),
+          );
+        }
+      }),
+      runs,
+    );
+  });
+
+  it(`in ${which}, never leaves a session uncut that with its old grants would hear what its user may not read`, () => {
+    fc.assert(
+      fc.property(rows, deltas, audienceMin, (changes, later, min) => {
+        const graph = graphOf(changes, min);
+        const all = [...changes];
+        for (const delta of later) {
+          const before = new Map(USERS.map((user) => [user, graph.grants(user).patterns]));
+          const effect = graph.apply(delta);
+          all.push(...delta);
+          for (const object of objectsOf(all)) {
+            const route = graph.route(object, NOW);
+            for (const user of USERS) {
+              if (effect.shrank.has(user) || graph.check(user, object, NOW)) continue;
+              const patterns = before.get(user) as readonly string[];
+              assert.ok(!hears(patterns, route), `${user} ${JSON.stringify(object)} ${route} | ${patterns}`);
+            }
+          }
+        }
+      }),
+      runs,
+    );
+  });
+}
+
+describe(`the permission graph, whatever the rows (seed ${seed})`, () => {
+  it("answers check as the rules do", () => {
+    fc.assert(
+      fc.property(rows, audienceMin, (changes, min) => {
+        const graph = graphOf(changes, min);
+        const oracle = new Oracle(tablesOf(changes), true);
+        for (const object of objectsOf(changes)) {
+          const readers = USERS.filter((user) => oracle.check(user, object, NOW));
+          assert.deepEqual(
+            USERS.filter((user) => graph.check(user, object, NOW)),
+            readers,
+            JSON.stringify(object),
+          );
+          assert.deepEqual(graph.readers(object, NOW), readers.sort());
+        }
+      }),
+      runs,
+    );
+  });
+
+  it("publishes an event exactly where those who may read it listen", () => {
+    fc.assert(
+      fc.property(rows, audienceMin, (changes, min) => {
+        const graph = graphOf(changes, min);
+        for (const object of objectsOf(changes)) {
+          const route = graph.route(object, NOW);
+          assert.equal(new Set(route).size, route.length);
+          for (const user of USERS) {
+            const { patterns } = graph.grants(user);
+            assert.equal(
+              hears(patterns, route),
+              graph.check(user, object, NOW),
+              `${user} ${JSON.stringify(object)} ${route} | ${patterns}`,
+            );
+          }
+        }
+      }),
+      runs,
+    );
+  });
+
+  it("publishes a deletion exactly where those who see deletions of its owner's listen", () => {
+    fc.assert(
+      fc.property(rows, audienceMin, (changes, min) => {
+        const graph = graphOf(changes, min);
+        const oracle = new Oracle(tablesOf(changes), true);
+        const madeUp = DELETION_OWNERS.map((owner) => ({
+          uuid: "zzzzz-4zz18-madeupforatest0",
+          resource: "collections" as const,
+          owner,
+        }));
+        for (const object of [...objectsOf(changes), ...madeUp]) {
+          if (!object.owner) continue;
+          const route = graph.routeDelete(object);
+          for (const user of USERS) {
+            const sees = oracle.seesDeletion(user, object.owner);
+            const { patterns } = graph.grants(user);
+            assert.equal(hears(patterns, route), sees, `${user} ${JSON.stringify(object)} ${route} | ${patterns}`);
+          }
+        }
+      }),
+      runs,
+    );
+  });
+
+  it("grants no pattern twice, none that another covers, none that ends in an asterisk, and never none at all", () => {
+    fc.assert(
+      fc.property(rows, audienceMin, (changes, min) => {
+        const graph = graphOf(changes, min);
+        for (const user of [...USERS, "nobody.*.>"]) {
+          const { patterns } = graph.grants(user);
+          assert.ok(patterns.length > 0);
+          assert.deepEqual([...new Set(patterns)].sort(), patterns);
+          for (const pattern of patterns) {
+            assert.match(pattern, /^[^ ]+$/);
+            assert.doesNotMatch(pattern, /\*$/);
+            for (const other of patterns) {
+              // A subject like the pattern with its wildcards filled in shows whether another covers it.
+              const subject = pattern.replaceAll("*", "x1").replaceAll(">", "x1.x2.x3.x4.x5.x6.x7");
+              if (other !== pattern) assert.ok(!natsMatches(other, subject), `${other} covers ${pattern}`);
+            }
+          }
+        }
+      }),
+      runs,
+    );
+  });
+
+  for (const [which, rows, deltas] of CLUSTERS) followed(which, rows, deltas);
+
+  it("does not depend on the order of the rows, nor on how they are cut into deltas", () => {
+    fc.assert(
+      fc.property(
+        rows.chain((changes) => {
+          const last = [...standing(changes).values()];
+          return fc.tuple(fc.constant(changes), fc.shuffledSubarray(last, { minLength: last.length }));
+        }),
+        fc.integer({ min: 1, max: 7 }),
+        audienceMin,
+        ([changes, shuffled], length, min) => {
+          const objects = objectsOf(changes);
+          const inDeltas = graphOf([], min);
+          for (let i = 0; i < shuffled.length; i += length) inDeltas.apply(shuffled.slice(i, i + length));
+          const expected = answers(graphOf(changes, min), objects);
+          assert.deepEqual(answers(inDeltas, objects), expected);
+          const loaded = graphOf([], min);
+          loaded.load(shuffled);
+          assert.deepEqual(answers(loaded, objects), expected);
+        },
+      ),
+      runs,
+    );
+  });
+
+  it("takes a delta twice as once", () => {
+    fc.assert(
+      fc.property(rows, deltas, audienceMin, (changes, later, min) => {
+        const graph = graphOf(changes, min);
+        for (const delta of later) {
+          graph.apply(delta);
+          const again = graph.apply(delta);
+          assert.deepEqual([again.shrank.size, again.grew.size, again.moved.size], [0, 0, 0]);
+        }
+      }),
+      runs,
+    );
+  });
+
+  it("is as it was when a delta is taken back", () => {
+    fc.assert(
+      fc.property(rows, deltas, audienceMin, (changes, [delta = []], min) => {
+        const objects = objectsOf(changes);
+        const graph = graphOf(changes, min);
+        const before = answers(graph, objects);
+        const left = standing(changes);
+        graph.apply(delta);
+        graph.apply(
+          delta.map((one) => left.get(`${one.kind} ${one.uuid}`) ?? ({ ...one, row: null } as PermissionChange)),
+        );
+        assert.deepEqual(answers(graph, objects), before);
+      }),
+      runs,
+    );
+  });
+});
