@@ -1,7 +1,7 @@
 /** QUEUE holds one entry per container that is Queued, Locked or Running, for dispatchers. Final containers leave it. */
-import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
 import type { Subjects } from "../core/subjects.ts";
-import type { RowChange } from "./commit.ts";
+import type { FencedPublisher, Message } from "./publisher.ts";
+import type { RowChange } from "./row.ts";
 
 export type QueueEntry = {
   uuid: string;
@@ -12,7 +12,8 @@ export type QueueEntry = {
 };
 
 const WAITING_STATES = new Set(["Queued", "Locked", "Running"]);
-const STREAM = "QUEUE";
+/** A final state stays this long, so that whoever watches sees it; then nats-server removes the entry. */
+const FINAL_TTL = "60s";
 
 /** A container row's queue entry, and whether the container is still to be dispatched or watched. Pure. */
 export function queueEntry(row: Record<string, unknown>): { entry: QueueEntry; waiting: boolean } {
@@ -28,25 +29,71 @@ export function queueEntry(row: Record<string, unknown>): { entry: QueueEntry; w
   };
 }
 
-export class QueueWriter {
-  readonly #js: JetStreamClient;
-  readonly #jsm: JetStreamManager;
-  readonly #subjects: Subjects;
+/** What turns the stored entries (JSON by uuid) into those wanted. An entry that is not wanted leaves as cancelled. Pure. */
+export function queueDifference(
+  stored: ReadonlyMap<string, string>,
+  wanted: ReadonlyMap<string, QueueEntry>,
+): QueueEntry[] {
+  const out = [...wanted.values()].filter((entry) => stored.get(entry.uuid) !== JSON.stringify(entry));
+  for (const [uuid, text] of stored) {
+    if (wanted.has(uuid) || !isWaiting(text)) continue;
+    out.push({ uuid, state: "Cancelled", priority: "0", locked_by_uuid: null });
+  }
+  return out;
+}
 
-  constructor(js: JetStreamClient, jsm: JetStreamManager, subjects: Subjects) {
-    this.#js = js;
-    this.#jsm = jsm;
+function isWaiting(text: string): boolean {
+  try {
+    return WAITING_STATES.has((JSON.parse(text) as Partial<QueueEntry> | null)?.state ?? "");
+  } catch {
+    return true;
+  }
+}
+
+export class QueueWriter {
+  readonly #publisher: FencedPublisher;
+  readonly #subjects: Subjects;
+  /** Containers with an entry: Arvados writes a running container's row all the time, for reasons that are not the queue's. */
+  readonly #entries = new Map<string, string>();
+
+  constructor(publisher: FencedPublisher, subjects: Subjects) {
+    this.#publisher = publisher;
     this.#subjects = subjects;
   }
 
-  /** Writes the entries of a commit's container rows. A final state is published, so that watchers see it, then removed. */
-  async take(changes: readonly RowChange[]): Promise<void> {
+  /** At start: from what the stream holds to what the database says. */
+  bringIntoLine(stored: ReadonlyMap<string, string>, wanted: ReadonlyMap<string, QueueEntry>): number {
+    for (const [uuid, text] of stored) this.#entries.set(uuid, text);
+    const entries = queueDifference(stored, wanted);
+    for (const entry of entries) this.#put(entry, WAITING_STATES.has(entry.state), () => {});
+    return entries.length;
+  }
+
+  /** Writes the entries of a commit's container rows; `open` and `close` bracket each that is under way. */
+  take(changes: readonly RowChange[], open: () => void, close: () => void): void {
     for (const change of changes) {
       if (change.table !== "containers" || change.row === null) continue;
       const { entry, waiting } = queueEntry(change.row);
-      const subject = this.#subjects.queue(entry.uuid);
-      await this.#js.publish(subject, JSON.stringify(entry));
-      if (!waiting) await this.#jsm.streams.purge(STREAM, { filter: subject });
+      const known = this.#entries.get(entry.uuid);
+      if (waiting ? known === JSON.stringify(entry) : known === undefined && change.op === "update") continue;
+      open();
+      this.#put(entry, waiting, close);
     }
+  }
+
+  async room(): Promise<void> {
+    await this.#publisher.settled(1_000);
+  }
+
+  #put(entry: QueueEntry, waiting: boolean, onStored: () => void): void {
+    const body = JSON.stringify(entry);
+    const message: Message = {
+      subject: this.#subjects.queue(entry.uuid),
+      headers: waiting ? {} : { "Nats-TTL": FINAL_TTL },
+      body,
+    };
+    if (waiting) this.#entries.set(entry.uuid, body);
+    else this.#entries.delete(entry.uuid);
+    this.#publisher.push([message], onStored);
   }
 }

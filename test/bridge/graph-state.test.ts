@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { RowChange } from "../../bridge/commit.ts";
 import { GraphState } from "../../bridge/graph-state.ts";
+import type { RowChange } from "../../bridge/row.ts";
 import { saltedSecret, sha256 } from "../../core/token.ts";
 
 const ALICE = "zzzzz-tpzed-aliceaaaaaaaaaa";
@@ -100,9 +100,16 @@ describe("the rows that GRAPH should hold", () => {
 
     it("follows it when it moves, and forgets it when it or its last link goes", () => {
       const state = new GraphState("zzzzz");
-      state.apply([alice, shareOf(COLLECTION), shareOf(COLLECTION, "6", OTHER_LINK), insert("collections", collection)]);
+      state.apply([
+        alice,
+        shareOf(COLLECTION),
+        shareOf(COLLECTION, "6", OTHER_LINK),
+        insert("collections", collection),
+      ]);
       const moved = state.apply([update("collections", { ...collection, owner_uuid: ALICE })]);
-      assert.deepEqual(moved, [{ kind: "owner", uuid: COLLECTION, row: { id: 9, uuid: COLLECTION, owner_uuid: ALICE } }]);
+      assert.deepEqual(moved, [
+        { kind: "owner", uuid: COLLECTION, row: { id: 9, uuid: COLLECTION, owner_uuid: ALICE } },
+      ]);
       assert.deepEqual(state.apply([remove("links", 5)]), [{ kind: "link", uuid: LINK, row: null }]);
       assert.deepEqual(state.apply([remove("links", 6)]), [
         { kind: "link", uuid: OTHER_LINK, row: null },
