@@ -5,6 +5,7 @@ import { formatRevision } from "../core/revision.ts";
 import { retry } from "../runtime/backoff.ts";
 import type { Config } from "../runtime/config.ts";
 import { deferred } from "../runtime/deferred.ts";
+import type { Scope } from "../runtime/scope.ts";
 import type { Readiness, Service, ServiceContext } from "../runtime/service.ts";
 import { connectService } from "../runtime/service-connection.ts";
 import type { StreamEnds } from "./epoch.ts";
@@ -26,6 +27,12 @@ export type BridgeSeams = {
 export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}): Promise<Service> {
   const { config, log, metrics, scope } = context;
   const now = Date.now;
+  const connect = (account: "CORE" | "STORE", within: Scope) =>
+    connectService({ config, service: "bridge", account, log, scope: within });
+  // Each lead has connections of its own; that there can be any is known at once, by a standby too.
+  const trial = scope.child("trial");
+  await Promise.all([connect("CORE", trial), connect("STORE", trial)]);
+  await trial.close();
   const names = setupNames(config);
 
   const commits = metrics.counter("commits_total", "Commits read from PostgreSQL");
@@ -49,7 +56,7 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
     try {
       const leader = await becomeLeader(
         {
-          connect: (account, within) => connectService({ config, service: "bridge", account, log, scope: within }),
+          connect,
           database: databaseTarget(config),
           slot: names.slot,
           publications: [names.publication, names.logPublication],
