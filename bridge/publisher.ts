@@ -25,7 +25,7 @@ const SILENCE_MS = 10_000;
 const WRONG_LAST_SEQUENCE = 10071;
 
 type Unit = { messages: readonly Message[]; onStored: () => void };
-type Flight = { units: Unit[]; last: number; sentAt: number; isBatch: boolean; isStored: boolean };
+type Flight = { units: Unit[]; expected: number; last: number; sentAt: number; isBatch: boolean; isStored: boolean };
 type PubAck = { seq?: number; error?: { err_code?: number; description?: string } };
 
 export type PublisherOptions = {
@@ -161,7 +161,7 @@ export class FencedPublisher {
     this.#sent += messages.length;
     if (isBatch) this.#batches++;
     this.#onUnit(messages.length, isBatch);
-    this.#flights.set(flight, { units, last: this.#sent, sentAt: now(), isBatch, isStored: false });
+    this.#flights.set(flight, { units, expected, last: this.#sent, sentAt: now(), isBatch, isStored: false });
   }
 
   #take(message: Msg): void {
@@ -176,9 +176,10 @@ export class FencedPublisher {
     if (ack.error) {
       const reason = ack.error.description ?? "no reason given";
       if (ack.error.err_code !== WRONG_LAST_SEQUENCE) return this.#fail(fault("stream.refused", { stream, reason }));
-      return this.#fail(fault("stream.fenced", { stream, expected: flight.last }));
+      return this.#fail(fault("stream.fenced", { stream, expected: flight.expected }));
     }
-    if (fenced && ack.seq !== flight.last) return this.#fail(fault("stream.fenced", { stream, expected: flight.last }));
+    if (fenced && ack.seq !== flight.last)
+      return this.#fail(fault("stream.fenced", { stream, expected: flight.expected }));
     flight.isStored = true;
     if (flight.isBatch) this.#batches--;
     this.#settle();

@@ -25,7 +25,7 @@ export type StoredRecords = {
   lastSequence: number;
   replicas: number;
   /** The last event of the good part, of whatever epoch; null = there is none. */
-  last: StoredEvent | null;
+  last: (StoredEvent & { sequence: number }) | null;
   hasHole: boolean;
 };
 
@@ -39,7 +39,8 @@ export async function readStoredRecords(
   const { state, config } = await jsm.streams.info(STREAM);
   const leaderMessage = await lastOn(jsm, subjects.recordsLeader);
   const leader = leaderMessage?.json<LeaderEntry>() ?? null;
-  const first = Math.max(state.first_seq, leader?.since ?? 1);
+  const since = leader?.since ?? 1;
+  const first = Math.max(state.first_seq, since);
   const from = state.messages === 0 ? state.last_seq + 1 : await firstFrom(jsm, first, state.last_seq, kept);
   const tail = new TailReader(from);
   if (from <= state.last_seq) await readTail(js, jsm, from, tail);
@@ -48,7 +49,7 @@ export async function readStoredRecords(
     leader,
     lastSequence: state.last_seq,
     replicas: config.num_replicas,
-    last: tail.last ?? (await eventBefore(jsm, subjects, from)),
+    last: tail.last ?? (await lastEventBefore(jsm, subjects, { from, since, resume: leader?.resume ?? 0 })),
     hasHole,
   };
 }
@@ -56,7 +57,7 @@ export async function readStoredRecords(
 /** Follows messages in sequence and keeps the last event; stops counting at the first gap. Pure. */
 export class TailReader {
   #next: number;
-  #last: { lsn: Lsn; ordinal: number; subjects: Set<string>; isWhole: boolean } | null = null;
+  #last: (Position & { sequence: number; subjects: Set<string> }) | null = null;
 
   constructor(from: number) {
     this.#next = from;
@@ -67,7 +68,7 @@ export class TailReader {
     return this.#next;
   }
 
-  get last(): StoredEvent | null {
+  get last(): StoredRecords["last"] {
     return this.#last;
   }
 
@@ -78,7 +79,7 @@ export class TailReader {
     const { lsn, ordinal, isWhole } = position;
     const isSame = this.#last?.lsn === lsn && this.#last.ordinal === ordinal;
     const subjects = isSame && this.#last ? this.#last.subjects : new Set<string>();
-    this.#last = { lsn, ordinal, subjects: subjects.add(subject), isWhole };
+    this.#last = { sequence, lsn, ordinal, subjects: subjects.add(subject), isWhole };
   }
 }
 
@@ -120,12 +121,25 @@ async function readTail(js: JetStreamClient, jsm: JetStreamManager, from: number
   await consumer.delete().catch(() => false);
 }
 
-/** Nothing is left to read back: the last event before. */
-async function eventBefore(jsm: JetStreamManager, subjects: Subjects, from: number): Promise<StoredEvent | null> {
-  const message = await lastOn(jsm, subjects.recordsAll);
-  const position = message && message.seq < from ? positionOf(message.header) : null;
-  // Nothing of that commit will come again: it was whole when PostgreSQL was told to forget it.
-  return position && message ? { ...position, isWhole: true, subjects: new Set([message.subject]) } : null;
+/** The tail holds no event: the last one of the epoch before it, else the one that the epoch goes on from. */
+async function lastEventBefore(
+  jsm: JetStreamManager,
+  subjects: Subjects,
+  { from, since, resume }: { from: number; since: number; resume: number },
+): Promise<StoredRecords["last"]> {
+  const last = await lastOn(jsm, subjects.recordsAll);
+  const isOfEpoch = last !== null && last.seq >= since && last.seq < from;
+  const message = isOfEpoch ? last : resume > 0 ? await at(jsm, resume) : null;
+  const position = positionOf(message?.header);
+  if (!message || !position) return null;
+  const names = new Set([message.subject]);
+  for (let sequence = message.seq - 1; ; sequence--) {
+    const before = sequence > 0 ? await at(jsm, sequence) : null;
+    const its = positionOf(before?.header);
+    if (!before || its?.lsn !== position.lsn || its.ordinal !== position.ordinal) break;
+    names.add(before.subject);
+  }
+  return { ...position, sequence: message.seq, subjects: names };
 }
 
 /** `isWhole`: the stream may end here without having half a commit. */

@@ -63,11 +63,13 @@ export async function takeOver(parts: TakeOverParts): Promise<Taken> {
       });
       return { ...read, decided };
     },
-    ({ leader, decided }, sequence) => {
+    ({ leader, decided, last }, sequence) => {
+      const goesOn = decided.reason === null && leader !== null;
       const entry: LeaderEntry = {
         epoch: decided.epoch,
-        since: decided.reason === null ? (leader?.since ?? sequence) : sequence,
-        reason: decided.reason ?? leader?.reason ?? "",
+        since: goesOn ? leader.since : sequence,
+        resume: goesOn ? leader.resume : decided.positionsHold ? (last?.sequence ?? 0) : 0,
+        reason: goesOn ? leader.reason : (decided.reason ?? ""),
         system: { id: system.id, timeline: system.timeline },
         server,
       };

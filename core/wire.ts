@@ -53,6 +53,8 @@ export type MovedEntry = { from: { subject: string; sequence: number } | null };
 export type LeaderEntry = {
   epoch: number;
   since: number;
+  /** Sequence of the last event that counts of before this epoch, behind which it goes on; 0 = none. */
+  resume: number;
   /** Why this epoch began. */
   reason: string;
   system: { id: string; timeline: number };
