@@ -6,7 +6,7 @@ import { setImmediate } from "node:timers/promises";
 import type { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { Revision } from "../core/revision.ts";
 import type { GraphChange, PermissionChange } from "../core/rows.ts";
-import type { Subjects } from "../core/subjects.ts";
+import { type Subjects, subjectToken } from "../core/subjects.ts";
 import type { Commit } from "./commit.ts";
 import { type RoutedEvent, type StoredEvent, unitsOf } from "./commit-units.ts";
 import { type EventToRoute, eventsOf, type LookedUp, objectsToLookUp } from "./event.ts";
@@ -156,7 +156,11 @@ export class CommitHandler {
     const elsewhere = new Set(notUnder ? graph.route(notUnder, now()) : []);
     return tails
       .filter((tail) => !elsewhere.has(tail))
-      .map((tail) => subjects.record(shownAs ? tail.replace(/[^.]+$/, shownAs) : tail));
+      .map((tail) =>
+        subjects.record(
+          shownAs ? tail.replace(/[^.]+\.[^.]+$/, `${subjectToken(shownAs.uuid)}.${shownAs.resource}`) : tail,
+        ),
+      );
   }
 }
 

@@ -18,8 +18,8 @@ export type EventToRoute = {
   facts: ObjectFacts;
   deleted?: true;
   notUnder?: ObjectFacts;
-  /** The kind that the subject names, where the route is another kind's. */
-  shownAs?: Resource;
+  /** The object that the subject names at its end, where `facts` only stand for it. */
+  shownAs?: { uuid: string; resource: Resource };
   /** Where the object was before is not known. */
   gap?: true;
 };
@@ -122,7 +122,7 @@ function customEvents(log: LogRow, changed: Changes, state: GraphState, lookedUp
   if (!facts) return [];
   const event: RecordEvent = { ...body(log, resource, facts.owner, {}), untrusted: true };
   if (log.properties) event.properties = log.properties;
-  return [{ event, facts, shownAs: resource }];
+  return [{ event, facts, shownAs: { uuid: log.object_uuid, resource } }];
 }
 
 function customFacts(
@@ -133,8 +133,10 @@ function customFacts(
   lookedUp: LookedUp,
 ): ObjectFacts | null {
   if (resource === "users") {
-    // For those who may read what the user owns, not for everyone who may see the user's record.
-    return state.row("user", uuid) ? { uuid, resource: "collections", owner: uuid } : null;
+    // For those who may read what the user owns, not for everyone who may see the user's record: the route of a thing of the
+    // user's that nobody shares by itself.
+    const thing = `${uuid.slice(0, 5)}-4zz18-000000000000000`;
+    return state.row("user", uuid) ? { uuid: thing, resource: "collections", owner: uuid } : null;
   }
   const row = changed.byUuid.get(uuid)?.row ?? lookedUp.get(uuid);
   return row ? factsOfRow(uuid, resource, row, state) : null;
