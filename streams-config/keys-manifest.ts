@@ -1,4 +1,4 @@
-/** The keys of an installation in the two forms in which they are kept: a Kubernetes Secret, and an environment file for plain hosts. Pure. */
+/** The keys of an installation in the two forms in which they are kept: a Kubernetes Secret, and environment files for plain hosts. Pure. */
 
 import { publicVariables, seedVariables, type Variables } from "./key-variables.ts";
 import { publicKeys, type ServiceKeys } from "./keys.ts";
@@ -28,16 +28,30 @@ export function formatManifests(manifests: readonly SecretManifest[]): string {
   return manifests.map(formatManifest).join("---\n");
 }
 
-/** `NAME=value` lines, for systemd's EnvironmentFile: the seeds, then the public keys. */
-export function keysEnvironment(keys: ServiceKeys): string {
-  const lines = (variables: Variables) => Object.entries(variables).map(([name, value]) => `${name}=${value}`);
-  return [
-    "# Seeds: whoever reads these can be anybody. Mode 0600, owner root.",
-    ...lines(seedVariables(keys)),
-    "# Public keys, for nats-server. Not secret.",
-    ...lines(publicVariables(publicKeys(keys))),
-    "",
-  ].join("\n");
+/** One environment file for each program, with its own keys and no other's, for systemd's EnvironmentFile. By file name. */
+export function keysEnvironmentFiles(keys: ServiceKeys): Record<string, string> {
+  const seeds = Object.entries(seedVariables(keys));
+  const ours = Object.entries(PROGRAM_KEYS).map(([program, pattern]) => [
+    `${program}.env`,
+    environmentFile(seeds.filter(([name]) => pattern.test(name))),
+  ]);
+  return {
+    ...Object.fromEntries(ours),
+    "nats-server.env": environmentFile(Object.entries(publicVariables(publicKeys(keys)))),
+  };
+}
+
+/** Which program takes which seeds. */
+const PROGRAM_KEYS = {
+  bridge: /_NKEY_BRIDGE_/,
+  authcallout: /_NKEY_AUTHCALLOUT_|_(ISSUER|XKEY)_SEED$/,
+  proxy: /_NKEY_GATEWAY_/,
+  streams: /_NKEY_STREAMS_/,
+} as const;
+
+/** Without quotes: systemd would take them away, and nkeys need none. */
+function environmentFile(variables: readonly (readonly [name: string, value: string])[]): string {
+  return variables.map(([name, value]) => `${name}=${value}\n`).join("");
 }
 
 /**

@@ -71,8 +71,10 @@ export type ServerConf = {
   tls?: ServerTls;
   /** What browsers' pages may come from: a list, or a `$NAME`. Left out: any, which is right only behind loopback. */
   allowedOrigins?: readonly string[] | string;
-  /** At SIGTERM clients are told to go elsewhere, over this long. Left out: at once. */
+  /** At SIGTERM clients are told to go elsewhere, over this long (30 s at least). Left out: at once. */
   lameDuck?: string;
+  /** For `nats-server --signal`. */
+  pidFile?: string;
 };
 
 /** The text of nats-server.conf. Throws a RangeError on a cluster id that could not be a subject token. */
@@ -88,6 +90,7 @@ export function serverConf(conf: ServerConf): string {
     `host: ${quote(host)}`,
     `port: ${int(ports.client)}`,
     ...(ports.monitor === null ? [] : [`http: ${quote(`${host}:${int(ports.monitor)}`)}`]),
+    ...(conf.pidFile === undefined ? [] : [`pid_file: ${quote(conf.pidFile)}`]),
     ...(conf.portsFileDir === undefined ? [] : [`ports_file_dir: ${quote(conf.portsFileDir)}`]),
     `max_payload: ${int(limits.maxPayload)}`,
     `max_pending: ${int(limits.maxPending)}`,

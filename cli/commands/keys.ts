@@ -1,29 +1,31 @@
 /** `keys`: the nkeys and curve keys of a new installation, made here and kept nowhere but where the output goes. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { generateKeys } from "../../streams-config/keys.ts";
-import { formatManifests, keysEnvironment, keysSecret, publicKeysSecret } from "../../streams-config/keys-manifest.ts";
+import {
+  formatManifests,
+  keysEnvironmentFiles,
+  keysSecret,
+  publicKeysSecret,
+} from "../../streams-config/keys-manifest.ts";
 import { type CliContext, examples, print } from "../context.ts";
 import { createSecret, podApi } from "../kubernetes.ts";
 
 type Options = {
-  format: "secret" | "env";
   name: string;
   namespace?: string;
   natsNamespace?: string;
   create?: boolean;
+  write?: string;
 };
 
 export function addKeysCommand(program: Command, context: CliContext): void {
   program
     .command("keys")
-    .summary("make the keys of a new installation, as a Secret or an environment file")
+    .summary("make the keys of a new installation, as a Secret or as environment files")
     .description(
       "Make the keys of a new installation: the callout's account key and curve key, and an nkey for each service and account. They are printed once and stored nowhere: send the output to a file that only you can read, or straight to kubectl. Each run makes other keys.",
-    )
-    .addOption(
-      new Option("--format <form>", "a Kubernetes Secret, or NAME=value lines for systemd")
-        .choices(["secret", "env"] satisfies Options["format"][])
-        .default("secret" satisfies Options["format"]),
     )
     .addOption(new Option("--name <name>", "the Secret's name").argParser(kubernetesName).default("arvados-nats-keys"))
     .addOption(new Option("--namespace <name>", "the Secret's namespace").argParser(kubernetesName))
@@ -33,15 +35,25 @@ export function addKeysCommand(program: Command, context: CliContext): void {
         .conflicts("create"),
     )
     .option("--create", "make the Secret in the cluster that this pod runs in, unless it is there; print no key")
+    .addOption(
+      new Option(
+        "--write <folder>",
+        "write one environment file for each program there, for plain hosts; print no key",
+      ).conflicts(["create", "natsNamespace"]),
+    )
     .addHelpText(
       "after",
       examples(
         ["arvados-nats keys --namespace arvados | kubectl create -f -", "Kubernetes"],
-        ["(umask 077; arvados-nats keys --format env > /etc/arvados-nats/keys.env)", "plain hosts"],
+        ["arvados-nats keys --write /etc/arvados-nats/keys", "plain hosts"],
       ),
     )
-    .action(async ({ format, name, namespace, natsNamespace, create }: Options) => {
+    .action(async ({ name, namespace, natsNamespace, create, write }: Options) => {
       const keys = generateKeys();
+      if (write !== undefined) {
+        for (const file of await writeFiles(write, keysEnvironmentFiles(keys))) print(context, `wrote ${file}`);
+        return;
+      }
       const place = { name, ...(namespace === undefined ? {} : { namespace }) };
       if (create) {
         const outcome = await createSecret(await podApi(context.env), keysSecret(keys, place));
@@ -54,9 +66,17 @@ export function addKeysCommand(program: Command, context: CliContext): void {
           ? []
           : [publicKeysSecret(keys, { name: `${name}-public`, namespace: natsNamespace })]),
       ];
-      // As it is, without a line of ours around it: this goes into a file or a pipe.
-      context.out(format === "env" ? keysEnvironment(keys) : formatManifests(manifests));
+      // Without a line of ours around it: this goes into a file or a pipe.
+      context.out(formatManifests(manifests));
     });
+}
+
+/** Readable by their owner only, and never over what is there: other services run with those. */
+async function writeFiles(folder: string, files: Readonly<Record<string, string>>): Promise<string[]> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const paths = Object.entries(files).map(([name, text]) => ({ path: join(folder, name), text }));
+  for (const { path, text } of paths) await writeFile(path, text, { mode: 0o600, flag: "wx" });
+  return paths.map(({ path }) => path);
 }
 
 function kubernetesName(text: string): string {

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { createSecret, podApi } from "../../cli/kubernetes.ts";
 import { runCli } from "../../cli/run.ts";
@@ -39,6 +42,25 @@ describe("arvados-nats keys", () => {
 
   it("refuses empty and impossible names", async () => {
     for (const name of ["", "A", "-a", "a b"]) assert.equal((await cli("keys", "--name", name)).code, 2);
+  });
+
+  it("writes files that only their owner can read, and never over those that are there", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "arvados-nats-keys-"));
+    try {
+      const { code, out } = await cli("keys", "--write", folder);
+      assert.equal(code, 0);
+      assert.doesNotMatch(out, SEED);
+      const files = readdirSync(folder).map((name) => join(folder, name));
+      assert.deepEqual([...new Set(files.map((file) => statSync(file).mode & 0o777))], [0o600]);
+      const texts = files.map((file) => readFileSync(file, "utf8"));
+      assert.equal((await cli("keys", "--write", folder)).code, 1);
+      assert.deepEqual(
+        files.map((file) => readFileSync(file, "utf8")),
+        texts,
+      );
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it("does not create anything outside a pod, and prints no key then", async () => {

@@ -5,7 +5,7 @@ import { publicVariables, seedVariables } from "../../streams-config/key-variabl
 import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
 import {
   formatManifests,
-  keysEnvironment,
+  keysEnvironmentFiles,
   keysSecret,
   publicKeysSecret,
   quotedForServer,
@@ -56,7 +56,20 @@ describe("the keys of an installation", () => {
     for (const bad of ["", "  ", 'a"b', "a\\b", "a\nb"]) assert.throws(() => quotedForServer(bad), RangeError);
   });
 
-  it("fit systemd's EnvironmentFile", () => {
-    for (const line of keysEnvironment(keys).trimEnd().split("\n")) assert.match(line, /^(#.*|[A-Z_]+=[A-Z2-7]+)$/);
+  it("come as one file for each program, each seed in one of them", () => {
+    const files = keysEnvironmentFiles(keys);
+    assert.deepEqual(Object.keys(files).sort(), [
+      "authcallout.env",
+      "bridge.env",
+      "nats-server.env",
+      "proxy.env",
+      "streams.env",
+    ]);
+    const names = (file: string) =>
+      [...(files[file] ?? "").matchAll(/^([A-Z_]+)=[A-Z2-7]+$/gm)].map(([, name]) => name);
+    const { "nats-server.env": server = "", ...ours } = files;
+    assert.deepEqual(Object.keys(ours).flatMap(names).sort(), seedSettings.sort());
+    assert.deepEqual(names("bridge.env"), ["ARVADOS_NATS_NKEY_BRIDGE_CORE", "ARVADOS_NATS_NKEY_BRIDGE_STORE"]);
+    assert.doesNotMatch(server, /S[AUX][A-Z2-7]{56}/);
   });
 });
