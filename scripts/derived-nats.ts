@@ -120,7 +120,10 @@ export function hostNatsConf(): string {
     storeDir: "/var/lib/arvados-nats-server",
     host: "0.0.0.0",
     ports: { client: 4222, websocket: 8080, monitor: null },
-    tls: { certFile: "/etc/arvados-nats/tls/server.crt", keyFile: "/etc/arvados-nats/tls/server.key" },
+    tls: {
+      certFile: "/run/credentials/arvados-nats-server.service/server.crt",
+      keyFile: "/run/credentials/arvados-nats-server.service/server.key",
+    },
     allowedOrigins: "$ARVADOS_NATS_SERVER_ALLOWED_ORIGINS",
     lameDuck: "30s",
   });
