@@ -50,6 +50,7 @@ describe("values for the official NATS chart", () => {
 
   it("have TLS for clients, WebSocket and routes, and name who may open one", () => {
     for (const part of ["cluster", "nats", "websocket"]) assert.equal(values.config[part].tls.enabled, true, part);
+    assert.ok(values.config.cluster.merge.tls.verify && values.tlsCA.enabled);
     assert.ok(values.config.websocket.merge.allowed_origins.length > 0);
   });
 

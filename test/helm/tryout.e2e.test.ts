@@ -1,23 +1,18 @@
 /** What the chart renders for a try-out, run for real: nats-server on its ConfigMap, Jobs and services as processes with their pods' environment. */
 
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { findNatsServer } from "../../dev/nats-server.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { keysSecret } from "../../streams-config/keys-manifest.ts";
 import { CHART, type Container, findHelm, type Manifest, pick, podsOf, render } from "../support/helm.ts";
 import { type FreshDatabase, freshDatabase } from "../support/postgres.ts";
+import { answers, createProcesses, type Ended, freePorts } from "../support/processes.ts";
 import { until } from "../support/until.ts";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const SERVICES = ["bridge", "authcallout", "proxy"] as const;
-
-type Ended = { code: number | null; text: string };
 
 describe("a try-out as the chart renders it", () => {
   let dir: string;
@@ -27,7 +22,7 @@ describe("a try-out as the chart renders it", () => {
   let here: [there: string, here: string][];
   let ports: Record<"nats" | "websocket" | "monitor" | "proxy" | (typeof SERVICES)[number], number>;
   let secrets: Record<string, Readonly<Record<string, string>>>;
-  const children: ChildProcess[] = [];
+  const processes = createProcesses();
 
   before(async function () {
     this.timeout(180_000);
@@ -61,7 +56,7 @@ describe("a try-out as the chart renders it", () => {
     };
   });
   after(async () => {
-    await Promise.all(children.map(end));
+    await processes.end();
     await database?.drop();
     rmSync(dir, { recursive: true, force: true });
   });
@@ -87,22 +82,10 @@ describe("a try-out as the chart renders it", () => {
     return container;
   }
 
-  function start(command: string, args: string[], env: Record<string, string>): { ended: Promise<Ended> } {
-    const child = spawn(command, args, { cwd: ROOT, env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env } });
-    children.push(child);
-    let text = "";
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding("utf8").on("data", (part: string) => {
-        text += part;
-      });
-    }
-    return { ended: new Promise((resolve) => child.once("close", (code) => resolve({ code, text }))) };
-  }
-
   function startOurs(manifest: Manifest): { ended: Promise<Ended> } {
     const container = containerOf(manifest);
     const args = (container.args ?? []).map(localized);
-    return start(process.execPath, ["--import", "tsx", "cli/main.ts", ...args], environmentOf(container));
+    return processes.cli(args, environmentOf(container));
   }
 
   it("starts nats-server on the ConfigMap and the pod's environment", async () => {
@@ -123,7 +106,7 @@ describe("a try-out as the chart renders it", () => {
     mkdirSync(join(dir, "data"));
     writeFileSync(join(dir, "nats.conf"), conf);
     const { path } = await findNatsServer();
-    const { ended } = start(path, ["-c", join(dir, "nats.conf")], environmentOf(container));
+    const { ended } = processes.start(path, ["-c", join(dir, "nats.conf")], environmentOf(container));
     const { httpGet } = container.readinessProbe as { httpGet: { path: string } };
     await Promise.race([
       until(() => answers(`http://127.0.0.1:${ports.monitor}${httpGet.path}`), "nats-server's readiness", 10_000),
@@ -182,27 +165,3 @@ describe("a try-out as the chart renders it", () => {
     assert.equal(code, 1, text);
   });
 });
-
-function answers(url: string): Promise<boolean> {
-  return fetch(url).then(
-    (response) => response.ok,
-    () => false,
-  );
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.once("listening", resolve))));
-  const found = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return found;
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const closed = new Promise((resolve) => child.once("close", resolve));
-  child.kill("SIGTERM");
-  const patience = setTimeout(() => child.kill("SIGKILL"), 10_000);
-  await closed;
-  clearTimeout(patience);
-}
