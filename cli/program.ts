@@ -3,6 +3,8 @@ import { Command } from "commander";
 import { SERVICE_VERSION } from "../runtime/version.ts";
 import { addConfigCommands } from "./commands/config.ts";
 import { addDevCommand } from "./commands/dev.ts";
+import { addKeysCommand } from "./commands/keys.ts";
+import { addProbeCommand } from "./commands/probe.ts";
 import { addServiceCommands } from "./commands/services.ts";
 import { addSetupDbCommand } from "./commands/setup-db.ts";
 import { addStreamsCommands } from "./commands/streams.ts";
@@ -44,6 +46,8 @@ ${examples(
   addServiceCommands(program, context);
   addSetupDbCommand(program, context);
   addStreamsCommands(program, context);
+  addKeysCommand(program, context);
+  addProbeCommand(program, context);
   addConfigCommands(program, context);
   return program;
 }
