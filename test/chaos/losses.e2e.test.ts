@@ -1,6 +1,6 @@
 /** What was acknowledged is gone, or the database is not the one it was: a new epoch says so, and what can be had again comes again. */
 import assert from "node:assert/strict";
-import { cp, rm } from "node:fs/promises";
+import { cp, rm, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
 import type { LeaderEntry } from "../../core/wire.ts";
@@ -73,6 +73,40 @@ describe("after a power loss of nats-server", () => {
       assert.deepEqual(await findings(), []);
     });
   }
+});
+
+describe("after a power loss that left nats-server's index newer than its messages", () => {
+  it("what is missing comes again under a new epoch, each event once", async () => {
+    await using world = await startWorld({ syncInterval: 600_000 });
+    const { bridge, write, findings, leader } = await scene(world);
+    const { server } = world.nats;
+    const messages = join(server.dir, "store", "jetstream", "STORE", "streams", "RECORDS", "msgs");
+    await write(10);
+    await server.kill9();
+    const size = (await stat(join(messages, "1.blk"))).size;
+    await server.restart();
+    await write(10);
+    const before = await world.records();
+    // In order, so that the index is written.
+    await server.restart();
+    await until(async () => (await world.records()).length >= before.length, "all of it to be there");
+    bridge.kill9();
+    await server.kill9();
+    await truncate(join(messages, "1.blk"), size);
+    await server.restart();
+    await write(3);
+    const entry = await leader();
+    assert.equal(entry?.reason, "stream has a hole");
+    assert.equal(entry?.epoch, 2);
+    const ids = new Set((await world.records()).map(({ eventId }) => eventId));
+    assert.deepEqual(
+      before.filter(({ eventId }) => !ids.has(eventId)),
+      [],
+      "nothing is missing",
+    );
+    // Nothing stood behind the hole, so not even the stream itself repeats anything.
+    assert.deepEqual(await findings(), []);
+  });
 });
 
 describe("after the replication slot was lost", () => {

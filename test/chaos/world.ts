@@ -22,6 +22,8 @@ import { openCommitLog } from "./commit-log.ts";
 
 const PROCESS = fileURLToPath(new URL("./bridge-process.ts", import.meta.url));
 const DATABASE = "arvados";
+/** Nothing may be pushed out before it has been compared. */
+const RECORDS_BYTES = 8 * 1024 ** 3;
 const ADMIN = { host: "127.0.0.1", port: 0 };
 
 export type BridgeProcess = {
@@ -60,7 +62,10 @@ export async function startWorld({ postgres: settings = {}, syncInterval = 0 }: 
   const dir = await mkdtemp(join(tmpdir(), "arvados-nats-chaos-"));
   const dataDir = join(dir, "postgres");
   const bridges: BridgeProcess[] = [];
-  const [first, nats] = await Promise.all([startPostgres({ dataDir }), startNats({ reconnect: true })]);
+  const [first, nats] = await Promise.all([
+    startPostgres({ dataDir }),
+    startNats({ reconnect: true, profile: { recordsBytes: RECORDS_BYTES } }),
+  ]);
   let postgres = first;
   const { host, port, user, password } = first;
   const config = defaultConfig({
