@@ -11,7 +11,7 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import { fault } from "../core/errors.ts";
 import { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { GraphOptions } from "../core/graph/types.ts";
-import { type Lsn, laterLsn, parseLsn } from "../core/lsn.ts";
+import { type Lsn, laterLsn } from "../core/lsn.ts";
 import type { Revision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
 import { deferred } from "../runtime/deferred.ts";
