@@ -31,6 +31,7 @@ export function* unitsOf(
   limit: number,
   stored: StoredEvent | null = null,
 ): Generator<Message[], void, void> {
+  const common = commonHeaders(frame);
   let unit: Message[] = [];
   let part = stored ? 1 : 0;
   const closed = (isLast: boolean): Message[] => {
@@ -43,7 +44,7 @@ export function* unitsOf(
   for (const routed of events) {
     if (routed.subjects.length === 0 || (stored && routed.ordinal < stored.ordinal)) continue;
     const isPartlyThere = stored?.ordinal === routed.ordinal;
-    const all = messagesOf(frame, isPartlyThere && routed.moved ? { ...routed, moved: "unknown" } : routed, subjects);
+    const all = messagesOf(common, isPartlyThere && routed.moved ? { ...routed, moved: "unknown" } : routed, subjects);
     const messages = isPartlyThere ? all.filter(({ subject }) => !stored.subjects.has(subject)) : all;
     // An event's copies stay together where they can.
     if (unit.length > 0 && unit.length + messages.length > limit) yield closed(false);
@@ -55,19 +56,25 @@ export function* unitsOf(
   if (unit.length > 0) yield closed(true);
 }
 
+/** What all messages of a commit have in common. */
+function commonHeaders({ epoch, lsn, time, revision }: CommitFrame): Record<string, string> {
+  return {
+    [HEADER.epoch]: String(epoch),
+    [HEADER.lsn]: formatLsn(lsn),
+    [HEADER.commitTime]: new Date(time).toISOString(),
+    [HEADER.revision]: formatRevision(revision),
+  };
+}
+
 function messagesOf(
-  { epoch, lsn, time, revision }: CommitFrame,
+  common: Record<string, string>,
   { event, ordinal, subjects: names, moved }: RoutedEvent,
   subjects: Pick<Subjects, "moved">,
 ): Message[] {
-  const position = formatLsn(lsn);
   const headers = {
-    [HEADER.epoch]: String(epoch),
-    [HEADER.lsn]: position,
+    ...common,
     [HEADER.ordinal]: String(ordinal),
-    [HEADER.eventId]: `${position}:${ordinal}`,
-    [HEADER.commitTime]: new Date(time).toISOString(),
-    [HEADER.revision]: formatRevision(revision),
+    [HEADER.eventId]: `${common[HEADER.lsn]}:${ordinal}`,
   };
   const body = JSON.stringify(event);
   const messages: Message[] = names.map((subject) => ({ subject, headers, body }));

@@ -1,6 +1,7 @@
 /** One committed transaction as the bridge sees it, assembled from pgoutput messages. Pure. */
 import { fault } from "../core/errors.ts";
 import { type Lsn, parseLsn } from "../core/lsn.ts";
+import { KIND_OF_TABLE } from "./graph-rows.ts";
 import { type LogRow, logRow } from "./log-row.ts";
 import type { Row, RowChange } from "./row.ts";
 import { TABLES, type TableName } from "./tables.ts";
@@ -59,7 +60,7 @@ export class CommitAssembler {
       if (log) this.#open.logs.push(log);
       else this.#open.badLogs++;
     } else if (isTable(name)) {
-      this.#open.rows.push({ table: name, op, id: Number(row.id), row });
+      this.#open.rows.push({ table: name, op, id: Number(row.id), row: keptOf(name, row) });
     }
   }
 
@@ -73,6 +74,13 @@ export class CommitAssembler {
     if (!open || endLsn === null) return null;
     return { ...open, lsn: parseLsn(endLsn), time: Number(commitTime / 1000n) };
   }
+}
+
+/** Of a row that is not in the graph only its place is of use, and a huge transaction may hold very many. */
+function keptOf(table: TableName, row: Row): Row {
+  if (KIND_OF_TABLE[table]) return row;
+  const { uuid, owner_uuid, trash_at } = row;
+  return { uuid, owner_uuid, trash_at };
 }
 
 function isTable(name: string): name is TableName {

@@ -8,7 +8,7 @@ import { kindOf, type Resource, resourceOf } from "../core/uuid.ts";
 import type { RecordEvent } from "../core/wire.ts";
 import type { Commit } from "./commit.ts";
 import type { GraphState } from "./graph-state.ts";
-import { type Attributes, CHANGE_TYPES, type LogRow } from "./log-row.ts";
+import { type Attributes, CHANGE_TYPES, type LogRow, unpacked } from "./log-row.ts";
 import { factsOfAttributes, factsOfRow } from "./object-facts.ts";
 import type { Row, RowChange } from "./row.ts";
 
@@ -95,15 +95,16 @@ function changeEvents(log: LogRow, { byUuid, deleted }: Changes, state: GraphSta
   const op = OP_OF_TYPE[log.event_type];
   if (!resource || !op) return [];
   if (op === "delete") {
-    if (!log.old || !deleted.has(`${resource}:${Number(log.old.id)}`)) return [];
-    const facts = factsOfAttributes(log.object_uuid, resource, log.old, state);
-    return [{ event: body(log, resource, facts.owner, shown(log.old)), facts, deleted: true }];
+    const old = log.old === null ? null : unpacked(log.old);
+    if (!old || !deleted.has(`${resource}:${Number(old.id)}`)) return [];
+    const facts = factsOfAttributes(log.object_uuid, resource, old, state);
+    return [{ event: body(log, resource, facts.owner, shown(old)), facts, deleted: true }];
   }
   const change = byUuid.get(log.object_uuid);
   if (!change?.[op] || change.table !== resource || !log.new) return [];
   const facts = factsOfRow(log.object_uuid, resource, change.row, state);
-  const present: EventToRoute = { event: body(log, resource, facts.owner, shown(log.new)), facts };
-  const oldOwner = log.old?.owner_uuid;
+  const present: EventToRoute = { event: body(log, resource, facts.owner, shown(unpacked(log.new))), facts };
+  const oldOwner = log.old === null ? null : unpacked(log.old).owner_uuid;
   if (op !== "update" || typeof oldOwner !== "string" || oldOwner === facts.owner) return [present];
   return [leftEvent(log, resource, facts, oldOwner), present];
 }

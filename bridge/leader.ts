@@ -8,17 +8,17 @@
  */
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
-import type pg from "pg";
 import { fault } from "../core/errors.ts";
 import { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { GraphOptions } from "../core/graph/types.ts";
-import { type Lsn, laterLsn, parseLsn } from "../core/lsn.ts";
+import { type Lsn, laterLsn } from "../core/lsn.ts";
 import type { Revision } from "../core/revision.ts";
-import { type Subjects, subjectsOf } from "../core/subjects.ts";
+import { subjectsOf } from "../core/subjects.ts";
 import { deferred } from "../runtime/deferred.ts";
 import type { Scope } from "../runtime/scope.ts";
 import { serviceInbox } from "../streams-config/accounts.ts";
 import { BarrierClient } from "./barrier-client.ts";
+import { BEAT_MS, flushedLsn, repeat, sayBeat } from "./beat.ts";
 import { BeatClock } from "./beat-clock.ts";
 import type { Commit } from "./commit.ts";
 import { CommitHandler, type Handled, isPermissionChange } from "./commit-handler.ts";
@@ -76,8 +76,6 @@ export type Leader = Epoch & {
   /** Resolves with what ended the lead. */
   ended: Promise<Error>;
 };
-
-const BEAT_MS = 500;
 
 /** Resolves once commits flow. What it acquires is released by `scope`. */
 export async function becomeLeader(options: LeaderOptions, scope: Scope): Promise<Leader> {
@@ -234,32 +232,4 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
     })();
     return nc;
   }
-}
-
-/** Runs the work every BEAT_MS, one at a time. Returns what stops it. */
-function repeat(work: () => Promise<void>, onError: (error: unknown) => void): () => void {
-  let timer: NodeJS.Timeout | undefined;
-  let stopped = false;
-  const round = async (): Promise<void> => {
-    try {
-      await work();
-      if (!stopped) timer = setTimeout(() => void round(), BEAT_MS);
-    } catch (error) {
-      if (!stopped) onError(error);
-    }
-  };
-  void round();
-  return () => {
-    stopped = true;
-    clearTimeout(timer);
-  };
-}
-
-function sayBeat(core: NatsConnection, subjects: Subjects, time: number | null, revision: Revision): void {
-  if (time !== null) core.publish(subjects.graphBeat, JSON.stringify({ time, revision }));
-}
-
-async function flushedLsn(sql: pg.Client): Promise<Lsn> {
-  const { rows } = await sql.query<{ lsn: string }>("SELECT pg_current_wal_flush_lsn() AS lsn");
-  return parseLsn(rows[0]?.lsn ?? "");
 }

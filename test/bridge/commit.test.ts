@@ -73,7 +73,7 @@ describe("a commit", () => {
       properties,
     };
     const commit = assemble(BEGIN, { tag: "insert", relation: { name: "logs" }, new: log }, END);
-    assert.deepEqual(commit?.logs[0]?.new, { uuid: "u", state: "Final" });
+    assert.deepEqual(JSON.parse(commit?.logs[0]?.new ?? ""), { uuid: "u", state: "Final" });
   });
 
   it("does not go on over a truncated table: what was in it is unknown", () => {

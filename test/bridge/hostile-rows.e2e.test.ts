@@ -238,6 +238,39 @@ describe("QUEUE", () => {
   });
 });
 
+describe("a commit of more rows than a batch holds", () => {
+  it("reaches GRAPH in parts that only its last entry closes, and RECORDS in parts that say so", async () => {
+    await using world = await start();
+    const { arvados, database, nats } = world;
+    const { uuid: alice } = await arvados.createUser({ username: "alice" });
+    await database.query(
+      `WITH made AS (
+         INSERT INTO groups (uuid, owner_uuid, name, group_class, created_at, updated_at, modified_at)
+         SELECT 'zzzzz-j7d0g-' || lpad(n::text, 15, '0'), $1, 'p', 'project', now(), now(), now() FROM generate_series(1, 2500) n
+         RETURNING uuid)
+       INSERT INTO logs (uuid, object_uuid, object_owner_uuid, event_type, event_at, created_at, updated_at, properties)
+       SELECT overlay(uuid placing '57u5n' from 7 for 5), uuid, $1, 'create', now(), now(), now(),
+         json_build_object('new_attributes', json_build_object('uuid', uuid, 'owner_uuid', $1::text))::text FROM made`,
+      [alice],
+    );
+    const found = await world.records();
+    assert.equal(
+      found.filter(({ event }) => event.object_owner_uuid === alice && event.object_uuid.includes("j7d0g")).length,
+      2_500,
+    );
+    const core = await jetstreamManager(await nats.connect("gateway", "CORE"));
+    const { state } = await core.streams.info("GRAPH");
+    const entries: string[] = [];
+    for (let sequence = state.first_seq; sequence <= state.last_seq; sequence++) {
+      const message = await core.streams.getMessage("GRAPH", { seq: sequence }).catch(() => null);
+      if (message) entries.push(message.subject);
+    }
+    const groups = entries.filter((subject) => /graph\.group\.zzzzz-j7d0g-0{11}/.test(subject));
+    assert.equal(groups.length, 2_501, "these and the system group");
+    assert.ok(entries.lastIndexOf(nats.subjects.graphCommit) > entries.lastIndexOf(groups.at(-1) as string));
+  });
+});
+
 describe("Arvados' own writes", () => {
   it("succeed on every published table, whatever they change", async () => {
     await using world = await start();

@@ -13,7 +13,7 @@ const leading = (bridge: BridgeProcess) => bridge.lines.some((line) => line.incl
  * Returns the findings.
  */
 async function wakeUp(flag?: "unfenced") {
-  await using world = await startWorld({ wal_sender_timeout: "1s" });
+  await using world = await startWorld({ postgres: { wal_sender_timeout: "1s" } });
   const { uuid: user } = await world.arvados.createUser({ username: "writer" });
   const { uuid: project } = await world.arvados.createProject({ name: "project", owner: user });
   const old = world.bridge("old", flag);

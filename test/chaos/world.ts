@@ -16,11 +16,14 @@ import { createSimulator, type Simulator } from "../../dev/simulator/index.ts";
 import { type Config, defaultConfig } from "../../runtime/config.ts";
 import { startAutoEnforcer } from "../support/auto-enforcer.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
+import { until } from "../support/until.ts";
 import type { Stored } from "./checker.ts";
 import { openCommitLog } from "./commit-log.ts";
 
 const PROCESS = fileURLToPath(new URL("./bridge-process.ts", import.meta.url));
 const DATABASE = "arvados";
+/** Nothing may be pushed out before it has been compared. */
+const RECORDS_BYTES = 8 * 1024 ** 3;
 const ADMIN = { host: "127.0.0.1", port: 0 };
 
 export type BridgeProcess = {
@@ -48,11 +51,21 @@ export type World = AsyncDisposable & {
   records(): Promise<Stored[]>;
 };
 
-export async function startWorld(postgresSettings: Record<string, string> = {}): Promise<World> {
+export type WorldOptions = {
+  /** By ALTER SYSTEM. */
+  postgres?: Record<string, string>;
+  /** What nats-server is said to sync within, ms. Default 0, so that positions are confirmed after the margin alone. */
+  syncInterval?: number;
+};
+
+export async function startWorld({ postgres: settings = {}, syncInterval = 0 }: WorldOptions = {}): Promise<World> {
   const dir = await mkdtemp(join(tmpdir(), "arvados-nats-chaos-"));
   const dataDir = join(dir, "postgres");
   const bridges: BridgeProcess[] = [];
-  const [first, nats] = await Promise.all([startPostgres({ dataDir }), startNats({ reconnect: true })]);
+  const [first, nats] = await Promise.all([
+    startPostgres({ dataDir }),
+    startNats({ reconnect: true, profile: { recordsBytes: RECORDS_BYTES } }),
+  ]);
   let postgres = first;
   const { host, port, user, password } = first;
   const config = defaultConfig({
@@ -61,8 +74,7 @@ export async function startWorld(postgresSettings: Record<string, string> = {}):
     postgres: { host, port, dbname: DATABASE, user, password },
     nkeys: { bridge: { CORE: nats.keys.users.bridge.CORE.seed, STORE: nats.keys.users.bridge.STORE.seed } },
     admin: { bridge: ADMIN },
-    // The margin alone: nothing here loses power.
-    syncInterval: 0,
+    syncInterval,
   });
   await postgres.createDatabase(DATABASE);
   await createSchema(postgres.url(DATABASE));
@@ -71,7 +83,7 @@ export async function startWorld(postgresSettings: Record<string, string> = {}):
   // A killed server: the next query tells, of a client in use too.
   pool.on("error", () => {});
   pool.on("connect", (client) => client.on("error", () => {}));
-  for (const [name, value] of Object.entries(postgresSettings)) {
+  for (const [name, value] of Object.entries(settings)) {
     await pool.query(`ALTER SYSTEM SET ${name} = ${pg.escapeLiteral(value)}`);
   }
   await pool.query("SELECT pg_reload_conf()");
@@ -108,7 +120,8 @@ export async function startWorld(postgresSettings: Record<string, string> = {}):
       await nats.server.kill9();
       await nats.server.restart();
     },
-    records: () => readRecords(reader, nats.subjects.recordsAll),
+    // A server that was just killed does not answer; the next look finds it back.
+    records: () => until(() => readRecords(reader, nats.subjects.recordsAll).catch(() => null), "RECORDS", 30_000),
     async [Symbol.asyncDispose]() {
       await Promise.all(bridges.map((bridge) => bridge.stop()));
       await enforcer.close();

@@ -74,7 +74,7 @@ type Writer = {
 
 async function transaction(writer: Writer, users: readonly string[], index: number): Promise<void> {
   const { random, tx, made } = writer;
-  if (random() < 0.06) await bulk(writer, Math.ceil(2_000 * random() ** 2));
+  if (random() < 0.03) await bulk(writer, Math.ceil(2_000 * random() ** 2));
   const steps = random() < 0.6 ? 1 : Math.ceil(random() * 12);
   for (let i = 0; i < steps; i++) {
     if (random() < 0.1) {

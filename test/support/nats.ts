@@ -17,6 +17,8 @@ export type NatsOptions = {
   /** Default true: the declared streams are there. */
   streams?: boolean;
   limits?: Partial<ServerLimits>;
+  /** Sizes of the streams; default: small. */
+  profile?: Partial<StreamProfile>;
   /** Connections of services have this `reconnect`; default false, so that a lost server is an error at once. */
   reconnect?: boolean;
 };
@@ -41,7 +43,7 @@ const TEST_PROFILE: StreamProfile = {
 };
 
 export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
-  const { clusterId = "zzzzz", streams = true, limits = {}, reconnect = false } = options;
+  const { clusterId = "zzzzz", streams = true, limits = {}, profile = {}, reconnect = false } = options;
   const keys = generateKeys();
   const server = await startNatsServer({ conf: { clusterId, keys: publicKeys(keys), limits } });
   const open: NatsConnection[] = [];
@@ -68,7 +70,7 @@ export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
   try {
     if (streams) {
       const [CORE, STORE] = await Promise.all([connectService("streams", "CORE"), connectService("streams", "STORE")]);
-      await applyStreams({ CORE, STORE }, declaredStreams({ clusterId, profile: TEST_PROFILE }));
+      await applyStreams({ CORE, STORE }, declaredStreams({ clusterId, profile: { ...TEST_PROFILE, ...profile } }));
     }
   } catch (error) {
     await dispose();

@@ -1,0 +1,76 @@
+/** Commits as Arvados makes them, as fast as wanted: a new collection, its log row with both attributes, and the NOTIFY. */
+import pg from "pg";
+import { uuidOf } from "./uuid-of.ts";
+
+/** One event's worth of rows, without the round trips that the simulator takes. */
+const FUNCTIONS = `
+CREATE FUNCTION bench_create(object varchar, owner varchar) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE log bigint;
+BEGIN
+  INSERT INTO collections (uuid, owner_uuid, created_at, updated_at, modified_at, name, current_version_uuid, portable_data_hash, manifest_text)
+    VALUES (object, owner, now(), now(), now(), object, object, md5(object) || '+100', repeat('. d41d8cd98f00b204e9800998ecf8427e+0 0:0:a ', 20));
+  INSERT INTO logs (uuid, owner_uuid, object_uuid, object_owner_uuid, event_type, event_at, created_at, updated_at, properties)
+    SELECT overlay(object placing '57u5n' from 7 for 5), owner, object, owner, 'create', now(), now(), now(),
+      json_build_object('old_attributes', null, 'new_attributes', row_to_json(c))::text FROM collections c WHERE uuid = object
+    RETURNING id INTO log;
+  PERFORM pg_notify('logs', log::text);
+END $$;
+CREATE PROCEDURE bench_commits(stem varchar, owner varchar, commits int, each_commit int) LANGUAGE plpgsql AS $$
+BEGIN
+  FOR i IN 1..commits LOOP
+    FOR j IN 1..each_commit LOOP
+      PERFORM bench_create(stem || lpad(((i - 1) * each_commit + j)::text, 8, '0'), owner);
+    END LOOP;
+    COMMIT;
+  END LOOP;
+END $$;
+`;
+
+export async function createLoad(url: string, owner: string, connections = 8) {
+  const pool = new pg.Pool({ connectionString: url, max: connections });
+  await pool.query(FUNCTIONS);
+  let made = 0;
+  let stems = 0;
+  return {
+    /** `rate` commits a second for `seconds`; `onCommit` is told of each right before COMMIT is sent. */
+    async paced(rate: number, seconds: number, onCommit: (object: string) => void): Promise<number> {
+      const total = Math.max(1, Math.round(rate * seconds));
+      const begun = performance.now();
+      let next = 0;
+      const worker = async () => {
+        const client = await pool.connect();
+        try {
+          while (next < total) {
+            const due = begun + (next++ / rate) * 1_000;
+            const wait = due - performance.now();
+            if (wait > 1) await new Promise((resolve) => setTimeout(resolve, wait));
+            const object = uuidOf("4zz18", ++made);
+            await client.query(`BEGIN; SELECT bench_create('${object}', '${owner}')`);
+            onCommit(object);
+            await client.query("COMMIT");
+          }
+        } finally {
+          client.release();
+        }
+      };
+      await Promise.all(Array.from({ length: connections }, worker));
+      return total;
+    },
+    /** So many commits of so many events each, by `writers` at once, as fast as PostgreSQL takes them. */
+    async burst(commits: number, eachCommit: number, writers: number): Promise<number> {
+      const share = Math.ceil(commits / writers);
+      await Promise.all(
+        Array.from({ length: writers }, () =>
+          pool.query("CALL bench_commits($1, $2, $3, $4)", [
+            `zzzzz-4zz18-b${String(++stems).padStart(6, "0")}`,
+            owner,
+            share,
+            eachCommit,
+          ]),
+        ),
+      );
+      return share * writers * eachCommit;
+    },
+    close: () => pool.end(),
+  };
+}
