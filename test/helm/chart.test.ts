@@ -324,6 +324,24 @@ describe("the chart", () => {
     assert.deepEqual(rules[0]?.timeouts, { request: "0s" });
   });
 
+  it("tells browsers of TLS, which the proxy behind an ingress or a route does not see", async () => {
+    const told = async (...args: string[]) => {
+      const manifests = await render(...TRYOUT, ...args);
+      const [proxy] = containersOf(pick(manifests, "Deployment", "-proxy")) as [Container];
+      return env(proxy, "ARVADOS_NATS_PUBLIC_WEBSOCKET_URL");
+    };
+    const ingress = [
+      "--set",
+      "proxy.ingress.enabled=true,proxy.ingress.host=h.example.org,proxy.ingress.tlsSecretName=t",
+    ];
+    const route =
+      "proxy.httpRoute.enabled=true,proxy.httpRoute.parentRefs[0].name=g,proxy.httpRoute.hostnames[0]=r.example.org";
+    assert.equal(await told(), undefined);
+    assert.equal(await told(...ingress), "wss://h.example.org/nats");
+    assert.equal(await told("--set", route), "wss://r.example.org/nats");
+    assert.equal(await told(...ingress, "--set", "settings.public.websocketUrl=wss://own/nats"), "wss://own/nats");
+  });
+
   it("lets nobody but bridge and setup-db speak to PostgreSQL", () => {
     const speaks = of("everything")
       .filter(({ kind, spec }) => kind === "NetworkPolicy" && JSON.stringify(spec?.egress ?? []).includes("5433"))

@@ -30,6 +30,12 @@ Settings go to every service; of secrets each gets those it needs and no other.
 - name: ARVADOS_NATS_POSTGRES_USER
   value: {{ $root.Values.setupDb.user | quote }}
 {{- end }}
+{{- if eq $service "proxy" }}
+{{- with include "arvados-nats.publicWebsocketUrl" $root }}
+- name: ARVADOS_NATS_PUBLIC_WEBSOCKET_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
 {{- if hasKey $table.listen $service }}
 {{- range $env, $port := get $table.listen $service }}
 - name: {{ $env }}
@@ -94,5 +100,16 @@ nats://{{ include "arvados-nats.fullname" . }}-nats:4222
 ws://{{ include "arvados-nats.fullname" . }}-nats:8080
 {{- else -}}
 {{ .Values.nats.websocketUrl }}
+{{- end -}}
+{{- end -}}
+
+{{/* What browsers are told, where only the chart knows it: behind an ingress or a route the proxy itself sees no TLS and would say ws://. */}}
+{{- define "arvados-nats.publicWebsocketUrl" -}}
+{{- if not (dig "public" "websocketUrl" "" .Values.settings) -}}
+{{- if .Values.proxy.ingress.enabled -}}
+wss://{{ .Values.proxy.ingress.host }}/nats
+{{- else if and .Values.proxy.httpRoute.enabled .Values.proxy.httpRoute.hostnames -}}
+wss://{{ first .Values.proxy.httpRoute.hostnames }}/nats
+{{- end -}}
 {{- end -}}
 {{- end -}}
