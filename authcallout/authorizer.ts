@@ -2,6 +2,7 @@
 import { Fault, fault } from "../core/errors.ts";
 import type { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { Revision } from "../core/revision.ts";
+import type { RoleIndex } from "../core/roles.ts";
 import { formatSessionName, type SessionName, sessionId } from "../core/session.ts";
 import { permissionsJson } from "../core/session-permissions.ts";
 import { sessionRights } from "../core/session-rights.ts";
@@ -15,6 +16,7 @@ import type { CalloutRequest } from "./callout-request.ts";
 export type GraphView = {
   graph: PermissionGraph;
   tokens: TokenIndex;
+  roles: RoleIndex;
   revision: Revision;
   /** Milliseconds since the graph was last known to be complete. */
   age(now: number): number;
@@ -62,7 +64,7 @@ export function authorize(
   // Everybody who is anonymous has the same token: only the session id keeps one's replies from the other.
   if (sid === "_" && identity.token === wellKnown(options.clusterId).anonymousToken) return fault("session.id");
 
-  const rights = sessionRights(view.graph, options.subjects, identity);
+  const rights = sessionRights(view.graph, options.subjects, identity, view.roles.of(identity.user));
   const count = rights.subscribe.length;
   if (count > options.grantsMax) {
     return fault("grants.too_many", { user: identity.user, count, limit: options.grantsMax });

@@ -189,7 +189,8 @@ export class Enforcer {
   readonly judge = (name: SessionName): Soundness => {
     const { follower, subjects, now } = this.#parts;
     const identity = follower.tokens.bySessionToken(name.key.token, now());
-    return this.#history.judge(name, identity && sessionRights(follower.graph, subjects, identity).hash);
+    const roles = identity ? follower.roles.of(identity.user) : [];
+    return this.#history.judge(name, identity && sessionRights(follower.graph, subjects, identity, roles).hash);
   };
 
   async #enforce(): Promise<void> {

@@ -71,6 +71,7 @@ export async function runAuthcallout(
       systemRootToken: config.systemRootToken,
       anonymousSecret: config.anonymousUserToken,
     },
+    roles: config.roles,
     onApplied: (applied) => enforcer.applied(applied),
     onLoaded: (revision) => {
       enforcer.loaded(revision);

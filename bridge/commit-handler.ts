@@ -60,7 +60,7 @@ export class CommitHandler {
     changes.push(...(await lookUpOwners()));
     const effect = graph.apply(changes.filter(isPermissionChange));
     const revision = await writer.write(changes, commit.lsn, commit.time);
-    if (effect.shrank.size > 0 || effect.disputed || endsTokens(commit, changes)) mark(revision);
+    if (effect.shrank.size > 0 || effect.disputed || endsTokens(commit, changes) || mayEndRole(commit)) mark(revision);
   }
 
   #subjectsOf({ facts, deleted, left }: EventToRoute): string[] {
@@ -74,6 +74,11 @@ export class CommitHandler {
 
 export function isPermissionChange(change: GraphChange): change is PermissionChange {
   return change.kind !== "token" && change.kind !== "container";
+}
+
+/** May somebody have left a group to which the settings give a role? That shows in no grant, and is the callout's to know. */
+function mayEndRole(commit: Commit): boolean {
+  return commit.rows.some((row) => row.table === "links" && row.op !== "insert");
 }
 
 /** May a token have lost something? (A new one cannot.) */

@@ -135,6 +135,11 @@ export const ERRORS = {
     message: "user {user} has {count} grants, more than the {limit} that one session may carry",
     remedy: "share whole projects instead of single objects, or raise grants.max",
   },
+  "roles.invalid": {
+    handling: "config",
+    message: "the setting roles cannot be used: {reason}",
+    remedy: "write <group or user uuid>=<template>, separated by spaces, as in zzzzz-j7d0g-0123456789abcde=dispatch",
+  },
   "answer.too_large": {
     handling: "deny",
     message: "user {user}'s {count} grants make an answer of {bytes} bytes, more than nats-server takes",

@@ -55,6 +55,7 @@ export async function runProxy(
       systemRootToken: config.systemRootToken,
       anonymousSecret: config.anonymousUserToken,
     },
+    roles: config.roles,
     // What moved or lost a share with a large role shows in nobody's grants: then everybody's tails are looked at.
     onApplied: ({ effect, touched }) => tails.recheck(effect.rerouted ? null : new Set([...effect.shrank, ...touched])),
     onLoaded: () => tails.recheck(null),

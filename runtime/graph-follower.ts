@@ -4,10 +4,12 @@
  */
 import type { JetStreamClient, JetStreamManager, JsMsg } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
+import { fault } from "../core/errors.ts";
 import { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { Effect, GraphOptions } from "../core/graph/types.ts";
 import { type CommitEntry, parseGraphEntry } from "../core/graph-entry.ts";
 import { atLeast, NO_REVISION, type Revision } from "../core/revision.ts";
+import { parseRoles, RoleIndex, type RoleTable } from "../core/roles.ts";
 import type { GraphChange, PermissionChange } from "../core/rows.ts";
 import type { Subjects } from "../core/subjects.ts";
 import { TokenIndex, type TokenIndexOptions } from "../core/token-index.ts";
@@ -23,6 +25,8 @@ export type GraphFollowerOptions = {
   subjects: Subjects;
   graph: GraphOptions;
   tokens: TokenIndexOptions;
+  /** The setting `roles`, as written. */
+  roles?: string;
   onApplied: (applied: Applied) => void;
   /** A graph was read from nothing, at start or after a roll-back: whoever it concerns is to be looked at anew. */
   onLoaded?: (revision: Revision) => void;
@@ -33,6 +37,8 @@ export class GraphFollower {
   readonly #options: GraphFollowerOptions;
   #graph: PermissionGraph;
   #tokens: TokenIndex;
+  readonly #roleTable: RoleTable;
+  #roles: RoleIndex;
   /** The server process that the graph was read from. */
   #server: string | undefined;
   #pending: GraphChange[] = [];
@@ -45,6 +51,10 @@ export class GraphFollower {
     this.#options = options;
     this.#graph = new PermissionGraph(options.graph);
     this.#tokens = new TokenIndex(options.tokens);
+    const table = parseRoles(options.roles ?? "");
+    if (typeof table === "string") throw fault("roles.invalid", { reason: table });
+    this.#roleTable = table;
+    this.#roles = new RoleIndex(table);
   }
 
   get graph(): PermissionGraph {
@@ -53,6 +63,10 @@ export class GraphFollower {
 
   get tokens(): TokenIndex {
     return this.#tokens;
+  }
+
+  get roles(): RoleIndex {
+    return this.#roles;
   }
 
   get revision(): Revision {
@@ -125,6 +139,7 @@ export class GraphFollower {
   #load(changes: readonly GraphChange[], revision: Revision): void {
     this.#graph.load(changes.filter(isPermissionChange));
     this.#tokens.apply(changes);
+    this.#roles.apply(changes);
     this.#server = this.#options.nc.info?.server_id;
     this.#revision = revision;
     this.#options.onLoaded?.(revision);
@@ -133,6 +148,7 @@ export class GraphFollower {
   #apply(changes: readonly GraphChange[], revision: Revision, commitTime: number): void {
     const effect = this.#graph.apply(changes.filter(isPermissionChange));
     const touched = this.#tokens.apply(changes);
+    for (const user of this.#roles.apply(changes)) touched.add(user);
     this.#revision = revision;
     this.#options.onApplied({ revision, effect, touched, commitTime });
   }
@@ -141,6 +157,7 @@ export class GraphFollower {
   #forget(reason: string): void {
     this.#graph = new PermissionGraph(this.#options.graph);
     this.#tokens = new TokenIndex(this.#options.tokens);
+    this.#roles = new RoleIndex(this.#roleTable);
     this.#pending = [];
     this.#revision = NO_REVISION;
     this.#beat = null;
