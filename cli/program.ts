@@ -3,7 +3,9 @@ import { Command } from "commander";
 import { SERVICE_VERSION } from "../runtime/version.ts";
 import { addConfigCommands } from "./commands/config.ts";
 import { addDevCommand } from "./commands/dev.ts";
+import { addRightsCommands } from "./commands/rights.ts";
 import { addServiceCommands } from "./commands/services.ts";
+import { addSessionCommands } from "./commands/sessions.ts";
 import { addSetupDbCommand } from "./commands/setup-db.ts";
 import { addStreamsCommands } from "./commands/streams.ts";
 import { type CliContext, examples } from "./context.ts";
@@ -44,6 +46,8 @@ ${examples(
   addServiceCommands(program, context);
   addSetupDbCommand(program, context);
   addStreamsCommands(program, context);
+  addSessionCommands(program, context);
+  addRightsCommands(program, context);
   addConfigCommands(program, context);
   return program;
 }
