@@ -32,7 +32,8 @@ export type AuthorizerOptions = {
   grantsMax: number;
 };
 
-export type Admitted = { session: SessionName; admission: Admission; grants: number };
+/** `token` = the stored token's uuid. */
+export type Admitted = { session: SessionName; token: string; admission: Admission; grants: number };
 
 /** Sessions end up to this part of their time early, so that those made together do not end together. */
 const TTL_JITTER = 0.1;
@@ -80,6 +81,7 @@ export function authorize(
   const expires = Math.max(Math.floor(ends / 1000), Math.floor(now / 1000) + MIN_LIFE_S);
   return {
     session,
+    token: identity.token,
     grants: count,
     admission: {
       name: formatSessionName(session),

@@ -190,7 +190,8 @@ export class Enforcer {
     const { follower, subjects, now } = this.#parts;
     const identity = follower.tokens.bySessionToken(name.key.token, now());
     const roles = identity ? follower.roles.of(identity.user) : [];
-    return this.#history.judge(name, identity && sessionRights(follower.graph, subjects, identity, roles).hash);
+    const hash = identity && sessionRights(follower.graph, subjects, identity, roles).hash;
+    return this.#history.judge(name, hash, identity?.token);
   };
 
   async #enforce(): Promise<void> {

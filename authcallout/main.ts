@@ -95,6 +95,7 @@ export async function runAuthcallout(
     log,
     onMark: (mark) => void enforcer.settle(mark),
     onServer: (name, id) => enforcer.told(name, id),
+    onAlias: (session, token) => follower.remember(session, token),
     onChange: () => enforcer.consider(),
   });
   const revision = () => follower.revision;
@@ -145,6 +146,10 @@ export async function runAuthcallout(
     guesses: new GuessLimit(config.guessesPerMinute, config.trustedProxies.split(/\s+/)),
     mayAnswer: () => member.mayAnswer(),
     announce: (server) => enforcer.announce(server.name, server.id),
+    alias: (session, token) => {
+      if (follower.tokens.bySessionToken(session, now())?.token === token) return null;
+      return member.say({ kind: "alias", session, token }).then(() => follower.remember(session, token));
+    },
     maxPayload: () => (core.info?.max_payload ?? 1024 * 1024) - PAYLOAD_MARGIN,
     now,
     random: Math.random,

@@ -33,10 +33,14 @@ export type GraphFollowerOptions = {
   onTrouble: (reason: string) => void;
 };
 
+/** One whose alias was pushed out signs in again. */
+const KEPT_ALIASES = 100_000;
+
 export class GraphFollower {
   readonly #options: GraphFollowerOptions;
   #graph: PermissionGraph;
   #tokens: TokenIndex;
+  readonly #aliases = new Map<string, string>();
   readonly #roleTable: RoleTable;
   #roles: RoleIndex;
   /** The server process that the graph was read from. */
@@ -50,7 +54,7 @@ export class GraphFollower {
   constructor(options: GraphFollowerOptions) {
     this.#options = options;
     this.#graph = new PermissionGraph(options.graph);
-    this.#tokens = new TokenIndex(options.tokens);
+    this.#tokens = this.#newTokens();
     const table = parseRoles(options.roles ?? "");
     if (typeof table === "string") throw fault("roles.invalid", { reason: table });
     this.#roleTable = table;
@@ -81,6 +85,13 @@ export class GraphFollower {
     const known =
       this.#beat !== null && this.#revision !== NO_REVISION && this.#server === this.#options.nc.info?.server_id;
     return known ? Math.max(0, now - (this.#beat ?? 0)) : Number.POSITIVE_INFINITY;
+  }
+
+  /** A session's token, which cannot be told from its name, is this stored one. */
+  remember(session: string, token: string): void {
+    this.#aliases.delete(session);
+    if (this.#aliases.size >= KEPT_ALIASES) this.#aliases.delete(this.#aliases.keys().next().value as string);
+    this.#aliases.set(session, token);
   }
 
   /** Starts following; resolves once a whole commit stands in memory. */
@@ -153,10 +164,14 @@ export class GraphFollower {
     this.#options.onApplied({ revision, effect, touched, commitTime });
   }
 
+  #newTokens(): TokenIndex {
+    return new TokenIndex({ ...this.#options.tokens, aliases: this.#aliases });
+  }
+
   /** Nothing that was read counts any more; nobody is let in before it has been read anew. */
   #forget(reason: string): void {
     this.#graph = new PermissionGraph(this.#options.graph);
-    this.#tokens = new TokenIndex(this.#options.tokens);
+    this.#tokens = this.#newTokens();
     this.#roles = new RoleIndex(this.#roleTable);
     this.#pending = [];
     this.#revision = NO_REVISION;

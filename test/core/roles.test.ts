@@ -25,7 +25,11 @@ const user = (uuid: string, is_active: boolean): GraphChange => ({
 describe("roles by groups", () => {
   it("come with a link to the group, also through another group, and go with it", () => {
     const roles = new RoleIndex(table);
-    assert.deepEqual(roles.apply([user(ALICE, true), user(BOB, true), link(1, ALICE, INNER)]), new Set([BOB]), "bob is named himself");
+    assert.deepEqual(
+      roles.apply([user(ALICE, true), user(BOB, true), link(1, ALICE, INNER)]),
+      new Set([BOB]),
+      "bob is named himself",
+    );
     assert.deepEqual(roles.of(ALICE), []);
     assert.deepEqual(roles.apply([link(2, INNER, GROUP)]), new Set([ALICE]));
     assert.deepEqual(roles.of(ALICE), ["dispatch", "syslog-writer"]);
@@ -53,7 +57,9 @@ describe("roles by groups", () => {
     const identity = { user: BOB, token: "t", sessionToken: "t", scopes: ["all"], expiresAt: null, containers: [] };
     const plain = sessionRights(graph, subjects, identity);
     const auditor = sessionRights(graph, subjects, identity, ["auditor", "dispatch"]);
-    assert.ok(auditor.subscribe.includes("arvados.zzzzz.live.>") && auditor.subscribe.includes("arvados.zzzzz.queue.>"));
+    assert.ok(
+      auditor.subscribe.includes("arvados.zzzzz.live.>") && auditor.subscribe.includes("arvados.zzzzz.queue.>"),
+    );
     assert.deepEqual(auditor.publish, ["arvados.zzzzz.log.>"]);
     assert.notEqual(auditor.hash, plain.hash);
     const scoped = sessionRights(graph, subjects, { ...identity, scopes: ["GET /"] }, ["auditor"]);
