@@ -2,73 +2,163 @@
  * What happens to a commit: its graph changes go to GRAPH; if they take a right away, a barrier is marked, and records from
  * this commit on wait behind it; then its events are routed by the graph as of this commit.
  */
+import { setImmediate } from "node:timers/promises";
 import type { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { Revision } from "../core/revision.ts";
 import type { GraphChange, PermissionChange } from "../core/rows.ts";
-import type { Subjects } from "../core/subjects.ts";
+import { type Subjects, subjectToken } from "../core/subjects.ts";
 import type { Commit } from "./commit.ts";
-import { type EventToRoute, eventsOf } from "./event.ts";
+import { type RoutedEvent, type StoredEvent, unitsOf } from "./commit-units.ts";
+import { type EventToRoute, eventsOf, type LookedUp, objectsToLookUp } from "./event.ts";
 import type { GraphState } from "./graph-state.ts";
 import type { GraphWriter } from "./graph-writer.ts";
+import type { PositionTracker } from "./position-tracker.ts";
+import { MAX_UNIT } from "./publisher.ts";
 import type { QueueWriter } from "./queue-writer.ts";
 import type { RecordsWriter } from "./records-writer.ts";
+import type { SilentChanges } from "./silent-changes.ts";
 
 export type CommitHandlerParts = {
+  epoch: number;
   state: GraphState;
   graph: PermissionGraph;
   writer: GraphWriter;
   records: RecordsWriter;
   queue: QueueWriter;
   subjects: Subjects;
-  /** Marks a barrier at this revision. */
+  /** Where RECORDS ends; null = nothing of this database is in it. */
+  stored: StoredEvent | null;
+  /** Marks a barrier at this revision, which GRAPH has acknowledged. */
   mark: (revision: Revision) => void;
   lookUpOwners: () => Promise<GraphChange[]>;
+  lookUpRows: (uuids: readonly string[]) => Promise<LookedUp>;
+  /** Row changes that no log row tells of; null = they are no events. */
+  silent: SilentChanges | null;
+  /** What is under way to GRAPH, and to any stream. */
+  toGraph: PositionTracker;
+  toAll: PositionTracker;
   now: () => number;
 };
 
-/** What became of a commit; `events` counts those with a route. */
+/** What became of a commit; `events` counts those with a route, `untrue` log rows that nothing stands behind. */
 export type Handled = { revision: Revision; events: number; untrue: number };
+
+/** Events routed between two looks at the sockets. */
+const SLICE = 500;
 
 export class CommitHandler {
   readonly #parts: CommitHandlerParts;
+  /** The last removal: what is committed from there on waits for its enforcement. */
+  #behind: Revision;
 
-  constructor(parts: CommitHandlerParts) {
+  /** @param behind whatever happened before this start: nothing is published before every session is of this revision or newer */
+  constructor(parts: CommitHandlerParts, behind: Revision) {
     this.#parts = parts;
+    this.#behind = behind;
   }
 
   /** @param inSnapshot the graph was read after this commit, so it holds its changes already */
   async handle(commit: Commit, inSnapshot: boolean): Promise<Handled> {
-    const { state, writer, records, queue } = this.#parts;
-    if (!inSnapshot) await this.#applyGraph(commit);
-    const revision = writer.revision;
-    const { events, untrue } = eventsOf(commit, state);
-    await queue.take(commit.rows);
-    const routed = events
-      .map((item) => ({ event: item.event, subjects: this.#subjectsOf(item) }))
-      .filter((item) => item.subjects.length > 0);
-    if (routed.length > 0) {
-      const behind = records.barrier.marked;
-      await records.take({ lsn: commit.lsn, time: commit.time, revision, behind, events: routed });
+    const { writer, stored, queue, toAll } = this.#parts;
+    if (!inSnapshot) {
+      await this.#applyGraph(commit);
+      const { lsn } = commit;
+      queue.take(
+        commit.rows,
+        () => toAll.open(lsn),
+        () => toAll.close(lsn),
+      );
+      await queue.room();
     }
-    return { revision, events: routed.length, untrue };
+    const counts = { events: 0, untrue: commit.badLogs };
+    const isThere = stored !== null && (commit.lsn < stored.lsn || (commit.lsn === stored.lsn && stored.isWhole));
+    if (!isThere) await this.#publish(commit, writer.revision, counts);
+    return { revision: writer.revision, ...counts };
   }
 
   async #applyGraph(commit: Commit): Promise<void> {
-    const { state, graph, writer, mark, lookUpOwners } = this.#parts;
+    const { state, graph, writer, mark, lookUpOwners, records, toGraph, toAll } = this.#parts;
     const changes = state.apply(commit.rows);
     if (changes.length === 0) return;
     changes.push(...(await lookUpOwners()));
     const effect = graph.apply(changes.filter(isPermissionChange));
-    const revision = await writer.write(changes, commit.lsn, commit.time);
-    if (effect.shrank.size > 0 || effect.disputed || endsTokens(commit, changes) || mayEndRole(commit)) mark(revision);
+    const isRemoval = effect.shrank.size > 0 || effect.disputed || endsTokens(commit, changes) || mayEndRole(commit);
+    const { lsn } = commit;
+    toGraph.open(lsn);
+    toAll.open(lsn);
+    const revision: Revision = await writer.write(changes, lsn, commit.time, () => {
+      if (isRemoval) mark(revision);
+      toGraph.close(lsn);
+      toAll.close(lsn);
+      records.release();
+    });
+    if (isRemoval) this.#behind = revision;
   }
 
-  #subjectsOf({ facts, deleted, left }: EventToRoute): string[] {
+  async #publish(commit: Commit, revision: Revision, counts: { events: number; untrue: number }): Promise<void> {
+    const { epoch, lookUpRows, records, stored, subjects, toAll } = this.#parts;
+    const { lsn, time } = commit;
+    if (commit.logs.length === 0 && this.#parts.silent === null) return;
+    const named = objectsToLookUp(commit);
+    const lookedUp: LookedUp = named.length > 0 ? await lookUpRows(named) : new Map();
+    const partly = stored?.lsn === lsn ? stored : null;
+    const events = this.#routed(commit, lookedUp, counts);
+    let routed = 0;
+    for (const messages of unitsOf({ epoch, lsn, time, revision }, events, subjects, MAX_UNIT, partly)) {
+      toAll.open(lsn);
+      await records.take({ lsn, revision, behind: this.#behind, messages });
+      if (counts.events - routed < SLICE) continue;
+      routed = counts.events;
+      await setImmediate();
+    }
+  }
+
+  *#routed(
+    commit: Commit,
+    lookedUp: LookedUp,
+    counts: { events: number; untrue: number },
+  ): Generator<RoutedEvent, void, void> {
+    const { state, silent } = this.#parts;
+    let ordinal = 0;
+    for (const group of eventsOf(commit, state, lookedUp)) {
+      if (group.length === 0) counts.untrue++;
+      yield* this.#routedGroup(group, ordinal, counts);
+      ordinal += 2;
+    }
+    for (const group of silent?.eventsOf(commit, state) ?? []) {
+      yield* this.#routedGroup(group, ordinal, counts);
+      ordinal += 2;
+    }
+  }
+
+  *#routedGroup(
+    group: readonly EventToRoute[],
+    ordinal: number,
+    counts: { events: number },
+  ): Generator<RoutedEvent, void, void> {
+    for (const item of group) {
+      const subjects = this.#subjectsOf(item);
+      if (subjects.length > 0) counts.events++;
+      const isLeft = item.left !== undefined;
+      yield {
+        event: item.event,
+        // A `left` event and the one that caused it are of one log row.
+        ordinal: isLeft ? ordinal : ordinal + 1,
+        subjects,
+        ...(isLeft ? { moved: "left" as const } : item.gap ? { moved: "unknown" as const } : {}),
+      };
+    }
+  }
+
+  #subjectsOf({ facts, deleted, left, shownAs }: EventToRoute): string[] {
     const { graph, now, subjects } = this.#parts;
-    if (deleted) return graph.routeDelete(facts).map(subjects.record);
-    const present = graph.route(facts, now());
+    const present = deleted ? graph.routeDelete(facts) : graph.route(facts, now());
     const tails = left === undefined ? present : graph.routeLeft(facts, left).filter((tail) => !present.includes(tail));
-    return tails.map(subjects.record);
+    return tails.map((tail) =>
+      subjects.record(
+        shownAs ? tail.replace(/[^.]+\.[^.]+$/, `${subjectToken(shownAs.uuid)}.${shownAs.resource}`) : tail,
+      ),
+    );
   }
 }
 

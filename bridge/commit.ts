@@ -1,26 +1,9 @@
-/**
- * One committed transaction as the bridge sees it, assembled from pgoutput messages. Pure.
- * Values are as pgoutput sends text: bigint and timestamp columns stay strings. `undefined` = a long value that did not change
- * (an unchanged TOAST datum), which is not the same as null.
- */
+/** One committed transaction as the bridge sees it, assembled from pgoutput messages. Pure. */
 import { fault } from "../core/errors.ts";
 import { type Lsn, parseLsn } from "../core/lsn.ts";
+import { type LogRow, logRow } from "./log-row.ts";
+import type { Row, RowChange } from "./row.ts";
 import { TABLES, type TableName } from "./tables.ts";
-
-export type Row = Record<string, unknown>;
-
-export type RowChange =
-  | { table: TableName; op: "insert" | "update"; id: number; row: Row }
-  | { table: TableName; op: "delete"; id: number; row: null };
-
-export type LogRow = {
-  id: string;
-  uuid: string;
-  object_uuid: string;
-  event_type: string;
-  event_at: string;
-  properties: string;
-};
 
 export type Commit = {
   /** End of the commit record: the position to confirm, and the one events carry. */
@@ -30,6 +13,8 @@ export type Commit = {
   time: number;
   rows: RowChange[];
   logs: LogRow[];
+  /** Log rows that cannot be events, whoever wrote them. */
+  badLogs: number;
 };
 
 /** The part of pg-logical-replication's messages that is read here. */
@@ -42,13 +27,13 @@ export type PgMessage =
   | { tag: "origin" | "relation" | "type" | "message" };
 
 export class CommitAssembler {
-  #open: { xid: number; rows: RowChange[]; logs: LogRow[] } | null = null;
+  #open: Pick<Commit, "xid" | "rows" | "logs" | "badLogs"> | null = null;
 
   /** Takes one message; returns the commit that it completes, or null. */
   take(message: PgMessage): Commit | null {
     switch (message.tag) {
       case "begin":
-        this.#open = { xid: message.xid >>> 0, rows: [], logs: [] };
+        this.#open = { xid: message.xid >>> 0, rows: [], logs: [], badLogs: 0 };
         return null;
       case "insert":
       case "update":
@@ -67,11 +52,14 @@ export class CommitAssembler {
   }
 
   #changed(op: "insert" | "update", name: string, row: Row): void {
+    if (!this.#open) return;
     if (name === "logs") {
+      if (op !== "insert") return;
       const log = logRow(row);
-      if (log && op === "insert") this.#open?.logs.push(log);
+      if (log) this.#open.logs.push(log);
+      else this.#open.badLogs++;
     } else if (isTable(name)) {
-      this.#open?.rows.push({ table: name, op, id: Number(row.id), row });
+      this.#open.rows.push({ table: name, op, id: Number(row.id), row });
     }
   }
 
@@ -89,26 +77,4 @@ export class CommitAssembler {
 
 function isTable(name: string): name is TableName {
   return Object.hasOwn(TABLES, name);
-}
-
-/** Null for a row that cannot be an event: NULL where Arvados always has a value. */
-function logRow(row: Row): LogRow | null {
-  const { id, uuid, object_uuid, event_type, event_at, properties } = row;
-  if (typeof uuid !== "string" || typeof object_uuid !== "string") return null;
-  if (typeof event_type !== "string" || typeof event_at !== "string") return null;
-  return {
-    id: String(id),
-    uuid,
-    object_uuid,
-    event_type,
-    event_at,
-    properties: typeof properties === "string" ? properties : "",
-  };
-}
-
-/** UTC milliseconds of a `timestamp without time zone`, which Arvados keeps in UTC; null for NULL and infinity (never). */
-export function utcMillis(text: unknown): number | null {
-  if (typeof text !== "string") return null;
-  const time = Date.parse(`${text.replace(" ", "T")}Z`);
-  return Number.isNaN(time) ? null : time;
 }

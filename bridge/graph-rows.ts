@@ -10,7 +10,7 @@ import type {
   UserRow,
 } from "../core/rows.ts";
 import { saltedSecret, sha256 } from "../core/token.ts";
-import { type Row, utcMillis } from "./commit.ts";
+import { textOrNull as nullable, type Row, utcMillis } from "./row.ts";
 import type { TableName } from "./tables.ts";
 
 export const KIND_OF_TABLE: Partial<Record<TableName, GraphKind>> = {
@@ -87,10 +87,6 @@ function base(row: Row): { id: number; uuid: string } {
 
 function text(value: unknown): string {
   return typeof value === "string" ? value : "";
-}
-
-function nullable(value: unknown): string | null {
-  return typeof value === "string" && value !== "" ? value : null;
 }
 
 function hashed(value: unknown): string | null {

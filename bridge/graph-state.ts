@@ -4,8 +4,8 @@
  */
 import type { GraphChange, GraphKind, GraphRows } from "../core/rows.ts";
 import { isGroupUuid, isUserUuid } from "../core/uuid.ts";
-import type { RowChange } from "./commit.ts";
 import { CONVERT, KIND_OF_TABLE, type RowContext } from "./graph-rows.ts";
+import type { RowChange } from "./row.ts";
 import type { TableName } from "./tables.ts";
 
 export class GraphState {

@@ -1,57 +1,78 @@
 /**
  * The bridge while it holds the replication slot, which is the leader lock: PostgreSQL admits one reader.
  *
- *   slot taken ─► graph read as of a snapshot ─► GRAPH brought into line ─► barrier ─► commits flow
+ *   slot taken ─► graph read as of a snapshot ─► streams read back, epoch decided ─► streams brought into line ─► barrier ─► commits flow
  *
- * Commits arrive while the graph is still being read; they wait behind the gate. Those that the snapshot already contains
- * change the graph no more, but their events are published unless RECORDS has them.
+ * Commits arrive while all this goes on; they wait behind the gate. Those that the snapshot already contains change the graph no
+ * more, but their events are published unless RECORDS has them.
  */
-import { type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import type pg from "pg";
+import { fault } from "../core/errors.ts";
 import { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { GraphOptions } from "../core/graph/types.ts";
-import { type Lsn, parseLsn } from "../core/lsn.ts";
+import { type Lsn, laterLsn, parseLsn } from "../core/lsn.ts";
 import type { Revision } from "../core/revision.ts";
 import { type Subjects, subjectsOf } from "../core/subjects.ts";
-import { HEADER } from "../core/wire.ts";
 import { deferred } from "../runtime/deferred.ts";
 import type { Scope } from "../runtime/scope.ts";
+import { serviceInbox } from "../streams-config/accounts.ts";
 import { BarrierClient } from "./barrier-client.ts";
 import { BeatClock } from "./beat-clock.ts";
 import type { Commit } from "./commit.ts";
 import { CommitHandler, type Handled, isPermissionChange } from "./commit-handler.ts";
 import { Confirmer } from "./confirmer.ts";
+import type { Epoch, StreamEnds } from "./epoch.ts";
 import { GraphState } from "./graph-state.ts";
-import { GraphWriter, graphDifference, readStoredGraph } from "./graph-writer.ts";
-import { lookUpOwners } from "./owner-lookup.ts";
+import { GraphWriter } from "./graph-writer.ts";
+import { lookUpOwners, lookUpRows } from "./owner-lookup.ts";
+import { PositionTracker } from "./position-tracker.ts";
 import { connectPostgres, type DatabaseTarget, preflight } from "./preflight.ts";
 import { FencedPublisher } from "./publisher.ts";
-import { QueueWriter } from "./queue-writer.ts";
-import { type RecordPosition, RecordsWriter } from "./records-writer.ts";
+import { type QueueEntry, QueueWriter, queueEntry } from "./queue-writer.ts";
+import { RecordsWriter } from "./records-writer.ts";
 import { openReplication } from "./replication.ts";
+import { SilentChanges } from "./silent-changes.ts";
+import { ensureSlot, identifySystem } from "./slot.ts";
 import { readSnapshot } from "./snapshot.ts";
+import { graphDifference, readStoredQueue } from "./stored-state.ts";
+import { takeOver } from "./take-over.ts";
 
 export type LeaderOptions = {
-  core: NatsConnection;
-  store: NatsConnection;
+  /** Opens a connection of this term's own: when it breaks the term is over, and nothing of it is sent later. */
+  connect: (account: "CORE" | "STORE", scope: Scope) => Promise<NatsConnection>;
   database: DatabaseTarget;
   slot: string;
   publications: readonly string[];
   graph: GraphOptions;
   /** Milliseconds after which nats-server has surely synced what it acknowledged. */
   syncDelay: number;
+  /** Changes without a log row are events too. */
+  publishSilent: boolean;
+  /** What this process saw acknowledged in the terms before; written at the end of this one. */
+  witness: { ends: StreamEnds | null };
   now: () => number;
   onCommit: (handled: Handled, commit: Commit) => void;
+  onPublished: (stream: string, messages: number, isBatch: boolean) => void;
   /** A barrier was passed after `waited` milliseconds. */
   onCut: (revision: Revision, waited: number) => void;
-  /** The graph is complete up to `time` (UTC ms); `confirmed` is what PostgreSQL may forget. */
-  onBeat: (time: number | null, confirmed: Lsn) => void;
+  onBeat: (beat: Beat) => void;
+  /** false in a test, to show what the fence is good for. */
+  fenced?: boolean;
 };
 
-export type Leader = {
+export type Beat = {
+  /** The graph is complete up to then (UTC ms). */
+  time: number | null;
+  /** What PostgreSQL has written, what of it is stored, and what it was told to forget. */
+  flushed: Lsn;
+  stored: Lsn;
+  confirmed: Lsn;
+};
+
+export type Leader = Epoch & {
   revision: Revision;
-  epoch: number;
   /** Resolves with what ended the lead. */
   ended: Promise<Error>;
 };
@@ -60,75 +81,101 @@ const BEAT_MS = 500;
 
 /** Resolves once commits flow. What it acquires is released by `scope`. */
 export async function becomeLeader(options: LeaderOptions, scope: Scope): Promise<Leader> {
-  const { core, store, now, database } = options;
+  const { now, database, witness } = options;
   const { clusterId } = options.graph;
   const subjects = subjectsOf(clusterId);
-  const [coreJs, coreJsm] = [jetstream(core), await jetstreamManager(core)];
-  const [storeJs, storeJsm] = [jetstream(store), await jetstreamManager(store)];
   const failure = deferred<Error>();
   const fail = (error: unknown) => failure.resolve(error instanceof Error ? error : new Error(String(error)));
 
   const sql = await connectPostgres(database, fail);
   scope.defer("PostgreSQL connection", () => sql.end());
-  await preflight(sql, database.database, options);
+  await preflight(sql, database.database, options.publications);
+  const slot = await ensureSlot(sql, options.slot);
 
   const clock = new BeatClock();
   const confirmer = new Confirmer(options.syncDelay);
+  const toGraph = new PositionTracker((lsn) => clock.passed(lsn));
+  const toAll = new PositionTracker((lsn) => confirmer.stored(lsn, now()));
   const gate = deferred<(commit: Commit) => Promise<void>>();
-  let unstored = 0;
   const replication = await openReplication({
     connection: { ...database, application_name: "arvados-nats bridge" },
     slot: options.slot,
     publications: options.publications,
     onCommit: async (commit) => (await gate.promise)(commit),
     onPassed: (lsn) => {
-      clock.passed(lsn);
-      if (unstored === 0) confirmer.stored(lsn, now());
+      toGraph.passed(lsn);
+      toAll.passed(lsn);
     },
   });
   scope.defer("replication", () => replication.stop());
   void replication.ended.then((error) => fail(error ?? new Error("replication has ended")));
+  const confirm = async (): Promise<Lsn> => {
+    const confirmed = laterLsn(confirmer.safe(now()), slot.confirmed);
+    // Also when nothing is new: PostgreSQL cuts a reader that says nothing. With the ping it answers how far it has read.
+    await replication.confirm(confirmed, true);
+    return confirmed;
+  };
+  const untilFlowing = setInterval(() => void confirm().catch(fail), BEAT_MS);
+  scope.defer("confirmations", () => clearInterval(untilFlowing));
 
-  const system = await identifySystem(sql);
+  const system = await identifySystem(database);
+  const [core, store] = await Promise.all([connected("CORE"), connected("STORE")]);
+  const [coreJsm, storeJsm] = await Promise.all([jetstreamManager(core), jetstreamManager(store)]);
+
   const state = new GraphState(clusterId);
-  const snapshot = await readSnapshot(sql, (rows) => state.apply(rows));
+  const waitingContainers = new Map<string, QueueEntry>();
+  const snapshot = await readSnapshot(sql, (rows) => {
+    state.apply(rows);
+    for (const { table, row } of rows) {
+      const { entry, waiting } = queueEntry(table === "containers" ? (row ?? {}) : {});
+      if (waiting) waitingContainers.set(entry.uuid, entry);
+    }
+  });
   await lookUpOwners(sql, state);
   const graph = new PermissionGraph(options.graph);
-  graph.apply([...state.all()].filter(isPermissionChange));
+  graph.load([...state.all()].filter(isPermissionChange));
 
-  const stored = await readStoredGraph(coreJs, coreJsm, subjects);
-  const known = stored.commit;
-  const same = known !== null && known.system.id === system.id && known.system.timeline === system.timeline;
-  const epoch = same ? known.epoch : (known?.epoch ?? 0) + 1;
-  const writer = new GraphWriter(
-    coreJs,
-    subjects,
-    { epoch, system: { id: system.id, timeline: system.timeline } },
-    stored.lastSequence,
-  );
-  const revision = await writer.write(graphDifference(stored.rows, state.all()), system.lsn, now());
-
-  const last = await lastRecord(storeJsm, epoch);
-  const records = new RecordsWriter({
-    publisher: new FencedPublisher(storeJs, "RECORDS", last.sequence),
-    epoch,
-    stored: last.position,
-    onStored: (lsn, waiting) => {
-      unstored = waiting;
-      if (waiting === 0) confirmer.stored(lsn, now());
-    },
-    onFailed: fail,
+  const taken = await takeOver({ core, store, coreJsm, storeJsm, subjects, system, slot, witnessed: witness.ends });
+  const publisher = (nc: NatsConnection, stream: string, lastSequence: number) => {
+    const { fenced = true } = options;
+    const made = new FencedPublisher(
+      { nc, stream, lastSequence, inboxPrefix: serviceInbox("bridge"), now, onFailed: fail, fenced },
+      (messages, isBatch) => options.onPublished(stream, messages, isBatch),
+    );
+    scope.defer(`publisher of ${stream}`, () => made.close());
+    return made;
+  };
+  const toGraphStream = publisher(core, "GRAPH", taken.graphSequence);
+  const toRecords = publisher(store, "RECORDS", taken.recordsSequence);
+  const storedQueue = await readStoredQueue(jetstream(store), storeJsm);
+  const toQueue = publisher(store, "QUEUE", storedQueue.lastSequence);
+  scope.defer("witness", () => {
+    witness.ends = { graph: toGraphStream.storedSequence, records: toRecords.storedSequence };
   });
+
+  const { epoch } = taken;
+  const writer = new GraphWriter(toGraphStream, subjects, {
+    epoch,
+    system: { id: system.id, timeline: system.timeline },
+  });
+  const revision = await writer.write(graphDifference(taken.graphRows, state.all()), system.lsn, now(), () => {});
+  await toGraphStream.settled();
+
+  const records = new RecordsWriter(
+    toRecords,
+    () => writer.stored,
+    (lsn) => toAll.close(lsn),
+  );
   let markedAt = now();
   const barrier = new BarrierClient({
     nc: core,
-    js: coreJs,
+    js: jetstream(core),
     jsm: coreJsm,
     subjects,
     barrier: records.barrier,
     onCut: (cut) => {
       options.onCut(cut, now() - markedAt);
-      records.nudge();
+      records.release();
     },
   });
   scope.defer("barrier", () => barrier.stop());
@@ -136,39 +183,76 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
     markedAt = now();
     barrier.mark(at);
   };
-  // Whatever happened before this start: nothing is published before every session is of this revision or newer.
   mark(revision);
 
-  const handler = new CommitHandler({
-    state,
-    graph,
-    writer,
-    records,
-    queue: new QueueWriter(storeJs, subjects),
-    subjects,
-    mark,
-    lookUpOwners: () => lookUpOwners(sql, state),
-    now,
-  });
+  const queue = new QueueWriter(toQueue, subjects);
+  queue.bringIntoLine(storedQueue.entries, waitingContainers);
+  await toQueue.settled();
+
+  const handler = new CommitHandler(
+    {
+      epoch,
+      state,
+      graph,
+      writer,
+      records,
+      queue,
+      subjects,
+      stored: taken.positionsHold ? taken.storedEvent : null,
+      mark,
+      lookUpOwners: () => lookUpOwners(sql, state),
+      lookUpRows: (uuids) => lookUpRows(sql, uuids),
+      silent: options.publishSilent ? new SilentChanges() : null,
+      toGraph,
+      toAll,
+      now,
+    },
+    revision,
+  );
   gate.resolve(async (commit) => {
-    const handled = await handler.handle(commit, snapshot.contains(commit.xid));
-    unstored = records.waitingEvents;
-    options.onCommit(handled, commit);
+    options.onCommit(await handler.handle(commit, snapshot.contains(commit.xid)), commit);
   });
 
+  clearInterval(untilFlowing);
   const beat = async () => {
     const time = now();
-    clock.sample(time, await flushedLsn(sql));
-    const confirmed = confirmer.safe(now());
-    // With the ping PostgreSQL answers at once how far it has sent, idle or not.
-    await replication.confirm(confirmed, true);
-    sayBeat(core, subjects, clock.beat, writer.revision);
-    options.onBeat(clock.beat, confirmed);
+    const flushed = await flushedLsn(sql);
+    clock.sample(time, flushed);
+    const confirmed = await confirm();
+    sayBeat(core, subjects, clock.beat, writer.stored);
+    options.onBeat({ time: clock.beat, flushed, stored: toAll.frontier, confirmed });
   };
-  const timer = setInterval(() => void beat().catch(fail), BEAT_MS);
-  scope.defer("beat", () => clearInterval(timer));
-  await beat();
-  return { revision, epoch, ended: failure.promise };
+  scope.defer("beat", repeat(beat, fail));
+  return { ...taken, revision, ended: failure.promise };
+
+  async function connected(account: "CORE" | "STORE"): Promise<NatsConnection> {
+    const nc = await options.connect(account, scope);
+    void (async () => {
+      for await (const status of nc.status()) {
+        if (status.type === "disconnect") return fail(fault("nats.lost", { account }));
+      }
+    })();
+    return nc;
+  }
+}
+
+/** Runs the work every BEAT_MS, one at a time. Returns what stops it. */
+function repeat(work: () => Promise<void>, onError: (error: unknown) => void): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+  const round = async (): Promise<void> => {
+    try {
+      await work();
+      if (!stopped) timer = setTimeout(() => void round(), BEAT_MS);
+    } catch (error) {
+      if (!stopped) onError(error);
+    }
+  };
+  void round();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
 }
 
 function sayBeat(core: NatsConnection, subjects: Subjects, time: number | null, revision: Revision): void {
@@ -178,26 +262,4 @@ function sayBeat(core: NatsConnection, subjects: Subjects, time: number | null, 
 async function flushedLsn(sql: pg.Client): Promise<Lsn> {
   const { rows } = await sql.query<{ lsn: string }>("SELECT pg_current_wal_flush_lsn() AS lsn");
   return parseLsn(rows[0]?.lsn ?? "");
-}
-
-/** What IDENTIFY_SYSTEM says, over an ordinary connection. */
-async function identifySystem(sql: pg.Client): Promise<{ id: string; timeline: number; lsn: Lsn }> {
-  const { rows } = await sql.query<{ id: string; timeline: number }>(
-    `SELECT system_identifier::text AS id, timeline_id AS timeline FROM pg_control_system(), pg_control_checkpoint()`,
-  );
-  return { id: rows[0]?.id ?? "", timeline: rows[0]?.timeline ?? 0, lsn: await flushedLsn(sql) };
-}
-
-/** Where RECORDS ends, and up to which event it holds this epoch's commits. */
-async function lastRecord(
-  jsm: JetStreamManager,
-  epoch: number,
-): Promise<{ sequence: number; position: RecordPosition | null }> {
-  const { state } = await jsm.streams.info("RECORDS");
-  const message = state.messages === 0 ? null : await jsm.streams.getMessage("RECORDS", { seq: state.last_seq });
-  const header = (name: string) => message?.header.get(name) ?? "";
-  const sequence = state.last_seq;
-  if (!message || header(HEADER.epoch) !== String(epoch)) return { sequence, position: null };
-  const [ordinal, copy] = [Number(header(HEADER.ordinal)), Number(header(HEADER.copy))];
-  return { sequence, position: { lsn: parseLsn(header(HEADER.lsn)), ordinal, copy } };
 }

@@ -5,8 +5,10 @@ import { formatRevision } from "../core/revision.ts";
 import { retry } from "../runtime/backoff.ts";
 import type { Config } from "../runtime/config.ts";
 import { deferred } from "../runtime/deferred.ts";
+import type { Scope } from "../runtime/scope.ts";
 import type { Readiness, Service, ServiceContext } from "../runtime/service.ts";
 import { connectService } from "../runtime/service-connection.ts";
+import type { StreamEnds } from "./epoch.ts";
 import { becomeLeader } from "./leader.ts";
 import type { DatabaseTarget } from "./preflight.ts";
 import type { SetupNames } from "./setup-db.ts";
@@ -16,17 +18,33 @@ const SYNC_MARGIN_MS = 5_000;
 /** Short, so that a standby takes over within seconds. */
 const BACKOFF = { min: 100, max: 2_000 };
 
-export async function runBridge({ config, log, metrics, scope }: ServiceContext): Promise<Service> {
+/** What a test replaces. */
+export type BridgeSeams = {
+  /** false: publishes without the fence. */
+  fenced?: boolean;
+};
+
+export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}): Promise<Service> {
+  const { config, log, metrics, scope } = context;
   const now = Date.now;
-  const connect = (account: "CORE" | "STORE") => connectService({ config, service: "bridge", account, log, scope });
-  const [core, store] = await Promise.all([connect("CORE"), connect("STORE")]);
+  const connect = (account: "CORE" | "STORE", within: Scope) =>
+    connectService({ config, service: "bridge", account, log, scope: within });
+  // Each lead has connections of its own; that there can be any is known at once, by a standby too.
+  const trial = scope.child("trial");
+  await Promise.all([connect("CORE", trial), connect("STORE", trial)]);
+  await trial.close();
   const names = setupNames(config);
 
   const commits = metrics.counter("commits_total", "Commits read from PostgreSQL");
   const events = metrics.counter("events_total", "Record events that had a route");
+  const published = metrics.counter("messages_total", "Messages published", ["stream", "batch"]);
   const untrue = metrics.counter("untrue_log_rows_total", "Log rows with no change of their object behind them");
   const barrier = metrics.histogram("barrier_wait_seconds", "From a removal's mark to the word that it is enforced");
   const leading = metrics.gauge("leading", "1 while this bridge holds the replication slot");
+  const lag = metrics.gauge("lag_bytes", "WAL that PostgreSQL has written and the streams do not hold yet");
+  const retained = metrics.gauge("retained_wal_bytes", "WAL that PostgreSQL keeps for this bridge");
+  const epochs = metrics.gauge("epoch", "The epoch this bridge leads in");
+  const witness: { ends: StreamEnds | null } = { ends: null };
   let beat: number | null = null;
   let state: Readiness[string] = { ok: false, says: "starting" };
   metrics.gauge("graph_age_seconds", "Age of what has been read of PostgreSQL and stands in GRAPH", [], () =>
@@ -38,8 +56,7 @@ export async function runBridge({ config, log, metrics, scope }: ServiceContext)
     try {
       const leader = await becomeLeader(
         {
-          core,
-          store,
+          connect,
           database: databaseTarget(config),
           slot: names.slot,
           publications: [names.publication, names.logPublication],
@@ -49,7 +66,11 @@ export async function runBridge({ config, log, metrics, scope }: ServiceContext)
             audienceMin: config.audienceMin,
           },
           syncDelay: config.syncInterval + SYNC_MARGIN_MS,
+          publishSilent: config.publishSilent,
+          witness,
           now,
+          ...seams,
+          onPublished: (stream, messages, isBatch) => published.inc({ stream, batch: String(isBatch) }, messages),
           onCommit: (handled, commit) => {
             commits.inc();
             events.inc(handled.events);
@@ -60,15 +81,20 @@ export async function runBridge({ config, log, metrics, scope }: ServiceContext)
             barrier.observe(waited / 1000);
             log.debug({ revision: formatRevision(revision), ms: waited }, "removal enforced");
           },
-          onBeat: (time) => {
+          onBeat: ({ time, flushed, stored, confirmed }) => {
             beat = time;
+            lag.set(Math.max(0, Number(flushed - stored)));
+            retained.set(Math.max(0, Number(flushed - confirmed)));
           },
         },
         term,
       );
       leading.set(1);
+      epochs.set(leader.epoch);
       state = { ok: true, says: `leading from revision ${formatRevision(leader.revision)}` };
-      log.info({ revision: formatRevision(leader.revision), epoch: leader.epoch }, "leading: the graph is published");
+      const { epoch, reason } = leader;
+      if (reason !== null && reason !== "first start") log.warn({ epoch, reason }, "a new epoch begins");
+      log.info({ revision: formatRevision(leader.revision), epoch }, "leading: the graph is published");
       onLeading();
       const stopped = deferred<null>();
       signal.addEventListener("abort", () => stopped.resolve(null), { once: true });

@@ -1,8 +1,9 @@
-/** Where the heads of permission links live: asked of PostgreSQL when a link names an object that is not in memory. */
+/** What is asked of PostgreSQL about objects that are not in memory: where the heads of permission links live, and rows that custom events speak of. */
 import type pg from "pg";
 import type { GraphChange } from "../core/rows.ts";
 import { resourceOf } from "../core/uuid.ts";
 import type { GraphState } from "./graph-state.ts";
+import type { Row } from "./row.ts";
 import { TABLES, type TableName } from "./tables.ts";
 
 /** At most this many uuids in one query. */
@@ -29,4 +30,24 @@ export async function lookUpOwners(client: pg.Client, state: GraphState): Promis
     }
   }
   return changes;
+}
+
+/** The published columns of these objects' rows, as they are now; those that do not exist are left out. */
+export async function lookUpRows(client: pg.Client, uuids: readonly string[]): Promise<Map<string, Row>> {
+  const found = new Map<string, Row>();
+  const byTable = new Map<TableName, string[]>();
+  for (const uuid of uuids) {
+    const table = resourceOf(uuid) as TableName | null;
+    if (table !== null && Object.hasOwn(TABLES, table)) byTable.set(table, [...(byTable.get(table) ?? []), uuid]);
+  }
+  for (const [table, wanted] of byTable) {
+    for (let at = 0; at < wanted.length; at += BATCH) {
+      const { rows } = await client.query<Row>(
+        `SELECT ${TABLES[table].join(", ")} FROM ${table} WHERE uuid = ANY($1)`,
+        [wanted.slice(at, at + BATCH)],
+      );
+      for (const row of rows) found.set(String(row.uuid), row);
+    }
+  }
+  return found;
 }

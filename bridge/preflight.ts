@@ -77,18 +77,12 @@ export async function checkWal(client: pg.Client): Promise<void> {
   if (level !== "logical") throw fault("postgres.no_logical_wal", { level });
 }
 
-/** Everything the bridge needs before it starts, each lack with its remedy. */
-export async function preflight(
-  client: pg.Client,
-  database: string,
-  names: { slot: string; publications: readonly string[] },
-): Promise<void> {
+/** Everything the bridge needs before it starts but the slot (`slot.ts`), each lack with its remedy. */
+export async function preflight(client: pg.Client, database: string, publications: readonly string[]): Promise<void> {
   await checkTables(client, database);
   await checkWal(client);
-  const there = await client.query<{ name: string }>(
-    `SELECT pubname AS name FROM pg_publication UNION ALL SELECT slot_name FROM pg_replication_slots WHERE database = current_database()`,
-  );
+  const there = await client.query<{ name: string }>("SELECT pubname AS name FROM pg_publication");
   const present = new Set(there.rows.map((row) => row.name));
-  const lacking = [...names.publications, names.slot].filter((name) => !present.has(name));
+  const lacking = publications.filter((name) => !present.has(name));
   if (lacking.length > 0) throw fault("postgres.not_set_up", { database, what: lacking.join(", ") });
 }

@@ -1,8 +1,7 @@
-/** QUEUE holds one entry per container that is Queued, Locked or Running, for dispatchers. Final ones leave it after a while. */
-import type { JetStreamClient } from "@nats-io/jetstream";
-import { headers as makeHeaders } from "@nats-io/nats-core";
+/** QUEUE holds one entry per container that is Queued, Locked or Running, for dispatchers. Final containers leave it. */
 import type { Subjects } from "../core/subjects.ts";
-import type { RowChange } from "./commit.ts";
+import type { FencedPublisher, Message } from "./publisher.ts";
+import type { RowChange } from "./row.ts";
 
 export type QueueEntry = {
   uuid: string;
@@ -13,7 +12,7 @@ export type QueueEntry = {
 };
 
 const WAITING_STATES = new Set(["Queued", "Locked", "Running"]);
-/** How long a final state stays to be read: it takes the last entry's place, then the server removes it. */
+/** A final state stays this long, so that whoever watches sees it; then nats-server removes the entry. */
 const FINAL_TTL = "60s";
 
 /** A container row's queue entry, and whether the container is still to be dispatched or watched. Pure. */
@@ -30,23 +29,71 @@ export function queueEntry(row: Record<string, unknown>): { entry: QueueEntry; w
   };
 }
 
-export class QueueWriter {
-  readonly #js: JetStreamClient;
-  readonly #subjects: Subjects;
+/** What turns the stored entries (JSON by uuid) into those wanted. An entry that is not wanted leaves as cancelled. Pure. */
+export function queueDifference(
+  stored: ReadonlyMap<string, string>,
+  wanted: ReadonlyMap<string, QueueEntry>,
+): QueueEntry[] {
+  const out = [...wanted.values()].filter((entry) => stored.get(entry.uuid) !== JSON.stringify(entry));
+  for (const [uuid, text] of stored) {
+    if (wanted.has(uuid) || !isWaiting(text)) continue;
+    out.push({ uuid, state: "Cancelled", priority: "0", locked_by_uuid: null });
+  }
+  return out;
+}
 
-  constructor(js: JetStreamClient, subjects: Subjects) {
-    this.#js = js;
+function isWaiting(text: string): boolean {
+  try {
+    return WAITING_STATES.has((JSON.parse(text) as Partial<QueueEntry> | null)?.state ?? "");
+  } catch {
+    return true;
+  }
+}
+
+export class QueueWriter {
+  readonly #publisher: FencedPublisher;
+  readonly #subjects: Subjects;
+  /** Containers with an entry: Arvados writes a running container's row all the time, for reasons that are not the queue's. */
+  readonly #entries = new Map<string, string>();
+
+  constructor(publisher: FencedPublisher, subjects: Subjects) {
+    this.#publisher = publisher;
     this.#subjects = subjects;
   }
 
-  /** Writes the entries of a commit's container rows. */
-  async take(changes: readonly RowChange[]): Promise<void> {
+  /** At start: from what the stream holds to what the database says. */
+  bringIntoLine(stored: ReadonlyMap<string, string>, wanted: ReadonlyMap<string, QueueEntry>): number {
+    for (const [uuid, text] of stored) this.#entries.set(uuid, text);
+    const entries = queueDifference(stored, wanted);
+    for (const entry of entries) this.#put(entry, WAITING_STATES.has(entry.state), () => {});
+    return entries.length;
+  }
+
+  /** Writes the entries of a commit's container rows; `open` and `close` bracket each that is under way. */
+  take(changes: readonly RowChange[], open: () => void, close: () => void): void {
     for (const change of changes) {
       if (change.table !== "containers" || change.row === null) continue;
       const { entry, waiting } = queueEntry(change.row);
-      const headers = makeHeaders();
-      if (!waiting) headers.set("Nats-TTL", FINAL_TTL);
-      await this.#js.publish(this.#subjects.queue(entry.uuid), JSON.stringify(entry), { headers });
+      const known = this.#entries.get(entry.uuid);
+      if (waiting ? known === JSON.stringify(entry) : known === undefined && change.op === "update") continue;
+      open();
+      this.#put(entry, waiting, close);
     }
+  }
+
+  async room(): Promise<void> {
+    await this.#publisher.settled(1_000);
+  }
+
+  #put(entry: QueueEntry, waiting: boolean, onStored: () => void): void {
+    const body = JSON.stringify(entry);
+    const message: Message = {
+      subject: this.#subjects.queue(entry.uuid),
+      headers: waiting ? {} : { "Nats-TTL": FINAL_TTL },
+      body,
+    };
+    if (waiting) this.#entries.set(entry.uuid, body);
+    else this.#entries.delete(entry.uuid);
+    this.#publisher.push([message], onStored);
   }
 }

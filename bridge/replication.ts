@@ -3,7 +3,7 @@
  *
  * What the library leaves to its user: it confirms LSN + 1 (a commit record that starts right behind would be skipped after a
  * restart), confirms what was merely received, and reports keepalives ahead of messages it still queues. So automatic confirmation
- * is off, and messages and keepalives pass through one queue here.
+ * is off; commits are assembled as their messages come, and pass through one queue with the keepalives.
  */
 import pg from "pg";
 import { LogicalReplicationService, PgoutputPlugin } from "pg-logical-replication";
@@ -15,8 +15,8 @@ import { type Commit, CommitAssembler, type PgMessage } from "./commit.ts";
 const TIMESTAMP = 1114;
 pg.types.setTypeParser(TIMESTAMP, (text) => text);
 
-/** Messages waiting here before the socket is paused. */
-const HIGH_WATER = 10_000;
+/** Rows of whole commits waiting here before the socket is paused. */
+const HIGH_WATER = 5_000;
 
 export type ReplicationOptions = {
   connection: pg.ClientConfig;
@@ -29,14 +29,14 @@ export type ReplicationOptions = {
 };
 
 export type Replication = {
-  /** Tells PostgreSQL that it need not keep WAL before `lsn`; with `ping` it answers with a keepalive at once. */
+  /** Tells PostgreSQL that it need not keep WAL before `lsn`, and that we live. With `ping` it says at once how far it has read. */
   confirm(lsn: Lsn, ping: boolean): Promise<void>;
   /** Settles when the feed ends: with the error that ended it, or null after stop(). */
   ended: Promise<Error | null>;
   stop(): Promise<void>;
 };
 
-type Item = { message: PgMessage } | { keepalive: Lsn };
+type Item = { commit: Commit } | { keepalive: Lsn };
 
 export async function openReplication(options: ReplicationOptions): Promise<Replication> {
   const service = new LogicalReplicationService(options.connection, {
@@ -44,7 +44,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
   });
   const plugin = new PgoutputPlugin({ protoVersion: 1, publicationNames: [...options.publications] });
   const assembler = new CommitAssembler();
-  let incoming: Item[] = [];
+  let queue: Item[] = [];
   let waiting = 0;
   let draining = false;
   let paused = false;
@@ -53,6 +53,10 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
   const ended = new Promise<Error | null>((resolve) => {
     end = resolve;
   });
+  const fail = (error: unknown) => {
+    stopped = true;
+    end(error instanceof Error ? error : new Error(String(error)));
+  };
 
   const setPaused = (value: boolean) => {
     if (paused === value) return;
@@ -65,44 +69,51 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
 
   const take = async (item: Item) => {
     if ("keepalive" in item) return options.onPassed(item.keepalive);
-    const commit = assembler.take(item.message);
-    if (!commit) return;
-    await options.onCommit(commit);
-    options.onPassed(commit.lsn);
+    await options.onCommit(item.commit);
+    options.onPassed(item.commit.lsn);
   };
 
   const drain = async () => {
     if (draining) return;
     draining = true;
     try {
-      while (incoming.length > 0 && !stopped) {
-        const batch = incoming;
-        incoming = [];
+      while (queue.length > 0 && !stopped) {
+        const batch = queue;
+        queue = [];
         for (const item of batch) {
           if (stopped) return;
           await take(item);
-          waiting--;
+          waiting -= weightOf(item);
         }
         if (waiting < HIGH_WATER / 2) setPaused(false);
       }
     } catch (error) {
-      end(error instanceof Error ? error : new Error(String(error)));
-      stopped = true;
+      fail(error);
     } finally {
       draining = false;
     }
   };
 
   const push = (item: Item) => {
-    if (stopped) return;
-    incoming.push(item);
-    if (++waiting > HIGH_WATER) setPaused(true);
+    queue.push(item);
+    waiting += weightOf(item);
+    if (waiting > HIGH_WATER) setPaused(true);
     void drain();
   };
 
-  service.on("data", (_lsn: string, message: PgMessage) => push({ message }));
-  service.on("heartbeat", (lsn: string) => push({ keepalive: parseLsn(lsn) }));
-  service.on("error", (error: Error) => end(error));
+  service.on("data", (_lsn: string, message: PgMessage) => {
+    if (stopped) return;
+    try {
+      const commit = assembler.take(message);
+      if (commit) push({ commit });
+    } catch (error) {
+      fail(error);
+    }
+  });
+  service.on("heartbeat", (lsn: string) => {
+    if (!stopped) push({ keepalive: parseLsn(lsn) });
+  });
+  service.on("error", fail);
 
   await new Promise<void>((resolve, reject) => {
     service.on("start", () => resolve());
@@ -110,7 +121,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
       () => end(stopped ? null : new Error("the replication connection ended")),
       (error) => {
         reject(replicationFault(error, options.slot));
-        end(error instanceof Error ? error : new Error(String(error)));
+        fail(error);
       },
     );
   });
@@ -123,18 +134,23 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     },
     async stop() {
       stopped = true;
-      await service.destroy();
       end(null);
+      await service.destroy();
     },
   };
+}
+
+function weightOf(item: Item): number {
+  return "keepalive" in item ? 1 : 1 + item.commit.rows.length + item.commit.logs.length;
 }
 
 function replicationFault(error: unknown, slot: string): Error {
   const reason = reasonOf(error);
   const busy = /is active for PID (\d+)/.exec(reason);
   if (busy) return fault("slot.busy", { slot, pid: busy[1] as string }, { cause: error });
-  if (/replication slot .* does not exist/.test(reason)) {
-    return fault("postgres.not_set_up", { database: "", what: `replication slot ${slot}` }, { cause: error });
+  // Between our look and its start: the next try makes it anew.
+  if (/replication slot .* does not exist|can no longer (get changes|access)|has been invalidated/.test(reason)) {
+    return fault("slot.lost", { slot, reason }, { cause: error });
   }
   return error instanceof Error ? error : new Error(reason);
 }

@@ -1,6 +1,6 @@
 /** Reads the rows of the permission graph as of one moment, and tells which transactions that moment already contains. */
 import type pg from "pg";
-import type { RowChange } from "./commit.ts";
+import type { RowChange } from "./row.ts";
 import { GRAPH_TABLES, TABLES } from "./tables.ts";
 
 const PAGE = 10_000;

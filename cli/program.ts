@@ -3,6 +3,8 @@ import { Command } from "commander";
 import { SERVICE_VERSION } from "../runtime/version.ts";
 import { addConfigCommands } from "./commands/config.ts";
 import { addDevCommand } from "./commands/dev.ts";
+import { addKeysCommand } from "./commands/keys.ts";
+import { addProbeCommand } from "./commands/probe.ts";
 import { addRightsCommands } from "./commands/rights.ts";
 import { addServiceCommands } from "./commands/services.ts";
 import { addSessionCommands } from "./commands/sessions.ts";
@@ -48,6 +50,8 @@ ${examples(
   addStreamsCommands(program, context);
   addSessionCommands(program, context);
   addRightsCommands(program, context);
+  addKeysCommand(program, context);
+  addProbeCommand(program, context);
   addConfigCommands(program, context);
   return program;
 }

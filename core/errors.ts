@@ -85,6 +85,12 @@ export const ERRORS = {
     message: "somebody truncated {tables}",
     remedy: "nothing: the bridge reads the permission graph anew",
   },
+  "slot.lost": {
+    handling: "retry",
+    message: "PostgreSQL no longer keeps what the replication slot {slot} needs: {reason}",
+    remedy:
+      "nothing: the bridge makes the slot anew under a new epoch. What was committed in between is in no stream; raise max_slot_wal_keep_size",
+  },
   "slot.busy": {
     handling: "retry",
     message: "another bridge reads the replication slot {slot} (backend {pid})",
@@ -94,6 +100,21 @@ export const ERRORS = {
     handling: "bug",
     message: "somebody else wrote into stream {stream}: expected last sequence {expected}",
     remedy: "make sure that one bridge only uses this cluster's streams; this process ends so that it changes nothing",
+  },
+  "stream.refused": {
+    handling: "retry",
+    message: "stream {stream} does not take a message: {reason}",
+    remedy: "look at nats-server's log; check that the stream exists (`arvados-nats streams check`) and has room",
+  },
+  "stream.silent": {
+    handling: "retry",
+    message: "stream {stream} has acknowledged nothing for {seconds} s",
+    remedy: "nothing, if it passes: the bridge reads back what was stored and goes on; else look at nats-server",
+  },
+  "nats.lost": {
+    handling: "retry",
+    message: "the connection to nats-server in account {account} was lost",
+    remedy: "nothing: the bridge reads back what was stored and goes on",
   },
   "stream.drift": {
     handling: "config",

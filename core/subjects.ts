@@ -47,6 +47,11 @@ export function subjectsOf(clusterId: string) {
     live: (tail: string) => `${root}.live.${tail}`,
     resync: `${root}.live.@resync`,
     moved: (uuid: string) => `${root}.moved.${subjectToken(uuid)}`,
+    /** In RECORDS and GRAPH: a bridge takes the lead. */
+    recordsLeader: `${root}.moved.@leader`,
+    graphLeader: `${root}.graph.leader`,
+    recordsAll: `${root}.rec.>`,
+    queueAll: `${root}.queue.>`,
     queue: (container: string) => `${root}.queue.${subjectToken(container)}`,
     log: (container: string, file: string) => `${root}.log.${subjectToken(container)}.${logFileTokens(file)}`,
     api: (key: SessionKey, verb: Verb) => `${root}.api.${session(key)}.${verb}`,

@@ -7,12 +7,12 @@ export const HEADER = {
   epoch: "Arvados-Epoch",
   /** The commit's end LSN, `16/B374D848`. */
   lsn: "Arvados-Lsn",
-  /** Place of the event within its commit, from 0. */
+  /** Order of the event within its commit: grows, not by one each. */
   ordinal: "Arvados-Ordinal",
   /** `<LSN>:<ordinal>`: equal on all copies of one event. */
   eventId: "Arvados-Event-Id",
-  /** Which copy of the event this is, from 0: an event is published once under each subject of its route. */
-  copy: "Arvados-Copy",
+  /** On commits of more than 1,000 messages only: `1`, `2`, … and `last`. All else appears whole or not at all. */
+  part: "Arvados-Part",
   /** ISO 8601, UTC. */
   commitTime: "Arvados-Commit-Time",
   /** `<epoch>.<sequence>` of the graph by which the event was routed. */
@@ -26,7 +26,10 @@ export const HEADER = {
 } as const;
 
 export type RecordEvent = {
-  /** `create`, `update`, `delete` as Arvados logs them; `left` = last event on a path the object has left; others are custom. */
+  /**
+   * `create`, `update`, `delete` as Arvados logs them; `left` = last event on a path the object has left; `silent` = changed
+   * without a log row; others are custom.
+   */
   event_type: string;
   object_uuid: string;
   object_kind: string;
@@ -34,6 +37,29 @@ export type RecordEvent = {
   /** ISO 8601, UTC. */
   event_at: string;
   attributes: Record<string, unknown>;
+  /** On custom events: whoever holds a token may have written this, about any object. */
+  untrusted?: true;
+  /** On custom events, where they are not too long. */
+  properties?: Record<string, unknown>;
+};
+
+/** Body of `moved.<uuid>`: where to read on, backwards, when an object's history is walked. Null = unknown: history has a gap here. */
+export type MovedEntry = { from: { subject: string; sequence: number } | null };
+
+/**
+ * Body of `moved.@leader` in RECORDS: written by a bridge before its first event. A higher epoch than the last one's says that the
+ * stream is not surely contiguous here; `since` is the sequence of the epoch's first entry.
+ */
+export type LeaderEntry = {
+  epoch: number;
+  since: number;
+  /** Sequence of the last event that counts of before this epoch, behind which it goes on; 0 = none. */
+  resume: number;
+  /** Why this epoch began. */
+  reason: string;
+  system: { id: string; timeline: number };
+  /** Start of nats-server, by the id it gave itself. */
+  server: string;
 };
 
 /** Body of `whoami`'s answer. Subjects are in full. */

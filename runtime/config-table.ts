@@ -164,6 +164,13 @@ export const CONFIG_TABLE = {
       doc: "The publication that names the tables to follow.",
     },
   },
+  publishSilent: {
+    type: "boolean",
+    env: "ARVADOS_NATS_PUBLISH_SILENT",
+    file: "bridge.publishSilent",
+    default: "false",
+    doc: "Publishes changes that Arvados writes no log row for too, as events of type `silent`. For clusters with audit logging off.",
+  },
   systemRootToken: {
     type: "text",
     env: "ARVADOS_NATS_SYSTEM_ROOT_TOKEN",

@@ -34,6 +34,12 @@ export type ServerLimits = {
   syncInterval: string;
 };
 
+/** Bounds that the installation knows and we do not: `$NAME`s, which nats-server takes from its environment. */
+export type LimitReferences = { maxFileStore: string; syncInterval: string };
+
+/** Paths of PEM files, for clients and WebSocket alike. */
+export type ServerTls = { certFile: string; keyFile: string };
+
 const MIB = 1024 * 1024;
 
 export const DEFAULT_LIMITS: ServerLimits = {
@@ -49,6 +55,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
 
 export type ServerConf = {
   clusterId: string;
+  /** Keys, or `$NAME` for one that nats-server takes from its environment. */
   keys: PublicKeys;
   /** Folder of JetStream's files. */
   storeDir: string;
@@ -60,6 +67,14 @@ export type ServerConf = {
   /** Folder into which the server writes the ports it got. */
   portsFileDir?: string;
   limits?: Partial<ServerLimits>;
+  references?: LimitReferences;
+  tls?: ServerTls;
+  /** What browsers' pages may come from: a list, or a `$NAME`. Left out: any, which is right only behind loopback. */
+  allowedOrigins?: readonly string[] | string;
+  /** At SIGTERM clients are told to go elsewhere, over this long (30 s at least). Left out: at once. */
+  lameDuck?: string;
+  /** For `nats-server --signal`. */
+  pidFile?: string;
 };
 
 /** The text of nats-server.conf. Throws a RangeError on a cluster id that could not be a subject token. */
@@ -75,22 +90,33 @@ export function serverConf(conf: ServerConf): string {
     `host: ${quote(host)}`,
     `port: ${int(ports.client)}`,
     ...(ports.monitor === null ? [] : [`http: ${quote(`${host}:${int(ports.monitor)}`)}`]),
+    ...(conf.pidFile === undefined ? [] : [`pid_file: ${quote(conf.pidFile)}`]),
     ...(conf.portsFileDir === undefined ? [] : [`ports_file_dir: ${quote(conf.portsFileDir)}`]),
     `max_payload: ${int(limits.maxPayload)}`,
     `max_pending: ${int(limits.maxPending)}`,
+    ...(conf.lameDuck === undefined
+      ? []
+      : [`lame_duck_duration: ${quote(conf.lameDuck)}`, 'lame_duck_grace_period: "5s"']),
+    ...(conf.tls === undefined ? [] : tlsLines(conf.tls)),
     "",
-    // TLS ends at the edge; service users are kept off this port by `allowed_connection_types`.
+    // Service users are kept off this port by `allowed_connection_types`.
     "websocket {",
     `  host: ${quote(host)}`,
     `  port: ${int(ports.websocket)}`,
-    "  no_tls: true",
+    // Without TLS of its own it is for the edge beside it only, where TLS ends.
+    ...(conf.tls === undefined ? ["  no_tls: true"] : tlsLines(conf.tls).map((line) => `  ${line}`)),
+    ...(conf.allowedOrigins === undefined
+      ? []
+      : [
+          `  allowed_origins: ${typeof conf.allowedOrigins === "string" ? conf.allowedOrigins : list(conf.allowedOrigins)}`,
+        ]),
     "}",
     "",
     "jetstream {",
     `  store_dir: ${quote(conf.storeDir)}`,
-    `  max_file_store: ${int(limits.maxFileStore)}`,
+    `  max_file_store: ${conf.references?.maxFileStore ?? int(limits.maxFileStore)}`,
     `  max_memory_store: ${int(limits.maxMemoryStore)}`,
-    `  sync_interval: ${quote(limits.syncInterval)}`,
+    `  sync_interval: ${conf.references?.syncInterval ?? quote(limits.syncInterval)}`,
     // Unknown fields in API requests are errors: a misspelt stream setting must not pass silently.
     "  strict: true",
     "}",
@@ -98,11 +124,11 @@ export function serverConf(conf: ServerConf): string {
     "authorization {",
     `  timeout: ${limits.authTimeout}`,
     "  auth_callout {",
-    `    issuer: ${quote(conf.keys.issuer)}`,
+    `    issuer: ${keyText(conf.keys.issuer)}`,
     "    account: CORE",
     // Whoever is missing here is sent to the callout, whatever the accounts below say.
-    `    auth_users: ${list(users.map((user) => user.value))}`,
-    `    xkey: ${quote(conf.keys.xkey)}`,
+    `    auth_users: [${users.map((user) => keyText(user.value)).join(", ")}]`,
+    `    xkey: ${keyText(conf.keys.xkey)}`,
     "  }",
     "}",
     "",
@@ -159,7 +185,7 @@ function userLines(service: Service, nkey: string, permissions: Permissions): st
   return [
     `# ${service}`,
     "{",
-    `  nkey: ${quote(nkey)}`,
+    `  nkey: ${keyText(nkey)}`,
     "  allowed_connection_types: [STANDARD]",
     "  permissions {",
     `    publish: { allow: ${allow(permissions.publish)} }`,
@@ -173,6 +199,15 @@ function userLines(service: Service, nkey: string, permissions: Permissions): st
 function allow(subjects: readonly string[]): string {
   if (subjects.length === 0) throw new RangeError("an empty allow list would allow everything");
   return list(subjects);
+}
+
+function tlsLines({ certFile, keyFile }: ServerTls): string[] {
+  return [`tls { cert_file: ${quote(certFile)}, key_file: ${quote(keyFile)} }`];
+}
+
+/** A key, or a reference that nats-server resolves. */
+function keyText(key: string): string {
+  return /^\$[A-Z][A-Z0-9_]*$/.test(key) ? key : quote(key);
 }
 
 function place(service: Service, account: AccountName): string {

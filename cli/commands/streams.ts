@@ -1,6 +1,9 @@
-/** `streams plan | apply | check`: the streams of nats-server as they are declared. */
+/** `streams plan | apply | check | export`: the streams of nats-server as they are declared. */
 import { type Command, Option } from "commander";
+import { fault } from "../../core/errors.ts";
+import { settingName } from "../../runtime/config-table.ts";
 import { createScope } from "../../runtime/scope.ts";
+import { EXPORT_FORMATS, type ExportFormat, exportStreams } from "../../streams-config/export.ts";
 import type { Step } from "../../streams-config/plan.ts";
 import { declaredStreams, STREAM_PROFILES } from "../../streams-config/streams.ts";
 import { type CliContext, examples, logFor, print, readConfig } from "../context.ts";
@@ -24,11 +27,7 @@ export function addStreamsCommands(program: Command, context: CliContext): void 
     streams
       .command(verb)
       .description(VERBS[verb])
-      .addOption(
-        new Option("--profile <name>", "sizes and replicas")
-          .choices(Object.keys(STREAM_PROFILES))
-          .default("single" satisfies Profile),
-      )
+      .addOption(profileOption())
       .option("--json", "the plan as JSON: [{stream, account, action, differences}]")
       .addHelpText(
         "after",
@@ -39,6 +38,34 @@ export function addStreamsCommands(program: Command, context: CliContext): void 
       )
       .action((options: Options, command: Command) => runVerb(context, verb, options, command));
   }
+  streams
+    .command("export")
+    .description("Print the streams as they are declared, for other tools. Connects to nothing.")
+    .addOption(profileOption())
+    .addOption(
+      new Option("--format <form>", "what `nats stream add --config` takes, or NACK's resources")
+        .choices(EXPORT_FORMATS)
+        .default("json" satisfies ExportFormat),
+    )
+    .addHelpText(
+      "after",
+      examples(
+        ["arvados-nats streams export | jq '.[0]' > graph.json", "one stream, for `nats stream add --config`"],
+        ["arvados-nats streams export --profile cluster --format nack", "for the NACK operator"],
+      ),
+    )
+    .action(({ profile, format }: Pick<Options, "profile"> & { format: ExportFormat }, command: Command) => {
+      const { clusterId } = readConfig(context, command).config;
+      if (clusterId === "")
+        throw fault("config.invalid", { count: 1, list: `  ${settingName("clusterId")}: is not set` });
+      context.out(exportStreams(declaredStreams({ clusterId, profile }), format));
+    });
+}
+
+function profileOption(): Option {
+  return new Option("--profile <name>", "sizes and replicas")
+    .choices(Object.keys(STREAM_PROFILES))
+    .default("single" satisfies Profile);
 }
 
 async function runVerb(context: CliContext, verb: Verb, { profile, json }: Options, command: Command): Promise<void> {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { CommitAssembler, type PgMessage, utcMillis } from "../../bridge/commit.ts";
+import { CommitAssembler, type PgMessage } from "../../bridge/commit.ts";
+import { utcMillis } from "../../bridge/row.ts";
 import { Fault } from "../../core/errors.ts";
 
 const BEGIN: PgMessage = { tag: "begin", commitTime: 0n, xid: -1 };
@@ -35,17 +36,44 @@ describe("a commit", () => {
   });
 
   it("leaves out tables that nobody asked for, and log rows with NULL where Arvados always has a value", () => {
-    const log = { id: "1", uuid: "l", object_uuid: "o", event_type: "update", event_at: "t", properties: "{}" };
+    const log = {
+      object_uuid: "zzzzz-4zz18-collectionccccc",
+      event_type: "update",
+      event_at: "2026-11-25 01:02:03.456789",
+      properties: "{}",
+    };
+    const insert = (name: string, row: Record<string, unknown>): PgMessage => ({
+      tag: "insert",
+      relation: { name },
+      new: row,
+    });
     const commit = assemble(
       BEGIN,
-      { tag: "insert", relation: { name: "toString" }, new: { id: "1" } },
-      { tag: "insert", relation: { name: "logs" }, new: log },
-      { tag: "insert", relation: { name: "logs" }, new: { ...log, object_uuid: null } },
-      { tag: "insert", relation: { name: "logs" }, new: { ...log, event_at: null } },
+      insert("toString", { id: "1" }),
+      insert("logs", log),
+      insert("logs", { ...log, object_uuid: null }),
+      insert("logs", { ...log, object_uuid: "nonsense.>" }),
+      insert("logs", { ...log, event_at: null }),
+      insert("logs", { ...log, event_type: "new\nline" }),
       END,
     );
     assert.deepEqual(commit?.rows, []);
-    assert.deepEqual(commit?.logs, [log]);
+    assert.equal(commit?.logs.length, 1);
+    assert.equal(commit?.badLogs, 4);
+  });
+
+  it("drops at the door what is long or secret in a log row", () => {
+    const properties = JSON.stringify({
+      new_attributes: { uuid: "u", manifest_text: "secret blocks", name: "n".repeat(5_000_000), state: "Final" },
+    });
+    const log = {
+      object_uuid: "zzzzz-4zz18-collectionccccc",
+      event_type: "update",
+      event_at: "2026-11-25 01:02:03.456789",
+      properties,
+    };
+    const commit = assemble(BEGIN, { tag: "insert", relation: { name: "logs" }, new: log }, END);
+    assert.deepEqual(commit?.logs[0]?.new, { uuid: "u", state: "Final" });
   });
 
   it("does not go on over a truncated table: what was in it is unknown", () => {

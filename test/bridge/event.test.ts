@@ -1,24 +1,31 @@
 import assert from "node:assert/strict";
-import type { Commit, LogRow, RowChange } from "../../bridge/commit.ts";
-import { eventsOf } from "../../bridge/event.ts";
+import type { Commit } from "../../bridge/commit.ts";
+import { eventsOf as groupsOf, type LookedUp, objectsToLookUp } from "../../bridge/event.ts";
 import { GraphState } from "../../bridge/graph-state.ts";
+import { type LogRow, logRow } from "../../bridge/log-row.ts";
+import type { RowChange } from "../../bridge/row.ts";
 
 const COLLECTION = "zzzzz-4zz18-collectionccccc";
 const PROJECT = "zzzzz-j7d0g-projectpppppppp";
 const ELSEWHERE = "zzzzz-j7d0g-elsewhereeeeeee";
 
 function log(event_type: string, properties: unknown, object_uuid = COLLECTION): LogRow {
-  return {
-    id: "1",
-    uuid: "zzzzz-57u5n-logllllllllllll",
+  const row = logRow({
     object_uuid,
     event_type,
     event_at: "2026-11-25 01:02:03.456789",
     properties: typeof properties === "string" ? properties : JSON.stringify(properties),
-  };
+  });
+  assert.ok(row);
+  return row;
+}
+/** The events in one list, and how many log rows nothing stands behind. */
+function eventsOf(commit: Commit, state: GraphState, lookedUp?: LookedUp) {
+  const groups = [...groupsOf(commit, state, lookedUp)];
+  return { events: groups.flat(), untrue: groups.filter((group) => group.length === 0).length };
 }
 function commit(rows: RowChange[], logs: LogRow[]): Commit {
-  return { lsn: 1n, xid: 1, time: 0, rows, logs };
+  return { lsn: 1n, xid: 1, time: 0, rows, logs, badLogs: 0 };
 }
 const row = { id: "9", uuid: COLLECTION, owner_uuid: PROJECT, trash_at: null };
 const changed: RowChange = { table: "collections", op: "update", id: 9, row };
@@ -57,10 +64,10 @@ describe("record events", () => {
   for (const [what, logRow] of Object.entries({
     "a log row without a change behind it": log("update", { new_attributes: attributes }, PROJECT),
     "a log row of another kind than the change": log("create", { new_attributes: attributes }),
-    "a custom event": log("file_download", { reqPath: "/" }),
+    "a custom event about an object that is not there": log("file_download", { reqPath: "/" }, PROJECT),
     "properties that are not JSON": log("update", "---\n- yaml\n"),
     "properties that are no object": log("update", "[]"),
-    "an object nobody knows": log("update", { new_attributes: attributes }, "nonsense"),
+    "a kind nobody knows": log("update", { new_attributes: attributes }, "zzzzz-00000-collectionccccc"),
     "a delete whose row did not go": log("delete", { old_attributes: attributes }),
   })) {
     it(`do not come from ${what}, which is counted`, () => {
@@ -85,5 +92,45 @@ describe("record events", () => {
     assert.ok(!JSON.stringify(left?.event).includes(ELSEWHERE));
     assert.equal(present?.event.event_type, "update");
     assert.equal(present?.facts.owner, ELSEWHERE);
+  });
+
+  it("tell all of an object that came, changed and went in one transaction", () => {
+    const rows: RowChange[] = [
+      { ...changed, op: "insert" },
+      changed,
+      { table: "collections", op: "delete", id: 9, row: null },
+    ];
+    const logs = [
+      log("create", { new_attributes: attributes }),
+      log("update", { old_attributes: attributes, new_attributes: attributes }),
+      log("delete", { old_attributes: attributes }),
+    ];
+    const { events, untrue } = eventsOf(commit(rows, logs), state);
+    assert.deepEqual(
+      events.map(({ event }) => event.event_type),
+      ["create", "update", "delete"],
+    );
+    assert.equal(untrue, 0);
+  });
+
+  describe("that are no changes", () => {
+    const custom = log("my_event", { text: "hello" });
+
+    it("go where the object lives, marked untrusted, its row looked up", () => {
+      const one = commit([], [custom]);
+      assert.deepEqual(objectsToLookUp(one), [COLLECTION]);
+      const { events } = eventsOf(one, state, new Map([[COLLECTION, row]]));
+      assert.equal(events[0]?.facts.owner, PROJECT);
+      assert.equal(events[0]?.event.untrusted, true);
+      assert.deepEqual(events[0]?.event.properties, { text: "hello" });
+    });
+
+    it("leave out properties that are too long, or YAML", () => {
+      for (const properties of [{ text: "x".repeat(20_000) }, "---\ntext: hello\n"]) {
+        const { events } = eventsOf(commit([changed], [log("my_event", properties)]), state);
+        assert.equal(events.length, 1);
+        assert.equal(events[0]?.event.properties, undefined);
+      }
+    });
   });
 });

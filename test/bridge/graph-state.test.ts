@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { RowChange } from "../../bridge/commit.ts";
 import { GraphState } from "../../bridge/graph-state.ts";
+import type { RowChange } from "../../bridge/row.ts";
 import { saltedSecret, sha256 } from "../../core/token.ts";
 
 const ALICE = "zzzzz-tpzed-aliceaaaaaaaaaa";

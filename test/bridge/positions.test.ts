@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { BeatClock } from "../../bridge/beat-clock.ts";
 import { Confirmer } from "../../bridge/confirmer.ts";
+import { PositionTracker } from "../../bridge/position-tracker.ts";
 import { visibleIn } from "../../bridge/snapshot.ts";
-import { formatLsn, parseLsn } from "../../core/lsn.ts";
+import { formatLsn, type Lsn, parseLsn } from "../../core/lsn.ts";
 
 describe("WAL positions", () => {
   it("read and write PostgreSQL's form, padded or not", () => {
@@ -53,6 +54,13 @@ describe("the staleness clock", () => {
     assert.equal(clock.beat, 2_000);
   });
 
+  it("goes on over an idle database, which says the same position again and again", () => {
+    const clock = new BeatClock();
+    clock.passed(10n);
+    for (let ms = 1_000; ms < 60_000; ms += 1_000) clock.sample(ms, 10n);
+    assert.equal(clock.beat, 59_000);
+  });
+
   it("stands still while a huge transaction is decoded", () => {
     const clock = new BeatClock();
     clock.sample(1_000, 10n);
@@ -79,5 +87,37 @@ describe("what a snapshot contains", () => {
     assert.ok(wrapped(6));
     assert.ok(!wrapped(7));
     assert.ok(!wrapped(11));
+  });
+});
+
+describe("the position up to which everything is done", () => {
+  it("waits for the oldest commit under way, and follows in steps", () => {
+    const reached: Lsn[] = [];
+    const tracker = new PositionTracker((lsn) => reached.push(lsn));
+    tracker.open(10n);
+    tracker.passed(10n);
+    tracker.open(20n);
+    tracker.open(20n);
+    tracker.passed(20n);
+    tracker.passed(25n);
+    assert.equal(tracker.frontier, 0n);
+    tracker.close(20n);
+    tracker.close(10n);
+    assert.equal(tracker.frontier, 10n);
+    tracker.close(20n);
+    assert.deepEqual(reached, [10n, 25n]);
+  });
+
+  it("does not go past a commit whose next part is still to come", () => {
+    const tracker = new PositionTracker();
+    tracker.passed(5n);
+    tracker.open(10n);
+    tracker.close(10n);
+    assert.equal(tracker.frontier, 5n);
+    tracker.open(10n);
+    tracker.passed(10n);
+    assert.equal(tracker.frontier, 5n);
+    tracker.close(10n);
+    assert.equal(tracker.frontier, 10n);
   });
 });

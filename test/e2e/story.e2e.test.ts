@@ -78,7 +78,7 @@ describe("the story", function () {
       await stack.demo.actions.unshare!();
       await update();
       await witness.event(reads, seen);
-      // A log does not pass the barrier: it is bounded by the age of the gateway's graph, which stands at the unshare by now.
+      // Log lines do not pass through the barrier: those of the first milliseconds, before GRAPH tells of the removal, may still come.
       await say(`not for ${name}`);
       assert.equal((await bob.tailEnd()).name, "readRevoked");
       await bob.mayNotRead(projects.genomes);

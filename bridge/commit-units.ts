@@ -1,0 +1,86 @@
+/**
+ * A commit's routed events as messages, cut into units: one where it can be stored at once, else parts that say so. Pure, and lazy, so
+ * that of a huge commit only one part is in memory as messages.
+ */
+import { formatLsn, type Lsn } from "../core/lsn.ts";
+import { formatRevision, type Revision } from "../core/revision.ts";
+import type { Subjects } from "../core/subjects.ts";
+import { HEADER, type MovedEntry, type RecordEvent } from "../core/wire.ts";
+import type { Message } from "./publisher.ts";
+
+export type RoutedEvent = {
+  event: RecordEvent;
+  /** Its place within the commit, whatever the others' routes are: a repeated commit gives the same numbers. */
+  ordinal: number;
+  /** In full. Empty: nobody may see it. */
+  subjects: string[];
+  /** The object has left these subjects, or nobody knows where it was. */
+  moved?: "left" | "unknown";
+};
+
+export type CommitFrame = { epoch: number; lsn: Lsn; time: number; revision: Revision };
+
+/** The last event that RECORDS holds, under which subjects it is there, and whether its commit is there to its end. */
+export type StoredEvent = { lsn: Lsn; ordinal: number; subjects: ReadonlySet<string>; isWhole: boolean };
+
+/** @param stored what RECORDS holds of this very commit, where it holds only a part */
+export function* unitsOf(
+  frame: CommitFrame,
+  events: Iterable<RoutedEvent>,
+  subjects: Pick<Subjects, "moved">,
+  limit: number,
+  stored: StoredEvent | null = null,
+): Generator<Message[], void, void> {
+  let unit: Message[] = [];
+  let part = stored ? 1 : 0;
+  const closed = (isLast: boolean): Message[] => {
+    const messages = unit;
+    unit = [];
+    if (isLast && part === 0) return messages;
+    const header = isLast ? "last" : String(++part);
+    return messages.map((message) => ({ ...message, headers: { ...message.headers, [HEADER.part]: header } }));
+  };
+  for (const routed of events) {
+    if (routed.subjects.length === 0 || (stored && routed.ordinal < stored.ordinal)) continue;
+    const isPartlyThere = stored?.ordinal === routed.ordinal;
+    const all = messagesOf(frame, isPartlyThere && routed.moved ? { ...routed, moved: "unknown" } : routed, subjects);
+    const messages = isPartlyThere ? all.filter(({ subject }) => !stored.subjects.has(subject)) : all;
+    // An event's copies stay together where they can.
+    if (unit.length > 0 && unit.length + messages.length > limit) yield closed(false);
+    for (const message of messages) {
+      if (unit.length === limit) yield closed(false);
+      unit.push(message);
+    }
+  }
+  if (unit.length > 0) yield closed(true);
+}
+
+function messagesOf(
+  { epoch, lsn, time, revision }: CommitFrame,
+  { event, ordinal, subjects: names, moved }: RoutedEvent,
+  subjects: Pick<Subjects, "moved">,
+): Message[] {
+  const position = formatLsn(lsn);
+  const headers = {
+    [HEADER.epoch]: String(epoch),
+    [HEADER.lsn]: position,
+    [HEADER.ordinal]: String(ordinal),
+    [HEADER.eventId]: `${position}:${ordinal}`,
+    [HEADER.commitTime]: new Date(time).toISOString(),
+    [HEADER.revision]: formatRevision(revision),
+  };
+  const body = JSON.stringify(event);
+  const messages: Message[] = names.map((subject) => ({ subject, headers, body }));
+  if (!moved) return messages;
+  const subject = names[0] as string;
+  const entry = (sequence: number): MovedEntry => ({
+    from: moved === "left" ? { subject, sequence: sequence - names.length } : null,
+  });
+  // Behind the last event on the old path, in the same unit: so its sequence is known.
+  messages.push({
+    subject: subjects.moved(event.object_uuid),
+    headers,
+    body: (sequence) => JSON.stringify(entry(sequence)),
+  });
+  return messages;
+}

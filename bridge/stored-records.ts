@@ -1,0 +1,176 @@
+/**
+ * What RECORDS holds, read back by a new leader from the position that PostgreSQL still keeps: where its good part ends, and whether
+ * something is missing. After a power loss the server's last sequence may be newer than its messages.
+ */
+import {
+  AckPolicy,
+  DeliverPolicy,
+  type JetStreamClient,
+  type JetStreamManager,
+  type StoredMsg,
+} from "@nats-io/jetstream";
+import { nanos } from "@nats-io/nats-core";
+import { type Lsn, parseLsn } from "../core/lsn.ts";
+import type { Subjects } from "../core/subjects.ts";
+import { HEADER, type LeaderEntry } from "../core/wire.ts";
+import type { StoredEvent } from "./commit-units.ts";
+
+const STREAM = "RECORDS";
+const NO_MESSAGE = 10037;
+const PAGE = 1_000;
+const EXPIRES_MS = 5_000;
+
+export type StoredRecords = {
+  leader: LeaderEntry | null;
+  lastSequence: number;
+  replicas: number;
+  /** The last event of the good part, of whatever epoch; null = there is none. */
+  last: (StoredEvent & { sequence: number }) | null;
+  hasHole: boolean;
+};
+
+/** @param kept events of commits before this position are known to be stored: PostgreSQL has forgotten them */
+export async function readStoredRecords(
+  js: JetStreamClient,
+  jsm: JetStreamManager,
+  subjects: Subjects,
+  kept: Lsn,
+): Promise<StoredRecords> {
+  const { state, config } = await jsm.streams.info(STREAM);
+  const leaderMessage = await lastOn(jsm, subjects.recordsLeader);
+  const leader = leaderMessage?.json<LeaderEntry>() ?? null;
+  const since = leader?.since ?? 1;
+  const first = Math.max(state.first_seq, since);
+  const from = state.messages === 0 ? state.last_seq + 1 : await firstFrom(jsm, first, state.last_seq, kept);
+  const tail = new TailReader(from);
+  if (from <= state.last_seq) await readTail(js, jsm, from, tail);
+  const hasHole = state.messages > 0 && tail.next <= state.last_seq;
+  return {
+    leader,
+    lastSequence: state.last_seq,
+    replicas: config.num_replicas,
+    last: tail.last ?? (await lastEventBefore(jsm, subjects, { from, since, resume: leader?.resume ?? 0 })),
+    hasHole,
+  };
+}
+
+/** Follows messages in sequence and keeps the last event; stops counting at the first gap. Pure. */
+export class TailReader {
+  #next: number;
+  #last: (Position & { sequence: number; subjects: Set<string> }) | null = null;
+
+  constructor(from: number) {
+    this.#next = from;
+  }
+
+  /** The sequence that should come next; after a gap: the first missing one. */
+  get next(): number {
+    return this.#next;
+  }
+
+  get last(): StoredRecords["last"] {
+    return this.#last;
+  }
+
+  take(sequence: number, subject: string, position: Position | null): void {
+    if (sequence !== this.#next) return;
+    this.#next++;
+    if (!position) return;
+    const { lsn, ordinal, isWhole } = position;
+    const isSame = this.#last?.lsn === lsn && this.#last.ordinal === ordinal;
+    const subjects = isSame && this.#last ? this.#last.subjects : new Set<string>();
+    this.#last = { sequence, lsn, ordinal, subjects: subjects.add(subject), isWhole };
+  }
+}
+
+/** The first message of the epoch whose commit PostgreSQL may still send; by bisection, since positions grow within an epoch. */
+async function firstFrom(jsm: JetStreamManager, first: number, last: number, kept: Lsn): Promise<number> {
+  let low = first;
+  let high = last + 1;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const message = await at(jsm, middle);
+    const position = message && positionOf(message.header);
+    // What is missing or no event says nothing: look from an earlier place.
+    if (position && position.lsn < kept) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+async function readTail(js: JetStreamClient, jsm: JetStreamManager, from: number, tail: TailReader): Promise<void> {
+  const { name, num_pending } = await jsm.consumers.add(STREAM, {
+    ack_policy: AckPolicy.None,
+    deliver_policy: DeliverPolicy.StartSequence,
+    opt_start_seq: from,
+    mem_storage: true,
+    num_replicas: 1,
+    inactive_threshold: nanos(30_000),
+  });
+  const consumer = await js.consumers.get(STREAM, name);
+  for (let left = num_pending; left > 0; ) {
+    let came = 0;
+    for await (const message of await consumer.fetch({ max_messages: Math.min(left, PAGE), expires: EXPIRES_MS })) {
+      came++;
+      tail.take(message.seq, message.subject, positionOf(message.headers));
+    }
+    // The server says that there are more and gives none: they are missing.
+    if (came === 0) break;
+    left -= came;
+  }
+  await consumer.delete().catch(() => false);
+}
+
+/** The tail holds no event: the last one of the epoch before it, else the one that the epoch goes on from. */
+async function lastEventBefore(
+  jsm: JetStreamManager,
+  subjects: Subjects,
+  { from, since, resume }: { from: number; since: number; resume: number },
+): Promise<StoredRecords["last"]> {
+  const last = await lastOn(jsm, subjects.recordsAll);
+  const isOfEpoch = last !== null && last.seq >= since && last.seq < from;
+  const message = isOfEpoch ? last : resume > 0 ? await at(jsm, resume) : null;
+  const position = positionOf(message?.header);
+  if (!message || !position) return null;
+  const names = new Set([message.subject]);
+  for (let sequence = message.seq - 1; ; sequence--) {
+    const before = sequence > 0 ? await at(jsm, sequence) : null;
+    const its = positionOf(before?.header);
+    if (!before || its?.lsn !== position.lsn || its.ordinal !== position.ordinal) break;
+    names.add(before.subject);
+  }
+  return { ...position, sequence: message.seq, subjects: names };
+}
+
+/** `isWhole`: the stream may end here without having half a commit. */
+type Position = { lsn: Lsn; ordinal: number; isWhole: boolean };
+
+function positionOf(header: { get(name: string): string } | undefined): Position | null {
+  const lsn = header?.get(HEADER.lsn);
+  if (!header || !lsn) return null;
+  const part = header.get(HEADER.part);
+  // The server stores a batch's own headers with it: one that ends without its commit was cut off by a power loss.
+  const endsBatch = header.get("Nats-Batch-Id") === "" || header.get("Nats-Batch-Commit") !== "";
+  return {
+    lsn: parseLsn(lsn),
+    ordinal: Number(header.get(HEADER.ordinal)),
+    isWhole: endsBatch && (part === "" || part === "last"),
+  };
+}
+
+function lastOn(jsm: JetStreamManager, subject: string): Promise<StoredMsg | null> {
+  return orNull(jsm.streams.getMessage(STREAM, { last_by_subj: subject }));
+}
+
+function at(jsm: JetStreamManager, seq: number): Promise<StoredMsg | null> {
+  return orNull(jsm.streams.getMessage(STREAM, { seq }));
+}
+
+async function orNull(asked: Promise<StoredMsg | null>): Promise<StoredMsg | null> {
+  try {
+    return await asked;
+  } catch (error) {
+    if ((error as { code?: number }).code === NO_MESSAGE) return null;
+    throw error;
+  }
+}

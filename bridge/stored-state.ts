@@ -1,0 +1,77 @@
+/** What GRAPH and QUEUE hold, read back by a new leader, and what brings GRAPH into line with the database. */
+import type { JetStreamClient, JetStreamManager, JsMsg } from "@nats-io/jetstream";
+import { type CommitEntry, parseGraphEntry } from "../core/graph-entry.ts";
+import type { GraphChange } from "../core/rows.ts";
+import type { Subjects } from "../core/subjects.ts";
+import { followStream } from "../runtime/stream-follower.ts";
+
+export type StoredGraph = { rows: Map<string, GraphChange>; commit: CommitEntry | null };
+
+export async function readStoredGraph(
+  js: JetStreamClient,
+  jsm: JetStreamManager,
+  subjects: Subjects,
+): Promise<StoredGraph> {
+  const stored: StoredGraph = { rows: new Map(), commit: null };
+  await readWhole(js, jsm, "GRAPH", (message) => {
+    if (message.subject === subjects.graphCommit) stored.commit = message.json<CommitEntry>();
+    const change = parseGraphEntry(message.subject, message.string());
+    if (change) stored.rows.set(`${change.kind}:${change.uuid}`, change);
+  });
+  return stored;
+}
+
+/** Queue entries as JSON text by container, and the stream's last sequence. */
+export async function readStoredQueue(
+  js: JetStreamClient,
+  jsm: JetStreamManager,
+): Promise<{ entries: Map<string, string>; lastSequence: number }> {
+  const { state } = await jsm.streams.info("QUEUE");
+  const entries = new Map<string, string>();
+  if (state.messages > 0) {
+    await readWhole(js, jsm, "QUEUE", (message) => {
+      entries.set(message.subject.split(".").at(-1) ?? "", message.string());
+    });
+  }
+  return { entries, lastSequence: state.last_seq };
+}
+
+/** Hands over every message that the stream holds now. */
+async function readWhole(
+  js: JetStreamClient,
+  jsm: JetStreamManager,
+  stream: "GRAPH" | "QUEUE",
+  onMessage: (message: JsMsg) => void,
+): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const follower = followStream({
+      js,
+      jsm,
+      stream,
+      onMessage,
+      onCaughtUp: () => {
+        void follower.stop();
+        resolve();
+      },
+    });
+  });
+}
+
+/** The changes that turn what GRAPH holds into `wanted`. Pure. */
+export function graphDifference(
+  stored: ReadonlyMap<string, GraphChange>,
+  wanted: Iterable<GraphChange>,
+): GraphChange[] {
+  const out: GraphChange[] = [];
+  const seen = new Set<string>();
+  for (const change of wanted) {
+    const key = `${change.kind}:${change.uuid}`;
+    seen.add(key);
+    const old = stored.get(key);
+    if (JSON.stringify(old?.row ?? null) !== JSON.stringify(change.row)) out.push(change);
+  }
+  for (const [key, change] of stored) {
+    if (change.row !== null && !seen.has(key)) out.push({ ...change, row: null });
+  }
+  return out;
+}

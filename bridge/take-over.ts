@@ -1,0 +1,86 @@
+/** A new leader takes the streams over: shuts out what an older one has under way, reads back what they hold, decides the epoch. */
+import { type JetStreamManager, jetstream } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/nats-core";
+import type { Lsn } from "../core/lsn.ts";
+import type { GraphChange } from "../core/rows.ts";
+import type { Subjects } from "../core/subjects.ts";
+import type { LeaderEntry } from "../core/wire.ts";
+import type { StoredEvent } from "./commit-units.ts";
+import { decideEpoch, type Epoch, type Place, type StreamEnds } from "./epoch.ts";
+import { takeLead } from "./lead-entry.ts";
+import type { Slot } from "./slot.ts";
+import { readStoredRecords } from "./stored-records.ts";
+import { readStoredGraph } from "./stored-state.ts";
+
+export type TakeOverParts = {
+  core: NatsConnection;
+  store: NatsConnection;
+  coreJsm: JetStreamManager;
+  storeJsm: JetStreamManager;
+  subjects: Subjects;
+  system: Place & { lsn: Lsn };
+  slot: Slot;
+  witnessed: StreamEnds | null;
+};
+
+export type Taken = Epoch & {
+  graphRows: Map<string, GraphChange>;
+  /** The last event in RECORDS. */
+  storedEvent: StoredEvent | null;
+  /** Last sequences, with our entries. */
+  graphSequence: number;
+  recordsSequence: number;
+};
+
+export async function takeOver(parts: TakeOverParts): Promise<Taken> {
+  const { core, store, coreJsm, storeJsm, subjects, system, slot, witnessed } = parts;
+  const graph = await takeLead(
+    core,
+    coreJsm,
+    "GRAPH",
+    async () => {},
+    () => ({ stream: "GRAPH", subject: subjects.graphLeader, body: "{}" }),
+  );
+  const stored = await readStoredGraph(jetstream(core), coreJsm, subjects);
+  const server = store.info?.server_id ?? "";
+
+  const records = await takeLead(
+    store,
+    storeJsm,
+    "RECORDS",
+    async () => {
+      const read = await readStoredRecords(jetstream(store), storeJsm, subjects, slot.confirmed);
+      const decided = decideEpoch({
+        graph: stored.commit,
+        records: read.leader,
+        database: system,
+        storedLsn: read.last?.lsn ?? null,
+        hasHole: read.hasHole,
+        slotIsNew: slot.isNew,
+        server: { id: server, replicas: read.replicas },
+        ends: { graph: graph.sequence - 1, records: read.lastSequence },
+        witnessed,
+      });
+      return { ...read, decided };
+    },
+    ({ leader, decided, last }, sequence) => {
+      const goesOn = decided.reason === null && leader !== null;
+      const entry: LeaderEntry = {
+        epoch: decided.epoch,
+        since: goesOn ? leader.since : sequence,
+        resume: goesOn ? leader.resume : decided.positionsHold ? (last?.sequence ?? 0) : 0,
+        reason: goesOn ? leader.reason : (decided.reason ?? ""),
+        system: { id: system.id, timeline: system.timeline },
+        server,
+      };
+      return { stream: "RECORDS", subject: subjects.recordsLeader, body: JSON.stringify(entry) };
+    },
+  );
+  return {
+    ...records.read.decided,
+    graphRows: stored.rows,
+    storedEvent: records.read.last,
+    graphSequence: graph.sequence,
+    recordsSequence: records.sequence,
+  };
+}

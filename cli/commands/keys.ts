@@ -1,0 +1,86 @@
+/** `keys`: the nkeys and curve keys of a new installation, made here and kept nowhere but where the output goes. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { generateKeys } from "../../streams-config/keys.ts";
+import {
+  formatManifests,
+  keysEnvironmentFiles,
+  keysSecret,
+  publicKeysSecret,
+} from "../../streams-config/keys-manifest.ts";
+import { type CliContext, examples, print } from "../context.ts";
+import { createSecret, podApi } from "../kubernetes.ts";
+
+type Options = {
+  name: string;
+  namespace?: string;
+  natsNamespace?: string;
+  create?: boolean;
+  write?: string;
+};
+
+export function addKeysCommand(program: Command, context: CliContext): void {
+  program
+    .command("keys")
+    .summary("make the keys of a new installation, as a Secret or as environment files")
+    .description(
+      "Make the keys of a new installation: the callout's account key and curve key, and an nkey for each service and account. They are printed once and stored nowhere: send the output to a file that only you can read, or straight to kubectl. Each run makes other keys.",
+    )
+    .addOption(new Option("--name <name>", "the Secret's name").argParser(kubernetesName).default("arvados-nats-keys"))
+    .addOption(new Option("--namespace <name>", "the Secret's namespace").argParser(kubernetesName))
+    .addOption(
+      new Option("--nats-namespace <name>", "print a second Secret with the public keys only, for nats-server there")
+        .argParser(kubernetesName)
+        .conflicts("create"),
+    )
+    .option("--create", "make the Secret in the cluster that this pod runs in, unless it is there; print no key")
+    .addOption(
+      new Option(
+        "--write <folder>",
+        "write one environment file for each program there, for plain hosts; print no key",
+      ).conflicts(["create", "natsNamespace"]),
+    )
+    .addHelpText(
+      "after",
+      examples(
+        ["arvados-nats keys --namespace arvados | kubectl create -f -", "Kubernetes"],
+        ["arvados-nats keys --write /etc/arvados-nats/keys", "plain hosts"],
+      ),
+    )
+    .action(async ({ name, namespace, natsNamespace, create, write }: Options) => {
+      const keys = generateKeys();
+      if (write !== undefined) {
+        for (const file of await writeFiles(write, keysEnvironmentFiles(keys))) print(context, `wrote ${file}`);
+        return;
+      }
+      const place = { name, ...(namespace === undefined ? {} : { namespace }) };
+      if (create) {
+        const outcome = await createSecret(await podApi(context.env), keysSecret(keys, place));
+        print(context, outcome === "created" ? `made Secret ${name}` : `Secret ${name} is there: left as it is`);
+        return;
+      }
+      const manifests = [
+        keysSecret(keys, place),
+        ...(natsNamespace === undefined
+          ? []
+          : [publicKeysSecret(keys, { name: `${name}-public`, namespace: natsNamespace })]),
+      ];
+      // Without a line of ours around it: this goes into a file or a pipe.
+      context.out(formatManifests(manifests));
+    });
+}
+
+/** Readable by their owner only, and never over what is there: other services run with those. */
+async function writeFiles(folder: string, files: Readonly<Record<string, string>>): Promise<string[]> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const paths = Object.entries(files).map(([name, text]) => ({ path: join(folder, name), text }));
+  for (const { path, text } of paths) await writeFile(path, text, { mode: 0o600, flag: "wx" });
+  return paths.map(({ path }) => path);
+}
+
+function kubernetesName(text: string): string {
+  if (!/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(text))
+    throw new InvalidArgumentError("It must be of a-z, 0-9, - and ., not begin or end with - or ., and not be empty.");
+  return text;
+}

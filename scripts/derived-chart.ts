@@ -1,0 +1,140 @@
+/** What the chart takes from the code: which setting goes into which variable, what `settings` in its values may hold, nats.conf. */
+import { stringify } from "yaml";
+import { allSettings, CONFIG_TABLE, type PlacedSetting } from "../runtime/config-table.ts";
+import { type Consumer, parseSetting, type Setting } from "../runtime/setting.ts";
+import { publicKeyReferences, publicVariables } from "../streams-config/key-variables.ts";
+import { generateKeys, publicKeys } from "../streams-config/keys.ts";
+import { serverConf } from "../streams-config/server-conf.ts";
+
+const NOTICE = "# Derived from runtime/config-table.ts and streams-config/ by `npm run derive`: not to be edited.\n";
+
+/** Set by the chart from other values, so not in its `settings`. */
+const CHART_SETS: ReadonlySet<Setting> = new Set<Setting>([
+  CONFIG_TABLE.clusterId,
+  CONFIG_TABLE.natsUrl,
+  CONFIG_TABLE.natsWebsocketUrl,
+  CONFIG_TABLE.syncInterval,
+  CONFIG_TABLE.proxyListen,
+  CONFIG_TABLE.admin.bridge,
+  CONFIG_TABLE.admin.authcallout,
+  CONFIG_TABLE.admin.proxy,
+]);
+
+/** Secrets that a command uses where they are given, and does without where not. */
+const OPTIONAL_SECRETS: ReadonlyMap<Setting, readonly Consumer[]> = new Map<Setting, readonly Consumer[]>([
+  [CONFIG_TABLE.postgres.password, ["bridge", "setup-db"]],
+  [CONFIG_TABLE.anonymousUserToken, ["authcallout", "proxy"]],
+]);
+
+/** Settings of the values file: neither secret nor the chart's own business. */
+export function chartSettingsOf(settings: readonly PlacedSetting[] = allSettings()): Setting[] {
+  return settings.map(({ setting }) => setting).filter((setting) => !setting.secret && !CHART_SETS.has(setting));
+}
+
+export function chartSettings(): string {
+  const secrets = allSettings()
+    .map(({ setting }) => setting)
+    .filter((setting) => setting.secret)
+    .map((setting) => ({ env: setting.env, services: [...consumersOf(setting)] }));
+  const { admin, proxyListen } = CONFIG_TABLE;
+  const table = {
+    settings: chartSettingsOf().map(({ env, file }) => ({ env, path: file.split(".") })),
+    secrets,
+    listen: {
+      bridge: { [admin.bridge.env]: portOf(admin.bridge) },
+      authcallout: { [admin.authcallout.env]: portOf(admin.authcallout) },
+      proxy: { [proxyListen.env]: portOf(proxyListen), [admin.proxy.env]: portOf(admin.proxy) },
+    },
+    ports: {
+      bridge: { admin: portOf(admin.bridge) },
+      authcallout: { admin: portOf(admin.authcallout) },
+      proxy: { http: portOf(proxyListen), admin: portOf(admin.proxy) },
+    },
+    public: Object.keys(publicVariables(publicKeys(generateKeys()))),
+  };
+  return NOTICE + stringify(table, { lineWidth: 0 });
+}
+
+/** For the builtin server. The cluster's id is put in by the template; keys and bounds come from the pod's environment. */
+export function chartNatsConf(): string {
+  return serverConf({
+    clusterId: "zzzzz",
+    keys: publicKeyReferences(),
+    storeDir: "/data",
+    host: "0.0.0.0",
+    ports: { client: 4222, websocket: 8080, monitor: 8222 },
+    references: {
+      maxFileStore: "$ARVADOS_NATS_SERVER_MAX_FILE_STORE",
+      syncInterval: "$ARVADOS_NATS_SERVER_SYNC_INTERVAL",
+    },
+    allowedOrigins: "$ARVADOS_NATS_SERVER_ALLOWED_ORIGINS",
+    lameDuck: "30s",
+    pidFile: "/tmp/nats.pid",
+  });
+}
+
+/** The schema as people wrote it, with `settings` as the table has it. */
+export function chartSchema(current: string): string {
+  const schema = JSON.parse(current) as { properties: { settings: object } };
+  schema.properties.settings = settingsSchema();
+  return `${JSON.stringify(schema, null, 2)}\n`;
+}
+
+type Section = {
+  type: "object";
+  description?: string;
+  additionalProperties: false;
+  properties: Record<string, object>;
+};
+
+function settingsSchema(): Section {
+  const root: Section = {
+    type: "object",
+    description: "Settings of the services, as in the settings file (docs/reference.md)",
+    additionalProperties: false,
+    properties: {},
+  };
+  for (const setting of chartSettingsOf()) {
+    const words = setting.file.split(".");
+    const last = words.pop() ?? "";
+    const section = words.reduce<Section>((at, word) => {
+      at.properties[word] ??= { type: "object", additionalProperties: false, properties: {} };
+      return at.properties[word] as Section;
+    }, root);
+    section.properties[last] = { description: setting.doc, ...valueSchema(setting) };
+  }
+  return root;
+}
+
+function valueSchema(setting: Setting): object {
+  switch (setting.type) {
+    case "boolean":
+      return { type: "boolean" };
+    case "integer":
+      return { type: "integer", minimum: setting.min, maximum: setting.max };
+    case "choice":
+      return { enum: setting.values };
+    case "duration":
+      return { type: "string", pattern: "^([0-9]+(\\.[0-9]+)?(ms|s|m|h|d))+$" };
+    case "url":
+      return { type: "string", pattern: `^(${setting.schemes.join("|")})://[^@]+$` };
+    case "sqlName":
+      return { type: "string", pattern: "^[a-z_][a-z0-9_]{0,62}$" };
+    default:
+      return { type: "string" };
+  }
+}
+
+function consumersOf(setting: Setting): readonly Consumer[] {
+  const consumers = setting.neededBy ?? OPTIONAL_SECRETS.get(setting);
+  // A new secret that no service is said to need must be thought about, not handed to everybody.
+  if (!consumers) throw new RangeError(`${setting.env}: nobody needs it; say in OPTIONAL_SECRETS who may use it`);
+  return consumers;
+}
+
+function portOf(setting: Setting): number {
+  const parsed = parseSetting(setting, setting.default);
+  if (!("value" in parsed) || parsed.value === null || typeof parsed.value !== "object")
+    throw new RangeError(`${setting.env} is not an address`);
+  return parsed.value.port;
+}

@@ -1,0 +1,45 @@
+/** The metrics that the services declare, read from their source: there is no table of them, a service makes them as it starts. */
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+export type DeclaredMetric = { name: string; kind: "counter" | "gauge" | "histogram"; help: string; labels: string[] };
+
+const COMPONENTS = ["bridge", "authcallout", "proxy"] as const;
+
+const CALL =
+  /metrics\s*\.(counter|gauge|histogram)\(\s*"([a-z0-9_]+)",\s*"([^"]*)"(?:,\s*(?:\{\s*labels:\s*)?\[([^\]]*)\])?/g;
+
+export function allMetrics(): DeclaredMetric[] {
+  return COMPONENTS.flatMap((component) => sources(component).flatMap((text) => metricsIn(component, text)));
+}
+
+/** The names under which Prometheus keeps them. */
+export function seriesNames(metrics: readonly DeclaredMetric[] = allMetrics()): Set<string> {
+  return new Set(
+    metrics.flatMap(({ name, kind }) =>
+      kind === "histogram" ? ["bucket", "sum", "count"].map((part) => `${name}_${part}`) : [name],
+    ),
+  );
+}
+
+function metricsIn(component: string, text: string): DeclaredMetric[] {
+  const found = [...text.matchAll(CALL)];
+  const calls = [...text.matchAll(/metrics\s*\.(counter|gauge|histogram)\(/g)].length;
+  // Better to fail than to leave one out of the reference.
+  if (found.length !== calls)
+    throw new Error(`${component}: ${calls} metrics are made, ${found.length} are understood`);
+  return found.map(([, kind, name, help, labels]) => ({
+    name: `arvados_nats_${component}_${name}`,
+    kind: kind as DeclaredMetric["kind"],
+    help: help ?? "",
+    labels: [...(labels ?? "").matchAll(/"([^"]+)"/g)].map(([, label]) => label as string),
+  }));
+}
+
+function sources(folder: string): string[] {
+  const root = fileURLToPath(new URL(`../${folder}/`, import.meta.url));
+  return readdirSync(root, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts"))
+    .sort()
+    .map((file) => readFileSync(`${root}${file}`, "utf8"));
+}

@@ -1,0 +1,57 @@
+/**
+ * Under which names the keys of an installation travel: seeds in the environment of our services, public keys in that of nats-server,
+ * whose configuration (`$NAME`) reads them from there. The same names are the keys of the Kubernetes Secret.
+ */
+
+import { perServiceUser, serviceUsers } from "./accounts.ts";
+import type { PublicKeys, ServiceKeys } from "./keys.ts";
+
+export type Variables = Readonly<Record<string, string>>;
+
+const PUBLIC = "ARVADOS_NATS_PUBLIC";
+
+/** Seeds, as `runtime/config-table.ts` names them. */
+export function seedVariables(keys: ServiceKeys): Variables {
+  const users = serviceUsers(keys.users).map(
+    ({ service, account, value }) => [`ARVADOS_NATS_NKEY_${service.toUpperCase()}_${account}`, value.seed] as const,
+  );
+  return filled({
+    ARVADOS_NATS_ISSUER_SEED: keys.issuer.seed,
+    ARVADOS_NATS_XKEY_SEED: keys.xkey.seed,
+    ...Object.fromEntries(users),
+  });
+}
+
+/** Public keys: not secret, but they must be those of the seeds. */
+export function publicVariables(keys: PublicKeys): Variables {
+  const names = serviceUsers(publicKeyNames().users);
+  const users = serviceUsers(keys.users).map(({ value }, place) => [names[place]?.value ?? "", value] as const);
+  return filled({ [`${PUBLIC}_ISSUER`]: keys.issuer, [`${PUBLIC}_XKEY`]: keys.xkey, ...Object.fromEntries(users) });
+}
+
+/** The name of the variable in place of each public key. */
+export function publicKeyNames(): PublicKeys {
+  return {
+    issuer: `${PUBLIC}_ISSUER`,
+    xkey: `${PUBLIC}_XKEY`,
+    users: perServiceUser((service, account) => `${PUBLIC}_${service.toUpperCase()}_${account}`),
+  };
+}
+
+/** `$NAME` in place of each public key: what nats-server's configuration holds where its environment has the keys. */
+export function publicKeyReferences(): PublicKeys {
+  const names = publicKeyNames();
+  const users = new Map(serviceUsers(names.users).map(({ service, account, value }) => [service + account, value]));
+  return {
+    issuer: `$${names.issuer}`,
+    xkey: `$${names.xkey}`,
+    users: perServiceUser((service, account) => `$${users.get(service + account)}`),
+  };
+}
+
+/** An empty value passes nats-server as an empty key or password: whoever sends nothing would be let in. */
+function filled(variables: Variables): Variables {
+  const empty = Object.keys(variables).find((name) => variables[name]?.trim() === "");
+  if (empty !== undefined) throw new RangeError(`${empty} is empty`);
+  return variables;
+}

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { type RoutedEvent, unitsOf } from "../../bridge/commit-units.ts";
+import { subjectsOf } from "../../core/subjects.ts";
+import { HEADER } from "../../core/wire.ts";
+
+const subjects = subjectsOf("zzzzz");
+const frame = { epoch: 2, lsn: 0x16_b374_d848n, time: 0, revision: { epoch: 2, sequence: 7 } };
+
+function event(ordinal: number, copies: string[], moved?: RoutedEvent["moved"]): RoutedEvent {
+  return {
+    ordinal,
+    subjects: copies,
+    ...(moved ? { moved } : {}),
+    event: {
+      event_type: "update",
+      object_uuid: "zzzzz-4zz18-collectionccccc",
+      object_kind: "arvados#collection",
+      object_owner_uuid: null,
+      event_at: "",
+      attributes: {},
+    },
+  };
+}
+const ordinals = (units: { headers: Record<string, string> }[][]) =>
+  units.map((unit) => unit.map(({ headers }) => Number(headers[HEADER.ordinal])));
+const parts = (units: { headers: Record<string, string> }[][]) =>
+  units.map((unit) => unit.at(-1)?.headers[HEADER.part]);
+
+describe("a commit's messages", () => {
+  it("are one unit without parts where that is possible, equal copies under one event id", () => {
+    const units = [...unitsOf(frame, [event(0, ["a", "b"]), event(2, []), event(4, ["c"])], subjects, 3)];
+    assert.deepEqual(ordinals(units), [[0, 0, 4]]);
+    assert.deepEqual(parts(units), [undefined]);
+    assert.equal(units[0]?.[0]?.headers[HEADER.eventId], "16/B374D848:0");
+    assert.equal(units[0]?.[1]?.headers[HEADER.eventId], "16/B374D848:0");
+  });
+
+  it("are parts that say so where they are too many, an event's copies together", () => {
+    const units = [...unitsOf(frame, [event(0, ["a", "b"]), event(2, ["c", "d"]), event(4, ["e"])], subjects, 3)];
+    assert.deepEqual(ordinals(units), [
+      [0, 0],
+      [2, 2, 4],
+    ]);
+    assert.deepEqual(parts(units), ["1", "last"]);
+  });
+
+  it("cut even one event that has more copies than a unit holds", () => {
+    const units = [...unitsOf(frame, [event(0, ["a", "b", "c", "d"])], subjects, 3)];
+    assert.deepEqual(ordinals(units), [[0, 0, 0], [0]]);
+    assert.deepEqual(parts(units), ["1", "last"]);
+  });
+
+  it("go on where the stream ends, leaving out what it has", () => {
+    const events = [event(0, ["a"]), event(2, ["b", "c"]), event(4, ["d"])];
+    const stored = { lsn: frame.lsn, ordinal: 2, subjects: new Set(["b"]), isWhole: false };
+    const units = [...unitsOf(frame, events, subjects, 3, stored)];
+    assert.deepEqual(
+      units.map((unit) => unit.map(({ subject }) => subject)),
+      [["c", "d"]],
+    );
+    assert.deepEqual(parts(units), ["last"]);
+  });
+
+  it("say of a move where the object was last heard of", () => {
+    const [unit = []] = [...unitsOf(frame, [event(0, ["old", "copy"], "left"), event(1, ["new"])], subjects, 10)];
+    const moved = unit[2];
+    assert.equal(moved?.subject, subjects.moved("zzzzz-4zz18-collectionccccc"));
+    assert.ok(typeof moved?.body === "function");
+    assert.deepEqual(JSON.parse(moved.body(12)), { from: { subject: "old", sequence: 10 } });
+  });
+
+  it("say that nobody knows where it was", () => {
+    const [unit = []] = [...unitsOf(frame, [event(0, ["new"], "unknown")], subjects, 10)];
+    const body = unit[1]?.body;
+    assert.ok(typeof body === "function");
+    assert.deepEqual(JSON.parse(body(12)), { from: null });
+  });
+});

@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { decideEpoch, type Evidence } from "../../bridge/epoch.ts";
+import { TailReader } from "../../bridge/stored-records.ts";
+
+const system = { id: "7", timeline: 1 };
+const quiet: Evidence = {
+  graph: { epoch: 3, system },
+  records: { epoch: 3, system, server: "A" },
+  database: { ...system, lsn: 100n },
+  storedLsn: 90n,
+  hasHole: false,
+  slotIsNew: false,
+  server: { id: "A", replicas: 1 },
+  ends: { graph: 10, records: 20 },
+  witnessed: null,
+};
+
+const CASES: [what: string, evidence: Partial<Evidence>, epoch: number, positionsHold: boolean][] = [
+  ["goes on where nothing has happened", {}, 3, true],
+  [
+    "goes on over a restart of the server that this bridge saw lose nothing",
+    restarted({ witnessed: { graph: 10, records: 20 } }),
+    3,
+    true,
+  ],
+  ["goes on over a restart of one of three servers", { server: { id: "B", replicas: 3 } }, 3, true],
+  ["begins with a restart of the only server that nobody saw", restarted({}), 4, true],
+  [
+    "begins where the stream is shorter than what it has acknowledged",
+    { witnessed: { graph: 10, records: 21 } },
+    4,
+    true,
+  ],
+  ["begins where the graph is shorter", { witnessed: { graph: 11, records: 20 } }, 4, true],
+  ["begins with a hole", { hasHole: true }, 4, true],
+  ["begins with a new slot", { slotIsNew: true }, 4, true],
+  [
+    "begins with another database, whose positions mean nothing",
+    { database: { id: "8", timeline: 1, lsn: 100n } },
+    4,
+    false,
+  ],
+  ["begins with a promoted standby", { database: { id: "7", timeline: 2, lsn: 100n } }, 4, false],
+  ["begins with a database that was put back", { database: { ...system, lsn: 80n } }, 4, false],
+  ["begins where one stream was lost", { records: null }, 4, true],
+  ["begins where one stream knows of a later one", { graph: { epoch: 5, system } }, 6, true],
+  ["is the first of all", { graph: null, records: null }, 1, false],
+];
+
+function restarted(more: Partial<Evidence>): Partial<Evidence> {
+  return { server: { id: "B", replicas: 1 }, ...more };
+}
+
+describe("an epoch", () => {
+  for (const [what, evidence, epoch, positionsHold] of CASES) {
+    it(what, () => {
+      const decided = decideEpoch({ ...quiet, ...evidence });
+      assert.equal(decided.epoch, epoch, decided.reason ?? "goes on");
+      assert.equal(decided.positionsHold, positionsHold);
+    });
+  }
+});
+
+describe("what is read back of a stream", () => {
+  const at = (ordinal: number, lsn = 5n) => ({ lsn, ordinal, isWhole: true });
+
+  it("ends at the first missing message, whatever stands behind it", () => {
+    const tail = new TailReader(10);
+    tail.take(10, "a", at(0));
+    tail.take(11, "b", at(2));
+    tail.take(13, "c", at(4));
+    assert.equal(tail.next, 12);
+    assert.equal(tail.last?.ordinal, 2);
+  });
+
+  it("gathers the subjects of the last event", () => {
+    const tail = new TailReader(1);
+    for (const [index, subject] of ["a", "b", "c"].entries()) tail.take(index + 1, subject, at(index === 0 ? 0 : 2));
+    assert.deepEqual(tail.last?.subjects, new Set(["b", "c"]));
+  });
+
+  it("counts what is no event", () => {
+    const tail = new TailReader(1);
+    tail.take(1, "a", at(0));
+    tail.take(2, "leader", null);
+    assert.equal(tail.next, 3);
+    assert.equal(tail.last?.ordinal, 0);
+  });
+});

@@ -1,0 +1,108 @@
+/**
+ * Compares what RECORDS holds with what was committed: each event once under each subject of its route, in commit order, whole commits.
+ * Knows the places by itself: collections in projects that never move. Pure.
+ */
+import type { TrueCommit } from "./commit-log.ts";
+
+/** A message of RECORDS in sequence. */
+export type Stored = {
+  sequence: number;
+  subject: string;
+  lsn: string;
+  eventId: string;
+  part: string;
+  object: string;
+  type: string;
+};
+
+/** Owner uuid -> the subject tokens of its path, for projects whose content is checked. */
+export type Places = ReadonlyMap<string, string>;
+
+export type Finding = { what: "missing" | "repeated" | "foreign" | "out of order" | "torn"; detail: string };
+
+type Expected = { subject: string; type: string };
+
+export function check(
+  commits: readonly TrueCommit[],
+  stored: readonly Stored[],
+  places: Places,
+  prefix: string,
+): Finding[] {
+  const findings: Finding[] = [];
+  const order = new Map(commits.map(({ lsn }, index) => [lsn, index]));
+  const byCommit = new Map<string, Stored[]>();
+  let last = -1;
+  for (const [index, message] of stored.entries()) {
+    const place = order.get(message.lsn);
+    if (place === undefined) {
+      findings.push({ what: "foreign", detail: `${message.eventId} of no commit, at ${message.sequence}` });
+      continue;
+    }
+    if (place < last) findings.push({ what: "out of order", detail: `${message.eventId} at ${message.sequence}` });
+    if (place === last && stored[index - 1]?.lsn !== message.lsn) {
+      findings.push({ what: "torn", detail: `${message.eventId} at ${message.sequence}` });
+    }
+    last = Math.max(last, place);
+    const messages = byCommit.get(message.lsn) ?? [];
+    if (messages.length === 0) byCommit.set(message.lsn, messages);
+    messages.push(message);
+  }
+  for (const commit of commits) findings.push(...checkCommit(commit, byCommit.get(commit.lsn) ?? [], places, prefix));
+  return findings;
+}
+
+function checkCommit(commit: TrueCommit, stored: readonly Stored[], places: Places, prefix: string): Finding[] {
+  const findings: Finding[] = [];
+  const seen = new Set<string>();
+  for (const { eventId, subject } of stored) {
+    const key = `${eventId} ${subject}`;
+    if (seen.has(key)) findings.push({ what: "repeated", detail: key });
+    seen.add(key);
+  }
+  // Their order within the commit, of those whose places are known.
+  const elsewhere = new Set(commit.logs.filter(({ owner }) => !places.has(owner ?? "")).map(({ object }) => object));
+  for (const { object, owner } of commit.logs) if (places.has(owner ?? "")) elsewhere.delete(object);
+  const got = stored
+    .filter(({ object }) => isChecked(object) && !elsewhere.has(object))
+    .map(({ subject, type }) => `${type} ${subject}`);
+  const want = expectedOf(commit, places, prefix).map(({ subject, type }) => `${type} ${subject}`);
+  if (got.join("\n") !== want.join("\n")) {
+    const lacking = want.filter((line) => !got.includes(line));
+    const extra = got.filter((line) => !want.includes(line));
+    const some = (lines: string[]) => lines.slice(0, 3).join(", ");
+    const detail = `commit ${commit.lsn} (sequences ${stored[0]?.sequence} to ${stored.at(-1)?.sequence}, parts ${[...new Set(stored.map(({ part }) => part))]}): ${got.length} of ${want.length} events; lacking ${some(lacking)}; extra ${some(extra)}`;
+    findings.push({ what: got.length < want.length ? "missing" : "foreign", detail });
+  }
+  const isSplit = stored.some(({ part }) => part !== "");
+  if (isSplit && stored.at(-1)?.part !== "last")
+    findings.push({ what: "torn", detail: `${commit.lsn} ends without its last part` });
+  if (isSplit && stored.length <= 1_000)
+    findings.push({ what: "torn", detail: `${commit.lsn} is in parts without need` });
+  return findings;
+}
+
+function isChecked(object: string): boolean {
+  return object.slice(5, 12) === "-4zz18-";
+}
+
+function expectedOf({ logs }: TrueCommit, places: Places, prefix: string): Expected[] {
+  const subject = (owner: string | null, object: string) => {
+    const place = places.get(owner ?? "");
+    return place === undefined ? null : `${prefix}.rec.${place}.${object}.collections`;
+  };
+  // Where the object is at the end of the commit: that is where all of the commit's events go.
+  const ends = new Map(
+    logs.filter(({ type, owner }) => type !== "delete" && owner !== null).map(({ object, owner }) => [object, owner]),
+  );
+  return (
+    logs
+      // The writers' forged rows name no owner.
+      .filter(({ object, owner }) => isChecked(object) && owner !== null)
+      .flatMap(({ object, type, owner, oldOwner }) => {
+        const now = type === "delete" ? owner : (ends.get(object) ?? owner);
+        const here = subject(now, object);
+        const left = type === "update" && oldOwner !== null && oldOwner !== now ? subject(oldOwner, object) : null;
+        return [...(left ? [{ subject: left, type: "left" }] : []), ...(here ? [{ subject: here, type }] : [])];
+      })
+  );
+}

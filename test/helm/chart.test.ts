@@ -1,0 +1,353 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { allSettings } from "../../runtime/config-table.ts";
+import { SERVICE_VERSION } from "../../runtime/version.ts";
+import {
+  CHART,
+  type Container,
+  findHelm,
+  helm,
+  type Manifest,
+  pick,
+  podsOf,
+  render,
+  template,
+} from "../support/helm.ts";
+
+const VALUES = readdirSync(join(CHART, "ci")).sort();
+const valuesFile = (name: string) => ["-f", join(CHART, "ci", name)];
+const TRYOUT = valuesFile("tryout-values.yaml");
+
+/** What our programs read besides the settings of the table. */
+const OTHER_ENV = ["NODE_EXTRA_CA_CERTS", "ARVADOS_API_TOKEN"];
+
+function containersOf(manifest: Manifest): Container[] {
+  return podsOf([manifest]).flatMap(({ pod }) => [...(pod.initContainers ?? []), ...pod.containers]);
+}
+
+function env(container: Container, name: string): string | undefined {
+  return container.env?.find((entry) => entry.name === name)?.value;
+}
+
+describe("the chart", () => {
+  const rendered = new Map<string, Manifest[]>();
+  before(async function () {
+    // The first run on a machine fetches helm.
+    this.timeout(180_000);
+    await findHelm();
+    await Promise.all(VALUES.map(async (name) => rendered.set(name, await render(...valuesFile(name)))));
+  });
+  const of = (name: string) => rendered.get(`${name}-values.yaml`) ?? [];
+  const every = () => [...rendered.values()].flat();
+
+  it("has the version of the package", () => {
+    const chart = parse(readFileSync(join(CHART, "Chart.yaml"), "utf8"));
+    assert.deepEqual([chart.version, chart.appVersion], [SERVICE_VERSION, SERVICE_VERSION]);
+  });
+
+  for (const name of VALUES) {
+    it(`passes helm lint with ${name}`, async () => {
+      const { ok, out, err } = await helm("lint", "--strict", CHART, ...valuesFile(name));
+      assert.ok(ok, out + err);
+      assert.doesNotMatch(out, /\[(WARNING|ERROR)\]/);
+    });
+  }
+
+  describe("refuses, and says why,", () => {
+    const refusals: [what: string, args: string[], says: RegExp][] = [
+      ["an unknown key", ["--set", "brigde.replicas=1"], /additional properties 'brigde' not allowed/],
+      ["an unknown key further down", ["--set", "proxy.ingres.host=x"], /additional properties 'ingres' not allowed/],
+      ["an unknown setting", ["--set", "settings.session.tll=1h"], /additional properties 'tll' not allowed/],
+      ["a secret among the settings", ["--set", "settings.postgres.password=x"], /'password' not allowed/],
+      ["a setting out of bounds", ["--set", "settings.session.tailMax=0"], /tailMax.*minimum/s],
+      ["a duration without a unit", ["--set-string", "settings.session.ttl=60"], /ttl.*does not match pattern/s],
+      ["a URL with a password", ["--set", "nats.url=tls://u:p@nats:4222"], /does not match pattern/],
+      ["no cluster id", ["--set", "clusterId="], /clusterId is not set/],
+      ["a wrong cluster id", ["--set", "clusterId=ABC"], /clusterId.*does not match pattern/s],
+      ["no database", ["--set", "settings.postgres.host="], /settings\.postgres\.host is not set/],
+      [
+        "no token of Arvados",
+        ["--set", "secrets.arvados.existingSecret="],
+        /secrets\.arvados\.existingSecret is not set/,
+      ],
+      ["a second authcallout", ["--set", "authcallout.replicas=2"], /one for now.*CHANGELOG/],
+      [
+        "a second builtin nats-server",
+        ["--set", "nats.replicas=3"],
+        /official nats chart with helm\/nats-values\.yaml/,
+      ],
+      ["three replicas on one server", ["--set", "streams.profile=cluster"], /cannot hold three replicas/],
+      ["two nats-servers", ["--set", "nats.url=tls://n:4222"], /external nats-server/],
+      ["no nats-server", ["--set", "nats.builtin=false"], /needs nats\.url and nats\.websocketUrl/],
+      [
+        "an external one without keys",
+        ["--set", "nats.builtin=false,nats.url=tls://n:4222,nats.websocketUrl=wss://n:8080"],
+        /needs secrets\.keys\.existingSecret/,
+      ],
+      [
+        "tokens in the clear",
+        [
+          "--set",
+          "nats.builtin=false,nats.url=nats://n:4222,nats.websocketUrl=ws://n:8080,secrets.keys.existingSecret=k",
+        ],
+        /must be tls:\/\/ and wss:\/\//,
+      ],
+      ["an ingress without TLS", ["--set", "proxy.ingress.enabled=true,proxy.ingress.host=h"], /needs tlsSecretName/],
+      ["a route without a Gateway", ["--set", "proxy.httpRoute.enabled=true"], /parentRefs is empty/],
+      ["an empty origin", ["--set", "nats.allowedOrigins={}", "--set", "nats.allowedOrigins[0]=*"], /allowedOrigins/],
+    ];
+    for (const [what, args, says] of refusals) {
+      it(what, async () => {
+        const { ok, err } = await template(...TRYOUT, ...args);
+        assert.ok(!ok, "it was accepted");
+        assert.match(err, says);
+      });
+    }
+  });
+
+  it("keeps its schema as strict as its values are many", () => {
+    const schema = JSON.parse(readFileSync(join(CHART, "values.schema.json"), "utf8"));
+    const values = parse(readFileSync(join(CHART, "values.yaml"), "utf8"));
+    const known = Object.keys(schema.properties).filter((key) => key !== "global");
+    assert.deepEqual(known.sort(), Object.keys(values).sort());
+    const open: string[] = [];
+    const walk = (node: { type?: string; properties?: object; additionalProperties?: unknown }, path: string) => {
+      if (node.properties && node.additionalProperties !== false) open.push(path);
+      for (const [name, child] of Object.entries(node.properties ?? {})) walk(child, `${path}.${name}`);
+    };
+    walk(schema, "");
+    assert.deepEqual(open, []);
+  });
+
+  describe("its pods", () => {
+    it("run without root, without privileges, on a read-only root", () => {
+      const pods = podsOf(every());
+      assert.ok(pods.length > 12);
+      for (const { owner, pod } of pods) {
+        const name = `${owner.kind} ${owner.metadata.name}`;
+        assert.equal(pod.securityContext.runAsNonRoot, true, name);
+        assert.deepEqual(pod.securityContext.seccompProfile, { type: "RuntimeDefault" }, name);
+        assert.equal(pod.enableServiceLinks, false, name);
+        for (const container of containersOf(owner)) {
+          assert.deepEqual(
+            container.securityContext,
+            { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ["ALL"] } },
+            name,
+          );
+          assert.ok(Object.keys(container.resources).length > 0, name);
+          assert.doesNotMatch(container.image, /:latest$|:$/, name);
+        }
+      }
+    });
+
+    it("hold a token of Kubernetes only where keys are made, which may create Secrets and nothing else", () => {
+      const withToken = podsOf(of("tryout")).filter(({ pod }) => pod.automountServiceAccountToken !== false);
+      assert.deepEqual(
+        withToken.map(({ owner }) => owner.metadata.name),
+        ["demo-arvados-nats-keys"],
+      );
+      const role = pick(of("tryout"), "Role") as Manifest & { rules: object[] };
+      assert.deepEqual(role.rules, [{ apiGroups: [""], resources: ["secrets"], verbs: ["create"] }]);
+      assert.ok(!of("everything").some(({ kind }) => kind === "Role"));
+    });
+
+    it("have no environment variable that no program reads, none twice, and none without a value", () => {
+      const known = new Set([...allSettings().map(({ setting }) => setting.env), ...OTHER_ENV]);
+      for (const { owner } of podsOf(every())) {
+        if (owner.kind === "StatefulSet") continue;
+        for (const { env: entries = [] } of containersOf(owner)) {
+          const names = entries.map(({ name }) => name);
+          assert.deepEqual(
+            names.filter((name) => !known.has(name)),
+            [],
+            owner.metadata.name,
+          );
+          assert.equal(new Set(names).size, names.length, owner.metadata.name);
+          for (const entry of entries)
+            assert.ok(typeof entry.value === "string" || entry.valueFrom?.secretKeyRef?.name, entry.name);
+        }
+      }
+    });
+
+    it("take secrets by reference, each only its own", () => {
+      const secretNames = new Set(allSettings().flatMap(({ setting }) => (setting.secret ? [setting.env] : [])));
+      const taken = (ending: string) =>
+        containersOf(pick(of("everything"), "Deployment", ending)).flatMap(({ env: entries = [] }) =>
+          entries.flatMap(({ name, value, valueFrom }) => {
+            assert.ok(!secretNames.has(name) || (value === undefined && valueFrom), name);
+            return valueFrom ? [name.replace("ARVADOS_NATS_", "")] : [];
+          }),
+        );
+      assert.deepEqual(taken("-bridge"), ["POSTGRES_PASSWORD", "NKEY_BRIDGE_CORE", "NKEY_BRIDGE_STORE"]);
+      assert.deepEqual(taken("-proxy"), [
+        "SYSTEM_ROOT_TOKEN",
+        "ANONYMOUS_USER_TOKEN",
+        "NKEY_GATEWAY_CORE",
+        "NKEY_GATEWAY_STORE",
+        "NKEY_GATEWAY_APP",
+      ]);
+      assert.ok(!taken("-authcallout").some((name) => name.startsWith("POSTGRES") || name.includes("BRIDGE")));
+    });
+
+    it("are probed on the admin port, and get longer to end than a drain takes", () => {
+      for (const owner of every().filter(({ kind }) => kind === "Deployment")) {
+        const [{ pod }] = podsOf([owner]) as [ReturnType<typeof podsOf>[number]];
+        const [container] = pod.containers as [Container];
+        assert.deepEqual(container.livenessProbe?.httpGet, { path: "/livez", port: "admin" });
+        assert.equal(container.readinessProbe?.httpGet.port, "admin");
+        assert.ok(container.ports?.some(({ name }) => name === "admin"));
+        // 5 s before it, 25 s of drain, 5 s to release.
+        assert.ok((pod.terminationGracePeriodSeconds ?? 0) > 35);
+      }
+      const readiness = (name: string, ending: string) =>
+        containersOf(pick(of(name), "Deployment", ending))[0]?.readinessProbe?.httpGet.path;
+      assert.equal(readiness("tryout", "-bridge"), "/readyz");
+      // A standby is not ready, and must not hold up an upgrade.
+      assert.equal(readiness("everything", "-bridge"), "/livez");
+    });
+
+    it("listen where their probes and services look", () => {
+      for (const service of ["bridge", "authcallout", "proxy"]) {
+        const [container] = containersOf(pick(of("tryout"), "Deployment", `-${service}`)) as [Container];
+        const admin = container.ports?.find(({ name }) => name === "admin")?.containerPort;
+        assert.equal(env(container, `ARVADOS_NATS_ADMIN_${service.toUpperCase()}`), `:${admin}`);
+      }
+    });
+  });
+
+  it("is without anything secret in a ConfigMap, or a Secret of its own", () => {
+    for (const manifest of every()) {
+      assert.notEqual(manifest.kind, "Secret");
+      if (manifest.kind === "ConfigMap")
+        assert.doesNotMatch(JSON.stringify(manifest.data), /S[AUXNOC][A-Z2-7]{50}|v2\//);
+    }
+  });
+
+  describe("settings", () => {
+    it("arrive as they were written, whatever YAML takes them for", () => {
+      const [bridge] = containersOf(pick(of("everything"), "Deployment", "-bridge")) as [Container];
+      assert.equal(env(bridge, "ARVADOS_NATS_ROLE_GROUPS_VISIBLE_TO_ALL"), "false");
+      assert.equal(env(bridge, "ARVADOS_NATS_POSTGRES_PORT"), "5433");
+      assert.equal(env(bridge, "ARVADOS_NATS_SESSION_TTL"), "30m");
+      assert.equal(env(bridge, "ARVADOS_NATS_URL"), "tls://nats.nats.svc:4222");
+      assert.equal(env(bridge, "ARVADOS_NATS_AUDIENCE_MIN"), undefined);
+    });
+
+    it("keep a large number as it is", async () => {
+      const manifests = await render(...TRYOUT, "--set", "settings.session.audienceMin=1000000");
+      const [bridge] = containersOf(pick(manifests, "Deployment", "-bridge")) as [Container];
+      assert.equal(env(bridge, "ARVADOS_NATS_AUDIENCE_MIN"), "1000000");
+    });
+
+    it("let setup-db have a role of its own", () => {
+      const [job] = containersOf(pick(of("everything"), "Job", "-setup-db")) as [Container];
+      assert.equal(env(job, "ARVADOS_NATS_POSTGRES_USER"), "owner");
+      const password = job.env?.find(({ name }) => name === "ARVADOS_NATS_POSTGRES_PASSWORD")?.valueFrom?.secretKeyRef;
+      assert.equal(password?.name, "arvados-db-owner");
+    });
+  });
+
+  it("rolls what uses a Secret when its revision is said to have changed", async () => {
+    const changed = await render(...TRYOUT, "--set", "secretsRevision=2");
+    const annotations = (manifests: Manifest[]) =>
+      Object.fromEntries(podsOf(manifests).map(({ owner, annotations }) => [owner.metadata.name, annotations]));
+    const [before, after] = [annotations(of("tryout")), annotations(changed)];
+    for (const ending of ["bridge", "authcallout", "proxy", "nats"])
+      assert.notDeepEqual(before[`demo-arvados-nats-${ending}`], after[`demo-arvados-nats-${ending}`]);
+  });
+
+  it("rolls the builtin nats-server when its configuration changes", async () => {
+    const checksum = (manifests: Manifest[]) =>
+      podsOf([pick(manifests, "StatefulSet")]).map(({ annotations }) => annotations["checksum/config"])[0];
+    const other = await render(...TRYOUT, "--set", "clusterId=abcde");
+    assert.match(checksum(other) ?? "", /^[0-9a-f]{64}$/);
+    assert.notEqual(checksum(of("tryout")), checksum(other));
+  });
+
+  it("names the cluster in every subject of the builtin nats-server", () => {
+    const conf = pick(of("bare"), "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
+    assert.match(conf, /arvados\.x1y2z\.live\.>/);
+    assert.doesNotMatch(conf, /zzzzz/);
+  });
+
+  it("verifies an external nats-server with the site's CA", () => {
+    for (const owner of of("everything").filter(({ kind }) => kind === "Deployment")) {
+      const [{ pod }] = podsOf([owner]) as [ReturnType<typeof podsOf>[number]];
+      assert.equal(env(pod.containers[0] as Container, "NODE_EXTRA_CA_CERTS"), "/etc/arvados-nats/ca/ca.crt");
+      assert.deepEqual(pod.volumes, [
+        { name: "ca", secret: { secretName: "site-ca", items: [{ key: "ca.pem", path: "ca.crt" }] } },
+      ]);
+    }
+    assert.ok(!of("everything").some(({ kind }) => kind === "StatefulSet"));
+  });
+
+  it("applies streams before the services of an external nats-server start, and beside a builtin one", () => {
+    const job = (name: string) =>
+      of(name).find(({ kind, metadata }) => kind === "Job" && /-streams/.test(metadata.name));
+    assert.equal(job("everything")?.metadata.annotations?.["helm.sh/hook"], "pre-install,pre-upgrade");
+    assert.equal(job("tryout")?.metadata.annotations, undefined);
+    assert.equal(job("bare"), undefined);
+    assert.deepEqual(containersOf(job("everything") as Manifest)[0]?.args, [
+      "streams",
+      "apply",
+      "--profile",
+      "cluster",
+    ]);
+  });
+
+  it("has a selector for every workload that its own pods match, and that no version changes", () => {
+    for (const owner of every().filter(({ kind }) => ["Deployment", "StatefulSet"].includes(kind))) {
+      const spec = owner.spec as {
+        selector: { matchLabels: Record<string, string> };
+        template: { metadata: { labels: Record<string, string> } };
+      };
+      const { matchLabels } = spec.selector;
+      for (const [label, value] of Object.entries(matchLabels))
+        assert.equal(spec.template.metadata.labels[label], value);
+      assert.ok(!Object.keys(matchLabels).some((label) => /version|chart/.test(label)));
+    }
+  });
+
+  it("leaves the number of proxies to the autoscaler where there is one, and protects them", () => {
+    const proxy = pick(of("everything"), "Deployment", "-proxy");
+    assert.ok(!("replicas" in (proxy.spec ?? {})));
+    assert.equal(pick(of("everything"), "HorizontalPodAutoscaler").spec?.minReplicas, 2);
+    assert.equal(pick(of("tryout"), "PodDisruptionBudget").spec?.maxUnavailable, 1);
+    assert.ok(!of("bare").some(({ kind }) => kind === "PodDisruptionBudget"));
+  });
+
+  it("lets WebSockets live through ingress and route", () => {
+    const ingress = pick(of("everything"), "Ingress");
+    assert.equal(ingress.metadata.annotations?.["nginx.ingress.kubernetes.io/proxy-read-timeout"], "3600");
+    const rules = pick(of("everything"), "HTTPRoute").spec?.rules as { timeouts: object }[];
+    assert.deepEqual(rules[0]?.timeouts, { request: "0s" });
+  });
+
+  it("lets nobody but bridge and setup-db speak to PostgreSQL", () => {
+    const speaks = of("everything")
+      .filter(({ kind, spec }) => kind === "NetworkPolicy" && JSON.stringify(spec?.egress ?? []).includes("5433"))
+      .map(({ metadata }) => metadata.name);
+    assert.deepEqual(speaks, ["demo-arvados-nats-bridge", "demo-arvados-nats-setup-db"]);
+  });
+
+  it("has a network policy for every kind of pod but the test's", () => {
+    const components = new Set(
+      podsOf(of("tryout")).map(({ owner }) => owner.metadata.labels["app.kubernetes.io/component"]),
+    );
+    const covered = of("tryout")
+      .filter(({ kind }) => kind === "NetworkPolicy")
+      .map(({ metadata }) => metadata.labels["app.kubernetes.io/component"]);
+    assert.deepEqual(
+      [...components].filter((component) => component !== "test" && !covered.includes(component)),
+      [],
+    );
+  });
+
+  it("makes names that fit, however long the release's is", async () => {
+    const { ok, out, err } = await helm("template", "a".repeat(53), CHART, ...TRYOUT);
+    assert.ok(ok, err);
+    for (const [, name] of out.matchAll(/^ {2}name: (\S+)$/gm)) assert.ok((name ?? "").length <= 63, name);
+  });
+});
