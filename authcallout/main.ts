@@ -201,7 +201,9 @@ export async function runAuthcallout(
     }
     enforcer.consider();
     enforcer.closeLapsed();
-    if (follower.age(now()) > config.stalenessEnd && member.leads()) void endStale();
+    // With BARRIER out of reach nobody holds a lease, and nobody leads: then everyone ends what is stale.
+    const mine = member.leads() || member.replicas() === 0;
+    if (follower.age(now()) > config.stalenessEnd && mine) void endStale();
   };
   let ending = false;
   const endStale = async () => {
