@@ -72,7 +72,6 @@ describe("the chart", () => {
         ["--set", "secrets.arvados.existingSecret="],
         /secrets\.arvados\.existingSecret is not set/,
       ],
-      ["a second authcallout", ["--set", "authcallout.replicas=2"], /one for now.*CHANGELOG/],
       [
         "a second builtin nats-server",
         ["--set", "nats.replicas=3"],

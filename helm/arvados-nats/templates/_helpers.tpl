@@ -63,9 +63,6 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- if not (dig "postgres" "host" "" .Values.settings) -}}
 {{- fail "settings.postgres.host is not set: where Arvados' database is" -}}
 {{- end -}}
-{{- if gt (int .Values.authcallout.replicas) 1 -}}
-{{- fail "authcallout.replicas: one for now, several would not wait for each other when a right is taken away (CHANGELOG.md, known limits)" -}}
-{{- end -}}
 {{- if .Values.nats.builtin -}}
 {{- if ne (int .Values.nats.replicas) 1 -}}
 {{- fail "nats.replicas: the builtin nats-server is a single one, for try-outs. For more use the official nats chart with helm/nats-values.yaml (docs/install.md) and nats.builtin=false" -}}
