@@ -92,6 +92,11 @@ export class BarrierMember {
     return tenureState(this.#tenure, clock()) === "serving";
   }
 
+  /** Milliseconds since the lease ran out; 0 while it is held. */
+  lapsedFor(): number {
+    return this.mayAnswer() ? 0 : clock() - this.#tenure.until;
+  }
+
   leads(): boolean {
     return leader(this.#roster, clock(), this.#parts.timing) === this.#parts.replica;
   }

@@ -37,6 +37,7 @@ const LOOK_MS = 100;
 const RECONCILE_MS = 60_000;
 const QUEUE_LENGTH = 5_000;
 const HOLD_MS = 20;
+const LAPSE_BORNE_MS = 750;
 /** nats-server counts the headers and the subject too. */
 const PAYLOAD_MARGIN = 1_024;
 
@@ -194,10 +195,14 @@ export async function runAuthcallout(
     // Others see by the lease whether we are fit, so it is sent as soon as that changes.
     if (fit !== wasFit) member.renew();
     wasFit = fit;
-    if (shouldTakeLogins({ serving: member.mayAnswer(), fit, anotherIsFit: member.anotherIsFit() })) group.join();
-    else if (group.isIn) {
-      log.warn("this replica's graph is stale or its lease is lost: it leaves the logins to another");
-      void group.leave();
+    // A lease that was lost for a moment is back before those who wait give up.
+    const serving = member.lapsedFor() < LAPSE_BORNE_MS;
+    if (shouldTakeLogins({ serving, fit, anotherIsFit: member.anotherIsFit() })) {
+      if (member.mayAnswer()) group.join();
+    } else if (group.isIn) {
+      log.warn({ fit, serving }, "this replica's graph is stale or its lease is lost: it takes no more logins");
+      if (serving) void group.leave();
+      else group.drop();
     }
     enforcer.consider();
     enforcer.closeLapsed();

@@ -81,9 +81,9 @@ describe("a replica takes logins", () => {
     [true, false, true, false],
     [true, false, false, true],
     [false, true, true, false],
-    [false, true, false, true],
+    [false, true, false, false],
     [false, false, true, false],
-    [false, false, false, true],
+    [false, false, false, false],
   ];
   for (const [serving, fit, anotherIsFit, expected] of cases) {
     it(`${expected ? "" : "not "}when serving=${serving}, fit=${fit}, another is fit=${anotherIsFit}`, () => {
