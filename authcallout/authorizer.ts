@@ -2,6 +2,7 @@
 import { Fault, fault } from "../core/errors.ts";
 import type { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { Revision } from "../core/revision.ts";
+import type { RoleIndex } from "../core/roles.ts";
 import { formatSessionName, type SessionName, sessionId } from "../core/session.ts";
 import { permissionsJson } from "../core/session-permissions.ts";
 import { sessionRights } from "../core/session-rights.ts";
@@ -15,6 +16,7 @@ import type { CalloutRequest } from "./callout-request.ts";
 export type GraphView = {
   graph: PermissionGraph;
   tokens: TokenIndex;
+  roles: RoleIndex;
   revision: Revision;
   /** Milliseconds since the graph was last known to be complete. */
   age(now: number): number;
@@ -30,7 +32,8 @@ export type AuthorizerOptions = {
   grantsMax: number;
 };
 
-export type Admitted = { session: SessionName; admission: Admission; grants: number };
+/** `token` = the stored token's uuid. */
+export type Admitted = { session: SessionName; token: string; admission: Admission; grants: number };
 
 /** Sessions end up to this part of their time early, so that those made together do not end together. */
 const TTL_JITTER = 0.1;
@@ -62,7 +65,7 @@ export function authorize(
   // Everybody who is anonymous has the same token: only the session id keeps one's replies from the other.
   if (sid === "_" && identity.token === wellKnown(options.clusterId).anonymousToken) return fault("session.id");
 
-  const rights = sessionRights(view.graph, options.subjects, identity);
+  const rights = sessionRights(view.graph, options.subjects, identity, view.roles.of(identity.user));
   const count = rights.subscribe.length;
   if (count > options.grantsMax) {
     return fault("grants.too_many", { user: identity.user, count, limit: options.grantsMax });
@@ -78,6 +81,7 @@ export function authorize(
   const expires = Math.max(Math.floor(ends / 1000), Math.floor(now / 1000) + MIN_LIFE_S);
   return {
     session,
+    token: identity.token,
     grants: count,
     admission: {
       name: formatSessionName(session),

@@ -49,6 +49,7 @@ export type BarrierMemberParts = {
   /** A removal is marked, and this replica's graph stands at it. */
   onMark: (mark: Marked) => void;
   onServer: (name: string, id: string | null) => void;
+  onAlias: (session: string, token: string) => void;
   /** Something was read: who leads and what may be cut can have changed. */
   onChange: () => void;
 };
@@ -89,6 +90,11 @@ export class BarrierMember {
     if (drift - this.#drift > SLEPT_MS) this.#tenure = NO_TENURE;
     this.#drift = drift;
     return tenureState(this.#tenure, clock()) === "serving";
+  }
+
+  /** Milliseconds since the lease ran out; 0 while it is held. */
+  lapsedFor(): number {
+    return this.mayAnswer() ? 0 : clock() - this.#tenure.until;
   }
 
   leads(): boolean {
@@ -178,10 +184,11 @@ export class BarrierMember {
   #read(message: JsMsg): void {
     const entry = parseBarrierEntry(message.string());
     if (!entry) return;
-    const { replica, timing, onServer, onChange } = this.#parts;
+    const { replica, timing, onServer, onAlias, onChange } = this.#parts;
     this.#roster = readEntry(this.#roster, entry, message.seq, clock(), timing);
     if (entry.kind === "mark") this.#marked({ sequence: message.seq, revision: entry.revision });
     if (entry.kind === "server") onServer(entry.name, entry.id);
+    if (entry.kind === "alias") onAlias(entry.session, entry.token);
     if (entry.kind === "lease" && entry.replica === replica && this.#caughtUp.settled && !this.#left) {
       const lastMark = this.#roster.mark?.sequence ?? 0;
       this.#tenure = leaseReadBack(this.#tenure, entry, message.seq, lastMark);

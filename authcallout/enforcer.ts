@@ -189,7 +189,9 @@ export class Enforcer {
   readonly judge = (name: SessionName): Soundness => {
     const { follower, subjects, now } = this.#parts;
     const identity = follower.tokens.bySessionToken(name.key.token, now());
-    return this.#history.judge(name, identity && sessionRights(follower.graph, subjects, identity).hash);
+    const roles = identity ? follower.roles.of(identity.user) : [];
+    const hash = identity && sessionRights(follower.graph, subjects, identity, roles).hash;
+    return this.#history.judge(name, hash, identity?.token);
   };
 
   async #enforce(): Promise<void> {

@@ -1,6 +1,7 @@
 /**
  * NATS JWTs (Ed25519, algorithm `ed25519-nkey`): claims in, text out, and back. Native crypto; keys of known signers are kept.
- * libsodium signs short texts faster, node:crypto long ones (measured: 40 against 68 µs at 1.5 KB, 207 against 142 at 32 KB).
+ * libsodium signs short texts faster, node:crypto long ones (measured: 17 against 23 µs at 1.5 KB, 34 and 35 at 8 KB, 79 against 61 at 24 KB);
+ * libsodium verifies faster at any length a request can have (37 against 60 µs).
  */
 import { sign } from "node:crypto";
 import sodium from "sodium-native";
@@ -8,7 +9,7 @@ import { type KeyType, publicKeyBytes, publicKeyText, seedBytes, signingKey } fr
 
 const HEADER = Buffer.from(JSON.stringify({ typ: "JWT", alg: "ed25519-nkey" })).toString("base64url");
 const KEPT_KEYS = 64;
-const SODIUM_UP_TO = 16 * 1024;
+const SODIUM_UP_TO = 8 * 1024;
 
 export type Claims = {
   iss: string;

@@ -26,14 +26,13 @@ export type KickerParts = {
 };
 
 const RETRY_MS = 250;
-/** How many kicks are under way at once. */
+/** How many kicks are under way at once at one server: a silent one must not hold up the kicks at others. */
 const PARALLEL = 64;
 
 export class Kicker {
   readonly #parts: KickerParts;
   readonly #underWay = new Map<string, Promise<void>>();
-  #running = 0;
-  readonly #waiting: (() => void)[] = [];
+  readonly #turns = new Map<string, { running: number; waiting: (() => void)[] }>();
 
   constructor(parts: KickerParts) {
     this.#parts = parts;
@@ -68,7 +67,7 @@ export class Kicker {
   async #kick({ server, cid }: Session): Promise<void> {
     const { system, sessions, servers, log, signal } = this.#parts;
     for (let attempt = 1; servers.has(server); attempt++) {
-      if (await this.#oneOfFew(() => system.kick(server, cid))) break;
+      if (await this.#oneOfFew(server, () => system.kick(server, cid))) break;
       if (signal.aborted) throw new Error("stopped before the session was gone");
       servers.silent(server);
       if (attempt === 1) log.warn({ server, cid }, "a server does not answer a kick; records wait for it");
@@ -78,14 +77,17 @@ export class Kicker {
     sessions.remove(server, cid);
   }
 
-  async #oneOfFew<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= PARALLEL) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#running++;
+  async #oneOfFew<T>(server: string, work: () => Promise<T>): Promise<T> {
+    const turns = this.#turns.get(server) ?? { running: 0, waiting: [] };
+    this.#turns.set(server, turns);
+    if (turns.running >= PARALLEL) await new Promise<void>((resolve) => turns.waiting.push(resolve));
+    turns.running++;
     try {
       return await work();
     } finally {
-      this.#running--;
-      this.#waiting.shift()?.();
+      turns.running--;
+      turns.waiting.shift()?.();
+      if (turns.running === 0 && turns.waiting.length === 0) this.#turns.delete(server);
     }
   }
 }

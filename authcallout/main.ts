@@ -37,6 +37,7 @@ const LOOK_MS = 100;
 const RECONCILE_MS = 60_000;
 const QUEUE_LENGTH = 5_000;
 const HOLD_MS = 20;
+const LAPSE_BORNE_MS = 750;
 /** nats-server counts the headers and the subject too. */
 const PAYLOAD_MARGIN = 1_024;
 
@@ -71,6 +72,7 @@ export async function runAuthcallout(
       systemRootToken: config.systemRootToken,
       anonymousSecret: config.anonymousUserToken,
     },
+    roles: config.roles,
     onApplied: (applied) => enforcer.applied(applied),
     onLoaded: (revision) => {
       enforcer.loaded(revision);
@@ -94,6 +96,7 @@ export async function runAuthcallout(
     log,
     onMark: (mark) => void enforcer.settle(mark),
     onServer: (name, id) => enforcer.told(name, id),
+    onAlias: (session, token) => follower.remember(session, token),
     onChange: () => enforcer.consider(),
   });
   const revision = () => follower.revision;
@@ -144,6 +147,10 @@ export async function runAuthcallout(
     guesses: new GuessLimit(config.guessesPerMinute, config.trustedProxies.split(/\s+/)),
     mayAnswer: () => member.mayAnswer(),
     announce: (server) => enforcer.announce(server.name, server.id),
+    alias: (session, token) => {
+      if (follower.tokens.bySessionToken(session, now())?.token === token) return null;
+      return member.say({ kind: "alias", session, token }).then(() => follower.remember(session, token));
+    },
     maxPayload: () => (core.info?.max_payload ?? 1024 * 1024) - PAYLOAD_MARGIN,
     now,
     random: Math.random,
@@ -188,14 +195,20 @@ export async function runAuthcallout(
     // Others see by the lease whether we are fit, so it is sent as soon as that changes.
     if (fit !== wasFit) member.renew();
     wasFit = fit;
-    if (shouldTakeLogins({ serving: member.mayAnswer(), fit, anotherIsFit: member.anotherIsFit() })) group.join();
-    else if (group.isIn) {
-      log.warn("this replica's graph is stale or its lease is lost: it leaves the logins to another");
-      void group.leave();
+    // A lease that was lost for a moment is back before those who wait give up.
+    const serving = member.lapsedFor() < LAPSE_BORNE_MS;
+    if (shouldTakeLogins({ serving, fit, anotherIsFit: member.anotherIsFit() })) {
+      if (member.mayAnswer()) group.join();
+    } else if (group.isIn) {
+      log.warn({ fit, serving }, "this replica's graph is stale or its lease is lost: it takes no more logins");
+      if (serving) void group.leave();
+      else group.drop();
     }
     enforcer.consider();
     enforcer.closeLapsed();
-    if (follower.age(now()) > config.stalenessEnd && member.leads()) void endStale();
+    // With BARRIER out of reach nobody holds a lease, and nobody leads: then everyone ends what is stale.
+    const mine = member.leads() || member.replicas() === 0;
+    if (follower.age(now()) > config.stalenessEnd && mine) void endStale();
   };
   let ending = false;
   const endStale = async () => {

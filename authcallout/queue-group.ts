@@ -1,8 +1,9 @@
 /**
- * Whether this replica takes logins: with a fresh graph and a lease it does. Without, it leaves the queue group so that another one
- * answers; where there is no other, it stays and says why it refuses.
+ * Whether this replica takes logins: with a fresh graph and a lease it does. With a stale graph it leaves the queue group so that
+ * another one answers; where there is no other, it stays and says why it refuses. Without a lease it leaves, whoever else is there:
+ * one that was stopped and goes on knows nothing of the others yet.
  *
- *   out ──fit, or nobody else is──► in ──unfit, and another is fit──► out
+ *   out ──leased, and fit or nobody else is──► in ──lease lost, or unfit and another is fit──► out
  */
 import type { Msg, NatsConnection, Subscription } from "@nats-io/nats-core";
 import { reasonOf } from "../core/errors.ts";
@@ -13,7 +14,7 @@ const GROUP = "arvados-nats-authcallout";
 
 /** Pure. */
 export function shouldTakeLogins(state: { serving: boolean; fit: boolean; anotherIsFit: boolean }): boolean {
-  return (state.serving && state.fit) || !state.anotherIsFit;
+  return state.serving && (state.fit || !state.anotherIsFit);
 }
 
 export class QueueGroup {
@@ -43,10 +44,16 @@ export class QueueGroup {
     });
   }
 
-  /** What has been given to us already is still answered. */
+  /** In order: what has been given to us already is still answered. */
   async leave(): Promise<void> {
     const leaving = this.#subscription;
     this.#subscription = null;
     await leaving?.drain().catch(() => undefined);
+  }
+
+  /** At once, without a word from the server: nothing can be answered, and a reconnect must not bring the subscription back. */
+  drop(): void {
+    this.#subscription?.unsubscribe();
+    this.#subscription = null;
   }
 }

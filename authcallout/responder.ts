@@ -24,6 +24,8 @@ export type ResponderParts = {
   mayAnswer: () => boolean;
   /** Null where BARRIER knows the server; else resolves once it does: a removal must find every session wherever it is. */
   announce: (server: { name: string; id: string }) => Promise<void> | null;
+  /** Null where everybody can tell the session's token from its name; else resolves once they can. */
+  alias: (session: string, token: string) => Promise<void> | null;
   /** Largest message that nats-server takes. */
   maxPayload: () => number;
   now: () => number;
@@ -55,8 +57,12 @@ export class Responder {
       return;
     }
     const unknown = announce(request.server);
-    if (unknown === null) return this.#answer(message, request);
-    void unknown.then(
+    if (unknown === null) this.#answer(message, request);
+    else this.#answerAfter(unknown, message, request);
+  }
+
+  #answerAfter(word: Promise<void>, message: Question, request: CalloutRequest): void {
+    void word.then(
       () => this.#guarded(() => this.#answer(message, request)),
       () => this.#ignore(fault("login.no_lease")),
     );
@@ -72,6 +78,8 @@ export class Responder {
       guesses.refused(request.host, outcome, now());
       return this.#deny(message, request, outcome, issuedAt);
     }
+    const unknown = this.#parts.alias(outcome.session.key.token, outcome.token);
+    if (unknown) return this.#answerAfter(unknown, message, request);
     const jwt = userJwt(keys.signer, request.userNkey, outcome.admission, issuedAt);
     const body = sealedAnswer(keys, request, { jwt }, issuedAt);
     if (body.length > this.#parts.maxPayload()) {

@@ -23,11 +23,15 @@ export class RightsHistory {
     for (const mark of marks) this.#shrank.set(mark, revision);
   }
 
-  /** @param hash of the rights as the graph has them now; null = the token is void */
-  judge(name: SessionName, hash: string | null): Soundness {
+  /**
+   * @param hash of the rights as the graph has them now; null = the token is void
+   * @param token the stored token's uuid, which a bare token's session is not named for
+   */
+  judge(name: SessionName, hash: string | null, token?: string): Soundness {
     if (hash === null) return "void";
     if (hash === name.hash) return "same";
-    const losses = sessionMarks(name).map((mark) => this.#shrank.get(mark) ?? this.#loaded);
+    const marks = token === undefined ? sessionMarks(name) : [...sessionMarks(name), token];
+    const losses = marks.map((mark) => this.#shrank.get(mark) ?? this.#loaded);
     return losses.every((loss) => atLeast(name.revision, loss)) ? "outgrown" : "unsound";
   }
 }

@@ -82,7 +82,7 @@ export class CommitHandler {
     if (changes.length === 0) return;
     changes.push(...(await lookUpOwners()));
     const effect = graph.apply(changes.filter(isPermissionChange));
-    const isRemoval = effect.shrank.size > 0 || effect.disputed || endsTokens(commit, changes);
+    const isRemoval = effect.shrank.size > 0 || effect.disputed || endsTokens(commit, changes) || mayEndRole(commit);
     const { lsn } = commit;
     toGraph.open(lsn);
     toAll.open(lsn);
@@ -164,6 +164,11 @@ export class CommitHandler {
 
 export function isPermissionChange(change: GraphChange): change is PermissionChange {
   return change.kind !== "token" && change.kind !== "container";
+}
+
+/** May somebody have left a group to which the settings give a role? That shows in no grant, and is the callout's to know. */
+function mayEndRole(commit: Commit): boolean {
+  return commit.rows.some((row) => row.table === "links" && row.op !== "insert");
 }
 
 /** May a token have lost something? (A new one cannot.) */

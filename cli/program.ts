@@ -5,7 +5,9 @@ import { addConfigCommands } from "./commands/config.ts";
 import { addDevCommand } from "./commands/dev.ts";
 import { addKeysCommand } from "./commands/keys.ts";
 import { addProbeCommand } from "./commands/probe.ts";
+import { addRightsCommands } from "./commands/rights.ts";
 import { addServiceCommands } from "./commands/services.ts";
+import { addSessionCommands } from "./commands/sessions.ts";
 import { addSetupDbCommand } from "./commands/setup-db.ts";
 import { addStreamsCommands } from "./commands/streams.ts";
 import { type CliContext, examples } from "./context.ts";
@@ -46,6 +48,8 @@ ${examples(
   addServiceCommands(program, context);
   addSetupDbCommand(program, context);
   addStreamsCommands(program, context);
+  addSessionCommands(program, context);
+  addRightsCommands(program, context);
   addKeysCommand(program, context);
   addProbeCommand(program, context);
   addConfigCommands(program, context);

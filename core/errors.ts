@@ -156,6 +156,31 @@ export const ERRORS = {
     message: "user {user} has {count} grants, more than the {limit} that one session may carry",
     remedy: "share whole projects instead of single objects, or raise grants.max",
   },
+  "server.unknown": {
+    handling: "config",
+    message: "no nats-server of the name {name} was ever seen",
+    remedy: "`arvados-nats servers` lists them",
+  },
+  "object.uuid": {
+    handling: "config",
+    message: "{uuid} is not the uuid of any kind of object that Arvados has",
+    remedy: "give a whole uuid, as in zzzzz-4zz18-0123456789abcde",
+  },
+  "login.refused": {
+    handling: "config",
+    message: "nats-server at {url} does not let this token in: {reason}",
+    remedy: "authcallout's log says why; nats-server tells clients no more than this",
+  },
+  "graph.empty": {
+    handling: "retry",
+    message: "GRAPH holds no whole commit",
+    remedy: "start the bridge, and try again when its /readyz says that it leads",
+  },
+  "roles.invalid": {
+    handling: "config",
+    message: "the setting roles cannot be used: {reason}",
+    remedy: "write <group or user uuid>=<template>, separated by spaces, as in zzzzz-j7d0g-0123456789abcde=dispatch",
+  },
   "answer.too_large": {
     handling: "deny",
     message: "user {user}'s {count} grants make an answer of {bytes} bytes, more than nats-server takes",

@@ -17,10 +17,17 @@ export type Rights = { subscribe: readonly string[]; publish: readonly string[];
 /**
  * @param patterns subject tails from the permission graph, already cut down to the token's scopes
  * @param containers containers whose own token this is: their literal log subjects may be published
+ * @param extra subjects in full that a role gives
  */
-export function rightsOf(subjects: Subjects, patterns: readonly string[], containers: readonly string[]): Rights {
-  const subscribe = [...patterns.map(subjects.live), subjects.resync];
-  const publish = containers.flatMap((container) => LOG_FILES.map((file) => subjects.log(container, file)));
+export function rightsOf(
+  subjects: Subjects,
+  patterns: readonly string[],
+  containers: readonly string[],
+  extra: { subscribe: readonly string[]; publish: readonly string[] } = { subscribe: [], publish: [] },
+): Rights {
+  const subscribe = [...patterns.map(subjects.live), subjects.resync, ...extra.subscribe];
+  const own = containers.flatMap((container) => LOG_FILES.map((file) => subjects.log(container, file)));
+  const publish = [...own, ...extra.publish];
   const hash = createHash("sha256").update(subscribe.join("\n")).update("\n\n").update(publish.join("\n"));
   return { subscribe, publish, hash: hash.digest("base64url").slice(0, 22) };
 }

@@ -69,6 +69,8 @@ export function subjectsOf(clusterId: string) {
     barrierCut: `${root}.barrier.cut`,
     barrierLease: (replica: string) => `${root}.barrier.lease.${subjectToken(replica)}`,
     barrierSettled: (replica: string) => `${root}.barrier.settled.${subjectToken(replica)}`,
+    barrierAlias: (session: string) => `${root}.barrier.alias.${subjectToken(session)}`,
+    barrierAliases: `${root}.barrier.alias.>`,
     barrierServer: (name: string) => `${root}.barrier.server.${subjectToken(name)}`,
   };
 }

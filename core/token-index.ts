@@ -25,6 +25,8 @@ export type TokenIndexOptions = {
   clusterId: string;
   /** Empty = none. */
   systemRootToken: string;
+  /** Session tokens whose token is not to be told from them (OIDC) -> the stored token's uuid. Shared, and outlives the index. */
+  aliases?: ReadonlyMap<string, string>;
   /** Users.AnonymousUserToken reduced to its secret; empty = anonymous access is off. */
   anonymousSecret: string;
 };
@@ -73,7 +75,7 @@ export class TokenIndex {
     }
     if (systemRootToken !== "" && key === bareSessionToken(sha256(systemRootToken))) return this.#rootIdentity(key);
     const [, suffixed, container] = /^c_([^_]+)_([^_]+)$/.exec(key) ?? [];
-    const row = this.#tokens.get(suffixed ?? this.#bySession.get(key) ?? key);
+    const row = this.#tokens.get(suffixed ?? this.#bySession.get(key) ?? this.#options.aliases?.get(key) ?? key);
     if (!row || isVoid(row, now)) return null;
     if (container !== undefined && this.#containerFault(row.uuid, null, container)) return null;
     return this.#identityOf(row, key);

@@ -2,6 +2,7 @@
 import { createServer } from "node:http";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { Express } from "express";
+import { parseBarrierEntry } from "../core/barrier/entry.ts";
 import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
 import { deferred } from "../runtime/deferred.ts";
@@ -10,6 +11,7 @@ import { listen } from "../runtime/listen.ts";
 import type { Service, ServiceContext } from "../runtime/service.ts";
 import { connectService } from "../runtime/service-connection.ts";
 import { urlOf } from "../runtime/setting.ts";
+import { followStream } from "../runtime/stream-follower.ts";
 import { SERVICE_VERSION } from "../runtime/version.ts";
 import { builtConsoleDir, createApp } from "./app.ts";
 import { attachEdge } from "./edge.ts";
@@ -55,6 +57,7 @@ export async function runProxy(
       systemRootToken: config.systemRootToken,
       anonymousSecret: config.anonymousUserToken,
     },
+    roles: config.roles,
     // What moved or lost a share with a large role shows in nobody's grants: then everybody's tails are looked at.
     onApplied: ({ effect, touched }) => tails.recheck(effect.rerouted ? null : new Set([...effect.shrank, ...touched])),
     onLoaded: () => tails.recheck(null),
@@ -64,6 +67,18 @@ export async function runProxy(
   metrics.gauge("tails", "Logs being followed", [], () => tails.size);
   metrics.gauge("graph_age_seconds", "Age of the permission graph", [], () => follower.age(now()) / 1000);
   await follower.start();
+  const aliases = followStream({
+    js: jetstream(core),
+    jsm: await jetstreamManager(core),
+    stream: "BARRIER",
+    filter: subjects.barrierAliases,
+    from: "lastPerSubject",
+    onMessage: (message) => {
+      const entry = parseBarrierEntry(message.string());
+      if (entry?.kind === "alias") follower.remember(entry.session, entry.token);
+    },
+  });
+  scope.defer("aliases", () => aliases.stop());
 
   const gateway = new Gateway({
     app,

@@ -322,6 +322,13 @@ export const CONFIG_TABLE = {
     default: "20",
     doc: "What is shared with a role of more members than this is sent to the role, not granted to each member.",
   },
+  roles: {
+    type: "text",
+    env: "ARVADOS_NATS_ROLES",
+    file: "session.roles",
+    default: "",
+    doc: "Extra rights of role groups or users, <uuid>=<template> separated by spaces: dispatch (reads queue, writes logs), log-writer, syslog-writer, auditor (reads all events and service logs).",
+  },
   tailMax: {
     type: "integer",
     min: 1,

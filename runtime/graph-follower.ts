@@ -4,10 +4,12 @@
  */
 import type { JetStreamClient, JetStreamManager, JsMsg } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
+import { fault } from "../core/errors.ts";
 import { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { Effect, GraphOptions } from "../core/graph/types.ts";
 import { type CommitEntry, parseGraphEntry } from "../core/graph-entry.ts";
 import { atLeast, NO_REVISION, type Revision } from "../core/revision.ts";
+import { parseRoles, RoleIndex, type RoleTable } from "../core/roles.ts";
 import type { GraphChange, PermissionChange } from "../core/rows.ts";
 import type { Subjects } from "../core/subjects.ts";
 import { TokenIndex, type TokenIndexOptions } from "../core/token-index.ts";
@@ -23,16 +25,24 @@ export type GraphFollowerOptions = {
   subjects: Subjects;
   graph: GraphOptions;
   tokens: TokenIndexOptions;
+  /** The setting `roles`, as written. */
+  roles?: string;
   onApplied: (applied: Applied) => void;
   /** A graph was read from nothing, at start or after a roll-back: whoever it concerns is to be looked at anew. */
   onLoaded?: (revision: Revision) => void;
   onTrouble: (reason: string) => void;
 };
 
+/** One whose alias was pushed out signs in again. */
+const KEPT_ALIASES = 100_000;
+
 export class GraphFollower {
   readonly #options: GraphFollowerOptions;
   #graph: PermissionGraph;
   #tokens: TokenIndex;
+  readonly #aliases = new Map<string, string>();
+  readonly #roleTable: RoleTable;
+  #roles: RoleIndex;
   /** The server process that the graph was read from. */
   #server: string | undefined;
   #pending: GraphChange[] = [];
@@ -44,7 +54,11 @@ export class GraphFollower {
   constructor(options: GraphFollowerOptions) {
     this.#options = options;
     this.#graph = new PermissionGraph(options.graph);
-    this.#tokens = new TokenIndex(options.tokens);
+    this.#tokens = this.#newTokens();
+    const table = parseRoles(options.roles ?? "");
+    if (typeof table === "string") throw fault("roles.invalid", { reason: table });
+    this.#roleTable = table;
+    this.#roles = new RoleIndex(table);
   }
 
   get graph(): PermissionGraph {
@@ -53,6 +67,10 @@ export class GraphFollower {
 
   get tokens(): TokenIndex {
     return this.#tokens;
+  }
+
+  get roles(): RoleIndex {
+    return this.#roles;
   }
 
   get revision(): Revision {
@@ -67,6 +85,13 @@ export class GraphFollower {
     const known =
       this.#beat !== null && this.#revision !== NO_REVISION && this.#server === this.#options.nc.info?.server_id;
     return known ? Math.max(0, now - (this.#beat ?? 0)) : Number.POSITIVE_INFINITY;
+  }
+
+  /** A session's token, which cannot be told from its name, is this stored one. */
+  remember(session: string, token: string): void {
+    this.#aliases.delete(session);
+    if (this.#aliases.size >= KEPT_ALIASES) this.#aliases.delete(this.#aliases.keys().next().value as string);
+    this.#aliases.set(session, token);
   }
 
   /** Starts following; resolves once a whole commit stands in memory. */
@@ -125,6 +150,7 @@ export class GraphFollower {
   #load(changes: readonly GraphChange[], revision: Revision): void {
     this.#graph.load(changes.filter(isPermissionChange));
     this.#tokens.apply(changes);
+    this.#roles.apply(changes);
     this.#server = this.#options.nc.info?.server_id;
     this.#revision = revision;
     this.#options.onLoaded?.(revision);
@@ -133,14 +159,20 @@ export class GraphFollower {
   #apply(changes: readonly GraphChange[], revision: Revision, commitTime: number): void {
     const effect = this.#graph.apply(changes.filter(isPermissionChange));
     const touched = this.#tokens.apply(changes);
+    for (const user of this.#roles.apply(changes)) touched.add(user);
     this.#revision = revision;
     this.#options.onApplied({ revision, effect, touched, commitTime });
+  }
+
+  #newTokens(): TokenIndex {
+    return new TokenIndex({ ...this.#options.tokens, aliases: this.#aliases });
   }
 
   /** Nothing that was read counts any more; nobody is let in before it has been read anew. */
   #forget(reason: string): void {
     this.#graph = new PermissionGraph(this.#options.graph);
-    this.#tokens = new TokenIndex(this.#options.tokens);
+    this.#tokens = this.#newTokens();
+    this.#roles = new RoleIndex(this.#roleTable);
     this.#pending = [];
     this.#revision = NO_REVISION;
     this.#beat = null;

@@ -174,7 +174,7 @@ export function servicePermissions(clusterId: string): PerServiceUser<Permission
         ],
       },
       CORE: {
-        publish: ["$SYS._INBOX.>", ...graphFollower, barrierCut, `${barrier}.server.>`],
+        publish: ["$SYS._INBOX.>", ...graphFollower, barrierCut, `${barrier}.server.>`, `${barrier}.alias.>`],
         subscribe: ["$SYS.REQ.USER.AUTH", ...graphFeed, inbox("authcallout")],
       },
       APP: { publish: [`${root}.notice.>`], subscribe: [inbox("authcallout")] },

@@ -5,6 +5,7 @@
  *   mark               the bridge: a removal stands in GRAPH at this revision
  *   settled.<replica>  no login this replica answered below the mark can still become a session
  *   cut                no session older than the mark lives
+ *   alias.<session>    which stored token a session's token is, where that cannot be told from its name (OIDC)
  *   server.<name>      a nats-server that has been seen (`id: null` = an admin says that it is gone)
  */
 import { formatRevision, parseRevision, type Revision } from "../revision.ts";
@@ -29,7 +30,10 @@ export type Settled = { kind: "settled"; replica: string; mark: number };
 export type Cut = { kind: "cut"; mark: number };
 export type ServerSeen = { kind: "server"; name: string; id: string | null };
 
-export type BarrierEntry = Lease | Mark | Settled | Cut | ServerSeen;
+/** `session` = the token part of the session's subjects. */
+export type Alias = { kind: "alias"; session: string; token: string };
+
+export type BarrierEntry = Lease | Mark | Settled | Cut | ServerSeen | Alias;
 
 export function barrierSubject(subjects: Subjects, entry: BarrierEntry): string {
   switch (entry.kind) {
@@ -43,6 +47,8 @@ export function barrierSubject(subjects: Subjects, entry: BarrierEntry): string 
       return subjects.barrierCut;
     case "server":
       return subjects.barrierServer(entry.name);
+    case "alias":
+      return subjects.barrierAlias(entry.session);
   }
 }
 
@@ -58,7 +64,7 @@ export function parseBarrierEntry(body: string): BarrierEntry | null {
   } catch {
     return null;
   }
-  const { kind, replica, since, sent, fit, left, at, mark, name, id } = raw;
+  const { kind, replica, since, sent, fit, left, at, mark, name, id, session, token } = raw;
   const named = typeof replica === "string" && replica !== "";
   if (kind === "lease" && named && typeof sent === "number") {
     const place = connectionOf(at);
@@ -74,6 +80,7 @@ export function parseBarrierEntry(body: string): BarrierEntry | null {
   if (kind === "server" && typeof name === "string" && (typeof id === "string" || id === null)) {
     return { kind, name, id };
   }
+  if (kind === "alias" && typeof session === "string" && typeof token === "string") return { kind, session, token };
   return null;
 }
 

@@ -57,6 +57,7 @@ export function readEntry(roster: Roster, entry: BarrierEntry, sequence: number,
     case "cut":
       return entry.mark > roster.cut ? { ...roster, cut: entry.mark } : roster;
     case "server":
+    case "alias":
       return roster;
   }
 }

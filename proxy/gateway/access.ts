@@ -28,7 +28,7 @@ export function createAccess(
   const identity = (key: SessionKey) => follower.tokens.bySessionToken(key.token, now());
   return {
     identity,
-    rights: (who) => sessionRights(follower.graph, subjects, who),
+    rights: (who) => sessionRights(follower.graph, subjects, who, follower.roles.of(who.user)),
     revision: () => follower.revision,
     refusal(key, object) {
       const age = follower.age(now());

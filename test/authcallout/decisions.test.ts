@@ -37,6 +37,10 @@ describe("a session's rights", () => {
     history.shrank(["k1"], at(30));
     assert.equal(history.judge({ ...name(25, "old", "c_t1_k1"), user: "carol" }, "now"), "unsound");
     assert.equal(history.judge(name(99, "now"), null), "void");
+    history.shrank(["zzzzz-gj3su-1"], at(40));
+    const bare = { ...name(35, "old", "hbare"), user: "dave" };
+    assert.equal(history.judge(bare, "now", "zzzzz-gj3su-1"), "unsound", "also where the session is not named for it");
+    assert.equal(history.judge(bare, "now"), "outgrown", "negative control");
   });
 });
 
@@ -77,9 +81,9 @@ describe("a replica takes logins", () => {
     [true, false, true, false],
     [true, false, false, true],
     [false, true, true, false],
-    [false, true, false, true],
+    [false, true, false, false],
     [false, false, true, false],
-    [false, false, false, true],
+    [false, false, false, false],
   ];
   for (const [serving, fit, anotherIsFit, expected] of cases) {
     it(`${expected ? "" : "not "}when serving=${serving}, fit=${fit}, another is fit=${anotherIsFit}`, () => {

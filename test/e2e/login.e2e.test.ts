@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { errors } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { connectOptions, sessionId } from "../../client/mod.ts";
+import { oidcSecret } from "../../core/token.ts";
 import { openLogWriter } from "../../dev/log-writer.ts";
 import { createLog } from "../../runtime/log.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
@@ -57,6 +58,28 @@ describe("a login", () => {
     const { grants, user_uuid } = await root.whoami();
     assert.equal(user_uuid, stack.arvados.known.rootUser);
     assert.ok(grants.subscribe.includes("arvados.zzzzz.live.>"));
+  });
+
+  it("with an OIDC token that Arvados has stored is found by the gateway, outlives others' removals, and ends with its scopes", async () => {
+    const { uuid: user } = stack.cluster.users.alice;
+    const { uuid } = await stack.arvados.issueToken(user);
+    const access = "oidc.access.token.of.alice";
+    const stored = oidcSecret(access, stack.config.systemRootToken);
+    await stack.arvados.tx((_, tx) =>
+      tx.query("UPDATE api_client_authorizations SET api_token = $1 WHERE uuid = $2", [stored, uuid]),
+    );
+    const nc = await until(() => login(access).catch(() => null), "the token to be known");
+    const client = await stack.connectClient(access);
+    const who = await until(() => client.whoami().catch(() => null), "the gateway to know it");
+    assert.deepEqual([who.user_uuid, who.token_uuid], [user, uuid]);
+    await stack.demo.actions.share?.();
+    await stack.demo.actions.unshare?.();
+    const witness = await stack.witness();
+    await stack.demo.actions.update?.();
+    await until(() => witness.events.length > 0, "what stands behind the removal");
+    assert.ok(!nc.isClosed(), "a round of cutting leaves it alone");
+    await stack.arvados.setTokenScopes(uuid, ["GET /arvados/v1/users/current"]);
+    await nc.closed();
   });
 
   it("ends with its token, wherever that was ended", async () => {

@@ -84,7 +84,7 @@ describe("after a power loss of nats-server", function () {
     await nats.server.restart();
     await until(() => nc.info?.server_id !== before, "the connection to come back", 20_000);
     assert.equal(follower.age(Date.now()), Number.POSITIVE_INFINITY, "from the first moment");
-    const removal = await until(() => commit(nats, bridge, [token(1, null)]).catch(() => null), "the removal");
+    const removal = await until(() => commit(nats, bridge, [token(1, null)]).catch(() => null), "the removal", 20_000);
     assert.ok(removal.sequence <= lost.sequence, "an old sequence");
     await until(() => loaded.length === 3 && !has(1), "the removal to be seen", 20_000);
     assert.ok(has(2) && !has(4), "and what was lost is gone");

@@ -42,7 +42,7 @@ export async function startCalloutProcess(config: Config, port: number): Promise
   };
 }
 
-function environmentOf(config: Config): Record<string, string> {
+export function environmentOf(config: Config): Record<string, string> {
   const out: Record<string, string> = {};
   for (const { path, setting } of allSettings()) {
     const value = path.reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], config);

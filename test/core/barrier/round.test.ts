@@ -44,6 +44,7 @@ describe("barrier entries", () => {
       { kind: "cut", mark: 5 },
       { kind: "server", name: "n1.example", id: "NABC" },
       { kind: "server", name: "n1.example", id: null },
+      { kind: "alias", session: "habc", token: "zzzzz-gj3su-000000000000001" },
     ] as const) {
       assert.deepEqual(parseBarrierEntry(formatBarrierEntry(entry)), entry);
       assert.match(barrierSubject(subjects, entry), /^arvados\.zzzzz\.barrier\.[a-z]+(\.[^.*> ]+)?$/);

@@ -1,0 +1,79 @@
+/**
+ * `npm run bench:login [-- --quick] [-- --json FILE]`: logins through our callout, through a minimal Go one, and by a static list,
+ * in the same run, in rotating order. Targets are ratios: the medians of the rounds, each against Go's of the same round.
+ */
+import { createScope } from "../runtime/scope.ts";
+import { storm } from "./login-client.ts";
+import { SIZES, startWorld, type Variant } from "./login-world.ts";
+import { benchArgs, type Row, row, table, writeResults } from "./measure.ts";
+import { processorTime } from "./processes.ts";
+
+const { json, quick } = benchArgs(process.argv.slice(2));
+const ROUNDS = quick ? 3 : 5;
+const WARM_MS = quick ? 250 : 1_000;
+const CELL_MS = quick ? 450 : 1_500;
+const PARALLEL = [1, 32] as const;
+
+type Measure = { perSecond: number; p50: number; p99: number; cpu: number };
+
+await using scope = createScope();
+const variants = await startWorld(scope);
+const measured = new Map<string, Measure[]>();
+for (const variant of variants) for (const size of SIZES) await storm(variant.target(size), 8, WARM_MS);
+for (let round = 0; round < ROUNDS; round++) {
+  for (const size of SIZES) {
+    for (const parallel of PARALLEL) {
+      for (const variant of rotated(variants, round)) {
+        const key = cell(variant.name, size, parallel);
+        measured.set(key, [...(measured.get(key) ?? []), await measure(variant, size, parallel)]);
+      }
+    }
+  }
+}
+const rows = SIZES.flatMap((size) => PARALLEL.flatMap((parallel) => rowsOf(size, parallel)));
+console.log(table(rows));
+if (json !== null) await writeResults(json, "login", rows);
+
+async function measure(variant: Variant, size: number, parallel: number): Promise<Measure> {
+  const { service } = variant;
+  const before = service ? await processorTime(service.pid) : 0;
+  const { perSecond, times } = await storm(variant.target(size), parallel, CELL_MS);
+  const cpu = service ? ((await processorTime(service.pid)) - before) / times.length : 0;
+  const sorted = times.sort((a, b) => a - b);
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] as number;
+  return { perSecond, p50: at(0.5), p99: at(0.99), cpu };
+}
+
+function rowsOf(size: number, parallel: number): Row[] {
+  const of = (name: Variant["name"]) => measured.get(cell(name, size, parallel)) as Measure[];
+  const what = `${size} grants, ${parallel} at a time`;
+  const plain = (["ours", "go", "static"] as const).flatMap((name) => [
+    row(`${what}: ${name}`, median(of(name).map(({ perSecond }) => perSecond)), "logins/s"),
+    row(`${what}: ${name} p50`, median(of(name).map(({ p50 }) => p50)), "ms"),
+    row(`${what}: ${name} p99`, median(of(name).map(({ p99 }) => p99)), "ms"),
+  ]);
+  const ratio = (pick: (one: Measure) => number) =>
+    median(of("ours").map((one, i) => pick(one) / pick(of("go")[i] as Measure)));
+  const speed = ratio(({ perSecond }) => perSecond);
+  const cpu = ratio((one) => one.cpu);
+  return [
+    ...plain,
+    // A row's target is the most it may be, so Go's speed is put against ours.
+    row(`${what}: Go's logins/s by ours`, 1 / speed, "x", 1 / 1.1),
+    row(`${what}: our processor time a login`, median(of("ours").map((one) => one.cpu)), "ms"),
+    row(`${what}: Go's processor time a login`, median(of("go").map((one) => one.cpu)), "ms"),
+    row(`${what}: our processor time by Go's`, cpu, "x", size === 100 ? 0.6 : null),
+  ];
+}
+
+function rotated<T>(list: readonly T[], by: number): T[] {
+  return list.map((_, i) => list[(i + by) % list.length] as T);
+}
+
+function cell(name: string, size: number, parallel: number): string {
+  return `${name} ${size} ${parallel}`;
+}
+
+function median(values: number[]): number {
+  return values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}

@@ -1,0 +1,110 @@
+/** `explain`, `impact`, `whoami`: who may read what, why, and what a change would do. The first two read GRAPH and change nothing. */
+import { readFile } from "node:fs/promises";
+import type { Command } from "commander";
+import { fault, reasonOf } from "../../core/errors.ts";
+import { subjectsOf } from "../../core/subjects.ts";
+import { resourceOf } from "../../core/uuid.ts";
+import type { GraphFollower } from "../../runtime/graph-follower.ts";
+import { createScope } from "../../runtime/scope.ts";
+import { sleep } from "../../runtime/sleep.ts";
+import { type CliContext, examples, logFor, print, readConfig } from "../context.ts";
+
+const PATIENCE_MS = 60_000;
+
+export function addRightsCommands(program: Command, context: CliContext): void {
+  program
+    .command("explain")
+    .argument("<user>", "the user's uuid")
+    .argument("<object>", "the object's uuid")
+    .option("--owner <uuid>", "the object's owner, where only its own row tells (collections, workflows)")
+    .description("Say whether a user may read an object, and by which links. Ends with 1 where not.")
+    .addHelpText(
+      "after",
+      examples(["arvados-nats explain zzzzz-tpzed-0123456789abcde zzzzz-j7d0g-0123456789abcde", "why, or why not"]),
+    )
+    .action(async (user: string, uuid: string, { owner }: { owner?: string }, command: Command) => {
+      const resource = resourceOf(uuid);
+      if (resource === null) throw fault("object.uuid", { uuid });
+      const { allowed, steps } = await withGraph(context, command, async ({ graph }) =>
+        graph.explain(user, { uuid, resource, owner: owner ?? graph.ownerOf(uuid) }, Date.now()),
+      );
+      for (const step of steps) print(context, `  ${step}`);
+      print(context, `${user} ${allowed ? "may" : "may not"} read ${uuid}`);
+      if (!allowed) context.exitCode = 1;
+    });
+
+  program
+    .command("impact")
+    .requiredOption("--unlink <uuid>", "the permission link that would be deleted")
+    .description("Say whose rights would shrink if a permission link were deleted. Deletes nothing.")
+    .addHelpText("after", examples(["arvados-nats impact --unlink zzzzz-o0j2j-0123456789abcde", "before you do it"]))
+    .action(async ({ unlink }: { unlink: string }, command: Command) => {
+      // In this process' own copy of the graph.
+      const effect = await withGraph(context, command, async ({ graph }) =>
+        graph.apply([{ kind: "link", uuid: unlink, row: null }]),
+      );
+      for (const user of [...effect.shrank].sort()) print(context, user);
+      print(
+        context,
+        `${effect.shrank.size} users would lose rights${effect.rerouted ? "; shares with large roles change" : ""}`,
+      );
+    });
+
+  program
+    .command("whoami")
+    .requiredOption("--token-file <file>", "file with an Arvados token, or - for standard input")
+    .description("Sign in with a token and say who that is and what it may subscribe to.")
+    .addHelpText(
+      "after",
+      examples(["arvados-nats whoami --token-file ~/.config/arvados/token", "never as an argument"]),
+    )
+    .action(async ({ tokenFile }: { tokenFile: string }, command: Command) => {
+      const { config } = readConfig(context, command);
+      const token = (await readFile(tokenFile === "-" ? "/dev/stdin" : tokenFile, "utf8")).trim();
+      context.secrets.push(token);
+      const { connect } = await import("@nats-io/transport-node");
+      const { connectOptions, createClient, sessionId } = await import("../../client/mod.ts");
+      const sid = sessionId();
+      const { clusterId, natsUrl } = config;
+      const nc = await connect({ servers: natsUrl, ...(await connectOptions(token, sid)), reconnect: false }).catch(
+        (error: unknown) => {
+          throw fault("login.refused", { url: natsUrl, reason: reasonOf(error) }, { cause: error });
+        },
+      );
+      const client = await createClient({ nc, clusterId, token, sid });
+      print(context, JSON.stringify(await client.whoami(), null, 2));
+      client.close();
+      await nc.close();
+    });
+}
+
+async function withGraph<T>(
+  context: CliContext,
+  command: Command,
+  work: (graph: GraphFollower) => Promise<T>,
+): Promise<T> {
+  const loaded = readConfig(context, command, "authcallout");
+  const { config } = loaded;
+  const { connectService } = await import("../../runtime/service-connection.ts");
+  const { GraphFollower } = await import("../../runtime/graph-follower.ts");
+  const { jetstream, jetstreamManager } = await import("@nats-io/jetstream");
+  await using scope = createScope();
+  const log = logFor(context, loaded);
+  const nc = await connectService({ config, service: "authcallout", account: "CORE", log, scope });
+  const { clusterId, roleGroupsVisibleToAll, audienceMin, systemRootToken, anonymousUserToken } = config;
+  const follower = new GraphFollower({
+    nc,
+    js: jetstream(nc),
+    jsm: await jetstreamManager(nc),
+    subjects: subjectsOf(clusterId),
+    graph: { clusterId, roleGroupsVisibleToAll, audienceMin },
+    tokens: { clusterId, systemRootToken, anonymousSecret: anonymousUserToken },
+    onApplied: () => {},
+    onTrouble: (reason) => log.warn({ reason }, "GRAPH is disturbed"),
+  });
+  scope.defer("graph follower", () => follower.stop());
+  const loading = follower.start().then(() => true);
+  const patience = sleep(PATIENCE_MS, scope.signal).then(() => false);
+  if (!(await Promise.race([loading, patience]))) throw fault("graph.empty", {});
+  return await work(follower);
+}

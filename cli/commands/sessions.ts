@@ -1,0 +1,124 @@
+/** `sessions`, `kick`, `servers`: what nats-servers hold now, for admins. Works over authcallout's own connections. */
+import type { Command } from "commander";
+import { systemAccount } from "../../authcallout/system-account.ts";
+import { formatBarrierEntry, parseBarrierEntry } from "../../core/barrier/entry.ts";
+import { fault } from "../../core/errors.ts";
+import { formatRevision } from "../../core/revision.ts";
+import { subjectsOf } from "../../core/subjects.ts";
+import { createScope } from "../../runtime/scope.ts";
+import { type CliContext, examples, logFor, print, readConfig } from "../context.ts";
+
+type Options = { user?: string; json?: boolean };
+type Row = { server: string; cid: number; user: string; token: string; sid: string; revision: string; hash: string };
+
+export function addSessionCommands(program: Command, context: CliContext): void {
+  program
+    .command("sessions")
+    .description("List the sessions that nats-server holds: who, by which token, with the rights of which revision.")
+    .option("--user <uuid>", "this user's only")
+    .option("--json", "as JSON")
+    .addHelpText("after", examples(["arvados-nats sessions --user zzzzz-tpzed-0123456789abcde", "one user's"]))
+    .action(async ({ user, json }: Options, command: Command) => {
+      const rows = await withSystem(context, command, ({ list }) => list(user));
+      if (json) return print(context, JSON.stringify(rows, null, 2));
+      for (const row of rows) print(context, Object.values(row).join("  "));
+      print(context, `${rows.length} sessions`);
+    });
+
+  program
+    .command("kick")
+    .description("Close sessions. A client comes back by itself, with the rights it has then.")
+    .requiredOption("--user <uuid>", "all sessions of this user")
+    .addHelpText(
+      "after",
+      examples(["arvados-nats kick --user zzzzz-tpzed-0123456789abcde", "make a user sign in anew"]),
+    )
+    .action(async ({ user }: { user: string }, command: Command) => {
+      const kicked = await withSystem(context, command, async ({ list, kick }) => {
+        const rows = await list(user);
+        const results = await Promise.all(rows.map((row) => kick(row)));
+        return { asked: rows.length, gone: results.filter(Boolean).length };
+      });
+      print(context, `${kicked.gone} of ${kicked.asked} sessions closed`);
+      if (kicked.gone < kicked.asked) context.exitCode = 1;
+    });
+
+  const servers = program
+    .command("servers")
+    .description("List the nats-servers that were seen, and which of them answer: record events wait for silent ones.")
+    .option("--json", "as JSON")
+    .action(async ({ json }: Options, command: Command) => {
+      const rows = await withSystem(context, command, ({ servers }) => servers());
+      if (json) return print(context, JSON.stringify(rows, null, 2));
+      for (const { name, id, answers } of rows) print(context, `${name}  ${id}  ${answers ? "answers" : "SILENT"}`);
+    });
+  servers
+    .command("forget")
+    .argument("<name>", "as `servers` shows it")
+    .description(
+      "Declare a server gone for good, so that record events wait for it no more. Only when its process has ended.",
+    )
+    .addHelpText("after", examples(["arvados-nats servers forget nats-2", "its machine burnt down"]))
+    .action(async (name: string, _options: object, command: Command) => {
+      await withSystem(context, command, ({ forget }) => forget(name));
+      print(context, `${name} is given up`);
+    });
+}
+
+type Seen = { name: string; id: string; answers: boolean };
+type Tools = {
+  list(user?: string): Promise<Row[]>;
+  kick(row: Row): Promise<boolean>;
+  servers(): Promise<Seen[]>;
+  forget(name: string): Promise<void>;
+};
+
+async function withSystem<T>(context: CliContext, command: Command, work: (tools: Tools) => Promise<T>): Promise<T> {
+  const loaded = readConfig(context, command, "authcallout");
+  const log = logFor(context, loaded);
+  const { config } = loaded;
+  const { connectService } = await import("../../runtime/service-connection.ts");
+  const { jetstream, jetstreamManager } = await import("@nats-io/jetstream");
+  await using scope = createScope();
+  const connect = (account: "SYS" | "CORE") => connectService({ config, service: "authcallout", account, log, scope });
+  const system = systemAccount(await connect("SYS"), "APP", Date.now);
+  const core = await connect("CORE");
+  const subjects = subjectsOf(config.clusterId);
+
+  const seen = async (): Promise<Seen[]> => {
+    const jsm = await jetstreamManager(core);
+    const answering = await system.servers();
+    const known = new Map(answering.map(({ name, id }) => [name, { name, id, answers: true }]));
+    const filter = `${subjects.root}.barrier.server.>`;
+    const { state } = await jsm.streams.info("BARRIER", { subjects_filter: filter });
+    for (const subject of Object.keys(state.subjects ?? {})) {
+      const message = await jsm.streams.getMessage("BARRIER", { last_by_subj: subject });
+      const entry = parseBarrierEntry(message?.string() ?? "");
+      if (entry?.kind !== "server" || entry.id === null || known.has(entry.name)) continue;
+      known.set(entry.name, { name: entry.name, id: entry.id, answers: false });
+    }
+    return [...known.values()];
+  };
+  return await work({
+    async list(user) {
+      const rows: Row[] = [];
+      for (const { id } of await system.servers()) {
+        for (const { cid, name } of await system.sessionsOf(id, Date.now())) {
+          if (user !== undefined && name.user !== user) continue;
+          const { key, revision, hash } = name;
+          rows.push({ server: id, cid, user: name.user, ...key, revision: formatRevision(revision), hash });
+        }
+      }
+      return rows;
+    },
+    kick: ({ server, cid }) => system.kick(server, cid),
+    servers: seen,
+    async forget(name) {
+      if (!(await seen()).some((server) => server.name === name)) throw fault("server.unknown", { name });
+      await jetstream(core).publish(
+        subjects.barrierServer(name),
+        formatBarrierEntry({ kind: "server", name, id: null }),
+      );
+    },
+  });
+}

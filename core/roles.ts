@@ -1,0 +1,112 @@
+/**
+ * Extra subject rights by role groups: a table in the settings names Arvados role groups (or single users) and the templates that
+ * their members get. Membership is a chain of permission links from an active user to the group; nothing else counts. Pure.
+ */
+import type { GraphChange, LinkRow } from "./rows.ts";
+import type { Subjects } from "./subjects.ts";
+import { isGroupUuid, isUserUuid, isUuid } from "./uuid.ts";
+
+type Template = { subscribe: (subjects: Subjects) => string[]; publish: (subjects: Subjects) => string[] };
+
+const none = () => [];
+export const ROLE_TEMPLATES = {
+  /** A dispatcher: sees the queue, writes the logs of the containers it runs. */
+  dispatch: { subscribe: ({ root }) => [`${root}.queue.>`], publish: ({ root }) => [`${root}.log.>`] },
+  "log-writer": { subscribe: none, publish: ({ root }) => [`${root}.log.>`] },
+  "syslog-writer": { subscribe: none, publish: ({ root }) => [`${root}.sys.>`] },
+  /** Sees every event and every service's log. */
+  auditor: { subscribe: ({ root }) => [`${root}.live.>`, `${root}.sys.>`], publish: none },
+} as const satisfies Record<string, Template>;
+
+export type RoleName = keyof typeof ROLE_TEMPLATES;
+/** Group or user uuid -> templates. */
+export type RoleTable = ReadonlyMap<string, readonly RoleName[]>;
+
+/** `uuid=template` by spaces; a uuid may stand there more than once. A string is what is wrong. */
+export function parseRoles(text: string): RoleTable | string {
+  const table = new Map<string, RoleName[]>();
+  for (const entry of text.split(/\s+/).filter((part) => part !== "")) {
+    const [uuid = "", name = "", ...rest] = entry.split("=");
+    if (!isUuid(uuid) || !(isGroupUuid(uuid) || isUserUuid(uuid)) || rest.length > 0) {
+      return `"${entry}" is not of the form <group or user uuid>=<template>`;
+    }
+    if (!Object.hasOwn(ROLE_TEMPLATES, name)) {
+      return `there is no template "${name}"; there are ${Object.keys(ROLE_TEMPLATES).join(", ")}`;
+    }
+    table.set(uuid, [...(table.get(uuid) ?? []), name as RoleName]);
+  }
+  return table;
+}
+
+export class RoleIndex {
+  readonly #table: RoleTable;
+  readonly #links = new Map<string, LinkRow>();
+  readonly #active = new Set<string>();
+  /** Head -> its links. */
+  readonly #byHead = new Map<string, Set<LinkRow>>();
+  #roles = new Map<string, readonly RoleName[]>();
+
+  constructor(table: RoleTable) {
+    this.#table = table;
+  }
+
+  /** Takes in rows; returns the users whose roles are others now. */
+  apply(changes: readonly GraphChange[]): Set<string> {
+    if (this.#table.size === 0) return new Set();
+    let concerned = false;
+    for (const change of changes) {
+      if (change.kind === "user") {
+        const active = change.row?.is_active === true && change.row.redirect_to_user_uuid === null;
+        concerned ||= this.#active.has(change.uuid) !== active;
+        if (active) this.#active.add(change.uuid);
+        else this.#active.delete(change.uuid);
+      } else if (change.kind === "link") {
+        this.#setLink(change.uuid, change.row);
+        concerned = true;
+      }
+    }
+    return concerned ? this.#recount() : new Set();
+  }
+
+  of(user: string): readonly RoleName[] {
+    return this.#roles.get(user) ?? [];
+  }
+
+  #setLink(uuid: string, row: LinkRow | null): void {
+    const old = this.#links.get(uuid);
+    if (old) this.#byHead.get(old.head_uuid)?.delete(old);
+    if (!row) {
+      this.#links.delete(uuid);
+      return;
+    }
+    this.#links.set(uuid, row);
+    this.#byHead.set(row.head_uuid, (this.#byHead.get(row.head_uuid) ?? new Set()).add(row));
+  }
+
+  #recount(): Set<string> {
+    const before = this.#roles;
+    const found = new Map<string, Set<RoleName>>();
+    for (const [uuid, names] of this.#table) {
+      for (const user of isUserUuid(uuid) ? [uuid] : this.#membersOf(uuid)) {
+        if (!this.#active.has(user)) continue;
+        found.set(user, new Set([...(found.get(user) ?? []), ...names]));
+      }
+    }
+    this.#roles = new Map([...found].map(([user, names]) => [user, [...names].sort()]));
+    const users = new Set([...before.keys(), ...this.#roles.keys()]);
+    return new Set([...users].filter((user) => String(before.get(user) ?? []) !== String(this.of(user))));
+  }
+
+  /** Users with a chain of links to the group, through other groups. */
+  #membersOf(group: string): Set<string> {
+    const users = new Set<string>();
+    const seen = new Set([group]);
+    for (const node of seen) {
+      for (const { tail_uuid: tail } of this.#byHead.get(node) ?? []) {
+        if (isUserUuid(tail)) users.add(tail);
+        else if (isGroupUuid(tail)) seen.add(tail);
+      }
+    }
+    return users;
+  }
+}
