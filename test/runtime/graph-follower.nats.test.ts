@@ -56,6 +56,7 @@ describe("after a power loss of nats-server", function () {
       onLoaded: (revision) => loaded.push(revision),
       onTrouble: () => {},
     });
+    await using _ = { [Symbol.asyncDispose]: () => follower.stop() };
     const has = (n: number) => follower.tokens.bySessionToken(token(n).uuid, Date.now()) !== null;
 
     await commit(nats, bridge, [token(1), token(2)]);
@@ -88,6 +89,5 @@ describe("after a power loss of nats-server", function () {
     assert.ok(removal.sequence <= lost.sequence, "an old sequence");
     await until(() => loaded.length === 3 && !has(1), "the removal to be seen", 20_000);
     assert.ok(has(2) && !has(4), "and what was lost is gone");
-    await follower.stop();
   });
 });
