@@ -106,7 +106,11 @@ const program = (name: string, start: (options: ClientOptions) => Promise<Foreig
         return { event_type, delay: 0 };
       },
       count: async (object) => all().filter((line) => line.type === "event" && line.object_uuid === object).length,
-      mayRead: () => restart(),
+      async mayRead() {
+        // Whoever signs in after the callout has said so signs in with the new rights.
+        await client.next("notice", (line) => line.notice === "permissionsGrown");
+        await restart();
+      },
       async mayNotRead() {
         await client.next("permission");
       },
