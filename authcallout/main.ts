@@ -9,6 +9,7 @@ import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { GraphFollower } from "../runtime/graph-follower.ts";
+import { graphOptions, tokenOptions } from "../runtime/graph-settings.ts";
 import type { Service, ServiceContext } from "../runtime/service.ts";
 import { connectService } from "../runtime/service-connection.ts";
 import { sleep } from "../runtime/sleep.ts";
@@ -62,16 +63,8 @@ export async function runAuthcallout(
     js,
     jsm,
     subjects,
-    graph: {
-      clusterId: config.clusterId,
-      roleGroupsVisibleToAll: config.roleGroupsVisibleToAll,
-      audienceMin: config.audienceMin,
-    },
-    tokens: {
-      clusterId: config.clusterId,
-      systemRootToken: config.systemRootToken,
-      anonymousSecret: config.anonymousUserToken,
-    },
+    graph: graphOptions(config),
+    tokens: tokenOptions(config),
     roles: config.roles,
     onApplied: (applied) => enforcer.applied(applied),
     onLoaded: (revision) => {

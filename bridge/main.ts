@@ -5,6 +5,7 @@ import { formatRevision } from "../core/revision.ts";
 import { retry } from "../runtime/backoff.ts";
 import type { Config } from "../runtime/config.ts";
 import { deferred } from "../runtime/deferred.ts";
+import { graphOptions } from "../runtime/graph-settings.ts";
 import type { Scope } from "../runtime/scope.ts";
 import type { Readiness, Service, ServiceContext } from "../runtime/service.ts";
 import { connectService } from "../runtime/service-connection.ts";
@@ -60,11 +61,7 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
           database: databaseTarget(config),
           slot: names.slot,
           publications: [names.publication, names.logPublication],
-          graph: {
-            clusterId: config.clusterId,
-            roleGroupsVisibleToAll: config.roleGroupsVisibleToAll,
-            audienceMin: config.audienceMin,
-          },
+          graph: graphOptions(config),
           syncDelay: config.syncInterval + SYNC_MARGIN_MS,
           publishSilent: config.publishSilent,
           witness,

@@ -7,6 +7,7 @@ import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { GraphFollower } from "../runtime/graph-follower.ts";
+import { graphOptions, tokenOptions } from "../runtime/graph-settings.ts";
 import { listen } from "../runtime/listen.ts";
 import type { Service, ServiceContext } from "../runtime/service.ts";
 import { connectService } from "../runtime/service-connection.ts";
@@ -47,16 +48,8 @@ export async function runProxy(
     js: jetstream(core),
     jsm: await jetstreamManager(core),
     subjects,
-    graph: {
-      clusterId: config.clusterId,
-      roleGroupsVisibleToAll: config.roleGroupsVisibleToAll,
-      audienceMin: config.audienceMin,
-    },
-    tokens: {
-      clusterId: config.clusterId,
-      systemRootToken: config.systemRootToken,
-      anonymousSecret: config.anonymousUserToken,
-    },
+    graph: graphOptions(config),
+    tokens: tokenOptions(config),
     roles: config.roles,
     // What moved or lost a share with a large role shows in nobody's grants: then everybody's tails are looked at.
     onApplied: ({ effect, touched }) => tails.recheck(effect.rerouted ? null : new Set([...effect.shrank, ...touched])),

@@ -2,6 +2,7 @@
  * Every setting of the product, as data. Parsing, the TypeScript type `Config`, `config print`, the reference page and the chart's
  * env block are derived from this table; nothing else reads the environment. Values are written as a user would write them.
  */
+import { NKEY_SETTINGS } from "./nkey-settings.ts";
 import type { Consumer, Setting, ValueOf } from "./setting.ts";
 
 interface SettingTree {
@@ -9,20 +10,6 @@ interface SettingTree {
 }
 
 const EVERY: readonly Consumer[] = ["bridge", "authcallout", "proxy", "streams", "setup-db"];
-
-/** The nkey with which one service signs in to one account. */
-const nkey = (service: string, account: string, consumer: Consumer, why: string) =>
-  ({
-    type: "seed",
-    prefix: "SU",
-    env: `ARVADOS_NATS_NKEY_${service.toUpperCase()}_${account}`,
-    file: `nkeys.${service}.${account}`,
-    default: "",
-    secret: true,
-    neededBy: [consumer],
-    together: `nkeys.${service}`,
-    doc: `Seed of the ${service}'s nkey in account ${account}: ${why}.`,
-  }) as const satisfies Setting;
 
 export const CONFIG_TABLE = {
   clusterId: {
@@ -245,26 +232,7 @@ export const CONFIG_TABLE = {
     default: "30",
     doc: "Logins with an unknown token that one address may try in a minute; after that all its logins are refused for a while.",
   },
-  nkeys: {
-    bridge: {
-      CORE: nkey("bridge", "CORE", "bridge", "writes GRAPH"),
-      STORE: nkey("bridge", "STORE", "bridge", "writes RECORDS and QUEUE"),
-    },
-    authcallout: {
-      SYS: nkey("authcallout", "SYS", "authcallout", "lists and kicks sessions"),
-      CORE: nkey("authcallout", "CORE", "authcallout", "answers logins, follows GRAPH"),
-      APP: nkey("authcallout", "APP", "authcallout", "sends notices"),
-    },
-    gateway: {
-      CORE: nkey("gateway", "CORE", "proxy", "follows GRAPH"),
-      STORE: nkey("gateway", "STORE", "proxy", "reads RECORDS and LOGS"),
-      APP: nkey("gateway", "APP", "proxy", "answers verbs"),
-    },
-    streams: {
-      CORE: nkey("streams", "CORE", "streams", "creates and updates streams"),
-      STORE: nkey("streams", "STORE", "streams", "creates and updates streams"),
-    },
-  },
+  nkeys: NKEY_SETTINGS,
   proxyListen: {
     type: "address",
     env: "ARVADOS_NATS_LISTEN",

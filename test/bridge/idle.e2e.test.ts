@@ -1,0 +1,42 @@
+/** The staleness clock on a database in which nobody writes: it must beat all the same, or nobody could sign in on a quiet night. */
+import { databaseTarget, runBridge, setupNames } from "../../bridge/main.ts";
+import { setupDb } from "../../bridge/setup-db.ts";
+import { defaultConfig } from "../../runtime/config.ts";
+import { silentLog } from "../../runtime/log.ts";
+import { createMetrics } from "../../runtime/metrics.ts";
+import { createScope } from "../../runtime/scope.ts";
+import { startAutoEnforcer } from "../support/auto-enforcer.ts";
+import { startNats } from "../support/nats.ts";
+import { freshDatabase } from "../support/postgres.ts";
+import { until } from "../support/until.ts";
+
+describe("the bridge on a database in which nobody writes", () => {
+  it("says within seconds, and goes on to say, that the graph is complete", async () => {
+    await using scope = createScope();
+    const nats = scope.use("nats", await startNats({ reconnect: true }), (it) => it[Symbol.asyncDispose]());
+    const database = scope.use("database", await freshDatabase(), (it) => it.drop());
+    const { host, port, user, password, database: dbname } = database.config;
+    const config = defaultConfig({
+      clusterId: nats.clusterId,
+      natsUrl: nats.server.url,
+      postgres: { host, port, dbname, user, password },
+      nkeys: { bridge: { CORE: nats.keys.users.bridge.CORE.seed, STORE: nats.keys.users.bridge.STORE.seed } },
+      replication: { slot: dbname, publication: dbname },
+    });
+    await setupDb(databaseTarget(config), setupNames(config), { dryRun: false, print: () => {} });
+    const enforcer = await startAutoEnforcer(nats);
+    scope.defer("enforcer", () => enforcer.close());
+    const core = await nats.connect("authcallout", "CORE");
+    const beats = new Set<number>();
+    core.subscribe(nats.subjects.graphBeat, {
+      callback: (error, message) => {
+        if (!error) beats.add(message.json<{ time: number }>().time);
+      },
+    });
+    await core.flush();
+    const bridge = await runBridge({ config, log: silentLog(), metrics: createMetrics("bridge"), scope });
+    bridge.done.catch(() => {});
+    await until(() => beats.size >= 4, "four beats, each of a later time", 8_000);
+    await bridge.drain();
+  });
+});
