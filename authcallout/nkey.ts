@@ -2,16 +2,15 @@
  * NATS keys as bytes: base32 text with a prefix byte and a CRC-16. Signing itself is node:crypto's:
  * the JavaScript signer of the nkeys package manages 130 signatures a second, the native one 18,000 (facts/nats 1.5).
  */
-import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import { createPrivateKey, type KeyObject } from "node:crypto";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 export const PREFIX = { seed: 18 << 3, account: 0, server: 13 << 3, user: 20 << 3, curve: 23 << 3 } as const;
 export type KeyType = Exclude<keyof typeof PREFIX, "seed">;
 
-/** PKCS #8 and SPKI heads of a raw Ed25519 key. */
+/** The PKCS #8 head of a raw Ed25519 key. */
 const PKCS8_HEAD = Buffer.from("302e020100300506032b657004220420", "hex");
-const SPKI_HEAD = Buffer.from("302a300506032b6570032100", "hex");
 
 /** The 32 key bytes of a public nkey of that type; throws a plain error otherwise. */
 export function publicKeyBytes(type: KeyType, text: string): Buffer {
@@ -41,15 +40,6 @@ export function publicKeyText(type: KeyType, key: Uint8Array): string {
 
 export function signingKey(seed: Uint8Array): KeyObject {
   return createPrivateKey({ key: Buffer.concat([PKCS8_HEAD, seed]), format: "der", type: "pkcs8" });
-}
-
-export function verifyingKey(raw: Uint8Array): KeyObject {
-  return createPublicKey({ key: Buffer.concat([SPKI_HEAD, raw]), format: "der", type: "spki" });
-}
-
-/** The raw public key of a private Ed25519 key. */
-export function rawPublicKey(key: KeyObject): Buffer {
-  return createPublicKey(key).export({ format: "der", type: "spki" }).subarray(SPKI_HEAD.length);
 }
 
 /** Bytes without the checksum, which is verified. */

@@ -8,7 +8,7 @@ import { kindOf, type Resource, resourceOf } from "../core/uuid.ts";
 import type { RecordEvent } from "../core/wire.ts";
 import type { Commit } from "./commit.ts";
 import type { GraphState } from "./graph-state.ts";
-import { type Attributes, CHANGE_TYPES, type LogRow, unpacked } from "./log-row.ts";
+import { type Attributes, CHANGE_TYPES, EVENT_ATTRIBUTES, type LogRow, OP_OF_TYPE, unpacked } from "./log-row.ts";
 import { factsOfAttributes, factsOfRow } from "./object-facts.ts";
 import type { Row, RowChange } from "./row.ts";
 
@@ -23,21 +23,6 @@ export type EventToRoute = {
   /** Where the object was before is not known. */
   gap?: true;
 };
-
-/** Attributes an event shows: what arvados-ws sends, plus the row's own times. Never manifests, never secrets. */
-const ATTRIBUTES = [
-  "uuid",
-  "name",
-  "owner_uuid",
-  "state",
-  "portable_data_hash",
-  "is_trashed",
-  "requesting_container_uuid",
-  "modified_at",
-  "modified_by_user_uuid",
-] as const;
-
-const OP_OF_TYPE: Record<string, RowChange["op"]> = { create: "insert", update: "update", delete: "delete" };
 
 /** Rows of objects that custom events speak of and the commit did not change, by uuid: looked up beforehand. */
 export type LookedUp = ReadonlyMap<string, Row>;
@@ -145,7 +130,7 @@ function customFacts(
 
 function shown(row: Attributes): Attributes {
   const attributes: Attributes = {};
-  for (const name of ATTRIBUTES) if (row[name] !== undefined) attributes[name] = row[name];
+  for (const name of EVENT_ATTRIBUTES) if (row[name] !== undefined) attributes[name] = row[name];
   return attributes;
 }
 

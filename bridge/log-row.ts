@@ -3,7 +3,7 @@
  * are of no use, and `properties` may hold megabytes of anything, since any token holder may insert a row. Pure.
  */
 import { isUuid } from "../core/uuid.ts";
-import { type Row, utcMillis } from "./row.ts";
+import { type Row, type RowChange, utcMillis } from "./row.ts";
 
 export type Attributes = Record<string, unknown>;
 
@@ -26,9 +26,8 @@ export type LogRow = {
   properties: Attributes | null;
 };
 
-/** What events show, and what it takes to know where a deleted object lived. */
-const KEPT = [
-  "id",
+/** Attributes an event shows: what arvados-ws sends, plus the row's own times. Never manifests, never secrets. */
+export const EVENT_ATTRIBUTES = [
   "uuid",
   "name",
   "owner_uuid",
@@ -38,14 +37,18 @@ const KEPT = [
   "requesting_container_uuid",
   "modified_at",
   "modified_by_user_uuid",
-  "link_class",
-  "tail_uuid",
-  "head_uuid",
-  "user_id",
 ] as const;
 
-/** Event types that speak of a change of the object's row. */
-export const CHANGE_TYPES: ReadonlySet<string> = new Set(["create", "update", "delete"]);
+/** What events show, and what it takes to know where a deleted object lived. */
+const KEPT = ["id", ...EVENT_ATTRIBUTES, "link_class", "tail_uuid", "head_uuid", "user_id"] as const;
+
+/** Event types that speak of a change of the object's row, and of which. */
+export const OP_OF_TYPE: Readonly<Record<string, RowChange["op"]>> = {
+  create: "insert",
+  update: "update",
+  delete: "delete",
+};
+export const CHANGE_TYPES: ReadonlySet<string> = new Set(Object.keys(OP_OF_TYPE));
 
 /** Longer values are left out; Arvados' own columns of these names hold 255 characters. */
 const MAX_VALUE = 1_024;

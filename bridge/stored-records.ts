@@ -2,17 +2,11 @@
  * What RECORDS holds, read back by a new leader from the position that PostgreSQL still keeps: where its good part ends, and whether
  * something is missing. After a power loss the server's last sequence may be newer than its messages.
  */
-import {
-  AckPolicy,
-  DeliverPolicy,
-  type JetStreamClient,
-  type JetStreamManager,
-  type StoredMsg,
-} from "@nats-io/jetstream";
-import { nanos } from "@nats-io/nats-core";
+import { DeliverPolicy, type JetStreamClient, type JetStreamManager, type StoredMsg } from "@nats-io/jetstream";
 import { type Lsn, parseLsn } from "../core/lsn.ts";
 import type { Subjects } from "../core/subjects.ts";
 import { HEADER, type LeaderEntry } from "../core/wire.ts";
+import { ephemeralConsumer } from "../runtime/ephemeral-consumer.ts";
 import type { StoredEvent } from "./commit-units.ts";
 
 const STREAM = "RECORDS";
@@ -99,16 +93,14 @@ async function firstFrom(jsm: JetStreamManager, first: number, last: number, kep
 }
 
 async function readTail(js: JetStreamClient, jsm: JetStreamManager, from: number, tail: TailReader): Promise<void> {
-  const { name, num_pending } = await jsm.consumers.add(STREAM, {
-    ack_policy: AckPolicy.None,
-    deliver_policy: DeliverPolicy.StartSequence,
-    opt_start_seq: from,
-    mem_storage: true,
-    num_replicas: 1,
-    inactive_threshold: nanos(30_000),
+  const { consumer, info } = await ephemeralConsumer({
+    js,
+    jsm,
+    stream: STREAM,
+    inactiveMs: 30_000,
+    reads: { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from },
   });
-  const consumer = await js.consumers.get(STREAM, name);
-  for (let left = num_pending; left > 0; ) {
+  for (let left = info.num_pending; left > 0; ) {
     let came = 0;
     for await (const message of await consumer.fetch({ max_messages: Math.min(left, PAGE), expires: EXPIRES_MS })) {
       came++;

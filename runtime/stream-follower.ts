@@ -4,7 +4,6 @@
  * restart, design 5.)
  */
 import {
-  AckPolicy,
   type ConsumerMessages,
   DeliverPolicy,
   type JetStreamClient,
@@ -12,8 +11,8 @@ import {
   type JsMsg,
   ReplayPolicy,
 } from "@nats-io/jetstream";
-import { nanos } from "@nats-io/nats-core";
 import { reasonOf } from "../core/errors.ts";
+import { ephemeralConsumer } from "./ephemeral-consumer.ts";
 
 export type FollowOptions = {
   js: JetStreamClient;
@@ -74,18 +73,17 @@ export function followStream(options: FollowOptions): StreamFollower {
 
   const round = async () => {
     await lookForRollback();
-    const info = await options.jsm.consumers.add(options.stream, {
-      ack_policy: AckPolicy.None,
-      ...(next === null
-        ? { deliver_policy: DeliverPolicy.LastPerSubject }
-        : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: next }),
-      replay_policy: ReplayPolicy.Instant,
-      mem_storage: true,
-      num_replicas: 1,
-      inactive_threshold: nanos(INACTIVE_MS),
-      ...(options.filter === undefined ? {} : { filter_subject: options.filter }),
+    const { consumer, info } = await ephemeralConsumer({
+      ...options,
+      inactiveMs: INACTIVE_MS,
+      reads: {
+        ...(next === null
+          ? { deliver_policy: DeliverPolicy.LastPerSubject }
+          : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: next }),
+        replay_policy: ReplayPolicy.Instant,
+        ...(options.filter === undefined ? {} : { filter_subject: options.filter }),
+      },
     });
-    const consumer = await options.js.consumers.get(options.stream, info.name);
     const messages = await consumer.consume({
       max_messages: 1_000,
       expires: EXPIRES_MS,

@@ -99,7 +99,3 @@ export class Chains {
 export function tailOf(hop: Hop): number {
   return hop.by === "link" ? hop.edge.tail : hop.owner;
 }
-
-export function headOf(hop: Hop): number {
-  return hop.by === "link" ? hop.edge.head : hop.node;
-}

@@ -5,18 +5,18 @@
  *   open ──► sending ◄──► waiting for credit ──► ended (revoked, stopped, silent client, stale graph, draining)
  */
 import {
-  AckPolicy,
   type ConsumerMessages,
   DeliverPolicy,
   type JetStreamClient,
   type JetStreamManager,
   type JsMsg,
 } from "@nats-io/jetstream";
-import { headers as makeHeaders, type NatsConnection, nanos } from "@nats-io/nats-core";
+import { headers as makeHeaders, type NatsConnection } from "@nats-io/nats-core";
 import { CLOSE_CODES, type CloseName } from "../../core/close-codes.ts";
 import type { Fault } from "../../core/errors.ts";
 import { HEADER } from "../../core/wire.ts";
 import { deferred } from "../../runtime/deferred.ts";
+import { ephemeralConsumer } from "../../runtime/ephemeral-consumer.ts";
 import { MAX_WINDOW } from "./tail-request.ts";
 
 const STREAM = "LOGS";
@@ -84,15 +84,13 @@ export class Tail {
   /** Resolves when the tail has ended. */
   async run(): Promise<void> {
     const { js, jsm, subject, from } = this.#parts;
-    const info = await jsm.consumers.add(STREAM, {
-      ack_policy: AckPolicy.None,
-      deliver_policy: DeliverPolicy.All,
-      filter_subject: subject,
-      mem_storage: true,
-      num_replicas: 1,
-      inactive_threshold: nanos(INACTIVE_MS),
+    const { consumer, info } = await ephemeralConsumer({
+      js,
+      jsm,
+      stream: STREAM,
+      inactiveMs: INACTIVE_MS,
+      reads: { deliver_policy: DeliverPolicy.All, filter_subject: subject },
     });
-    const consumer = await js.consumers.get(STREAM, info.name);
     let skip = typeof from === "object" ? Math.max(0, info.num_pending - from.last) : 0;
     try {
       while (!this.#ended) {
