@@ -1,0 +1,76 @@
+/** Where Arvados' database is, and how the bridge follows it. Part of `CONFIG_TABLE`. */
+
+export const POSTGRES_SETTINGS = {
+  postgres: {
+    host: {
+      type: "text",
+      env: "ARVADOS_NATS_POSTGRES_HOST",
+      file: "postgres.host",
+      arvados: "PostgreSQL.Connection.host",
+      default: "localhost",
+      doc: "Host name, or the folder of a Unix socket.",
+    },
+    port: {
+      type: "integer",
+      min: 1,
+      max: 65535,
+      env: "ARVADOS_NATS_POSTGRES_PORT",
+      file: "postgres.port",
+      arvados: "PostgreSQL.Connection.port",
+      default: "5432",
+      doc: "Port.",
+    },
+    dbname: {
+      type: "text",
+      env: "ARVADOS_NATS_POSTGRES_DBNAME",
+      file: "postgres.dbname",
+      arvados: "PostgreSQL.Connection.dbname",
+      default: "",
+      neededBy: ["bridge", "setup-db"],
+      doc: "Arvados' own database.",
+    },
+    user: {
+      type: "text",
+      env: "ARVADOS_NATS_POSTGRES_USER",
+      file: "postgres.user",
+      arvados: "PostgreSQL.Connection.user",
+      default: "",
+      neededBy: ["bridge", "setup-db"],
+      doc: "A role that may read Arvados' tables; the bridge's needs REPLICATION as well.",
+    },
+    password: {
+      type: "text",
+      env: "ARVADOS_NATS_POSTGRES_PASSWORD",
+      file: "postgres.password",
+      arvados: "PostgreSQL.Connection.password",
+      default: "",
+      secret: true,
+      doc: "Its password. Unset: none is sent.",
+    },
+    sslmode: {
+      type: "choice",
+      values: ["disable", "prefer", "require", "verify-ca", "verify-full"],
+      env: "ARVADOS_NATS_POSTGRES_SSLMODE",
+      file: "postgres.sslmode",
+      arvados: "PostgreSQL.Connection.sslmode",
+      default: "prefer",
+      doc: "As in libpq, but `prefer` does not try TLS: the driver cannot fall back, so ask for `require` or more.",
+    },
+  },
+  replication: {
+    slot: {
+      type: "sqlName",
+      env: "ARVADOS_NATS_REPLICATION_SLOT",
+      file: "replication.slot",
+      default: "arvados_nats",
+      doc: "The logical replication slot. PostgreSQL admits one reader, so it is also the lock between bridges.",
+    },
+    publication: {
+      type: "sqlName",
+      env: "ARVADOS_NATS_REPLICATION_PUBLICATION",
+      file: "replication.publication",
+      default: "arvados_nats",
+      doc: "The publication that names the tables to follow.",
+    },
+  },
+} as const;
