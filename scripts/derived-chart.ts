@@ -130,7 +130,8 @@ function valueSchema(setting: Setting): object {
 function consumersOf(setting: Setting): readonly Consumer[] {
   const consumers = [...(setting.neededBy ?? []), ...(OPTIONAL_SECRETS.get(setting) ?? [])];
   // A new secret that no service is said to need must be thought about, not handed to everybody.
-  if (consumers.length === 0) throw new RangeError(`${setting.env}: nobody needs it; say in OPTIONAL_SECRETS who may use it`);
+  if (consumers.length === 0)
+    throw new RangeError(`${setting.env}: nobody needs it; say in OPTIONAL_SECRETS who may use it`);
   return consumers;
 }
 
