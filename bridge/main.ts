@@ -129,6 +129,10 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
           if (error instanceof Fault && error.code === "slot.busy") started.resolve();
           return !(error instanceof Fault) || error.handling === "retry";
         },
+      }).catch((error: unknown) => {
+        // A standby that is asked to end has nothing more to try: that is how it ends in order.
+        if (!signal.aborted) throw error;
+        log.info({ reason: reasonOf(error) }, "gave up trying, as it was asked to end");
       });
     }
   };

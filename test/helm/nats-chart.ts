@@ -17,6 +17,7 @@ import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
 import { quotedForServer } from "../../streams-config/keys-manifest.ts";
 import { helm, type Manifest } from "../support/helm.ts";
 import { answers, createProcesses, freePorts, type Processes } from "../support/processes.ts";
+import { step } from "../support/steps.ts";
 import { until } from "../support/until.ts";
 
 const VALUES = fileURLToPath(new URL("../../helm/nats-values.yaml", import.meta.url));
@@ -161,11 +162,4 @@ function upgrade({ websocket }: Ports, origin: string, ca: string): Promise<numb
     });
     socket.on("error", reject);
   });
-}
-
-async function step<T>(what: string, work: () => Promise<T>): Promise<T> {
-  const begun = performance.now();
-  const result = await work();
-  process.stdout.write(`${((performance.now() - begun) / 1000).toFixed(1).padStart(6)} s  ${what}\n`);
-  return result;
 }

@@ -14,6 +14,7 @@ import { generateKeys } from "../../streams-config/keys.ts";
 import { keysSecret } from "../../streams-config/keys-manifest.ts";
 import { CHART, findHelm } from "../support/helm.ts";
 import { createProcesses } from "../support/processes.ts";
+import { step } from "../support/steps.ts";
 import { until } from "../support/until.ts";
 import { goModule, kubeBinaries } from "./binaries.ts";
 import { type Cluster, type KubeObject, startCluster } from "./cluster.ts";
@@ -186,11 +187,4 @@ async function workloads(cluster: Cluster): Promise<string[]> {
   ];
   const lists = await Promise.all(paths.map((path) => cluster.call<{ items: KubeObject[] }>("GET", path)));
   return lists.flatMap(({ body }) => body.items.map(({ metadata }) => metadata.name));
-}
-
-async function step<T>(what: string, work: () => Promise<T>): Promise<T> {
-  const begun = performance.now();
-  const result = await work();
-  write(`${((performance.now() - begun) / 1000).toFixed(1).padStart(6)} s  ${what}`);
-  return result;
 }
