@@ -9,6 +9,7 @@ import type { Subjects } from "../core/subjects.ts";
 import type { Notice } from "../core/wire.ts";
 import type { Logger } from "../runtime/log.ts";
 import { sleep } from "../runtime/sleep.ts";
+import type { Action } from "./revocation-plan.ts";
 import type { Servers } from "./servers.ts";
 import type { Session, Sessions } from "./sessions.ts";
 import type { SystemAccount } from "./system-account.ts";
@@ -49,9 +50,18 @@ export class Kicker {
     app.publish(subjects.notice(name.key), JSON.stringify(notice));
   }
 
-  /** Resolves when what was told is in the sessions' queues, ahead of any kick from now on. */
-  async told(): Promise<void> {
+  /** Tells each session why, then kicks it; resolves once all are gone for certain. */
+  async cut(cuts: readonly Action[], onCut: (action: Action) => void): Promise<void> {
+    if (cuts.length === 0) return;
+    for (const { session, because } of cuts) this.tell(session, because);
+    // What was told is in the sessions' queues then, ahead of any kick.
     await this.#parts.app.flush().catch(() => undefined);
+    await Promise.all(
+      cuts.map(async (action) => {
+        await this.kick(action.session);
+        onCut(action);
+      }),
+    );
   }
 
   /** Resolves once the session is gone for certain. Asked twice at a time it is one kick. */

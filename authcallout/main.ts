@@ -2,9 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
-import type { Msg } from "@nats-io/nats-core";
 import { timing } from "../core/barrier/timing.ts";
-import { fault } from "../core/errors.ts";
 import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
 import { deferred } from "../runtime/deferred.ts";
@@ -18,10 +16,12 @@ import { Enforcer } from "./enforcer.ts";
 import { GuessLimit } from "./guess-limit.ts";
 import { createSigner, createVerifier } from "./jwt.ts";
 import { Kicker } from "./kicker.ts";
-import { LoginQueue } from "./login-queue.ts";
+import { createLogins } from "./logins.ts";
+import { Lookout } from "./lookout.ts";
 import { calloutMetrics } from "./metrics.ts";
-import { QueueGroup, shouldTakeLogins } from "./queue-group.ts";
+import { calloutReadiness } from "./readiness.ts";
 import { Responder } from "./responder.ts";
+import { ServerWatch } from "./server-watch.ts";
 import { Servers } from "./servers.ts";
 import { Sessions } from "./sessions.ts";
 import { type SystemAccount, systemAccount } from "./system-account.ts";
@@ -32,13 +32,9 @@ export type AuthcalloutSeams = { system?: (real: SystemAccount) => SystemAccount
 
 export type AuthcalloutService = Service & { replica: string; leads(): boolean; takesLogins(): boolean };
 
-/** How often freshness is looked at: replicas leave and join the queue group by it. */
-const LOOK_MS = 100;
 /** Sessions that were lost sight of are found again, and servers written into BARRIER again, this often. */
 const RECONCILE_MS = 60_000;
-const QUEUE_LENGTH = 5_000;
 const HOLD_MS = 20;
-const LAPSE_BORNE_MS = 750;
 /** nats-server counts the headers and the subject too. */
 const PAYLOAD_MARGIN = 1_024;
 
@@ -70,12 +66,13 @@ export async function runAuthcallout(
     onLoaded: (revision) => {
       enforcer.loaded(revision);
       // Of what was lost before nobody knows: sessions that differ are cut, wherever they are.
-      if (started.settled) void enforcer.reconcile().catch(() => undefined);
+      if (started.settled) reconcile();
     },
     onTrouble: (reason) => log.warn({ reason }, "the permission graph's stream is disturbed; following again"),
   });
   const started = deferred<void>();
-  const isFit = () => follower.age(now()) <= config.stalenessRefuse;
+  const age = () => follower.age(now());
+  const isFit = () => age() <= config.stalenessRefuse;
 
   const member = new BarrierMember({
     nc: core,
@@ -88,7 +85,7 @@ export async function runAuthcallout(
     isFit,
     log,
     onMark: (mark) => void enforcer.settle(mark),
-    onServer: (name, id) => enforcer.told(name, id),
+    onServer: (name, id) => watch.told(name, id),
     onAlias: (session, token) => follower.remember(session, token),
     onChange: () => enforcer.consider(),
   });
@@ -96,16 +93,29 @@ export async function runAuthcallout(
   const kicker = new Kicker({ app, system, sessions, servers, subjects, revision, log, signal });
   const measured = calloutMetrics(metrics, {
     sessions: () => sessions.size,
-    graphAge: () => follower.age(now()) / 1000,
+    graphAge: () => age() / 1000,
     graphRevision: () => follower.revision.sequence,
     openCuts: () => kicker.open,
     silentServers: () => servers.silentCount,
     leading: () => Number(member.leads()),
     takingLogins: () => Number(group.isIn),
-    waiting: () => queue.length,
+    waiting: () => waiting(),
+  });
+  const reconcile = () => void enforcer.reconcile().catch(() => undefined);
+  const watch = new ServerWatch({
+    member,
+    system,
+    sessions,
+    servers,
+    log,
+    now,
+    signal,
+    onSession: (session) => enforcer.connected(session),
+    onReturn: reconcile,
   });
   const enforcer = new Enforcer({
     member,
+    watch,
     kicker,
     system,
     sessions,
@@ -139,7 +149,7 @@ export async function runAuthcallout(
     sessions,
     guesses: new GuessLimit(config.guessesPerMinute, config.trustedProxies.split(/\s+/)),
     mayAnswer: () => member.mayAnswer(),
-    announce: (server) => enforcer.announce(server.name, server.id),
+    announce: (server) => watch.announce(server.name, server.id),
     alias: (session, token) => {
       if (follower.tokens.bySessionToken(session, now())?.token === token) return null;
       return member.say({ kind: "alias", session, token }).then(() => follower.remember(session, token));
@@ -150,71 +160,32 @@ export async function runAuthcallout(
     log,
     onResult: measured.result,
   });
-  const queue: LoginQueue<Msg> = new LoginQueue({
-    take(message) {
-      const end = measured.login();
-      const taken = responder.take(message);
-      if (taken) end();
-      return taken;
-    },
-    onShed(_message, waited) {
-      const code = member.mayAnswer() ? "login.overload" : "login.no_lease";
-      measured.shed(code);
-      log.warn({ ms: Math.round(waited) }, fault(code, { ms: Math.round(waited) }).message);
-    },
-    patience: config.authTimeout * 0.75,
-    length: QUEUE_LENGTH,
-    now: () => performance.now(),
-    later: (callback, wait) => void (wait ? setTimeout(callback, HOLD_MS) : setImmediate(callback)),
-  });
-  const group = new QueueGroup(core, log, (message) => queue.push(message));
+  const { authTimeout } = config;
+  const mayAnswer = () => member.mayAnswer();
+  const { group, waiting } = createLogins({ core, responder, mayAnswer, authTimeout, measured, log });
 
   scope.defer("graph follower", () => follower.stop());
   scope.defer("barrier", () => member.stop());
   await follower.start();
   await member.start();
-  await enforcer.start();
+  await watch.start();
   started.resolve();
   await enforcer.reconcile();
   while (!member.mayAnswer() && !signal.aborted) await sleep(5, signal);
   group.join();
   await core.flush();
 
-  let wasFit = isFit();
-  let draining = false;
-  const look = () => {
-    if (draining) return;
-    const fit = isFit();
-    // Others see by the lease whether we are fit, so it is sent as soon as that changes.
-    if (fit !== wasFit) member.renew();
-    wasFit = fit;
-    // A lease that was lost for a moment is back before those who wait give up.
-    const serving = member.lapsedFor() < LAPSE_BORNE_MS;
-    if (shouldTakeLogins({ serving, fit, anotherIsFit: member.anotherIsFit() })) {
-      if (member.mayAnswer()) group.join();
-    } else if (group.isIn) {
-      log.warn({ fit, serving }, "this replica's graph is stale or its lease is lost: it takes no more logins");
-      if (serving) void group.leave();
-      else group.drop();
-    }
-    enforcer.consider();
-    enforcer.closeLapsed();
-    // With BARRIER out of reach nobody holds a lease, and nobody leads: then everyone ends what is stale.
-    const mine = member.leads() || member.replicas() === 0;
-    if (follower.age(now()) > config.stalenessEnd && mine) void endStale();
-  };
-  let ending = false;
-  const endStale = async () => {
-    if (ending) return;
-    ending = true;
-    const isAdmin = (user: string) => follower.graph.grants(user).patterns.includes(">");
-    await enforcer
-      .endAll("graphStale", ({ user }) => config.stalenessKeepAdmins && isAdmin(user))
-      .catch(() => undefined);
-    ending = false;
-  };
-  const looking = setInterval(look, LOOK_MS);
-  scope.defer("the look at freshness", () => clearInterval(looking));
+  const lookout = new Lookout({
+    member,
+    enforcer,
+    group,
+    age,
+    staleness: { refuse: config.stalenessRefuse, end: config.stalenessEnd },
+    spared: ({ user }) => config.stalenessKeepAdmins && follower.graph.grants(user).patterns.includes(">"),
+    log,
+  });
+  lookout.start();
+  scope.defer("the lookout", () => lookout.stop());
   const reconciling = setInterval(() => void enforcer.maintain().catch(() => undefined), RECONCILE_MS);
   scope.defer("reconciling", () => clearInterval(reconciling));
 
@@ -223,37 +194,18 @@ export async function runAuthcallout(
     replica,
     leads: () => member.leads(),
     takesLogins: () => group.isIn,
-    readiness() {
-      const age = follower.age(now());
-      const fresh = age <= config.stalenessRefuse;
-      const silent = servers.all().filter((server) => server.silent);
-      const waitsFor = member.unsettled();
-      return {
-        graph: {
-          ok: fresh,
-          says: fresh
-            ? `following at revision ${formatRevision(follower.revision)}`
-            : `stale: last known complete ${Number.isFinite(age) ? `${Math.round(age / 1000)} s ago` : "never"}; ${group.isIn ? "logins are refused (graph.stale)" : "another replica takes the logins"}`,
-        },
-        lease: {
-          ok: member.mayAnswer(),
-          says: `${member.mayAnswer() ? "held" : "not held"}; ${member.replicas()} replicas, ${member.leads() ? "leading" : "following"}`,
-        },
-        servers: {
-          ok: true,
-          says:
-            silent.length === 0
-              ? `${servers.ids().length} seen`
-              : `silent: ${silent.map(({ name }) => name).join(", ")}; if gone for good: \`arvados-nats servers forget NAME\``,
-        },
-        sessions: {
-          ok: true,
-          says: `${sessions.size} known, ${kicker.open} revocations under way${waitsFor.length > 0 ? `, waiting for ${waitsFor.join(", ")}` : ""}`,
-        },
-      };
-    },
+    readiness: () =>
+      calloutReadiness({
+        graph: { fresh: isFit(), revision: formatRevision(follower.revision), age: age() },
+        takesLogins: group.isIn,
+        lease: { held: member.mayAnswer(), replicas: member.replicas(), leads: member.leads() },
+        servers: servers.all(),
+        sessions: sessions.size,
+        revocations: kicker.open,
+        waitsFor: member.unsettled(),
+      }),
     async drain() {
-      draining = true;
+      lookout.stop();
       await group.leave();
       // Our answers are settled when each has become a session, or cannot any more.
       const end = now() + config.authTimeout;

@@ -6,6 +6,8 @@ export type CalloutGauges = Record<
   () => number
 >;
 
+export type CalloutMetrics = ReturnType<typeof calloutMetrics>;
+
 const GRANT_BUCKETS = [1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000];
 
 export function calloutMetrics(metrics: Metrics, read: CalloutGauges) {

@@ -1,0 +1,43 @@
+/** The way of a login through this replica: from the queue group into the queue, from there to the responder. */
+import type { Msg, NatsConnection } from "@nats-io/nats-core";
+import { fault } from "../core/errors.ts";
+import type { Logger } from "../runtime/log.ts";
+import { LoginQueue } from "./login-queue.ts";
+import type { CalloutMetrics } from "./metrics.ts";
+import { QueueGroup } from "./queue-group.ts";
+import type { Responder } from "./responder.ts";
+
+export type LoginsParts = {
+  core: NatsConnection;
+  responder: Responder;
+  mayAnswer: () => boolean;
+  /** Milliseconds, as nats-server has it. */
+  authTimeout: number;
+  measured: Pick<CalloutMetrics, "login" | "shed">;
+  log: Logger;
+};
+
+const QUEUE_LENGTH = 5_000;
+const HOLD_MS = 20;
+
+export function createLogins(parts: LoginsParts): { group: QueueGroup; waiting: () => number } {
+  const { core, responder, mayAnswer, authTimeout, measured, log } = parts;
+  const queue = new LoginQueue<Msg>({
+    take(message) {
+      const end = measured.login();
+      const taken = responder.take(message);
+      if (taken) end();
+      return taken;
+    },
+    onShed(_message, waited) {
+      const code = mayAnswer() ? "login.overload" : "login.no_lease";
+      measured.shed(code);
+      log.warn({ ms: Math.round(waited) }, fault(code, { ms: Math.round(waited) }).message);
+    },
+    patience: authTimeout * 0.75,
+    length: QUEUE_LENGTH,
+    now: () => performance.now(),
+    later: (callback, wait) => void (wait ? setTimeout(callback, HOLD_MS) : setImmediate(callback)),
+  });
+  return { group: new QueueGroup(core, log, (message) => queue.push(message)), waiting: () => queue.length };
+}

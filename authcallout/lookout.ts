@@ -1,0 +1,83 @@
+/**
+ * Looks, ten times a second, at what time alone changes: whether this replica takes logins (queue-group.ts), whose lease has run
+ * out, and whether the graph is so old that sessions end.
+ */
+import type { Logger } from "pino";
+import type { SessionName } from "../core/session.ts";
+import type { BarrierMember } from "./barrier-member.ts";
+import type { Enforcer } from "./enforcer.ts";
+import { type QueueGroup, shouldTakeLogins } from "./queue-group.ts";
+
+export type LookoutParts = {
+  member: BarrierMember;
+  enforcer: Enforcer;
+  group: QueueGroup;
+  /** Milliseconds since the graph was last known to be complete. */
+  age: () => number;
+  /** Milliseconds of age beyond which nobody is let in, and beyond which sessions end. */
+  staleness: { refuse: number; end: number };
+  /** Sessions that go on with a stale graph. */
+  spared: (session: SessionName) => boolean;
+  log: Logger;
+};
+
+const LOOK_MS = 100;
+const LAPSE_BORNE_MS = 750;
+
+export class Lookout {
+  readonly #parts: LookoutParts;
+  #timer: NodeJS.Timeout | null = null;
+  #wasFit: boolean;
+  #ending = false;
+
+  constructor(parts: LookoutParts) {
+    this.#parts = parts;
+    this.#wasFit = this.#isFit;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.#look(), LOOK_MS);
+  }
+
+  stop(): void {
+    if (this.#timer) clearInterval(this.#timer);
+  }
+
+  get #isFit(): boolean {
+    return this.#parts.age() <= this.#parts.staleness.refuse;
+  }
+
+  #look(): void {
+    const { member, enforcer, age, staleness } = this.#parts;
+    const fit = this.#isFit;
+    // Others see by the lease whether we are fit, so it is sent as soon as that changes.
+    if (fit !== this.#wasFit) member.renew();
+    this.#wasFit = fit;
+    this.#joinOrLeave(fit);
+    enforcer.consider();
+    enforcer.closeLapsed();
+    // With BARRIER out of reach nobody holds a lease, and nobody leads: then everyone ends what is stale.
+    const mine = member.leads() || member.replicas() === 0;
+    if (age() > staleness.end && mine) void this.#endStale();
+  }
+
+  #joinOrLeave(fit: boolean): void {
+    const { member, group, log } = this.#parts;
+    // A lease that was lost for a moment is back before those who wait give up.
+    const serving = member.lapsedFor() < LAPSE_BORNE_MS;
+    if (shouldTakeLogins({ serving, fit, anotherIsFit: member.anotherIsFit() })) {
+      if (member.mayAnswer()) group.join();
+    } else if (group.isIn) {
+      log.warn({ fit, serving }, "this replica's graph is stale or its lease is lost: it takes no more logins");
+      if (serving) void group.leave();
+      else group.drop();
+    }
+  }
+
+  async #endStale(): Promise<void> {
+    if (this.#ending) return;
+    this.#ending = true;
+    await this.#parts.enforcer.endAll("graphStale", this.#parts.spared).catch(() => undefined);
+    this.#ending = false;
+  }
+}

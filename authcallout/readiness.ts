@@ -1,0 +1,44 @@
+/** How a callout fares, in words, for `/readyz`. Pure. */
+import type { Readiness } from "../runtime/service.ts";
+
+export type CalloutState = {
+  graph: {
+    fresh: boolean;
+    revision: string;
+    /** Milliseconds; Infinity = never known to be complete. */
+    age: number;
+  };
+  takesLogins: boolean;
+  lease: { held: boolean; replicas: number; leads: boolean };
+  servers: readonly { name: string; silent: boolean }[];
+  sessions: number;
+  revocations: number;
+  /** Replicas that the last removal waits for. */
+  waitsFor: readonly string[];
+};
+
+export function calloutReadiness(state: CalloutState): Readiness {
+  const { graph, lease, sessions, revocations, waitsFor } = state;
+  const waiting = waitsFor.length > 0 ? `, waiting for ${waitsFor.join(", ")}` : "";
+  return {
+    graph: { ok: graph.fresh, says: graph.fresh ? `following at revision ${graph.revision}` : stale(state) },
+    lease: {
+      ok: lease.held,
+      says: `${lease.held ? "held" : "not held"}; ${lease.replicas} replicas, ${lease.leads ? "leading" : "following"}`,
+    },
+    servers: { ok: true, says: serversSay(state.servers) },
+    sessions: { ok: true, says: `${sessions} known, ${revocations} revocations under way${waiting}` },
+  };
+}
+
+function stale({ graph: { age }, takesLogins }: CalloutState): string {
+  const known = Number.isFinite(age) ? `${Math.round(age / 1000)} s ago` : "never";
+  const meaning = takesLogins ? "logins are refused (graph.stale)" : "another replica takes the logins";
+  return `stale: last known complete ${known}; ${meaning}`;
+}
+
+function serversSay(servers: CalloutState["servers"]): string {
+  const silent = servers.filter((server) => server.silent).map(({ name }) => name);
+  if (silent.length === 0) return `${servers.length} seen`;
+  return `silent: ${silent.join(", ")}; if gone for good: \`arvados-nats servers forget NAME\``;
+}
