@@ -1,10 +1,10 @@
 /**
  * Judges what clients of many users saw, by the order in which PostgreSQL committed. Pure.
  *
- * - `leaked`: an event of a commit as of which its user might not read the object (Arvados' rules, after that commit). An event may be
- *   published after a later grant, and a login of then may be shown it: no leak where the user came to the right before the
- *   session's login had ended. A session that is older than a grant gets nothing by it, so a removal with a new grant soon
- *   after hides no leak to a session of before.
+ * - `leaked`: an event of a commit as of which its user might not read the object (Arvados' rules, after that commit). While records
+ *   wait for a removal logins go on, so one later than a commit may be shown it under the rights of then, as by history: to the
+ *   object, or to an owner or a role that the subject names. So no leak where the user came to such a right after the commit and
+ *   before the session's login had ended. What a session gets that is older than the commit is judged by the commit alone.
  * - `missed`, `torn` (some of a commit came, not all): live may lose what is published while a client is away, so each session is
  *   judged from the first event of its own marker on: a collection of its user's that is changed again and again once the server
  *   has answered after the subscriptions, until an event about it comes; on several servers too that proves the subscriptions. It is

@@ -3,7 +3,7 @@
  * tests (Arvados' rules written down a second time), over rows that PostgreSQL itself told: nothing here is the product's. Pure.
  */
 import type { ObjectFacts } from "../../core/graph/types.ts";
-import { isGroupUuid, resourceOf } from "../../core/uuid.ts";
+import { isGroupUuid, isUserUuid, resourceOf } from "../../core/uuid.ts";
 import { Oracle, type Tables } from "../core/graph/oracle.ts";
 import type { Columns, CommittedTransaction, RowChange } from "../support/pgoutput.ts";
 
@@ -70,21 +70,21 @@ export class History {
   }
 
   /**
-   * Did the user come to a right after that commit, before `time`, by which a login of then is shown what lay there at the commit?
-   * Events stand under the path of their time, so a right to any owner above counts.
+   * Did the user have a right after that commit, before `time`, by which a login of then is shown what was published under the
+   * subject: to the object, or to an owner or a role that the subject names?
    */
-  cameToRead(user: string, told: Told, place: number, time: number): boolean {
+  cameToRead(user: string, event: Told & { subject: string }, place: number, time: number): boolean {
     const { version } = this.commits[place] as Commit;
-    const above = this.#above(told, place);
+    const named = event.subject.split(".").filter((token) => isGroupUuid(token) || isUserUuid(token));
     for (let later = version + 1; later < this.#versions.length; later++) {
       if ((this.#versions[later] as Version).time > time) continue;
-      if (this.#mayRead(user, told, place, later)) return true;
-      if (above.some((owner) => this.#oracle(later).seesDeletion(user, owner))) return true;
+      if (this.#mayRead(user, event, place, later)) return true;
+      if (named.some((one) => this.#oracle(later).seesDeletion(user, one))) return true;
     }
     return false;
   }
 
-  /** Whether rights have ever been taken from somebody: how many states of the permissions there were. */
+  /** How many states of the permissions there were. */
   get versions(): number {
     return this.#versions.length;
   }
@@ -130,18 +130,6 @@ export class History {
       facts.link = { linkClass: row.link_class ?? "", tail: row.tail_uuid ?? "", head, headOwner };
     }
     return facts;
-  }
-
-  /** Whoever owned the object, from the nearest up; for `left` the places it has left. */
-  #above({ object, type }: Told, place: number): string[] {
-    const { oldOwners } = this.commits[place] as Commit;
-    const found = type === "left" ? [...(oldOwners.get(object) ?? [])] : [];
-    if (type !== "left") found.push(this.#facts(object, place)?.owner ?? "");
-    for (const owner of found) {
-      const next = isGroupUuid(owner) ? this.#row(owner, place)?.owner_uuid : null;
-      if (next && !found.includes(next)) found.push(next);
-    }
-    return isGroupUuid(object) ? [object, ...found] : found;
   }
 
   #take({ table, op, columns }: RowChange, since: number, tables: Tables): void {
