@@ -91,13 +91,16 @@ export class History {
 
   #mayRead(user: string, { object, type }: Told, place: number, version: number): boolean {
     const oracle = this.#oracle(version);
+    // The last word on the old path, for those who could read it there or may read what else lies there.
+    if (type === "left") {
+      const owners = this.commits[place]?.oldOwners.get(object) ?? [];
+      const before = this.#facts(object, place - 1);
+      const versionBefore = Math.min(version, this.commits[place - 1]?.version ?? 0);
+      const couldRead = before !== null && this.#oracle(versionBefore).check(user, before, NOW);
+      return couldRead || owners.some((owner) => oracle.seesDeletion(user, owner));
+    }
     const facts = this.#facts(object, place);
     if (!facts) return false;
-    if (type === "left") {
-      // For those who may read what lies where it was; who has the object itself shared, and listens to it there, hears it too.
-      const owners = this.commits[place]?.oldOwners.get(object) ?? [];
-      return owners.some((owner) => oracle.seesDeletion(user, owner)) || oracle.check(user, facts, NOW);
-    }
     if (type === "delete") return facts.owner !== null && oracle.seesDeletion(user, facts.owner);
     return oracle.check(user, facts, NOW);
   }
