@@ -60,6 +60,8 @@ export type LeaderOptions = {
   onBeat: (beat: Beat) => void;
   /** false in a test, to show what the fence is good for. */
   fenced?: boolean;
+  /** false in a test, to show what the barrier is good for. */
+  barrier?: boolean;
 };
 
 export type Beat = {
@@ -166,6 +168,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
     () => writer.stored,
     (lsn) => toAll.close(lsn),
   );
+  if (options.barrier === false) records.barrier.cut({ epoch: Number.POSITIVE_INFINITY, sequence: 0 });
   let markedAt = now();
   const barrier = new BarrierClient({
     nc: core,

@@ -26,6 +26,8 @@ const BACKOFF = { min: 100, max: 2_000 };
 export type BridgeSeams = {
   /** false: publishes without the fence. */
   fenced?: boolean;
+  /** false: records wait for no removal to be enforced. */
+  barrier?: boolean;
 };
 
 export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}): Promise<Service> {

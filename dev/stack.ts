@@ -4,7 +4,7 @@
  */
 import type { Logger } from "pino";
 import { type AuthcalloutSeams, runAuthcallout } from "../authcallout/main.ts";
-import { databaseTarget, runBridge, setupNames } from "../bridge/main.ts";
+import { type BridgeSeams, databaseTarget, runBridge, setupNames } from "../bridge/main.ts";
 import { setupDb } from "../bridge/setup-db.ts";
 import { type ProxyExtras, runProxy } from "../proxy/main.ts";
 import { isReady } from "../runtime/admin-server.ts";
@@ -37,6 +37,7 @@ export type StackOptions = {
   servers?: number;
   overrides?: ConfigOverrides;
   proxy?: (stack: Pick<Stack, "arvados" | "cluster">) => Promise<ProxyExtras>;
+  bridge?: BridgeSeams;
   authcallout?: AuthcalloutSeams;
   /** nats-server ended by itself. */
   onUnexpectedExit?: (reason: string) => void;
@@ -149,7 +150,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       while (!isReady(service.readiness())) await sleep(READY_POLL_MS, scope.signal);
       return service;
     });
-  const bridge = await host("bridge", runBridge);
+  const bridge = await host("bridge", (context) => runBridge(context, options.bridge));
   const authcallout = await host("authcallout", (context) => runAuthcallout(context, options.authcallout));
   const extras = (await options.proxy?.({ arvados, cluster })) ?? {};
   let url = "";

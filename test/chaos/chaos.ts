@@ -1,9 +1,10 @@
 /** One run: writers write while everything else is killed at random; then RECORDS is compared with what was committed. */
+import { mulberry32 } from "../support/random.ts";
 import { until } from "../support/until.ts";
 import { check, type Finding } from "./checker.ts";
 import { readCommitLog } from "./commit-log.ts";
 import type { World } from "./world.ts";
-import { type Random, startWriters } from "./writers.ts";
+import { startWriters } from "./writers.ts";
 
 export type ChaosOptions = { seconds: number; seed: number; writers?: number; say?: (line: string) => void };
 
@@ -64,14 +65,4 @@ export async function chaos(world: World, options: ChaosOptions): Promise<ChaosR
 /** The kills come at times of their own: nothing is awaited here. */
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-export function mulberry32(seed: number): Random {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
 }

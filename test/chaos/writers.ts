@@ -4,9 +4,8 @@
  */
 import pg from "pg";
 import type { Operations, Simulator, Transaction } from "../../dev/simulator/index.ts";
+import { pick, type Random } from "../support/random.ts";
 import type { Places } from "./checker.ts";
-
-export type Random = () => number;
 
 export type Writers = { places: Places; written: () => number; stop(): Promise<void> };
 
@@ -134,10 +133,6 @@ async function bulk({ tx, random, projects }: Writer, count: number): Promise<vo
      FROM generate_series(1, ${count}) n`,
     ["4zz18", owner],
   );
-}
-
-function pick<T>(from: readonly T[], random: Random): T {
-  return from[Math.floor(random() * from.length)] as T;
 }
 
 /** The database went away, or comes back: SQLSTATE classes 08 and 57, or a socket that ended. */

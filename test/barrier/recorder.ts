@@ -1,0 +1,187 @@
+/** A native client of one user that writes down all it gets, and signs in again whenever it is cut, with whatever token is good then. */
+import type { Msg, NatsConnection } from "@nats-io/nats-core";
+import { connect } from "@nats-io/transport-node";
+import { connectOptions, sessionId, sessionKey } from "../../client/mod.ts";
+import { CLOSE_CODES } from "../../core/close-codes.ts";
+import { parseLsn } from "../../core/lsn.ts";
+import { atLeast, parseRevision, type Revision } from "../../core/revision.ts";
+import type { Subjects } from "../../core/subjects.ts";
+import { HEADER, type Notice, type RecordEvent, type WhoamiAnswer } from "../../core/wire.ts";
+import { until } from "../support/until.ts";
+import type { Heard, Session } from "./checker.ts";
+
+export type RecorderOptions = {
+  name: string;
+  user: string;
+  urls: () => string[];
+  subjects: Subjects;
+  /** A token of the user's that should be good now; null = there is none. */
+  token: () => string | null;
+  /** Changes a collection of the user's own, which nobody else writes to. */
+  mark: () => Promise<void>;
+  marker: string;
+  /** Signs in anew when told that its rights grew or moved; else it keeps what it has until it is cut. */
+  heeds: boolean;
+};
+
+export type Recorder = {
+  readonly name: string;
+  readonly heeds: boolean;
+  /** All sessions since they were last taken; one that lives is among them. */
+  take(): Session[];
+  /** Resolves once there is a session that has what is granted now, for good while nobody writes. */
+  settled(): Promise<void>;
+  /** Resolves once all has come that is committed now. */
+  caughtUp(): Promise<void>;
+  stop(): Promise<void>;
+};
+
+const PAUSE_MS = 25;
+const MARK_AGAIN_MS = 500;
+const ASK_MS = 2_000;
+const SETTLE_MS = 60_000;
+
+type Open = { nc: NatsConnection; log: Session; whoami: () => Promise<WhoamiAnswer>; revision: Revision | null };
+
+export function startRecorder(options: RecorderOptions): Recorder {
+  const { name, token, mark, marker, heeds } = options;
+  let sessions: Session[] = [];
+  let current: Open | null = null;
+  let stopped = false;
+
+  /** Has the marker changed until an event about it comes, from which on the session is known to be in force. */
+  const marked = async (open: Open): Promise<boolean> => {
+    const before = open.log.heard.length;
+    const came = () => open.log.heard.slice(before).find(({ object }) => object === marker);
+    while (!open.nc.isClosed() && !stopped) {
+      await mark();
+      await until(() => came() || open.nc.isClosed() || stopped, "the marker", MARK_AGAIN_MS).catch(() => null);
+      const event = came();
+      if (event) open.log.since ??= event.lsn;
+      if (event) return true;
+    }
+    return false;
+  };
+  const run = async () => {
+    while (!stopped) {
+      const good = token();
+      const open = good === null ? null : await openSession(options, good).catch(() => null);
+      if (!open) {
+        await pause();
+        continue;
+      }
+      sessions.push(open.log);
+      current = open;
+      await marked(open);
+      await open.nc.closed();
+      open.log.lives = false;
+      current = null;
+    }
+  };
+  const running = run();
+  running.catch(() => {}); // Told by stop().
+  /** The session that lives, once its marker has come again: all that was committed before has come by then. */
+  const afterMark = async (): Promise<Open | null> => {
+    const open = current;
+    return open && open.log.since !== null && (await marked(open)) && open === current ? open : null;
+  };
+  return {
+    name,
+    heeds,
+    take() {
+      const taken = sessions;
+      sessions = sessions.filter(({ lives }) => lives).map((session) => ({ ...session, heard: [] }));
+      // What comes from now on belongs to the next round.
+      if (current) current.log = sessions.at(-1) ?? current.log;
+      return taken;
+    },
+    async settled() {
+      const hasAll = async () => {
+        const open = await afterMark();
+        const who = await open?.whoami().catch(() => null);
+        if (!open || !who || open !== current) return false;
+        const granted = livePatterns(who, options.subjects);
+        const seen = parseRevision(who.revision);
+        if (!seen || !open.revision || !atLeast(seen, open.revision)) return false;
+        return !heeds || granted.join() === [...open.log.patterns].sort().join();
+      };
+      await until(hasAll, `${name} to have what is granted`, SETTLE_MS);
+    },
+    async caughtUp() {
+      await until(async () => (await afterMark()) !== null, `${name} to hear its marker`, SETTLE_MS);
+    },
+    async stop() {
+      stopped = true;
+      await current?.nc.close();
+      await running;
+    },
+  };
+}
+
+async function openSession(options: RecorderOptions, token: string): Promise<Open> {
+  const { name, user, urls, subjects, heeds } = options;
+  const sid = sessionId();
+  const key = await sessionKey(token, sid);
+  const nc = await connect({ servers: urls(), ...(await connectOptions(token, sid)), reconnect: false });
+  const log: Session = { user, name, opened: Date.now(), patterns: [], since: null, heard: [], lives: true, heeds };
+  const whoami = async () =>
+    (await nc.request(subjects.api(key, "whoami"), "", { timeout: ASK_MS })).json<WhoamiAnswer>();
+  const open: Open = { nc, log, whoami, revision: null };
+  let refused = false;
+  nc.subscribe(subjects.notice(key), {
+    callback(error, message) {
+      if (error || !heeds) return;
+      const { code } = message.json<Notice>();
+      if (code === CLOSE_CODES.permissionsGrown.code || code === CLOSE_CODES.objectsMoved.code) void nc.close();
+    },
+  });
+  try {
+    for (const pattern of livePatterns(await whoami(), subjects)) {
+      log.patterns.push(pattern);
+      nc.subscribe(pattern, {
+        callback(error, message) {
+          if (error) {
+            refused = true;
+            return;
+          }
+          const heard = heardIn(message);
+          if (!heard) return;
+          open.revision = parseRevision(message.headers?.get(HEADER.revision) ?? "");
+          open.log.heard.push({ ...heard, pattern });
+        },
+      });
+    }
+    await nc.flush();
+    // The login is older than the answer.
+    if (refused) throw new Error("a granted pattern was refused");
+  } catch (error) {
+    await nc.close();
+    throw error;
+  }
+  return open;
+}
+
+function livePatterns({ grants }: WhoamiAnswer, { live }: Subjects): string[] {
+  return grants.subscribe.filter((pattern) => pattern.startsWith(live(""))).sort();
+}
+
+type Message = Pick<Msg, "subject" | "data"> & { headers?: Msg["headers"] | undefined };
+
+/** The event in a message, or null for what is none (resync). */
+export function heardIn({ subject, headers, data }: Message): Heard | null {
+  const lsn = headers?.get(HEADER.lsn);
+  if (!headers || !lsn) return null;
+  const { object_uuid, event_type } = JSON.parse(new TextDecoder().decode(data)) as RecordEvent;
+  return {
+    subject,
+    sequence: Number(headers.get("Nats-Sequence")),
+    lsn: parseLsn(lsn),
+    eventId: headers.get(HEADER.eventId),
+    object: object_uuid,
+    type: event_type,
+  };
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+}
