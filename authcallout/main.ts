@@ -5,6 +5,7 @@ import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { Msg } from "@nats-io/nats-core";
 import { timing } from "../core/barrier/timing.ts";
 import { fault } from "../core/errors.ts";
+import { publicKeyBytes, verifyingKey } from "../core/nkey.ts";
 import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
 import { deferred } from "../runtime/deferred.ts";
@@ -127,6 +128,7 @@ export async function runAuthcallout(
       signer: createSigner("account", config.issuerSeed),
       sealer: createSealer(config.xkeySeed),
       verifier: createVerifier("server"),
+      edge: verifyingKey(publicKeyBytes("user", config.edgeKey)),
     },
     view: follower,
     options: {
@@ -137,7 +139,7 @@ export async function runAuthcallout(
       grantsMax: config.grantsMax,
     },
     sessions,
-    guesses: new GuessLimit(config.guessesPerMinute, config.trustedProxies.split(/\s+/)),
+    guesses: new GuessLimit(config.guessesPerMinute),
     mayAnswer: () => member.mayAnswer(),
     announce: (server) => enforcer.announce(server.name, server.id),
     alias: (session, token) => {

@@ -80,6 +80,7 @@ async function ours(scope: Scope, rows: GraphChange[], target: TargetOf): Promis
     systemRootToken: "r".repeat(50),
     issuerSeed: keys.issuer.seed,
     xkeySeed: keys.xkey.seed,
+    edgeKey: keys.edge.public,
     logLevel: "warn",
   });
   config.nkeys.authcallout = { SYS: SYS.seed, CORE: CORE.seed, APP: APP.seed };

@@ -8,11 +8,16 @@ export const CLOSE_CODES = {
   objectsMoved: { code: 4005, reason: "permissions changed: objects you may read have moved", reconnect: true },
   graphStale: { code: 4010, reason: "the permission graph is out of date", reconnect: true },
   draining: { code: 4011, reason: "this service is shutting down", reconnect: true },
-  slowConsumer: { code: 4012, reason: "too slow: the tail's window stayed full", reconnect: true },
+  slowConsumer: { code: 4012, reason: "too slow: what was sent was not taken in time", reconnect: true },
   logGap: { code: 4013, reason: "part of the log is no longer held", reconnect: true },
+  natsUnreachable: { code: 4014, reason: "nats-server cannot be reached", reconnect: true },
+  connectTimeout: { code: 4015, reason: "no CONNECT came in time", reconnect: true },
   tokenEnded: { code: 4101, reason: "the token has expired or was revoked", reconnect: false },
   userDeactivated: { code: 4102, reason: "the user is no longer active", reconnect: false },
   readRevoked: { code: 4103, reason: "you may no longer read this", reconnect: false },
+  connectInvalid: { code: 4105, reason: "what came first is no CONNECT of the NATS protocol", reconnect: false },
+  connectTooLong: { code: 4106, reason: "CONNECT is too long", reconnect: false },
+  originRefused: { code: 4107, reason: "nats-server does not take pages from this origin", reconnect: false },
   stopped: { code: 4104, reason: "stopped by the client", reconnect: false },
 } as const;
 
