@@ -12,12 +12,12 @@ export const CLOSE_CODES = {
   logGap: { code: 4013, reason: "part of the log is no longer held", reconnect: true },
   natsUnreachable: { code: 4014, reason: "nats-server cannot be reached", reconnect: true },
   connectTimeout: { code: 4015, reason: "no CONNECT came in time", reconnect: true },
+  connectInvalid: { code: 4106, reason: "what came first is no CONNECT of the NATS protocol", reconnect: false },
+  connectTooLong: { code: 4107, reason: "CONNECT is too long", reconnect: false },
+  originRefused: { code: 4108, reason: "nats-server does not take pages from this origin", reconnect: false },
   tokenEnded: { code: 4101, reason: "the token has expired or was revoked", reconnect: false },
   userDeactivated: { code: 4102, reason: "the user is no longer active", reconnect: false },
   readRevoked: { code: 4103, reason: "you may no longer read this", reconnect: false },
-  connectInvalid: { code: 4105, reason: "what came first is no CONNECT of the NATS protocol", reconnect: false },
-  connectTooLong: { code: 4106, reason: "CONNECT is too long", reconnect: false },
-  originRefused: { code: 4107, reason: "nats-server does not take pages from this origin", reconnect: false },
   stopped: { code: 4104, reason: "stopped by the client", reconnect: false },
 } as const;
 

@@ -26,6 +26,8 @@ const SWEEP_MS = 1_000;
 
 /** Of the time that nats-server gives a login: the rest is for the callout. */
 const CONNECT_SHARE = 0.75;
+/** As nats-server's write_deadline. */
+const STALLED_MS = 10_000;
 
 /** What `arvados-nats dev` adds: pages of its own, and where it has built the console. */
 export type ProxyExtras = { consoleDir?: string; extend?: (app: Express) => void };
@@ -110,6 +112,7 @@ export async function runProxy(
     seed: config.edgeSeed,
     isForwarder: parseNetworks(config.trustedForwarders) ?? (() => false),
     connectWithin: config.authTimeout * CONNECT_SHARE,
+    stalledAfter: STALLED_MS,
     now,
     log,
     onEnded: (reason) => ended.inc({ reason }),

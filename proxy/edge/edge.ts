@@ -32,6 +32,8 @@ export type EdgeOptions = {
   isForwarder: (address: string) => boolean;
   /** Milliseconds that a client has for its CONNECT. */
   connectWithin: number;
+  /** Milliseconds after which an end that takes nothing is given up. */
+  stalledAfter: number;
   now: () => number;
   log: Logger;
   onEnded: (because: CloseName) => void;
@@ -40,7 +42,7 @@ export type EdgeOptions = {
 export type Edge = { sockets(): number; close(): void };
 
 export function attachEdge(server: Server, options: EdgeOptions): Edge {
-  const { natsWebsocketUrl, isForwarder, connectWithin, now, log, onEnded } = options;
+  const { natsWebsocketUrl, isForwarder, connectWithin, stalledAfter, now, log, onEnded } = options;
   const key = signingKey(seedBytes("user", options.seed));
   const acceptor = new WebSocketServer({ noServer: true, clientTracking: false, ...SOCKET_OPTIONS });
   const open = new Set<Tunnel>();
@@ -59,6 +61,7 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
       socket,
       server: upstream,
       connectWithin,
+      stalledAfter,
       connect(connect, nonce) {
         const token = tokenOf(connect) || given;
         return formatConnect(connect, {

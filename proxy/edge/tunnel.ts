@@ -9,8 +9,6 @@ import { type ConnectOptions, readConnect, readInfo } from "./connect-line.ts";
 
 /** What may wait for a slow end before the other one is no longer read. */
 const WAITING_BYTES = 64 * 1024;
-/** As nats-server's write_deadline: an end that takes nothing for so long is given up. */
-const STALLED_MS = 10_000;
 /** Of everything until CONNECT is whole, messages that are not whole included. */
 const EARLY_BYTES = 64 * 1024;
 
@@ -26,6 +24,8 @@ export type TunnelParts = {
   server: WebSocket;
   /** Milliseconds for CONNECT to come. */
   connectWithin: number;
+  /** Milliseconds for an end to take what waits for it. */
+  stalledAfter: number;
   /** The line for nats-server. */
   connect: (options: ConnectOptions, nonce: string | null) => Buffer;
   /** Once. `because` null: one of the ends closed in order. */
@@ -111,7 +111,7 @@ export class Tunnel {
       to.send(data, { binary }, drained);
       if (stalled || to.bufferedAmount <= WAITING_BYTES) return;
       from.pause();
-      stalled = setTimeout(() => this.end("slowConsumer"), STALLED_MS);
+      stalled = setTimeout(() => this.end("slowConsumer"), this.#parts.stalledAfter);
     });
     to.on("close", () => clearTimeout(stalled));
   }

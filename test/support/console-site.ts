@@ -79,6 +79,7 @@ export async function startConsoleSite(service: StubService, { demo }: { demo: b
     seed: nats.keys.edge.seed,
     isForwarder: () => false,
     connectWithin: 1_500,
+    stalledAfter: 10_000,
     now: Date.now,
     log: pino({ level: "silent" }),
     onEnded: () => {},
