@@ -1,4 +1,6 @@
 /** nats-server's question (facts/nats 1.2), decoded and checked. Pure but for the keys it is given. */
+import type { KeyObject } from "node:crypto";
+import { isStatement, verifyStatement } from "../core/edge-statement.ts";
 import { type Fault, fault } from "../core/errors.ts";
 import type { Verifier } from "./jwt.ts";
 import type { Sealer } from "./xkey.ts";
@@ -9,10 +11,13 @@ export type CalloutRequest = {
   server: { id: string; name: string; xkey: string };
   /** The connection's number at that server. */
   cid: number;
+  /** The client's address: as the edge states it, else that of the connection's peer. */
   host: string;
+  /** Not null: the client, or whoever stands in between, says something about its address that is not true. */
+  refusal: Fault | null;
   /** CONNECT `user`: the session id a client chose. */
   user: string | undefined;
-  /** CONNECT `auth_token`, else `pass`: the Arvados token. */
+  /** CONNECT `auth_token`, else `pass` unless that is the edge's: the Arvados token. */
   token: string;
   /** Seconds: when the server stops waiting. */
   expires: number;
@@ -30,12 +35,13 @@ type Raw = {
 
 /**
  * @param serverXkey the header `Nats-Server-Xkey`; a request without it is not encrypted and refused
+ * @param keys `edge`: the edge's public key
  * @param now UTC milliseconds
  */
 export function decodeRequest(
   body: Uint8Array,
   serverXkey: string | undefined,
-  keys: { sealer: Sealer; verifier: Verifier },
+  keys: { sealer: Sealer; verifier: Verifier; edge: KeyObject },
   now: number,
 ): CalloutRequest | Fault {
   const refuse = (reason: string) => fault("callout.request", { reason });
@@ -55,13 +61,19 @@ export function decodeRequest(
   const cid = raw.client_info?.id;
   if (typeof raw.user_nkey !== "string" || typeof cid !== "number") return refuse("it names no connection");
   const options = raw.connect_opts ?? {};
+  const pass = textOf(options.pass);
+  const stated = isStatement(pass);
+  const token = textOf(options.auth_token) || (stated ? "" : pass);
+  const peer = textOf(raw.client_info?.host);
+  const address = stated ? verifyStatement(keys.edge, pass, token, now) : peer;
   return {
     userNkey: raw.user_nkey,
     server: { id: claims.iss, name: textOf(server.name), xkey: serverXkey },
     cid,
-    host: textOf(raw.client_info?.host),
+    host: address ?? peer,
+    refusal: address === null ? fault("login.statement", { host: peer }) : null,
     user: typeof options.user === "string" ? options.user : undefined,
-    token: textOf(options.auth_token) || textOf(options.pass),
+    token,
     expires,
   };
 }

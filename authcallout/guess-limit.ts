@@ -1,4 +1,5 @@
 /** Slows guessing down: addresses whose logins keep naming no known token are refused before anything is looked up. Pure. */
+import { networkOf } from "../core/address.ts";
 import type { Fault } from "../core/errors.ts";
 
 /** Refusals that a guesser would cause, and that an honest client does not cause again and again. */
@@ -11,26 +12,24 @@ type Bucket = { left: number; at: number };
 
 export class GuessLimit {
   readonly #perMinute: number;
-  readonly #trusted: ReadonlySet<string>;
   readonly #buckets = new Map<string, Bucket>();
 
-  /** @param trusted addresses that stand for many users */
-  constructor(perMinute: number, trusted: Iterable<string>) {
+  constructor(perMinute: number) {
     this.#perMinute = perMinute;
-    this.#trusted = new Set(trusted);
   }
 
   isExhausted(host: string, now: number): boolean {
-    const bucket = this.#buckets.get(host);
+    const bucket = this.#buckets.get(networkOf(host));
     return bucket !== undefined && this.#refilled(bucket, now).left < 1;
   }
 
   refused(host: string, { code }: Fault, now: number): void {
-    if (!GUESSES.includes(code) || this.#trusted.has(host)) return;
-    const bucket = this.#refilled(this.#buckets.get(host) ?? { left: this.#perMinute, at: now }, now);
-    this.#buckets.delete(host);
+    if (!GUESSES.includes(code)) return;
+    const network = networkOf(host);
+    const bucket = this.#refilled(this.#buckets.get(network) ?? { left: this.#perMinute, at: now }, now);
+    this.#buckets.delete(network);
     if (this.#buckets.size >= KEPT_ADDRESSES) this.#buckets.delete(this.#buckets.keys().next().value as string);
-    this.#buckets.set(host, { left: Math.max(0, bucket.left - 1), at: now });
+    this.#buckets.set(network, { left: Math.max(0, bucket.left - 1), at: now });
   }
 
   #refilled({ left, at }: Bucket, now: number): Bucket {

@@ -5,7 +5,7 @@
  */
 import { sign } from "node:crypto";
 import sodium from "sodium-native";
-import { type KeyType, publicKeyBytes, publicKeyText, seedBytes, signingKey } from "./nkey.ts";
+import { type KeyType, publicKeyBytes, publicKeyText, seedBytes, signingKey } from "../core/nkey.ts";
 
 const HEADER = Buffer.from(JSON.stringify({ typ: "JWT", alg: "ed25519-nkey" })).toString("base64url");
 const KEPT_KEYS = 64;

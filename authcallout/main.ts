@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { timing } from "../core/barrier/timing.ts";
+import { publicKeyBytes, verifyingKey } from "../core/nkey.ts";
 import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
 import { deferred } from "../runtime/deferred.ts";
@@ -137,6 +138,7 @@ export async function runAuthcallout(
       signer: createSigner("account", config.issuerSeed),
       sealer: createSealer(config.xkeySeed),
       verifier: createVerifier("server"),
+      edge: verifyingKey(publicKeyBytes("user", config.edgeKey)),
     },
     view: follower,
     options: {
@@ -147,7 +149,7 @@ export async function runAuthcallout(
       grantsMax: config.grantsMax,
     },
     sessions,
-    guesses: new GuessLimit(config.guessesPerMinute, config.trustedProxies.split(/\s+/)),
+    guesses: new GuessLimit(config.guessesPerMinute),
     mayAnswer: () => member.mayAnswer(),
     announce: (server) => watch.announce(server.name, server.id),
     alias: (session, token) => {

@@ -1,4 +1,5 @@
 /** Answers nats-server's logins: opens the question, lets `authorize` decide, signs and seals the answer. */
+import type { KeyObject } from "node:crypto";
 import type { Msg } from "@nats-io/nats-core";
 import { CLOCK_MARGIN_MS } from "../core/barrier/timing.ts";
 import { Fault, fault } from "../core/errors.ts";
@@ -15,7 +16,7 @@ import type { Sealer } from "./xkey.ts";
 export type Question = Pick<Msg, "data" | "headers" | "respond">;
 
 export type ResponderParts = {
-  keys: { signer: Signer; sealer: Sealer; verifier: Verifier };
+  keys: { signer: Signer; sealer: Sealer; verifier: Verifier; edge: KeyObject };
   view: GraphView;
   options: AuthorizerOptions;
   sessions: Sessions;
@@ -91,6 +92,7 @@ export class Responder {
 
   #decide(request: CalloutRequest): Admitted | Fault {
     const { guesses, view, options, now, random } = this.#parts;
+    if (request.refusal) return request.refusal;
     if (guesses.isExhausted(request.host, now())) return fault("login.guessing", { host: request.host });
     return authorize(request, view, options, now(), random());
   }

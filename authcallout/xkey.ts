@@ -5,7 +5,7 @@
 import { randomFillSync } from "node:crypto";
 import sodium from "sodium-native";
 import nacl from "tweetnacl";
-import { publicKeyBytes, seedBytes } from "./nkey.ts";
+import { publicKeyBytes, seedBytes } from "../core/nkey.ts";
 
 const MARK = Buffer.from("xkv1");
 const NONCE = sodium.crypto_secretbox_NONCEBYTES;

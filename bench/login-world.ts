@@ -103,6 +103,7 @@ async function ours({ keys, url, port }: Server, scope: Scope, rows: GraphChange
     systemRootToken: "r".repeat(50),
     issuerSeed: keys.issuer.seed,
     xkeySeed: keys.xkey.seed,
+    edgeKey: keys.edge.public,
     logLevel: "warn",
   });
   config.nkeys.authcallout = { SYS: SYS.seed, CORE: CORE.seed, APP: APP.seed };

@@ -189,7 +189,12 @@ export const ERRORS = {
   "login.guessing": {
     handling: "deny",
     message: "too many logins from {host} had no known token",
-    remedy: "wait a minute; if {host} is a proxy of many users, name it in callout.trustedProxies",
+    remedy: "wait a minute; if {host} forwards for many users, name it in proxy.trustedForwarders",
+  },
+  "login.statement": {
+    handling: "deny",
+    message: "what {host} says about its client's address is not signed by the edge, or was said of another login",
+    remedy: "give authcallout the edge's public key (callout.edgeKey), and let their clocks agree",
   },
   "login.overload": {
     handling: "abort",

@@ -108,6 +108,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     systemRootToken: ROOT_TOKEN(),
     issuerSeed: keys.issuer.seed,
     xkeySeed: keys.xkey.seed,
+    edgeSeed: keys.edge.seed,
+    edgeKey: keys.edge.public,
     nkeys: {
       bridge: { CORE: keys.users.bridge.CORE.seed, STORE: keys.users.bridge.STORE.seed },
       authcallout: {

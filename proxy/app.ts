@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import express, { type Express } from "express";
 import type { WellKnown } from "../core/wire.ts";
-import { NATS_PATH } from "./edge.ts";
+import { NATS_PATH } from "./edge/edge.ts";
 
 /** The wire format's version: it grows when a reader of an older one would misread. */
 const WIRE_VERSION = 1;

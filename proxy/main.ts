@@ -2,6 +2,7 @@
 import { createServer } from "node:http";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { Express } from "express";
+import { parseNetworks } from "../core/address.ts";
 import { parseBarrierEntry } from "../core/barrier/entry.ts";
 import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
@@ -15,7 +16,7 @@ import { urlOf } from "../runtime/setting.ts";
 import { followStream } from "../runtime/stream-follower.ts";
 import { SERVICE_VERSION } from "../runtime/version.ts";
 import { builtConsoleDir, createApp } from "./app.ts";
-import { attachEdge } from "./edge.ts";
+import { attachEdge } from "./edge/edge.ts";
 import { createAccess } from "./gateway/access.ts";
 import { Gateway } from "./gateway/gateway.ts";
 import { TailDemand } from "./gateway/tail-demand.ts";
@@ -23,6 +24,11 @@ import { Tails } from "./gateway/tails.ts";
 
 /** How often tails are looked at for silent clients and a stale graph. */
 const SWEEP_MS = 1_000;
+
+/** Of the time that nats-server gives a login: the rest is for the callout. */
+const CONNECT_SHARE = 0.75;
+/** As nats-server's write_deadline. */
+const STALLED_MS = 10_000;
 
 /** What `arvados-nats dev` adds: pages of its own, and where it has built the console. */
 export type ProxyExtras = { consoleDir?: string; extend?: (app: Express) => void };
@@ -103,7 +109,17 @@ export async function runProxy(
   });
   extras.extend?.(web);
   const server = createServer(web);
-  const edge = attachEdge(server, config.natsWebsocketUrl, log);
+  const ended = metrics.counter("sockets_ended_total", "WebSockets that the edge itself ended, by reason", ["reason"]);
+  const edge = attachEdge(server, {
+    natsWebsocketUrl: config.natsWebsocketUrl,
+    seed: config.edgeSeed,
+    isForwarder: parseNetworks(config.trustedForwarders) ?? (() => false),
+    connectWithin: config.authTimeout * CONNECT_SHARE,
+    stalledAfter: STALLED_MS,
+    now,
+    log,
+    onEnded: (reason) => ended.inc({ reason }),
+  });
   metrics.gauge("sockets", "WebSockets open at the edge", [], () => edge.sockets());
   const address = await listen(server, config.proxyListen, { what: "the proxy", setting: "ARVADOS_NATS_LISTEN" });
   const done = deferred<void>();

@@ -45,6 +45,8 @@ function valuesOf(setting: Setting): string {
       return `URL (${setting.schemes.join(", ")})`;
     case "seed":
       return `nkey seed (${setting.prefix}…)`;
+    case "nkey":
+      return `public nkey (${setting.prefix}…)`;
     case "integer":
       return `${setting.min} to ${setting.max}`;
     default:
@@ -59,6 +61,7 @@ const KINDS = {
   sqlName: "name",
   boolean: "true, false",
   address: "host:port",
+  networks: "addresses and networks (`127.0.0.1 10.0.0.0/8`)",
   duration: "duration (`500ms`, `10s`, `5m`)",
 } as const;
 

@@ -149,12 +149,14 @@ export const CONFIG_TABLE = {
     default: "2s",
     doc: "The authorization.timeout of nats-server: how long a login that a dead replica answered could still become a session.",
   },
-  trustedProxies: {
-    type: "text",
-    env: "ARVADOS_NATS_TRUSTED_PROXIES",
-    file: "callout.trustedProxies",
-    default: "127.0.0.1 ::1",
-    doc: "Addresses, separated by spaces, behind which many users stand: guessing is not limited by these.",
+  edgeKey: {
+    type: "nkey",
+    prefix: "U",
+    env: "ARVADOS_NATS_PUBLIC_EDGE",
+    file: "callout.edgeKey",
+    default: "",
+    neededBy: ["authcallout"],
+    doc: "Public key of the edge's nkey: what it says about a client's address is believed. nats-server has it among its trusted proxies.",
   },
   guessesPerMinute: {
     type: "integer",
@@ -163,7 +165,7 @@ export const CONFIG_TABLE = {
     env: "ARVADOS_NATS_GUESSES_PER_MINUTE",
     file: "callout.guessesPerMinute",
     default: "30",
-    doc: "Logins with an unknown token that one address may try in a minute; after that all its logins are refused for a while.",
+    doc: "Logins with an unknown token that one address (of IPv6: one /64) may try in a minute; after that all its logins are refused for a while.",
   },
   nkeys: NKEY_SETTINGS,
   proxyListen: {
@@ -172,6 +174,23 @@ export const CONFIG_TABLE = {
     file: "proxy.listen",
     default: "127.0.0.1:8470",
     doc: "Where the proxy listens for clients, as host:port. `:8470` = every interface.",
+  },
+  trustedForwarders: {
+    type: "networks",
+    env: "ARVADOS_NATS_TRUSTED_FORWARDERS",
+    file: "proxy.trustedForwarders",
+    default: "127.0.0.1 ::1",
+    doc: "Addresses and networks, separated by spaces, of the site's own nginx or ingress: their X-Forwarded-For says who the client is.",
+  },
+  edgeSeed: {
+    type: "seed",
+    prefix: "SU",
+    env: "ARVADOS_NATS_EDGE_SEED",
+    file: "proxy.edgeSeed",
+    default: "",
+    secret: true,
+    neededBy: ["proxy"],
+    doc: "Seed of the nkey by which nats-server and authcallout know the edge.",
   },
   admin: {
     bridge: {

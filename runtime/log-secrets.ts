@@ -14,6 +14,7 @@ const SECRET_FIELDS = new Set([
   "seed",
   "issuerseed",
   "xkeyseed",
+  "edgeseed",
   "jwt",
   "authorization",
   "cookie",

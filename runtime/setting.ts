@@ -1,14 +1,17 @@
 /** The kinds of values that a setting can have: how each is read from text or YAML, what TypeScript type it gets, how it is shown. */
-import { fromSeed } from "@nats-io/nkeys";
+import { fromPublic, fromSeed } from "@nats-io/nkeys";
+import { parseNetworks } from "../core/address.ts";
 
 /** `host:port` to listen on; an empty host means every interface. */
 export type Address = { host: string; port: number };
 
 /** What the kinds with options carry; `type` alone decides the value's TypeScript type. */
 type Kind =
-  | { type: "text" | "tokenSecret" | "clusterId" | "sqlName" | "boolean" | "address" }
+  | { type: "text" | "tokenSecret" | "clusterId" | "sqlName" | "boolean" | "address" | "networks" }
   | { type: "url"; schemes: readonly string[] }
   | { type: "seed"; prefix: "SU" | "SA" | "SX" }
+  /** A public one. */
+  | { type: "nkey"; prefix: "U" }
   | { type: "integer"; min: number; max: number }
   | { type: "duration"; min: number; max: number }
   | { type: "choice"; values: readonly string[] };
@@ -41,6 +44,9 @@ type Values = {
   address: Address;
   url: string;
   seed: string;
+  nkey: string;
+  /** As `parseNetworks` takes it. */
+  networks: string;
   integer: number;
   /** Milliseconds. */
   duration: number;
@@ -90,6 +96,12 @@ export function parseSetting(setting: Setting, raw: unknown): Parsed {
       return isSeed(text, setting.prefix)
         ? { value: text }
         : { wrong: `is not an nkey seed that begins with ${setting.prefix} (58 characters)` };
+    case "nkey":
+      return publicNkey(text, setting.prefix);
+    case "networks":
+      return parseNetworks(text)
+        ? { value: text }
+        : { wrong: `${quoted} is not addresses and networks, such as 127.0.0.1 10.0.0.0/8` };
     case "integer":
       return within(
         setting,
@@ -180,6 +192,18 @@ function tokenSecret(text: string): Parsed {
   const parts = text.split("/");
   const secret = parts[0] === "v2" ? (parts[2] ?? "") : text;
   return /^[\x21-\x7e]+$/.test(secret) ? { value: secret } : { wrong: "is neither a token's secret nor a v2 token" };
+}
+
+/** Without the quotes that the Secret of keys has around public keys for nats-server's sake. */
+function publicNkey(text: string, prefix: "U"): Parsed {
+  const key = text.replace(/^"(.*)"$/, "$1");
+  try {
+    fromPublic(key);
+    if (key.startsWith(prefix)) return { value: key };
+  } catch {
+    // Said below, as for a key of another kind.
+  }
+  return { wrong: `is not a public nkey that begins with ${prefix} (56 characters)` };
 }
 
 function isSeed(text: string, prefix: "SU" | "SA" | "SX"): boolean {

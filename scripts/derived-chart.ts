@@ -28,15 +28,20 @@ const OPTIONAL_SECRETS: ReadonlyMap<Setting, readonly Consumer[]> = new Map<Sett
   [CONFIG_TABLE.systemRootToken, ["bridge"]],
 ]);
 
-/** Settings of the values file: neither secret nor the chart's own business. */
+/** Settings of the values file: neither kept in a Secret nor the chart's own business. */
 export function chartSettingsOf(settings: readonly PlacedSetting[] = allSettings()): Setting[] {
-  return settings.map(({ setting }) => setting).filter((setting) => !setting.secret && !CHART_SETS.has(setting));
+  return settings.map(({ setting }) => setting).filter((setting) => !isKept(setting) && !CHART_SETS.has(setting));
+}
+
+/** Does it come from a Secret? Public keys stand there beside their seeds. */
+function isKept({ secret, type }: Setting): boolean {
+  return secret === true || type === "nkey";
 }
 
 export function chartSettings(): string {
   const secrets = allSettings()
     .map(({ setting }) => setting)
-    .filter((setting) => setting.secret)
+    .filter(isKept)
     .map((setting) => ({ env: setting.env, services: [...consumersOf(setting)] }));
   const { admin, proxyListen } = CONFIG_TABLE;
   const table = {

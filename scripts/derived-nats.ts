@@ -41,9 +41,10 @@ export function natsValues(current: string): string {
 
 /** `config.merge` of the official chart. Strings in `<< >>` come out without quotes: numbers, and `$NAME` from the environment. */
 function accountsBlock(): object {
-  const { issuer, xkey, users } = publicKeyReferences();
+  const { issuer, xkey, edge, users } = publicKeyReferences();
   return {
     system_account: "SYS",
+    proxies: { trusted: [{ key: raw(edge) }] },
     max_payload: raw(DEFAULT_LIMITS.maxPayload),
     max_pending: raw(DEFAULT_LIMITS.maxPending),
     authorization: {
@@ -100,8 +101,8 @@ function accountBlock(account: AccountName): object {
 }
 
 function environmentBlock(): object {
-  const { issuer, xkey, users } = publicKeyNames();
-  const names = [issuer, xkey, ...serviceUsers(users).map(({ value }) => value)];
+  const { issuer, xkey, edge, users } = publicKeyNames();
+  const names = [issuer, xkey, edge, ...serviceUsers(users).map(({ value }) => value)];
   return Object.fromEntries(
     names.map((name) => [name, { valueFrom: { secretKeyRef: { name: KEYS_SECRET, key: name } } }]),
   );

@@ -18,15 +18,22 @@ export function seedVariables(keys: ServiceKeys): Variables {
   return filled({
     ARVADOS_NATS_ISSUER_SEED: keys.issuer.seed,
     ARVADOS_NATS_XKEY_SEED: keys.xkey.seed,
+    ARVADOS_NATS_EDGE_SEED: keys.edge.seed,
     ...Object.fromEntries(users),
   });
 }
 
 /** Public keys: not secret, but they must be those of the seeds. */
 export function publicVariables(keys: PublicKeys): Variables {
-  const names = serviceUsers(publicKeyNames().users);
-  const users = serviceUsers(keys.users).map(({ value }, place) => [names[place]?.value ?? "", value] as const);
-  return filled({ [`${PUBLIC}_ISSUER`]: keys.issuer, [`${PUBLIC}_XKEY`]: keys.xkey, ...Object.fromEntries(users) });
+  const { issuer, xkey, edge, users } = publicKeyNames();
+  const names = serviceUsers(users);
+  const ofUsers = serviceUsers(keys.users).map(({ value }, place) => [names[place]?.value ?? "", value] as const);
+  return filled({
+    [issuer]: keys.issuer,
+    [xkey]: keys.xkey,
+    [edge]: keys.edge,
+    ...Object.fromEntries(ofUsers),
+  });
 }
 
 /** The name of the variable in place of each public key. */
@@ -34,6 +41,7 @@ export function publicKeyNames(): PublicKeys {
   return {
     issuer: `${PUBLIC}_ISSUER`,
     xkey: `${PUBLIC}_XKEY`,
+    edge: `${PUBLIC}_EDGE`,
     users: perServiceUser((service, account) => `${PUBLIC}_${service.toUpperCase()}_${account}`),
   };
 }
@@ -45,6 +53,7 @@ export function publicKeyReferences(): PublicKeys {
   return {
     issuer: `$${names.issuer}`,
     xkey: `$${names.xkey}`,
+    edge: `$${names.edge}`,
     users: perServiceUser((service, account) => `$${users.get(service + account)}`),
   };
 }

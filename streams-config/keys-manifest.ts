@@ -30,22 +30,23 @@ export function formatManifests(manifests: readonly SecretManifest[]): string {
 
 /** One environment file for each program, with its own keys and no other's, for systemd's EnvironmentFile. By file name. */
 export function keysEnvironmentFiles(keys: ServiceKeys): Record<string, string> {
-  const seeds = Object.entries(seedVariables(keys));
+  const publics = publicVariables(publicKeys(keys));
+  const known = Object.entries({ ...seedVariables(keys), ...publics });
   const ours = Object.entries(PROGRAM_KEYS).map(([program, pattern]) => [
     `${program}.env`,
-    environmentFile(seeds.filter(([name]) => pattern.test(name))),
+    environmentFile(known.filter(([name]) => pattern.test(name))),
   ]);
   return {
     ...Object.fromEntries(ours),
-    "nats-server.env": environmentFile(Object.entries(publicVariables(publicKeys(keys)))),
+    "nats-server.env": environmentFile(Object.entries(publics)),
   };
 }
 
-/** Which program takes which seeds. */
+/** Which program takes which keys. */
 const PROGRAM_KEYS = {
   bridge: /_NKEY_BRIDGE_/,
-  authcallout: /_NKEY_AUTHCALLOUT_|_(ISSUER|XKEY)_SEED$/,
-  proxy: /_NKEY_GATEWAY_/,
+  authcallout: /_NKEY_AUTHCALLOUT_|_(ISSUER|XKEY)_SEED$|_PUBLIC_EDGE$/,
+  proxy: /_NKEY_GATEWAY_|_EDGE_SEED$/,
   streams: /_NKEY_STREAMS_/,
 } as const;
 

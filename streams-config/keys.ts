@@ -1,4 +1,4 @@
-/** The keys of one installation: the callout's two, and one nkey for each service and account it works in. */
+/** The keys of one installation: the callout's two, the edge's, and one nkey for each service and account it works in. */
 
 import { createAccount, createCurve, createUser, type KeyPair } from "@nats-io/nkeys";
 import { type PerServiceUser, perServiceUser, serviceUsers } from "./accounts.ts";
@@ -11,16 +11,19 @@ export type ServiceKeys = {
   issuer: Nkey;
   /** Curve key to which nats-server seals login requests. */
   xkey: Nkey;
+  /** By which nats-server and authcallout know the edge. It signs in nowhere. */
+  edge: Nkey;
   users: PerServiceUser<Nkey>;
 };
 
 /** What nats-server's configuration needs: no secret in it. */
-export type PublicKeys = { issuer: string; xkey: string; users: PerServiceUser<string> };
+export type PublicKeys = { issuer: string; xkey: string; edge: string; users: PerServiceUser<string> };
 
 export function generateKeys(): ServiceKeys {
   return {
     issuer: nkeyOf(createAccount()),
     xkey: nkeyOf(createCurve()),
+    edge: nkeyOf(createUser()),
     users: perServiceUser(() => nkeyOf(createUser())),
   };
 }
@@ -32,6 +35,7 @@ export function publicKeys(keys: ServiceKeys): PublicKeys {
   return {
     issuer: keys.issuer.public,
     xkey: keys.xkey.public,
+    edge: keys.edge.public,
     users: perServiceUser((service, account) => byPlace.get(`${service} ${account}`) as string),
   };
 }

@@ -138,6 +138,9 @@ export function serverConf(conf: ServerConf): string {
     "  }",
     "}",
     "",
+    // The edge: whoever claims to be one (CONNECT `proxy_sig`) and has another key is refused.
+    `proxies { trusted: [{ key: ${keyText(conf.keys.edge)} }] }`,
+    "",
     "system_account: SYS",
     "accounts {",
     ...ACCOUNT_NAMES.flatMap((account) => accountLines(account, conf, limits)).map((line) => `  ${line}`),

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createCurve, createPair, fromCurveSeed, fromPublic, Prefix } from "@nats-io/nkeys";
 import { createSigner, createVerifier } from "../../authcallout/jwt.ts";
-import { publicKeyBytes, publicKeyText, seedBytes } from "../../authcallout/nkey.ts";
 import { createSealer } from "../../authcallout/xkey.ts";
+import { publicKeyBytes, publicKeyText, seedBytes } from "../../core/nkey.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const bytes = (value: string) => new TextEncoder().encode(value);

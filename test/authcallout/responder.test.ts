@@ -6,7 +6,9 @@ import { createSigner, createVerifier } from "../../authcallout/jwt.ts";
 import { type Question, Responder, type ResponderParts } from "../../authcallout/responder.ts";
 import { Sessions } from "../../authcallout/sessions.ts";
 import { createSealer } from "../../authcallout/xkey.ts";
+import { signStatement } from "../../core/edge-statement.ts";
 import { PermissionGraph } from "../../core/graph/permission-graph.ts";
+import { publicKeyBytes, seedBytes, signingKey, verifyingKey } from "../../core/nkey.ts";
 import { RoleIndex } from "../../core/roles.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import { sha256 } from "../../core/token.ts";
@@ -17,6 +19,8 @@ import { until } from "../support/until.ts";
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const issuer = createPair(Prefix.Account);
 const server = createPair(Prefix.Server);
+const edge = createPair(Prefix.User);
+const edgeKey = signingKey(seedBytes("user", text(edge.getSeed())));
 const ours = createCurve();
 const theirs = createCurve();
 const theirSealer = createSealer(text(theirs.getSeed()));
@@ -36,6 +40,7 @@ function world(change: Partial<ResponderParts> = {}) {
       signer: createSigner("account", text(issuer.getSeed())),
       sealer: createSealer(text(ours.getSeed())),
       verifier: createVerifier("server"),
+      edge: verifyingKey(publicKeyBytes("user", edge.getPublicKey())),
     },
     view: {
       graph: new PermissionGraph({ clusterId: "zzzzz", roleGroupsVisibleToAll: true, audienceMin: 20 }),
@@ -52,7 +57,7 @@ function world(change: Partial<ResponderParts> = {}) {
       grantsMax: 100,
     },
     sessions,
-    guesses: new GuessLimit(2, []),
+    guesses: new GuessLimit(2),
     mayAnswer: () => true,
     announce: () => null,
     alias: () => null,
@@ -72,7 +77,11 @@ function world(change: Partial<ResponderParts> = {}) {
   return { ask, results, sessions };
 }
 
-function question(claims: object = {}, pass = `v2/${TOKEN}/secret`, host = "10.0.0.1"): Partial<Question> {
+function question(
+  claims: object = {},
+  connect_opts: object = { pass: `v2/${TOKEN}/secret` },
+  host = "10.0.0.1",
+): Partial<Question> {
   const signed = createSigner("server", text(server.getSeed())).sign({
     sub: issuer.getPublicKey(),
     aud: "nats-authorization-request",
@@ -81,7 +90,7 @@ function question(claims: object = {}, pass = `v2/${TOKEN}/secret`, host = "10.0
       server_id: { id: server.getPublicKey(), name: "n1", xkey: theirs.getPublicKey() },
       user_nkey: "UABC",
       client_info: { id: 7, host },
-      connect_opts: { pass },
+      connect_opts,
       type: "authorization_request",
     },
     ...claims,
@@ -112,11 +121,48 @@ describe("the responder", () => {
 
   it("refuses by a signed answer, and after some guesses without looking", () => {
     const { ask, results } = world();
-    const guess = question({}, `v2/${TOKEN}/wrong`);
+    const guess = question({}, { pass: `v2/${TOKEN}/wrong` });
     for (let i = 0; i < 3; i++) ask(guess);
     assert.equal(opened(ask(guess).answers[0]).nats.error, "login.guessing");
     assert.deepEqual(results.slice(0, 3), ["denied token.unknown", "denied token.unknown", "denied login.guessing"]);
     assert.ok(opened(ask(question({}, undefined, "10.0.0.2")).answers[0]).nats.jwt, "elsewhere nobody notices");
+  });
+
+  describe("over the edge", () => {
+    const over = (address: string, auth_token: string, pass = signStatement(edgeKey, address, auth_token, NOW)) =>
+      question({}, { auth_token, pass });
+    const right = `v2/${TOKEN}/secret`;
+    const wrong = `v2/${TOKEN}/wrong`;
+    const codeOf = (answers: Uint8Array[]) => opened(answers[0]).nats.error ?? "admitted";
+
+    it("counts guesses by the address that the edge states", () => {
+      const { ask } = world();
+      for (let i = 0; i < 3; i++) ask(over("203.0.113.7", wrong));
+      assert.equal(codeOf(ask(over("203.0.113.7", right)).answers), "login.guessing");
+      assert.equal(codeOf(ask(over("203.0.113.8", right)).answers), "admitted");
+      assert.equal(codeOf(ask(question()).answers), "admitted", "nor does the edge's own address pay for it");
+    });
+
+    it("refuses a statement of another token, of another key, out of date, or out of thin air, and looks no further", () => {
+      const { ask, results } = world();
+      const another = signingKey(seedBytes("user", text(createPair(Prefix.User).getSeed())));
+      const statements = [
+        signStatement(edgeKey, "203.0.113.7", wrong, NOW),
+        signStatement(another, "203.0.113.7", right, NOW),
+        signStatement(edgeKey, "203.0.113.7", right, NOW - 60_000),
+        signStatement(edgeKey, "203.0.113.7", right, NOW).replace(".7|", ".8|"),
+        "edge1|203.0.113.7|9999999999|",
+        "edge1|",
+      ];
+      for (const pass of statements) assert.equal(codeOf(ask(over("", right, pass)).answers), "login.statement", pass);
+      assert.deepEqual(new Set(results), new Set(["denied login.statement"]));
+      assert.equal(codeOf(ask(question()).answers), "admitted");
+    });
+
+    it("takes no statement for a token", () => {
+      const { ask } = world();
+      assert.equal(codeOf(ask(over("203.0.113.7", "")).answers), "token.malformed");
+    });
   });
 
   it("takes no login while it may not answer", () => {

@@ -186,6 +186,7 @@ describe("the chart", () => {
         "NKEY_GATEWAY_CORE",
         "NKEY_GATEWAY_STORE",
         "NKEY_GATEWAY_APP",
+        "EDGE_SEED",
       ]);
       assert.ok(!taken("-authcallout").some((name) => name.startsWith("POSTGRES") || name.includes("BRIDGE")));
     });
@@ -288,6 +289,23 @@ describe("the chart", () => {
     const conf = pick(of("bare"), "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
     assert.match(conf, /arvados\.x1y2z\.live\.>/);
     assert.doesNotMatch(conf, /zzzzz/);
+  });
+
+  it("lets nats-server trust the edge's key, and gives the seed to the proxy and the public key to authcallout, from the Secret", () => {
+    const conf = pick(of("tryout"), "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
+    assert.match(conf, /^proxies \{ trusted: \[\{ key: \$ARVADOS_NATS_PUBLIC_EDGE \}\] \}$/m);
+    const places = { proxy: "ARVADOS_NATS_EDGE_SEED", authcallout: "ARVADOS_NATS_PUBLIC_EDGE" };
+    for (const [service, name] of Object.entries(places)) {
+      const [container] = containersOf(pick(of("tryout"), "Deployment", `-${service}`));
+      const entry = container?.env?.find((one) => one.name === name);
+      assert.deepEqual(entry?.valueFrom?.secretKeyRef, { name: "demo-arvados-nats-keys", key: name });
+    }
+    const [server] = containersOf(pick(of("tryout"), "StatefulSet"));
+    assert.ok(server?.env?.some((one) => one.name === "ARVADOS_NATS_PUBLIC_EDGE"));
+    for (const container of every().flatMap(containersOf)) {
+      const holds = container.env?.some((one) => one.name === "ARVADOS_NATS_EDGE_SEED") ?? false;
+      assert.equal(holds, container.args?.[0] === "proxy");
+    }
   });
 
   it("verifies an external nats-server with the site's CA", () => {

@@ -54,6 +54,10 @@ describe("values for the official NATS chart", () => {
     assert.ok(values.config.websocket.merge.allowed_origins.length > 0);
   });
 
+  it("trust the edge's key", () => {
+    assert.deepEqual(values.config.merge.proxies, { trusted: [{ key: "<< $ARVADOS_NATS_PUBLIC_EDGE >>" }] });
+  });
+
   it("reads every key that they name from a Secret, and hold no seed", () => {
     const text = JSON.stringify(values.config);
     const named = new Set([...text.matchAll(/<< \$(\w+) >>/g)].map(([, name]) => name));

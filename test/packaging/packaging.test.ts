@@ -99,6 +99,7 @@ describe("nginx", () => {
     assert.match(socket, /proxy_read_timeout 1h;/);
     assert.match(socket, /proxy_set_header Upgrade \$http_upgrade;/);
     assert.match(socket, /proxy_buffering off;/);
+    assert.match(socket, /proxy_set_header X-Forwarded-For \$proxy_add_x_forwarded_for;/);
     const format = /log_format arvados_nats .*;/.exec(text)?.[0] ?? "";
     assert.doesNotMatch(format, /\$request |\$request_uri|\$args|\$query_string/);
   });

@@ -9,6 +9,7 @@ const secretive = defaultConfig({
   anonymousUserToken: "anonymous-secret",
   issuerSeed: "issuer-secret",
   xkeySeed: "xkey-secret",
+  edgeSeed: "edge-secret",
   postgres: { password: "postgres-secret" },
   nkeys: {
     bridge: { CORE: "b-core-secret", STORE: "b-store-secret" },

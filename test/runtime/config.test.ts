@@ -96,6 +96,7 @@ describe("loadConfig", () => {
     assert.deepEqual(lines.sort(), [
       'ARVADOS_NATS_CLUSTER_ID: "ABC" is not five of a-z, 0-9',
       'ARVADOS_NATS_TAIL_MAX: "many" is not a whole number',
+      "callout.edgeKey (ARVADOS_NATS_PUBLIC_EDGE): is not set, and authcallout needs it",
       "callout.issuerSeed (ARVADOS_NATS_ISSUER_SEED): is not set, and authcallout needs it",
       "callout.xkeySeed (ARVADOS_NATS_XKEY_SEED): is not set, and authcallout needs it",
       'nats.yml log.level: "loud" is none of trace, debug, info, warn, error, fatal',

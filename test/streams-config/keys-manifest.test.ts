@@ -56,7 +56,7 @@ describe("the keys of an installation", () => {
     for (const bad of ["", "  ", 'a"b', "a\\b", "a\nb"]) assert.throws(() => quotedForServer(bad), RangeError);
   });
 
-  it("come as one file for each program, each seed in one of them", () => {
+  it("come as one file for each program, each seed in one of them, and the edge's public key where it is checked", () => {
     const files = keysEnvironmentFiles(keys);
     assert.deepEqual(Object.keys(files).sort(), [
       "authcallout.env",
@@ -68,7 +68,10 @@ describe("the keys of an installation", () => {
     const names = (file: string) =>
       [...(files[file] ?? "").matchAll(/^([A-Z_]+)=[A-Z2-7]+$/gm)].map(([, name]) => name);
     const { "nats-server.env": server = "", ...ours } = files;
-    assert.deepEqual(Object.keys(ours).flatMap(names).sort(), seedSettings.sort());
+    const wanted = [...seedSettings, "ARVADOS_NATS_PUBLIC_EDGE"];
+    assert.deepEqual(Object.keys(ours).flatMap(names).sort(), wanted.sort());
+    assert.ok(names("proxy.env").includes("ARVADOS_NATS_EDGE_SEED"));
+    assert.ok(names("authcallout.env").includes("ARVADOS_NATS_PUBLIC_EDGE"));
     assert.deepEqual(names("bridge.env"), ["ARVADOS_NATS_NKEY_BRIDGE_CORE", "ARVADOS_NATS_NKEY_BRIDGE_STORE"]);
     assert.doesNotMatch(server, /S[AUX][A-Z2-7]{56}/);
   });

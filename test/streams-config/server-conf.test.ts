@@ -35,7 +35,7 @@ describe("the configuration of nats-server", () => {
       assert.ok(text.includes(value.public));
       assert.ok(!text.includes(value.seed));
     }
-    assert.ok(!text.includes(keys.issuer.seed) && !text.includes(keys.xkey.seed));
+    for (const { seed } of [keys.issuer, keys.xkey, keys.edge]) assert.ok(!text.includes(seed));
   });
 
   it("names every service user in auth_users, since whoever is missing there is sent to the callout", () => {
@@ -48,6 +48,11 @@ describe("the configuration of nats-server", () => {
         .sort(),
     );
     assert.ok(named.length > SERVICES.length);
+  });
+
+  it("trusts the edge, and nobody else, to be a proxy", () => {
+    const [line] = /^proxies .*$/m.exec(render()) ?? [];
+    assert.equal(line, `proxies { trusted: [{ key: "${keys.edge.public}" }] }`);
   });
 
   it("has no user who needs no login", () => {

@@ -8,7 +8,7 @@ import { pino } from "pino";
 import { createApp } from "../../proxy/app.ts";
 import { buildConsole } from "../../proxy/console/build.ts";
 import type { Action, ActionResult, DemoCluster } from "../../proxy/console/demo.ts";
-import { attachEdge } from "../../proxy/edge.ts";
+import { attachEdge } from "../../proxy/edge/edge.ts";
 import type { StubService } from "./stub-service.ts";
 
 export const PROJECT = { uuid: "zzzzz-j7d0g-genomes00000000", name: "Genomes" };
@@ -74,7 +74,16 @@ export async function startConsoleSite(service: StubService, { demo }: { demo: b
     });
   }
   const server = createServer(app);
-  const edge = attachEdge(server, nats.server.websocketUrl, pino({ level: "silent" }));
+  const edge = attachEdge(server, {
+    natsWebsocketUrl: nats.server.websocketUrl,
+    seed: nats.keys.edge.seed,
+    isForwarder: () => false,
+    connectWithin: 1_500,
+    stalledAfter: 10_000,
+    now: Date.now,
+    log: pino({ level: "silent" }),
+    onEnded: () => {},
+  });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 
   return {

@@ -59,8 +59,9 @@ export async function startStubService(): Promise<StubService> {
   const moreRequests: MoreRequest[] = [];
   const waiting = new Set<() => void>();
 
-  await startTestCallout(nats, ({ user: sid = "", pass }) => {
-    const user = Object.values(users).find(({ token }) => token === pass);
+  await startTestCallout(nats, ({ user: sid = "", auth_token, pass }) => {
+    // Over the edge `pass` says where the client is.
+    const user = Object.values(users).find(({ token }) => token === (auth_token ?? pass));
     if (user === undefined) return null;
     sids.set(user, (sids.get(user) ?? new Set()).add(sid));
     const key = { token: user.tokenUuid, sid };

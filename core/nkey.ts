@@ -2,15 +2,16 @@
  * NATS keys as bytes: base32 text with a prefix byte and a CRC-16. Signing itself is node:crypto's:
  * the JavaScript signer of the nkeys package manages 130 signatures a second, the native one 18,000 (facts/nats 1.5).
  */
-import { createPrivateKey, type KeyObject } from "node:crypto";
+import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 export const PREFIX = { seed: 18 << 3, account: 0, server: 13 << 3, user: 20 << 3, curve: 23 << 3 } as const;
 export type KeyType = Exclude<keyof typeof PREFIX, "seed">;
 
-/** The PKCS #8 head of a raw Ed25519 key. */
+/** The PKCS #8 head of a raw Ed25519 key, and the SPKI head of a public one. */
 const PKCS8_HEAD = Buffer.from("302e020100300506032b657004220420", "hex");
+const SPKI_HEAD = Buffer.from("302a300506032b6570032100", "hex");
 
 /** The 32 key bytes of a public nkey of that type; throws a plain error otherwise. */
 export function publicKeyBytes(type: KeyType, text: string): Buffer {
@@ -40,6 +41,10 @@ export function publicKeyText(type: KeyType, key: Uint8Array): string {
 
 export function signingKey(seed: Uint8Array): KeyObject {
   return createPrivateKey({ key: Buffer.concat([PKCS8_HEAD, seed]), format: "der", type: "pkcs8" });
+}
+
+export function verifyingKey(bytes: Uint8Array): KeyObject {
+  return createPublicKey({ key: Buffer.concat([SPKI_HEAD, bytes]), format: "der", type: "spki" });
 }
 
 /** Bytes without the checksum, which is verified. */

@@ -1,0 +1,104 @@
+/**
+ * The door for browsers: `/nats` leads to nats-server's WebSocket listener. nats-server knows the edge by its key (ADR-55 of NATS), and
+ * authcallout learns the client's address from what the edge signs. Who may do what is decided there: this can refuse, and admit nobody.
+ */
+import { sign } from "node:crypto";
+import type { IncomingMessage, Server } from "node:http";
+import type { Socket } from "node:net";
+import type { Logger } from "pino";
+import { WebSocket, WebSocketServer } from "ws";
+import type { CloseName } from "../../core/close-codes.ts";
+import { signStatement } from "../../core/edge-statement.ts";
+import { reasonOf } from "../../core/errors.ts";
+import { seedBytes, signingKey } from "../../core/nkey.ts";
+import { clientAddress, requestToken } from "./client.ts";
+import { formatConnect, tokenOf } from "./connect-line.ts";
+import { Tunnel } from "./tunnel.ts";
+
+export const NATS_PATH = "/nats";
+
+/** nats-server's max_payload, and what a client may put before it into one WebSocket message. */
+const MESSAGE_BYTES = 2 * 1024 * 1024;
+/** For both ends; no compression, which would cost memory per socket and gain little for small messages. */
+const SOCKET_OPTIONS = { maxPayload: MESSAGE_BYTES, perMessageDeflate: false, closeTimeout: 5_000 };
+/** For browsers nats-server cuts its messages at 4 kB; to others all that waits goes as one, up to its max_pending. */
+const USER_AGENT = "Mozilla/5.0 (arvados-nats edge)";
+
+export type EdgeOptions = {
+  natsWebsocketUrl: string;
+  /** The edge's nkey seed. */
+  seed: string;
+  /** Is this address one of the site's own forwarders? */
+  isForwarder: (address: string) => boolean;
+  /** Milliseconds that a client has for its CONNECT. */
+  connectWithin: number;
+  /** Milliseconds after which an end that takes nothing is given up. */
+  stalledAfter: number;
+  now: () => number;
+  log: Logger;
+  onEnded: (because: CloseName) => void;
+};
+
+export type Edge = { sockets(): number; close(): void };
+
+export function attachEdge(server: Server, options: EdgeOptions): Edge {
+  const { natsWebsocketUrl, isForwarder, connectWithin, stalledAfter, now, log, onEnded } = options;
+  const key = signingKey(seedBytes("user", options.seed));
+  const acceptor = new WebSocketServer({ noServer: true, clientTracking: false, ...SOCKET_OPTIONS });
+  const open = new Set<Tunnel>();
+
+  const accept = (client: WebSocket, socket: Socket, { headers, url = "" }: IncomingMessage): void => {
+    const address = clientAddress(socket.remoteAddress ?? "", headers["x-forwarded-for"]?.toString(), isForwarder);
+    const given = requestToken(headers, url);
+    const upstream = new WebSocket(natsWebsocketUrl, {
+      ...SOCKET_OPTIONS,
+      handshakeTimeout: connectWithin,
+      headers: { "User-Agent": USER_AGENT, "X-Forwarded-For": address },
+      ...(headers.origin === undefined ? {} : { origin: headers.origin }),
+    });
+    const tunnel = new Tunnel({
+      client,
+      socket,
+      server: upstream,
+      connectWithin,
+      stalledAfter,
+      connect(connect, nonce) {
+        const token = tokenOf(connect) || given;
+        return formatConnect(connect, {
+          auth_token: token,
+          pass: signStatement(key, address, token, now()),
+          ...(nonce === null ? {} : { proxy_sig: sign(null, Buffer.from(nonce), key).toString("base64url") }),
+        });
+      },
+      onEnd(because) {
+        open.delete(tunnel);
+        if (because === null) return;
+        onEnded(because);
+        log.info({ address, reason: because }, "a WebSocket was ended");
+      },
+    });
+    open.add(tunnel);
+    upstream.on("unexpected-response", (_request, { statusCode }) => {
+      log.warn({ status: statusCode, origin: headers.origin }, "nats-server refuses a WebSocket");
+      tunnel.end(statusCode === 403 ? "originRefused" : "natsUnreachable");
+    });
+    // Either side ending a socket is daily business; that there is no other side is not, and stands in the reason.
+    upstream.on("error", (error) => log.debug({ reason: reasonOf(error) }, "a WebSocket to nats-server broke"));
+  };
+
+  server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    if ((request.url ?? "").split("?")[0] !== NATS_PATH) {
+      socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+      return;
+    }
+    acceptor.handleUpgrade(request, socket, head, (client) => accept(client, socket, request));
+  });
+
+  return {
+    sockets: () => open.size,
+    close() {
+      acceptor.close();
+      for (const tunnel of open) tunnel.end("draining");
+    },
+  };
+}
