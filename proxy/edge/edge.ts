@@ -74,7 +74,8 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
         open.delete(tunnel);
         if (because === null) return;
         onEnded(because);
-        log.info({ address, reason: because }, "a WebSocket was ended");
+        // Clients that misbehave are daily business; that there is no nats-server is not.
+        log[because === "natsUnreachable" ? "warn" : "info"]({ address, reason: because }, "a WebSocket was ended");
       },
     });
     open.add(tunnel);
@@ -82,7 +83,6 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
       log.warn({ status: statusCode, origin: headers.origin }, "nats-server refuses a WebSocket");
       tunnel.end(statusCode === 403 ? "originRefused" : "natsUnreachable");
     });
-    // Either side ending a socket is daily business; that there is no other side is not, and stands in the reason.
     upstream.on("error", (error) => log.debug({ reason: reasonOf(error) }, "a WebSocket to nats-server broke"));
   };
 

@@ -15,6 +15,7 @@ const EARLY_BYTES = 64 * 1024;
 const NO_STATUS = 1005;
 const ABNORMAL = 1006;
 const NORMAL = 1000;
+const GOING_AWAY = 1001;
 
 export type TunnelParts = {
   client: WebSocket;
@@ -136,7 +137,8 @@ export class Tunnel {
   }
 
   #serverClosed(code: number, reason: Buffer): void {
-    if (code === ABNORMAL) this.end("natsUnreachable");
+    if (this.#nonce === undefined) this.end("natsUnreachable");
+    else if (code === ABNORMAL) this.#close(GOING_AWAY, "nats-server has broken off");
     else this.#close(code === NO_STATUS ? NORMAL : code, reason.toString());
   }
 

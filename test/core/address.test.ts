@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { canonicalAddress, networkOf, parseNetworks } from "../../core/address.ts";
+
+describe("addresses", () => {
+  it("have one spelling each", () => {
+    const spellings: [string, string | null][] = [
+      ["203.0.113.7", "203.0.113.7"],
+      [" 203.0.113.7 ", "203.0.113.7"],
+      ["::ffff:203.0.113.7", "203.0.113.7"],
+      ["::FFFF:cb00:7107", "203.0.113.7"],
+      ["2001:DB8:0:0:0:0:0:1", "2001:db8::1"],
+      ["fe80::1%eth0", "fe80::1"],
+      ["203.0.113.7:80", null],
+      ["010.0.0.1", null],
+      ["unknown", null],
+      ["", null],
+    ];
+    for (const [text, canonical] of spellings) assert.equal(canonicalAddress(text), canonical, text);
+  });
+
+  it("of IPv6 stand for their /64, however they are written", () => {
+    assert.equal(networkOf("203.0.113.7"), "203.0.113.7");
+    assert.equal(networkOf("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+    assert.equal(networkOf("2001:db8::1"), "2001:db8:0:0::/64");
+    assert.equal(networkOf("::1"), "0:0:0:0::/64");
+    assert.equal(networkOf("no address"), "no address");
+    const groups = fc.array(fc.oneof(fc.constant(0), fc.nat(0xffff)), { minLength: 4, maxLength: 4 });
+    const written = (parts: number[]) => parts.map((part) => part.toString(16)).join(":");
+    fc.assert(
+      fc.property(groups, groups, groups, groups, (net, host, otherNet, otherHost) => {
+        // Not the networks in which IPv4 addresses are written.
+        fc.pre(net.some((part) => part !== 0) && otherNet.some((part) => part !== 0));
+        const one = networkOf(written([...net, ...host]));
+        assert.equal(one, networkOf(written([...net, ...otherHost])));
+        assert.equal(
+          one === networkOf(written([...otherNet, ...host])),
+          parseNetworks(`${written([...net, ...host])}/64`)?.(written([...otherNet, ...host])),
+        );
+      }),
+    );
+  });
+
+  it("are found in networks of either kind", () => {
+    const isIn = parseNetworks("127.0.0.1  ::1 10.0.0.0/8 2001:db8::/32");
+    const members = ["127.0.0.1", "::1", "10.1.2.3", "2001:db8:ffff::1"];
+    const strangers = ["127.0.0.2", "11.0.0.1", "2001:db9::1", "", "nonsense"];
+    for (const address of members) assert.ok(isIn?.(address), address);
+    for (const address of strangers) assert.ok(!isIn?.(address), address);
+    assert.ok(!parseNetworks("")?.("127.0.0.1"));
+  });
+
+  it("make no network where one of them is none", () => {
+    for (const text of ["10.0.0.0/33", "::/129", "10.0.0.0/x", "10.0.0.0/", "localhost", "127.0.0.1,::1"]) {
+      assert.equal(parseNetworks(text), null, text);
+    }
+  });
+});

@@ -1,0 +1,87 @@
+/** Guessing tokens is limited by the client's address as the edge states it, and nobody else pays for it: not the edge, not other clients. */
+import assert from "node:assert/strict";
+import { signStatement } from "../../core/edge-statement.ts";
+import { seedBytes, signingKey } from "../../core/nkey.ts";
+import { createLog } from "../../runtime/log.ts";
+import { generateKeys } from "../../streams-config/keys.ts";
+import { isAdmitted } from "../support/raw-client.ts";
+import { startTestStack, type TestStack } from "../support/stack.ts";
+import { until } from "../support/until.ts";
+
+const GUESSES = 40;
+
+describe("guessing", function () {
+  this.timeout(30_000);
+  let stack: TestStack;
+  const lines: string[] = [];
+  before(async () => {
+    const log = createLog({ level: "debug", format: "json", sink: { write: (line) => lines.push(line) } });
+    stack = await startTestStack({ log, overrides: { guessesPerMinute: 5 } });
+  });
+  after(() => stack?.[Symbol.asyncDispose]());
+
+  /** A token of that user, as `npm start`'s nginx would let it in from that address: loopback is a forwarder. */
+  const from = (address: string, token: string) =>
+    isAdmitted(`${stack.url.replace(/^http/, "ws")}/nats`, { pass: token }, { "X-Forwarded-For": address });
+  /** At nats-server's own door, without the edge. */
+  const direct = (options: object) => isAdmitted(stack.nats.websocketUrl, options);
+  const alice = () => stack.cluster.users.alice.token.v2;
+  const guess = (i: number) => `v2/${stack.cluster.users.alice.token.uuid}/guess${i}`;
+  const said = (code: string, after = 0) =>
+    until(() => lines.slice(after).find((line) => line.includes(`"code":"${code}"`)), code);
+
+  it("exhausts the address that guesses, and no other that comes through the same edge, nor native clients", async () => {
+    assert.ok(await from("203.0.113.7", alice()), "before");
+    for (let i = 0; i < GUESSES; i++) assert.equal(await from("203.0.113.7", guess(i)), false);
+    assert.equal(await from("203.0.113.7", alice()), false, "even with a right token");
+    assert.match(await said("login.guessing"), /"host":"203\.0\.113\.7"/);
+    assert.ok(await from("203.0.113.8", alice()));
+    assert.ok(await from("198.51.100.1, 203.0.113.8", alice()), "whoever it says it is");
+    assert.equal(await from("203.0.113.8, 203.0.113.7", alice()), false, "whoever it says it is");
+    assert.ok(await direct({ pass: alice() }));
+    await (await stack.connectBare(alice())).close();
+  });
+
+  it("exhausts the network of IPv6 that guesses, whichever of its addresses it takes", async () => {
+    for (let i = 0; i < GUESSES; i++) assert.equal(await from(`2001:db8::${(i + 1).toString(16)}`, guess(i)), false);
+    assert.equal(await from("2001:db8::ffff", alice()), false);
+    assert.ok(await from("2001:db8:0:1::1", alice()));
+  });
+
+  it("is not helped by a statement that the edge has not made, nor by one of another's login", async () => {
+    const { edgeSeed } = stack.config;
+    const ours = signingKey(seedBytes("user", edgeSeed));
+    const theirs = signingKey(seedBytes("user", generateKeys().edge.seed));
+    const state = (key: typeof ours, token: string) => signStatement(key, "203.0.113.9", token, Date.now());
+    const good = { auth_token: alice(), pass: state(ours, alice()) };
+    assert.ok(await direct(good), "as the edge itself says it");
+    for (const pass of [state(theirs, alice()), state(ours, guess(1)), "edge1|203.0.113.9|9999999999|x"]) {
+      const before = lines.length;
+      assert.equal(await direct({ ...good, pass }), false, pass);
+      await said("login.statement", before);
+    }
+    const bob = stack.cluster.users.bob.token.v2;
+    assert.equal(
+      await direct({ ...good, auth_token: bob }),
+      false,
+      "what was said of alice's login is not said of bob's",
+    );
+    assert.ok(await from("203.0.113.8", bob), "and bob's own is good");
+  });
+
+  it("leaves no token in the log", async () => {
+    await isAdmitted(`${stack.url.replace(/^http/, "ws")}/nats?api_token=${encodeURIComponent(guess(77))}`, {});
+    const { secret } = stack.cluster.users.alice.token;
+    for (const part of [secret, "guess1", "guess77", stack.config.edgeSeed]) {
+      assert.ok(!lines.some((line) => line.includes(part)), part);
+    }
+  });
+
+  // The control, and last, since it takes loopback's own tries: without a statement it is the peer that pays.
+  it("exhausts the peer where nothing is stated: all that come from there, as all behind an edge without a key would be", async () => {
+    assert.ok(await direct({ pass: alice() }));
+    for (let i = 0; i < GUESSES; i++) assert.equal(await direct({ pass: guess(i) }), false);
+    assert.equal(await direct({ pass: alice() }), false);
+    assert.ok(await from("203.0.113.8", alice()), "the edge's clients, whose peer is the same, are not touched");
+  });
+});
