@@ -152,8 +152,10 @@ export class CommitHandler {
 
   #subjectsOf({ facts, deleted, left, shownAs }: EventToRoute): string[] {
     const { graph, now, subjects } = this.#parts;
-    const present = deleted ? graph.routeDelete(facts) : graph.route(facts, now());
-    const tails = left === undefined ? present : graph.routeLeft(facts, left).filter((tail) => !present.includes(tail));
+    const at = now();
+    const present = deleted ? graph.routeDelete(facts) : graph.route(facts, at);
+    const tails =
+      left === undefined ? present : graph.routeLeft(facts, left, at).filter((tail) => !present.includes(tail));
     return tails.map((tail) =>
       subjects.record(
         shownAs ? tail.replace(/[^.]+\.[^.]+$/, `${subjectToken(shownAs.uuid)}.${shownAs.resource}`) : tail,

@@ -94,8 +94,8 @@ export class PermissionGraph implements PermissionEngine {
   }
 
   /** Where the last event goes that speaks of an object at the owner it has left: the old place's own path, and no copies. */
-  routeLeft(object: ObjectFacts, oldOwner: string): string[] {
-    return this.#routable([this.#routes.tailAt(object, oldOwner)]);
+  routeLeft(object: ObjectFacts, oldOwner: string, now: number): string[] {
+    return this.#routable([this.#routes.ofLeaving(object, oldOwner, now)]);
   }
 
   explain(user: string, object: ObjectFacts, now: number): Explanation {

@@ -68,9 +68,12 @@ export class Routes {
     return [...found, ...this.#copies(copied, (rights) => this.#rule.readsOwned(rights, owner))];
   }
 
-  /** The object's own tail, were it owned by `owner`. */
-  tailAt(object: ObjectFacts, owner: string): string {
-    return `${ownerPrefixOf(this.#topology, owner)}${subjectToken(object.uuid)}.${object.resource}`;
+  /** The object's own tail at the owner it has left; where trash hid it there, nobody but admins is told that it went. */
+  ofLeaving(object: ObjectFacts, oldOwner: string, now: number): string {
+    const { uuid, resource } = object;
+    const place = { node: this.#rule.placeOf(object).node, owner: this.#topology.nodes.find(oldOwner) };
+    if (this.#rule.visibility(object, place, now) !== "all") return tails.admin(uuid, resource);
+    return `${ownerPrefixOf(this.#topology, oldOwner)}${subjectToken(uuid)}.${resource}`;
   }
 
   #ofObject(object: ObjectFacts, { node, owner }: Place): string[] {
