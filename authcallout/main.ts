@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { Msg } from "@nats-io/nats-core";
+import { aliasOf } from "../core/aliases.ts";
 import { timing } from "../core/barrier/timing.ts";
 import { fault } from "../core/errors.ts";
 import { formatRevision } from "../core/revision.ts";
@@ -25,6 +26,7 @@ import { Responder } from "./responder.ts";
 import { Servers } from "./servers.ts";
 import { Sessions } from "./sessions.ts";
 import { type SystemAccount, systemAccount } from "./system-account.ts";
+import { createTokenLookup } from "./token-lookup.ts";
 import { createSealer } from "./xkey.ts";
 
 /** What a test puts between the service and the world, to show what a guard is good for. */
@@ -66,8 +68,12 @@ export async function runAuthcallout(
     graph: graphOptions(config),
     tokens: tokenOptions(config),
     roles: config.roles,
-    onApplied: (applied) => enforcer.applied(applied),
+    onApplied: (applied) => {
+      lookup?.touched(applied.touched);
+      enforcer.applied(applied);
+    },
     onLoaded: (revision) => {
+      lookup?.forget();
       enforcer.loaded(revision);
       // Of what was lost before nobody knows: sessions that differ are cut, wherever they are.
       if (started.settled) void enforcer.reconcile().catch(() => undefined);
@@ -89,7 +95,7 @@ export async function runAuthcallout(
     log,
     onMark: (mark) => void enforcer.settle(mark),
     onServer: (name, id) => enforcer.told(name, id),
-    onAlias: (session, token) => follower.remember(session, token),
+    onAlias: (alias) => follower.remember(alias),
     onChange: () => enforcer.consider(),
   });
   const revision = () => follower.revision;
@@ -122,6 +128,7 @@ export async function runAuthcallout(
     },
   });
 
+  const lookup = createTokenLookup(config, signal, now, measured.lookup);
   const responder = new Responder({
     keys: {
       signer: createSigner("account", config.issuerSeed),
@@ -138,11 +145,16 @@ export async function runAuthcallout(
     },
     sessions,
     guesses: new GuessLimit(config.guessesPerMinute, config.trustedProxies.split(/\s+/)),
+    lookup,
+    lookupPatience: config.authTimeout / 2,
+    onOutage: config.onOutage,
     mayAnswer: () => member.mayAnswer(),
     announce: (server) => enforcer.announce(server.name, server.id),
-    alias: (session, token) => {
-      if (follower.tokens.bySessionToken(session, now())?.token === token) return null;
-      return member.say({ kind: "alias", session, token }).then(() => follower.remember(session, token));
+    alias: (identity) => {
+      const known = follower.tokens.bySessionToken(identity.sessionToken, now());
+      if (known?.token === identity.token && known.expiresAt === identity.expiresAt) return null;
+      const alias = aliasOf(identity);
+      return member.say({ kind: "alias", ...alias }).then(() => follower.remember(alias));
     },
     maxPayload: () => (core.info?.max_payload ?? 1024 * 1024) - PAYLOAD_MARGIN,
     now,
@@ -157,10 +169,11 @@ export async function runAuthcallout(
       if (taken) end();
       return taken;
     },
-    onShed(_message, waited) {
-      const code = member.mayAnswer() ? "login.overload" : "login.no_lease";
-      measured.shed(code);
-      log.warn({ ms: Math.round(waited) }, fault(code, { ms: Math.round(waited) }).message);
+    onShed(message, waited) {
+      const why = fault(member.mayAnswer() ? "login.overload" : "login.no_lease", { ms: Math.round(waited) });
+      measured.shed(why.code);
+      log.warn({ ...why.facts }, why.message);
+      responder.shed(message, why);
     },
     patience: config.authTimeout * 0.75,
     length: QUEUE_LENGTH,

@@ -2,6 +2,7 @@
  * Every setting of the product, as data. Parsing, the TypeScript type `Config`, `config print`, the reference page and the chart's
  * env block are derived from this table; nothing else reads the environment. Values are written as a user would write them.
  */
+import { LOOKUP_SETTINGS } from "./lookup-settings.ts";
 import { NKEY_SETTINGS } from "./nkey-settings.ts";
 import { POSTGRES_SETTINGS } from "./postgres-settings.ts";
 import { SESSION_SETTINGS } from "./session-settings.ts";
@@ -70,7 +71,7 @@ export const CONFIG_TABLE = {
     file: "arvados.apiUrl",
     arvados: "Services.Controller.ExternalURL",
     default: null,
-    doc: "The Arvados API, which the proxy passes plain HTTP on to.",
+    doc: "The Arvados API: the proxy passes plain HTTP on to it, and authcallout asks it about tokens (lookup.kinds).",
   },
   arvadosWebsocketUrl: {
     type: "url",
@@ -163,6 +164,15 @@ export const CONFIG_TABLE = {
     default: "30",
     doc: "Logins with an unknown token that one address may try in a minute; after that all its logins are refused for a while.",
   },
+  onOutage: {
+    type: "choice",
+    values: ["deny", "abort"],
+    env: "ARVADOS_NATS_ON_OUTAGE",
+    file: "callout.onOutage",
+    default: "deny",
+    doc: "What a client hears of trouble of ours at its login (errors handled by `retry`): deny = a refusal at once, abort = nothing, so that it waits for nats-server's timeout.",
+  },
+  ...LOOKUP_SETTINGS,
   nkeys: NKEY_SETTINGS,
   proxyListen: {
     type: "address",

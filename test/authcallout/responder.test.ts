@@ -53,6 +53,9 @@ function world(change: Partial<ResponderParts> = {}) {
     },
     sessions,
     guesses: new GuessLimit(2, []),
+    lookup: null,
+    lookupPatience: 50,
+    onOutage: "deny",
     mayAnswer: () => true,
     announce: () => null,
     alias: () => null,
@@ -135,7 +138,9 @@ describe("the responder", () => {
     });
     const { answers } = ask(question());
     await until(() => results.length > 0, "its end");
-    assert.deepEqual([answers.length, results], [0, ["ignored login.no_lease"]]);
+    assert.deepEqual(results, ["outage login.no_lease"]);
+    const { error, jwt } = opened(answers[0]).nats;
+    assert.deepEqual([error, jwt], ["login.no_lease", undefined]);
   });
 
   it("refuses where the answer would be larger than nats-server takes", () => {
