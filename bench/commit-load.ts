@@ -4,7 +4,7 @@ import { uuidOf } from "./uuid-of.ts";
 
 /** One event's worth of rows, without the round trips that the simulator takes. */
 const FUNCTIONS = `
-CREATE FUNCTION bench_create(object varchar, owner varchar) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION bench_create(object varchar, owner varchar) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE log bigint;
 BEGIN
   INSERT INTO collections (uuid, owner_uuid, created_at, updated_at, modified_at, name, current_version_uuid, portable_data_hash, manifest_text)
@@ -15,7 +15,7 @@ BEGIN
     RETURNING id INTO log;
   PERFORM pg_notify('logs', log::text);
 END $$;
-CREATE PROCEDURE bench_commits(stem varchar, owner varchar, commits int, each_commit int) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE PROCEDURE bench_commits(stem varchar, owner varchar, commits int, each_commit int) LANGUAGE plpgsql AS $$
 BEGIN
   FOR i IN 1..commits LOOP
     FOR j IN 1..each_commit LOOP
@@ -26,11 +26,15 @@ BEGIN
 END $$;
 `;
 
+/** Of all loads of this process: no two objects have one uuid. */
+let made = 0;
+let stems = 0;
+
+export type Load = Awaited<ReturnType<typeof createLoad>>;
+
 export async function createLoad(url: string, owner: string, connections = 8) {
   const pool = new pg.Pool({ connectionString: url, max: connections });
   await pool.query(FUNCTIONS);
-  let made = 0;
-  let stems = 0;
   return {
     /** `rate` commits a second for `seconds`; `onCommit` is told of each right before COMMIT is sent. */
     async paced(rate: number, seconds: number, onCommit: (object: string) => void): Promise<number> {
@@ -55,6 +59,28 @@ export async function createLoad(url: string, owner: string, connections = 8) {
       };
       await Promise.all(Array.from({ length: connections }, worker));
       return total;
+    },
+    /** Commits of so many events each, one after the other, until it is stopped; resolves then with the events a second. */
+    flow(rate: number, eachCommit: number) {
+      const begun = performance.now();
+      let [commits, going] = [0, true];
+      const run = async () => {
+        for (; going; commits++) {
+          const wait = begun + (commits * eachCommit * 1_000) / rate - performance.now();
+          if (wait > 1) await new Promise((resolve) => setTimeout(resolve, wait));
+          const objects = Array.from(
+            { length: eachCommit },
+            () => `bench_create('${uuidOf("4zz18", ++made)}', '${owner}')`,
+          );
+          await pool.query(`SELECT ${objects.join(", ")}`);
+        }
+      };
+      const running = run();
+      return async (): Promise<number> => {
+        going = false;
+        await running;
+        return (commits * eachCommit * 1_000) / (performance.now() - begun);
+      };
     },
     /** So many commits of so many events each, by `writers` at once, as fast as PostgreSQL takes them. */
     async burst(commits: number, eachCommit: number, writers: number): Promise<number> {

@@ -2,8 +2,9 @@
  * Three nats-servers that let the same users in with the same rights: by our authcallout, by the Go service, and by a static
  * list. Our service has its graph from GRAPH, as in production.
  */
-import { writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
@@ -14,11 +15,12 @@ import { rightsOf } from "../core/session-permissions.ts";
 import { type SessionKey, subjectsOf } from "../core/subjects.ts";
 import { sha256 } from "../core/token.ts";
 import { wellKnown } from "../core/uuid.ts";
-import { findNatsServer, startNatsServer } from "../dev/nats-server.ts";
+import { findNatsServer } from "../dev/nats-server.ts";
 import { defaultConfig } from "../runtime/config.ts";
 import type { Scope } from "../runtime/scope.ts";
 import { applyStreams } from "../streams-config/apply.ts";
 import { generateKeys, publicKeys, type ServiceKeys } from "../streams-config/keys.ts";
+import { serverConf } from "../streams-config/server-conf.ts";
 import { declaredStreams } from "../streams-config/streams.ts";
 import { environmentOf } from "../test/support/callout-process.ts";
 import { linkRow, uuid } from "./cluster.ts";
@@ -28,19 +30,28 @@ import { buildGoCallout, type Program, startProgram } from "./processes.ts";
 const CLUSTER = "zzzzz";
 const SUBJECTS = subjectsOf(CLUSTER);
 const KNOWN = wellKnown(CLUSTER);
-const SID = "benchbenchbench1";
+export const SID = "benchbenchbench1";
+export const ASKER = { user: "bench", pass: "bench" };
 export const SIZES = [10, 100, 1_000] as const;
 const GRAPH_OPTIONS = { clusterId: CLUSTER, roleGroupsVisibleToAll: true, audienceMin: 20 };
 
-export type Variant = { name: "ours" | "go" | "static"; target(size: number): Target; service: Program | null };
+export type Variant = { name: "ours" | "go" | "static"; target(size: number): Target; service: CalloutService | null };
+/** `url` and `keys`: where requests can be put to it as nats-server would, and sealed for whom. */
+export type CalloutService = Program & Server;
+type Server = { keys: ServiceKeys; url: string; port: number };
 
 type BenchUser = { size: number; uuid: string; token: string; tokenUuid: string };
-const USERS: BenchUser[] = SIZES.map((size, i) => {
+export const USERS: BenchUser[] = SIZES.map((size, i) => {
   const tokenUuid = uuid("gj3su", i + 1);
   return { size, uuid: uuid("tpzed", i + 1), tokenUuid, token: `v2/${tokenUuid}/${"s".repeat(49)}${i}` };
 });
 
-export async function startWorld(scope: Scope): Promise<Variant[]> {
+/** What the two callouts are started on: a server that asks them, or one that leaves asking to us. */
+type Role = "logins" | "alone";
+
+export type World = { variants: Variant[]; alone: { name: "ours" | "go"; service: CalloutService }[] };
+
+export async function startWorld(scope: Scope): Promise<World> {
   const rows = [...graphRows()];
   const graph = new PermissionGraph(GRAPH_OPTIONS);
   graph.load(rows.filter((row): row is PermissionChange => row.kind !== "token" && row.kind !== "container"));
@@ -49,13 +60,25 @@ export async function startWorld(scope: Scope): Promise<Variant[]> {
     const user = USERS.find((one) => one.size === size) as BenchUser;
     return { port, user: SID, pass: user.token };
   };
-  return [await ours(scope, rows, target), await goService(scope, grants, target), await staticUsers(scope, grants)];
+  const callouts = async (role: Role) => ({
+    ours: await ours(await server(scope, role), scope, rows),
+    go: await goService(await server(scope, role), scope, grants),
+  });
+  const [asked, alone] = [await callouts("logins"), await callouts("alone")];
+  return {
+    variants: [
+      { name: "ours", target: target(asked.ours.port), service: asked.ours },
+      { name: "go", target: target(asked.go.port), service: asked.go },
+      await staticUsers(scope, grants),
+    ],
+    alone: [
+      { name: "ours", service: alone.ours },
+      { name: "go", service: alone.go },
+    ],
+  };
 }
 
-type TargetOf = (port: number) => Variant["target"];
-
-async function ours(scope: Scope, rows: GraphChange[], target: TargetOf): Promise<Variant> {
-  const { keys, url, port } = await server(scope);
+async function ours({ keys, url, port }: Server, scope: Scope, rows: GraphChange[]): Promise<CalloutService> {
   const account = (service: "bridge" | "streams", name: "CORE" | "STORE") =>
     connect({ servers: url, inboxPrefix: `_INBOX.${service}`, authenticator: nkey(keys.users[service][name].seed) });
   const [core, store] = [await account("streams", "CORE"), await account("streams", "STORE")];
@@ -88,11 +111,14 @@ async function ours(scope: Scope, rows: GraphChange[], target: TargetOf): Promis
     until: async () => (await fetch(`http://127.0.0.1:${admin}/readyz`).catch(() => null))?.ok ?? false,
   });
   scope.defer("authcallout", () => service.stop());
-  return { name: "ours", target: target(port), service };
+  return { ...service, url, port, keys };
 }
 
-async function goService(scope: Scope, grants: Map<number, string[]>, target: TargetOf): Promise<Variant> {
-  const { keys, url, port } = await server(scope);
+async function goService(
+  { keys, url, port }: Server,
+  scope: Scope,
+  grants: Map<number, string[]>,
+): Promise<CalloutService> {
   const service = await startProgram(await buildGoCallout(), [], {
     stdin: JSON.stringify({
       URL: url,
@@ -103,13 +129,13 @@ async function goService(scope: Scope, grants: Map<number, string[]>, target: Ta
     }),
   });
   scope.defer("go-callout", () => service.stop());
-  return { name: "go", target: target(port), service };
+  return { ...service, url, port, keys };
 }
 
 /** The ceiling: nats-server alone. */
 async function staticUsers(scope: Scope, grants: Map<number, string[]>): Promise<Variant> {
   const port = await freePort();
-  const { dir } = await server(scope);
+  const dir = await folder(scope);
   const users = SIZES.map((size) => {
     const allow = JSON.stringify(grants.get(size));
     return `{ user: "u${size}", password: "p", permissions: { publish: { allow: ["x"] }, subscribe: { allow: ${allow}, deny: ["arvados.> >"] } } }`;
@@ -121,11 +147,28 @@ async function staticUsers(scope: Scope, grants: Map<number, string[]>): Promise
   return { name: "static", target: (size) => ({ port, user: `u${size}`, pass: "p" }), service: null };
 }
 
-async function server(scope: Scope): Promise<{ keys: ServiceKeys; url: string; port: number; dir: string }> {
-  const keys = generateKeys();
-  const nats = await startNatsServer({ conf: { clusterId: CLUSTER, keys: publicKeys(keys) } });
-  scope.defer("nats-server", () => nats.stop());
-  return { keys, url: nats.url, port: Number(new URL(nats.url).port), dir: nats.dir };
+/** `alone`: without a callout of its own, since nats-server lets nobody else ask one; and with a user who does. */
+async function server(scope: Scope, role: Role): Promise<Server> {
+  const [keys, client, websocket] = [generateKeys(), await freePort(), await freePort()];
+  const dir = await folder(scope);
+  const ports = { client, websocket };
+  let text = serverConf({ clusterId: CLUSTER, keys: publicKeys(keys), ports, storeDir: join(dir, "store") });
+  if (role === "alone") {
+    text = text
+      .replace(/ +auth_callout \{.*?\n {2}\}\n/s, "")
+      .replace(/( +CORE \{.*?users: \[\n)/s, `$1{ user: "${ASKER.user}", password: "${ASKER.pass}" }\n`);
+  }
+  const conf = join(dir, "nats-server.conf");
+  await writeFile(conf, text, { mode: 0o600 });
+  const program = await startProgram((await findNatsServer()).path, ["-c", conf], { until: () => answers(client) });
+  scope.defer("nats-server", () => program.stop());
+  return { keys, url: `nats://127.0.0.1:${client}`, port: client };
+}
+
+async function folder(scope: Scope): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), "arvados-nats-bench-"));
+  scope.defer("its folder", () => rm(dir, { recursive: true, force: true }));
+  return dir;
 }
 
 /** Each user's rights: shares of single projects of root's, so that none covers another. */

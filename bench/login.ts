@@ -1,8 +1,10 @@
 /**
  * `npm run bench:login [-- --quick] [-- --json FILE]`: logins through our callout, through a minimal Go one, and by a static list,
- * in the same run, in rotating order. Targets are ratios: the medians of the rounds, each against Go's of the same round.
+ * in the same run, in rotating order; then each callout alone, by requests made beforehand. Targets are ratios: the medians of the
+ * rounds, each against Go's of the same round.
  */
 import { createScope } from "../runtime/scope.ts";
+import { type Alone, createAsker } from "./callout-alone.ts";
 import { storm } from "./login-client.ts";
 import { SIZES, startWorld, type Variant } from "./login-world.ts";
 import { benchArgs, type Row, row, table, writeResults } from "./measure.ts";
@@ -11,13 +13,13 @@ import { processorTime } from "./processes.ts";
 const { json, quick } = benchArgs(process.argv.slice(2));
 const ROUNDS = quick ? 3 : 5;
 const WARM_MS = quick ? 250 : 1_000;
-const CELL_MS = quick ? 450 : 1_500;
+const CELL_MS = quick ? 300 : 1_500;
 const PARALLEL = [1, 32] as const;
 
 type Measure = { perSecond: number; p50: number; p99: number; cpu: number };
 
 await using scope = createScope();
-const variants = await startWorld(scope);
+const { variants, alone: callouts } = await startWorld(scope);
 const measured = new Map<string, Measure[]>();
 for (const variant of variants) for (const size of SIZES) await storm(variant.target(size), 8, WARM_MS);
 for (let round = 0; round < ROUNDS; round++) {
@@ -30,7 +32,23 @@ for (let round = 0; round < ROUNDS; round++) {
     }
   }
 }
-const rows = SIZES.flatMap((size) => PARALLEL.flatMap((parallel) => rowsOf(size, parallel)));
+const alone = new Map<string, Alone[]>();
+const askers = await Promise.all(
+  callouts.map(async ({ name, service }) => ({ name, asker: await createAsker(service) })),
+);
+for (let round = 0; round < ROUNDS; round++) {
+  for (const size of SIZES) {
+    for (const { name, asker } of rotated(askers, round)) {
+      const key = `${name} ${size}`;
+      alone.set(key, [...(alone.get(key) ?? []), await asker.measure(size, CELL_MS)]);
+    }
+  }
+}
+await Promise.all(askers.map(({ asker }) => asker.close()));
+const rows = [
+  ...SIZES.flatMap((size) => PARALLEL.flatMap((parallel) => rowsOf(size, parallel))),
+  ...SIZES.flatMap(aloneRows),
+];
 console.log(table(rows));
 if (json !== null) await writeResults(json, "login", rows);
 
@@ -64,6 +82,23 @@ function rowsOf(size: number, parallel: number): Row[] {
     row(`${what}: Go's processor time a login`, median(of("go").map((one) => one.cpu)), "ms"),
     row(`${what}: our processor time by Go's`, cpu, "x", size === 100 ? 0.6 : null),
   ];
+}
+
+function aloneRows(size: number): Row[] {
+  const of = (name: "ours" | "go", pick: (one: Alone) => number) =>
+    median((alone.get(`${name} ${size}`) ?? []).map(pick));
+  return (["ours", "go"] as const).flatMap((name) => [
+    row(
+      `${size} grants, no logins: ${name}`,
+      of(name, ({ perSecond }) => perSecond),
+      "requests/s",
+    ),
+    row(
+      `${size} grants, no logins: ${name}, processor time`,
+      of(name, ({ cpu }) => cpu),
+      "ms",
+    ),
+  ]);
 }
 
 function rotated<T>(list: readonly T[], by: number): T[] {

@@ -47,6 +47,17 @@ export class Samples {
   }
 }
 
+/** p50, p99 and the highest of some times in milliseconds; `target` is p99's. */
+export function percentiles(what: string, times: readonly number[], target: number | null = null): Row[] {
+  const sorted = [...times].sort((a, b) => a - b);
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] as number;
+  return [
+    row(`${what}: p50`, at(0.5), "ms"),
+    row(`${what}: p99 of ${times.length}`, at(0.99), "ms", target),
+    row(`${what}: max`, at(1), "ms"),
+  ];
+}
+
 export function table(rows: readonly Row[]): string {
   const cells = rows.map(({ name, value, unit, target, ok }) => [
     name,

@@ -1,6 +1,8 @@
 /** A session over a bare socket, cheap enough for thousands: connects, subscribes, notes when it last heard something and when it was closed. */
 import { connect, type Socket } from "node:net";
 
+const PARALLEL = 32;
+
 export type RawSession = {
   /** `performance.now()` of the last message; 0 before the first. */
   readonly heardAt: number;
@@ -52,4 +54,34 @@ export function openSession(port: number, user: string, pass: string, subject?: 
     socket.on("error", () => resolve(null));
     void closed.then(() => resolve(null));
   });
+}
+
+let opened = 0;
+
+/** The same with a session id of its own. */
+export function openOne(port: number, token: string, subject?: string): Promise<RawSession | null> {
+  return openSession(port, `bench${String(++opened).padStart(16, "0")}`, token, subject);
+}
+
+/** So many sessions, some at a time; one that is not let in tries again. */
+export async function openMany(port: number, tokens: readonly string[], count: number): Promise<RawSession[]> {
+  const sessions: RawSession[] = [];
+  let next = 0;
+  const one = async () => {
+    while (next < count) {
+      const token = tokens[next++ % tokens.length] as string;
+      sessions.push(await retried(() => openOne(port, token)));
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, one));
+  return sessions;
+}
+
+/** Tries until there is something. */
+export async function retried<T>(look: () => Promise<T | null>): Promise<NonNullable<T>> {
+  for (;;) {
+    const found = await look();
+    if (found !== null) return found as NonNullable<T>;
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
 }

@@ -9,6 +9,8 @@ import { type FencedPublisher, MAX_UNIT, type Message } from "./publisher.ts";
 
 /** Messages under way before a commit waits. */
 const MAX_PENDING = 10_000;
+/** A commit of more rows goes as a batch, which costs some milliseconds once and less for each message. */
+const MAX_PLAIN = 16;
 
 export class GraphWriter {
   readonly #publisher: FencedPublisher;
@@ -42,10 +44,11 @@ export class GraphWriter {
       headers,
       body: formatGraphEntry(change),
     }));
-    // Followers apply nothing before the entry that ends the commit, so a large one may come in parts.
-    while (messages.length >= MAX_UNIT) await this.#push(messages.splice(0, MAX_UNIT), () => {});
     const entry: CommitEntry = { ...this.#place, lsn: formatLsn(lsn), time };
     messages.push({ subject: this.#subjects.graphCommit, headers, body: JSON.stringify(entry) });
+    // Followers apply nothing before the entry that ends the commit, so it may come in parts, and revocations wait for no batch.
+    const part = messages.length <= MAX_PLAIN ? 1 : MAX_UNIT;
+    while (messages.length > part) await this.#push(messages.splice(0, part), () => {});
     let revision: Revision = NO_REVISION;
     const sequence = await this.#push(messages, () => {
       this.#stored = revision;

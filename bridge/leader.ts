@@ -73,6 +73,8 @@ export type Beat = {
 
 export type Leader = Epoch & {
   revision: Revision;
+  /** The graph's rows, as of the last commit taken. */
+  state: GraphState;
   /** Resolves with what ended the lead. */
   ended: Promise<Error>;
 };
@@ -221,7 +223,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
     options.onBeat({ time: clock.beat, flushed, stored: toAll.frontier, confirmed });
   };
   scope.defer("beat", repeat(beat, fail));
-  return { ...taken, revision, ended: failure.promise };
+  return { ...taken, revision, state, ended: failure.promise };
 
   async function connected(account: "CORE" | "STORE"): Promise<NatsConnection> {
     const nc = await options.connect(account, scope);

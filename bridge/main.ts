@@ -1,4 +1,5 @@
 /** The bridge service: waits for the replication slot, leads while it holds it, and tries again when something breaks. */
+import { jetstreamManager } from "@nats-io/jetstream";
 import { Fault, reasonOf } from "../core/errors.ts";
 import { formatLsn } from "../core/lsn.ts";
 import { formatRevision } from "../core/revision.ts";
@@ -11,6 +12,8 @@ import type { Readiness, Service, ServiceContext } from "../runtime/service.ts";
 import { connectService } from "../runtime/service-connection.ts";
 import type { StreamEnds } from "./epoch.ts";
 import { becomeLeader } from "./leader.ts";
+import type { LogFollower } from "./log-follower.ts";
+import { logFollowing } from "./log-following.ts";
 import type { DatabaseTarget } from "./preflight.ts";
 import type { SetupNames } from "./setup-db.ts";
 
@@ -45,6 +48,7 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
   const lag = metrics.gauge("lag_bytes", "WAL that PostgreSQL has written and the streams do not hold yet");
   const retained = metrics.gauge("retained_wal_bytes", "WAL that PostgreSQL keeps for this bridge");
   const epochs = metrics.gauge("epoch", "The epoch this bridge leads in");
+  const followLogs = logFollowing(context);
   const witness: { ends: StreamEnds | null } = { ends: null };
   let beat: number | null = null;
   let state: Readiness[string] = { ok: false, says: "starting" };
@@ -54,6 +58,7 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
 
   const lead = async (signal: AbortSignal, onLeading: () => void): Promise<void> => {
     const term = scope.child("lead");
+    let logs: LogFollower | null = null;
     try {
       const leader = await becomeLeader(
         {
@@ -72,6 +77,7 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
             commits.inc();
             events.inc(handled.events);
             untrue.inc(handled.untrue);
+            logs?.take(commit.rows);
             log.debug({ lsn: formatLsn(commit.lsn), events: handled.events }, "commit");
           },
           onCut: (revision, waited) => {
@@ -92,6 +98,10 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
       const { epoch, reason } = leader;
       if (reason !== null && reason !== "first start") log.warn({ epoch, reason }, "a new epoch begins");
       log.info({ revision: formatRevision(leader.revision), epoch }, "leading: the graph is published");
+      if (followLogs) {
+        const nc = await connect("STORE", term);
+        logs = followLogs(nc, await jetstreamManager(nc), leader.state, term);
+      }
       onLeading();
       const stopped = deferred<null>();
       signal.addEventListener("abort", () => stopped.resolve(null), { once: true });

@@ -13,6 +13,7 @@ export const CLOSE_CODES = {
   tokenEnded: { code: 4101, reason: "the token has expired or was revoked", reconnect: false },
   userDeactivated: { code: 4102, reason: "the user is no longer active", reconnect: false },
   readRevoked: { code: 4103, reason: "you may no longer read this", reconnect: false },
+  logComplete: { code: 4105, reason: "the log is complete: its container has ended", reconnect: false },
   stopped: { code: 4104, reason: "stopped by the client", reconnect: false },
 } as const;
 

@@ -31,6 +31,18 @@ export function logFileName(tokens: string): string {
   return tokens === "%" ? "" : decodeURIComponent(tokens);
 }
 
+/** The container and file of a log's subject; null for any other subject. */
+export function logOfSubject(root: string, subject: string): { container: string; file: string } | null {
+  const start = `${root}.log.`;
+  const dot = subject.indexOf(".", start.length);
+  if (!subject.startsWith(start) || dot < 0) return null;
+  try {
+    return { container: subject.slice(start.length, dot), file: logFileName(subject.slice(dot + 1)) };
+  } catch {
+    return null;
+  }
+}
+
 /** `<token>.<sid>`: what everything private to a session hangs on. */
 export type SessionKey = { token: string; sid: string };
 
@@ -54,6 +66,9 @@ export function subjectsOf(clusterId: string) {
     queueAll: `${root}.queue.>`,
     queue: (container: string) => `${root}.queue.${subjectToken(container)}`,
     log: (container: string, file: string) => `${root}.log.${subjectToken(container)}.${logFileTokens(file)}`,
+    logAll: `${root}.log.>`,
+    /** Core NATS, not stored: which logs the gateways' clients follow. */
+    tailed: `${root}.tailed`,
     api: (key: SessionKey, verb: Verb) => `${root}.api.${session(key)}.${verb}`,
     /** Where the gateway listens: every session's every verb. */
     apiAll: `${root}.api.*.*.*`,

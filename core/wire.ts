@@ -19,6 +19,10 @@ export const HEADER = {
   revision: "Arvados-Revision",
   /** On log chunks: offset in the file of the first byte. */
   logOffset: "Arvados-Log-Offset",
+  /** On chunks that the log follower copied: offset in LOGS at which the file as it was read begins. 0, unless it began anew. */
+  logBase: "Arvados-Log-Base",
+  /** On the last message of a log, which has no bytes: nothing follows. */
+  logComplete: "Arvados-Log-Complete",
   /** On a gateway message that ends or reports on a stream of messages: a close code's name. */
   notice: "Arvados-Notice",
   error: "Nats-Service-Error",
@@ -89,6 +93,11 @@ export type TailOpened = { id: string };
 /** `more`: n further messages may come. `stop`: the tail ends. Both answer `{}` where a reply is wanted. */
 export type MoreRequest = { id: string; n: number };
 export type StopRequest = { id: string };
+
+/** Body of `tailed`: subjects of logs that clients of a gateway follow; what is not repeated within `TAILED_LEASE_MS` is no longer. */
+export type Tailed = { subjects: string[] };
+export const TAILED_REPEAT_MS = 5_000;
+export const TAILED_LEASE_MS = 16_000;
 
 /** What the callout says on `notice.<token>.<sid>` before it cuts, or after rights grew. */
 export type Notice = {

@@ -16,8 +16,9 @@ import { type HostedService, hostService, type ServiceName } from "../runtime/se
 import { sleep } from "../runtime/sleep.ts";
 import { applyStreams } from "../streams-config/apply.ts";
 import { generateKeys, publicKeys } from "../streams-config/keys.ts";
-import { declaredStreams } from "../streams-config/streams.ts";
+import { declaredStreams, STREAM_PROFILES } from "../streams-config/streams.ts";
 import { createSchema } from "./database.ts";
+import { startNatsCluster } from "./nats-cluster.ts";
 import { type NatsServer, startNatsServer } from "./nats-server.ts";
 import { type PostgresServer, startPostgres } from "./postgres.ts";
 import { type DemoCluster, seedDemo } from "./seed.ts";
@@ -30,8 +31,10 @@ export type StackOptions = {
   onStep?: (what: string, ms: number) => void;
   /** Told what takes long while it lasts: nats-server being built. */
   onNote?: (line: string) => void;
-  /** Where data is kept; absent: temporary folders, removed at the end. */
+  /** Where data is kept; absent: temporary folders, removed at the end. One server only. */
   dataDir?: string;
+  /** How many nats-servers; more than one hold every stream three times. Default 1. */
+  servers?: number;
   overrides?: ConfigOverrides;
   proxy?: (stack: Pick<Stack, "arvados" | "cluster">) => Promise<ProxyExtras>;
   authcallout?: AuthcalloutSeams;
@@ -42,7 +45,9 @@ export type StackOptions = {
 export type Stack = {
   config: Config;
   postgres: PostgresServer;
+  /** The first of `servers`, to which the services connect first. */
   nats: NatsServer;
+  servers: readonly NatsServer[];
   arvados: Simulator;
   cluster: DemoCluster;
   services: Record<ServiceName, HostedService>;
@@ -67,19 +72,25 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
   const keys = generateKeys();
 
-  const [postgres, nats] = await Promise.all([
+  const conf = { clusterId: CLUSTER_ID, keys: publicKeys(keys) };
+  const startServers = async (): Promise<readonly NatsServer[]> => {
+    const { servers: size = 1 } = options;
+    if (size > 1) return scope.use("nats-servers", await startNatsCluster(conf, size), (it) => it.stop()).servers;
+    const started = await startNatsServer({
+      conf,
+      ...(options.onNote ? { log: options.onNote } : {}),
+      ...(options.dataDir === undefined ? {} : { dir: `${options.dataDir}/nats` }),
+      ...(options.onUnexpectedExit ? { onUnexpectedExit: options.onUnexpectedExit } : {}),
+    });
+    return [scope.use("nats-server", started, (it) => it.stop())];
+  };
+  const [postgres, servers] = await Promise.all([
     step("PostgreSQL, with logical WAL", () =>
       startPostgres(options.dataDir === undefined ? {} : { dataDir: `${options.dataDir}/postgres` }),
     ).then((server) => scope.use("PostgreSQL", server, (it) => it.stop())),
-    step("nats-server, with accounts and auth callout", () =>
-      startNatsServer({
-        conf: { clusterId: CLUSTER_ID, keys: publicKeys(keys) },
-        ...(options.onNote ? { log: options.onNote } : {}),
-        ...(options.dataDir === undefined ? {} : { dir: `${options.dataDir}/nats` }),
-        ...(options.onUnexpectedExit ? { onUnexpectedExit: options.onUnexpectedExit } : {}),
-      }),
-    ).then((server) => scope.use("nats-server", server, (it) => it.stop())),
+    step("nats-server, with accounts and auth callout", startServers),
   ]);
+  const nats = servers[0] as NatsServer;
 
   const config = defaultConfig({
     clusterId: CLUSTER_ID,
@@ -116,7 +127,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     ...options.overrides,
   });
 
-  await step("streams", () => declareStreams(config, log));
+  await step("streams", () => declareStreams(config, log, servers.length));
   await step("Arvados' tables, publications and slot", async () => {
     await postgres.createDatabase(DATABASE);
     await createSchema(postgres.url(DATABASE));
@@ -147,12 +158,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     url = service.url;
     return service;
   });
-  return { config, postgres, nats, arvados, cluster, services: { bridge, authcallout, proxy }, url };
+  return { config, postgres, nats, servers, arvados, cluster, services: { bridge, authcallout, proxy }, url };
 }
 
-async function declareStreams(config: Config, log: Logger): Promise<void> {
+async function declareStreams(config: Config, log: Logger, servers: number): Promise<void> {
   await using scope = createScope();
   const connection = (account: "CORE" | "STORE") => connectService({ config, service: "streams", account, log, scope });
   const [CORE, STORE] = await Promise.all([connection("CORE"), connection("STORE")]);
-  await applyStreams({ CORE, STORE }, declaredStreams({ clusterId: config.clusterId }));
+  const profile = { ...STREAM_PROFILES.single, replicas: servers > 1 ? 3 : 1 };
+  await applyStreams({ CORE, STORE }, declaredStreams({ clusterId: config.clusterId, profile }));
 }

@@ -18,6 +18,7 @@ import { builtConsoleDir, createApp } from "./app.ts";
 import { attachEdge } from "./edge.ts";
 import { createAccess } from "./gateway/access.ts";
 import { Gateway } from "./gateway/gateway.ts";
+import { TailDemand } from "./gateway/tail-demand.ts";
 import { Tails } from "./gateway/tails.ts";
 
 /** How often tails are looked at for silent clients and a stale graph. */
@@ -42,7 +43,9 @@ export async function runProxy(
     "verb",
     "code",
   ]);
-  const tails = new Tails(config.tailMax, log, now);
+  const tails = new Tails(config.tailMax, log, now, (subject) => demand.say([subject]));
+  const demand = new TailDemand(store, subjects, () => tails.subjects());
+  scope.defer("tail demand", () => demand.stop());
   const follower = new GraphFollower({
     nc: core,
     js: jetstream(core),

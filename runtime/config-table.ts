@@ -2,6 +2,7 @@
  * Every setting of the product, as data. Parsing, the TypeScript type `Config`, `config print`, the reference page and the chart's
  * env block are derived from this table; nothing else reads the environment. Values are written as a user would write them.
  */
+import { LOG_FOLLOWER_SETTINGS } from "./log-follower-settings.ts";
 import { LOOKUP_SETTINGS } from "./lookup-settings.ts";
 import { NKEY_SETTINGS } from "./nkey-settings.ts";
 import { POSTGRES_SETTINGS } from "./postgres-settings.ts";
@@ -71,7 +72,7 @@ export const CONFIG_TABLE = {
     file: "arvados.apiUrl",
     arvados: "Services.Controller.ExternalURL",
     default: null,
-    doc: "The Arvados API: the proxy passes plain HTTP on to it, and authcallout asks it about tokens (lookup.kinds).",
+    doc: "The Arvados API: the proxy passes plain HTTP on to it, the log follower reads from it, and authcallout asks it about tokens (lookup.kinds).",
   },
   arvadosWebsocketUrl: {
     type: "url",
@@ -90,6 +91,7 @@ export const CONFIG_TABLE = {
     default: "false",
     doc: "Publishes changes that Arvados writes no log row for too, as events of type `silent`. For clusters with audit logging off.",
   },
+  logFollower: LOG_FOLLOWER_SETTINGS,
   systemRootToken: {
     type: "text",
     env: "ARVADOS_NATS_SYSTEM_ROOT_TOKEN",

@@ -128,7 +128,11 @@ export class GraphFollower {
   }
 
   #take(message: JsMsg): void {
-    if (message.subject === this.#options.subjects.graphCommit) return this.#commit(message.json(), message.seq);
+    if (message.subject === this.#options.subjects.graphCommit) {
+      // GRAPH keeps the last value of each row: with half a commit behind this entry, what that replaced is missing before it.
+      const isWhole = this.#revision !== NO_REVISION || message.info.pending === 0;
+      return isWhole ? this.#commit(message.json(), message.seq) : undefined;
+    }
     const change = parseGraphEntry(message.subject, message.string());
     if (change) this.#pending.push(change);
   }

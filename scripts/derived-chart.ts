@@ -24,6 +24,8 @@ const CHART_SETS: ReadonlySet<Setting> = new Set<Setting>([
 const OPTIONAL_SECRETS: ReadonlyMap<Setting, readonly Consumer[]> = new Map<Setting, readonly Consumer[]>([
   [CONFIG_TABLE.postgres.password, ["bridge", "setup-db"]],
   [CONFIG_TABLE.anonymousUserToken, ["authcallout", "proxy"]],
+  // The log follower's.
+  [CONFIG_TABLE.systemRootToken, ["bridge"]],
 ]);
 
 /** Settings of the values file: neither secret nor the chart's own business. */
@@ -126,9 +128,10 @@ function valueSchema(setting: Setting): object {
 }
 
 function consumersOf(setting: Setting): readonly Consumer[] {
-  const consumers = setting.neededBy ?? OPTIONAL_SECRETS.get(setting);
+  const consumers = [...(setting.neededBy ?? []), ...(OPTIONAL_SECRETS.get(setting) ?? [])];
   // A new secret that no service is said to need must be thought about, not handed to everybody.
-  if (!consumers) throw new RangeError(`${setting.env}: nobody needs it; say in OPTIONAL_SECRETS who may use it`);
+  if (consumers.length === 0)
+    throw new RangeError(`${setting.env}: nobody needs it; say in OPTIONAL_SECRETS who may use it`);
   return consumers;
 }
 

@@ -149,7 +149,7 @@ function reading(stream: StreamName): string[] {
 
 /** What each service may do in each account it works in. */
 export function servicePermissions(clusterId: string): PerServiceUser<Permissions> {
-  const { root, graphAll, graphBeat, barrierMark, barrierCut } = subjectsOf(clusterId);
+  const { root, graphAll, graphBeat, barrierMark, barrierCut, logAll, tailed } = subjectsOf(clusterId);
   const barrier = `${root}.barrier`;
   const inbox = (service: Service) => `${serviceInbox(service)}.>`;
   const graphFollower = [...reading("GRAPH"), ...reading("BARRIER"), `${barrier}.lease.>`, `${barrier}.settled.>`];
@@ -192,8 +192,11 @@ export function servicePermissions(clusterId: string): PerServiceUser<Permission
           `${root}.sys.bridge.>`,
           ...reading("RECORDS"),
           ...reading("QUEUE"),
+          // The log follower: the logs of containers that do not publish them themselves.
+          logAll,
+          "$JS.API.STREAM.MSG.GET.LOGS",
         ],
-        subscribe: [inbox("bridge")],
+        subscribe: [tailed, inbox("bridge")],
       },
     },
     gateway: {
@@ -201,6 +204,7 @@ export function servicePermissions(clusterId: string): PerServiceUser<Permission
       STORE: {
         publish: [
           `${root}.live.@resync`,
+          tailed,
           `${root}.sys.gateway.>`,
           ...reading("RECORDS"),
           ...reading("LOGS"),

@@ -40,6 +40,9 @@ export type LimitReferences = { maxFileStore: string; syncInterval: string };
 /** Paths of PEM files, for clients and WebSocket alike. */
 export type ServerTls = { certFile: string; keyFile: string };
 
+/** `port` and `routes`: where this server and the others listen for each other, on `host`. */
+export type ServerCluster = { name: string; port: number; routes: readonly number[] };
+
 const MIB = 1024 * 1024;
 
 export const DEFAULT_LIMITS: ServerLimits = {
@@ -64,6 +67,8 @@ export type ServerConf = {
   /** Default: all free ports, no monitoring. */
   ports?: Partial<ServerPorts>;
   serverName?: string;
+  /** Its place among others; left out: it stands alone. */
+  cluster?: ServerCluster;
   /** Folder into which the server writes the ports it got. */
   portsFileDir?: string;
   limits?: Partial<ServerLimits>;
@@ -112,6 +117,7 @@ export function serverConf(conf: ServerConf): string {
         ]),
     "}",
     "",
+    ...(conf.cluster === undefined ? [] : clusterLines(conf.cluster, host)),
     "jetstream {",
     `  store_dir: ${quote(conf.storeDir)}`,
     `  max_file_store: ${conf.references?.maxFileStore ?? int(limits.maxFileStore)}`,
@@ -168,6 +174,17 @@ function accountLines(account: AccountName, conf: ServerConf, limits: ServerLimi
       ),
     ),
     "}",
+  ];
+}
+
+function clusterLines({ name, port, routes }: ServerCluster, host: string): string[] {
+  return [
+    "cluster {",
+    `  name: ${quote(name)}`,
+    `  listen: ${quote(`${host}:${int(port)}`)}`,
+    `  routes: ${list(routes.map((route) => `nats://${host}:${int(route)}`))}`,
+    "}",
+    "",
   ];
 }
 

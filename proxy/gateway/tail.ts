@@ -2,7 +2,7 @@
  * One log being followed: what LOGS holds, then what comes, at the client's pace. Every message is sent only if the right still
  * stands *after* it was read, and the end is said with its reason.
  *
- *   open ──► sending ◄──► waiting for credit ──► ended (revoked, stopped, silent client, stale graph, draining)
+ *   open ──► sending ◄──► waiting for credit ──► ended (complete, revoked, stopped, silent client, stale graph, draining)
  */
 import {
   type ConsumerMessages,
@@ -56,6 +56,10 @@ export class Tail {
     this.seen = now;
     this.#credit = Math.min(this.#credit + n, MAX_WINDOW);
     if (this.#credit > 0) this.#more.resolve();
+  }
+
+  get subject(): string {
+    return this.#parts.subject;
   }
 
   get ended(): boolean {
@@ -118,6 +122,7 @@ export class Tail {
   #send(message: JsMsg): void {
     const { app, reply, from } = this.#parts;
     if (!this.recheck()) return;
+    if (message.headers?.has(HEADER.logComplete)) return this.end("logComplete");
     const offset = Number(message.headers?.get(HEADER.logOffset) ?? Number.NaN);
     const behind = typeof from === "number" && Number.isFinite(offset) ? from - offset : 0;
     if (behind >= message.data.length && behind > 0) return;

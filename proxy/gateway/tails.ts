@@ -16,15 +16,22 @@ export class Tails {
   readonly #limit: number;
   readonly #log: Logger;
   readonly #now: () => number;
+  readonly #onOpen: (subject: string) => void;
 
-  constructor(limit: number, log: Logger, now: () => number) {
+  constructor(limit: number, log: Logger, now: () => number, onOpen: (subject: string) => void = () => {}) {
     this.#limit = limit;
     this.#log = log;
     this.#now = now;
+    this.#onOpen = onOpen;
   }
 
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** The logs that are being followed; one that several follow comes several times. */
+  *subjects(): Generator<string> {
+    for (const { tail } of this.#entries.values()) yield tail.subject;
   }
 
   open(key: SessionKey, user: string, parts: TailParts): string {
@@ -40,6 +47,7 @@ export class Tails {
   start(id: string): void {
     const entry = this.#entries.get(id);
     if (!entry) return;
+    this.#onOpen(entry.tail.subject);
     entry.tail
       .run()
       .catch((error) => {

@@ -190,6 +190,25 @@ describe("the chart", () => {
       assert.ok(!taken("-authcallout").some((name) => name.startsWith("POSTGRES") || name.includes("BRIDGE")));
     });
 
+    it("give the bridge the root token, and a way to the Arvados API, only where it is to follow logs", async () => {
+      const root = (manifests: Manifest[]) =>
+        containersOf(pick(manifests, "Deployment", "-bridge"))[0]?.env?.some(
+          ({ name }) => name === "ARVADOS_NATS_SYSTEM_ROOT_TOKEN",
+        );
+      const ports = (manifests: Manifest[]) => JSON.stringify(pick(manifests, "NetworkPolicy", "-bridge").spec?.egress);
+      const followed = await render(
+        ...["-f", join(CHART, "ci", "everything-values.yaml")],
+        ...["--set", "settings.arvados.apiUrl=https://arvados.example.org:8000"],
+      );
+      assert.ok(!root(of("everything")) && root(followed));
+      assert.ok(!ports(of("everything")).includes("8000") && ports(followed).includes('"port":8000'));
+      const plain = await render(
+        ...["-f", join(CHART, "ci", "everything-values.yaml")],
+        ...["--set", "settings.arvados.apiUrl=https://arvados.example.org"],
+      );
+      assert.ok(ports(plain).includes('"port":443'));
+    });
+
     it("are probed on the admin port, and get longer to end than a drain takes", () => {
       for (const owner of every().filter(({ kind }) => kind === "Deployment")) {
         const [{ pod }] = podsOf([owner]) as [ReturnType<typeof podsOf>[number]];

@@ -7,6 +7,7 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import { formatGraphEntry } from "../../core/graph-entry.ts";
 import type { Revision } from "../../core/revision.ts";
 import type { GraphChange, TokenRow } from "../../core/rows.ts";
+import type { Subjects } from "../../core/subjects.ts";
 import { GraphFollower } from "../../runtime/graph-follower.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 import { until } from "../support/until.ts";
@@ -36,6 +37,50 @@ async function commit(nats: TestNats, bridge: NatsConnection, changes: GraphChan
   return { epoch: 1, sequence: seq };
 }
 
+async function followerOn(nats: TestNats, nc: NatsConnection, loaded: Revision[], onRead = () => {}) {
+  // Each message is compared with the commit's subject.
+  const subjects: Subjects = Object.defineProperty({ ...nats.subjects }, "graphCommit", {
+    get() {
+      onRead();
+      return nats.subjects.graphCommit;
+    },
+  });
+  return new GraphFollower({
+    nc,
+    js: jetstream(nc),
+    jsm: await jetstreamManager(nc),
+    subjects,
+    graph: { clusterId: "zzzzz", roleGroupsVisibleToAll: true, audienceMin: 20 },
+    tokens: { clusterId: "zzzzz", systemRootToken: "", anonymousSecret: "" },
+    onApplied: () => {},
+    onLoaded: (revision) => loaded.push(revision),
+    onTrouble: () => {},
+  });
+}
+
+describe("where GRAPH ends with half a commit", () => {
+  it("a follower that starts waits for the other half: what the first has replaced is nowhere any more", async () => {
+    await using nats = await startNats();
+    const bridge = await nats.connect("bridge", "CORE");
+    const nc = await nats.connect("authcallout", "CORE");
+    await commit(nats, bridge, [token(1), token(2)]);
+    const half = token(1, { scopes: [] });
+    const js = jetstream(bridge);
+    await js.publish(nats.subjects.graph(half.kind, half.uuid), formatGraphEntry(half));
+
+    const loaded: Revision[] = [];
+    let read = 0;
+    const follower = await followerOn(nats, nc, loaded, () => read++);
+    await using _ = { [Symbol.asyncDispose]: () => follower.stop() };
+    const started = follower.start();
+    await until(() => read === 3, "token 2, the entry, and the half to be read");
+    assert.equal(loaded.length, 0);
+    const whole = await commit(nats, bridge, [token(3)]);
+    await started;
+    assert.deepEqual(loaded, [whole]);
+  });
+});
+
 describe("after a power loss of nats-server", function () {
   this.timeout(60_000);
 
@@ -45,17 +90,7 @@ describe("after a power loss of nats-server", function () {
     const bridge = await nats.connect("bridge", "CORE", options);
     const nc = await nats.connect("authcallout", "CORE", options);
     const loaded: Revision[] = [];
-    const follower = new GraphFollower({
-      nc,
-      js: jetstream(nc),
-      jsm: await jetstreamManager(nc),
-      subjects: nats.subjects,
-      graph: { clusterId: "zzzzz", roleGroupsVisibleToAll: true, audienceMin: 20 },
-      tokens: { clusterId: "zzzzz", systemRootToken: "", anonymousSecret: "" },
-      onApplied: () => {},
-      onLoaded: (revision) => loaded.push(revision),
-      onTrouble: () => {},
-    });
+    const follower = await followerOn(nats, nc, loaded);
     await using _ = { [Symbol.asyncDispose]: () => follower.stop() };
     const has = (n: number) => follower.tokens.bySessionToken(token(n).uuid, Date.now()) !== null;
 

@@ -71,6 +71,21 @@ describe("a service's rights", () => {
     await readEveryWay(store, "QUEUE", `${root}.queue.c`);
   });
 
+  it("let the bridge copy logs, know how far it is, and hear from the gateway which ones are tailed", async () => {
+    await using nats = await startNats();
+    const bridge = await nats.connect("bridge", "STORE");
+    const gateway = await nats.connect("gateway", "STORE");
+    const subject = nats.subjects.log("c", "stdout.txt");
+    await bridge.request(subject, "line\n");
+    const manager = await jetstreamManager(bridge);
+    assert.equal((await manager.streams.getMessage("LOGS", { last_by_subj: subject }))?.string(), "line\n");
+    const heard: string[] = [];
+    bridge.subscribe(nats.subjects.tailed, { callback: (_error, message) => void heard.push(message.string()) });
+    await bridge.flush();
+    gateway.publish(nats.subjects.tailed, "these");
+    await until(() => heard.includes("these"), "the gateway's word");
+  });
+
   it("let authcallout follow the graph, answer on the barrier, list and kick sessions, and send notices", async () => {
     await using nats = await startNats();
     const bridge = await write(nats);
@@ -150,7 +165,7 @@ describe("a service's rights", () => {
       [await nats.connect("gateway", "STORE"), `${root}.rec.a.b.collections`],
       [await nats.connect("gateway", "STORE"), "$JS.API.STREAM.PURGE.LOGS"],
       [await nats.connect("bridge", "CORE"), `${root}.barrier.cut`],
-      [await nats.connect("bridge", "STORE"), `${root}.log.c.stdout.txt`],
+      [await nats.connect("bridge", "STORE"), "$JS.API.CONSUMER.CREATE.LOGS"],
       [await nats.connect("bridge", "STORE"), "$JS.API.STREAM.UPDATE.RECORDS"],
       [await nats.connect("authcallout", "CORE"), `${root}.graph.user.a`],
       [await nats.connect("authcallout", "SYS"), "$SYS.REQ.SERVER.PING.VARZ"],

@@ -66,7 +66,10 @@ Settings go to every service; of secrets each gets those it needs and no other.
 {{/* Where a secret is kept: nkeys and curve keys under the name of their variable, the others where the values say. */}}
 {{- define "arvados-nats.secretRef" -}}
 {{- $values := .root.Values -}}
-{{- if eq .env "ARVADOS_NATS_SYSTEM_ROOT_TOKEN" }}
+{{- if and (eq .env "ARVADOS_NATS_SYSTEM_ROOT_TOKEN") (eq .service "bridge") (not (dig "arvados" "apiUrl" "" $values.settings)) }}
+{{- /* The bridge needs it for the log follower, which needs the Arvados API. */}}
+name: ""
+{{- else if eq .env "ARVADOS_NATS_SYSTEM_ROOT_TOKEN" }}
 name: {{ $values.secrets.arvados.existingSecret }}
 key: {{ $values.secrets.arvados.systemRootTokenKey }}
 {{- else if eq .env "ARVADOS_NATS_ANONYMOUS_USER_TOKEN" }}

@@ -1,0 +1,34 @@
+/**
+ * Tells the log follower which logs are tailed: at once when one is opened, and again and again while it is. What is no longer
+ * repeated is forgotten there, so a gateway that dies needs nobody to say so.
+ */
+import type { NatsConnection } from "@nats-io/nats-core";
+import type { Subjects } from "../../core/subjects.ts";
+import { TAILED_REPEAT_MS, type Tailed } from "../../core/wire.ts";
+
+/** Keeps a message well below what nats-server lets through. */
+const SUBJECTS_PER_MESSAGE = 1_000;
+
+export class TailDemand {
+  readonly #store: NatsConnection;
+  readonly #subject: string;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(store: NatsConnection, subjects: Subjects, tailed: () => Iterable<string>) {
+    this.#store = store;
+    this.#subject = subjects.tailed;
+    this.#timer = setInterval(() => this.say(tailed()), TAILED_REPEAT_MS);
+  }
+
+  say(logs: Iterable<string>): void {
+    const all = [...new Set(logs)];
+    for (let at = 0; at < all.length && !this.#store.isClosed(); at += SUBJECTS_PER_MESSAGE) {
+      const body: Tailed = { subjects: all.slice(at, at + SUBJECTS_PER_MESSAGE) };
+      this.#store.publish(this.#subject, JSON.stringify(body));
+    }
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}
