@@ -206,6 +206,7 @@ export const ERRORS = {
     message: "too many logins from {host} had no known token",
     remedy: "wait a minute; if {host} is a proxy of many users, name it in callout.trustedProxies",
   },
+  // Said to nobody: a refusal costs 0.85 of an admission (measured), of just that time which there is too little of.
   "login.overload": {
     handling: "abort",
     message: "more logins than can be answered in time: this one waited {ms} ms",
