@@ -1,4 +1,5 @@
 /** Who may come in, and with which rights: from the request and the graph in memory, without I/O. */
+import type { Voucher } from "../core/aliases.ts";
 import { Fault, fault } from "../core/errors.ts";
 import type { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { Revision } from "../core/revision.ts";
@@ -7,8 +8,8 @@ import { formatSessionName, type SessionName, sessionId } from "../core/session.
 import { permissionsJson } from "../core/session-permissions.ts";
 import { sessionRights } from "../core/session-rights.ts";
 import type { Subjects } from "../core/subjects.ts";
-import { parseToken } from "../core/token.ts";
-import type { TokenIndex } from "../core/token-index.ts";
+import { type ParsedToken, parseToken } from "../core/token.ts";
+import type { Identity, TokenIndex } from "../core/token-index.ts";
 import { wellKnown } from "../core/uuid.ts";
 import type { Admission } from "./callout-answer.ts";
 import type { CalloutRequest } from "./callout-request.ts";
@@ -32,25 +33,31 @@ export type AuthorizerOptions = {
   grantsMax: number;
 };
 
-/** `token` = the stored token's uuid. */
-export type Admitted = { session: SessionName; token: string; admission: Admission; grants: number };
+export type Admitted = { session: SessionName; identity: Identity; admission: Admission; grants: number };
+
+/** What Arvados' API says of tokens that the graph does not know (token-lookup.ts). */
+export type Lookup = {
+  concerns(token: ParsedToken, refusal: Fault): boolean;
+  known(token: string): Voucher | "unknown" | Fault | null;
+};
 
 /** Sessions end up to this part of their time early, so that those made together do not end together. */
 const TTL_JITTER = 0.1;
-/** nats-server ends a session that expires now at once; a margin keeps the client from looping. */
-const MIN_LIFE_S = 1;
 
 /**
+ * Null where only Arvados' API can tell: it is to be asked, and the same question put again.
+ * @param lookup null = nobody is asked
  * @param now UTC milliseconds
  * @param random 0 <= random < 1
  */
 export function authorize(
   request: Pick<CalloutRequest, "token" | "user">,
   view: GraphView,
+  lookup: Lookup | null,
   options: AuthorizerOptions,
   now: number,
   random: number,
-): Admitted | Fault {
+): Admitted | Fault | null {
   const token = parseToken(request.token);
   if (!token) return fault("token.malformed");
   const sid = sessionId(request.user);
@@ -60,8 +67,8 @@ export function authorize(
     const known = Number.isFinite(age) ? Math.round(age / 1000) : "unknown";
     return fault("graph.stale", { age: known, limit: options.stalenessRefuse / 1000 });
   }
-  const identity = view.tokens.identify(token, now);
-  if (identity instanceof Fault) return identity;
+  const identity = identify(token, request.token, view, lookup, now);
+  if (identity === null || identity instanceof Fault) return identity;
   // Everybody who is anonymous has the same token: only the session id keeps one's replies from the other.
   if (sid === "_" && identity.token === wellKnown(options.clusterId).anonymousToken) return fault("session.id");
 
@@ -78,10 +85,12 @@ export function authorize(
   };
   const life = options.sessionTtl * (1 - TTL_JITTER * random);
   const ends = Math.min(now + life, identity.expiresAt ?? Number.POSITIVE_INFINITY);
-  const expires = Math.max(Math.floor(ends / 1000), Math.floor(now / 1000) + MIN_LIFE_S);
+  // In whole seconds, and never beyond the token's end. nats-server would end one that has none left at once, and its client loop.
+  const expires = Math.floor(ends / 1000);
+  if (expires * 1000 <= now) return fault("token.expired", { token: identity.token });
   return {
     session,
-    token: identity.token,
+    identity,
     grants: count,
     admission: {
       name: formatSessionName(session),
@@ -89,4 +98,21 @@ export function authorize(
       expires,
     },
   };
+}
+
+function identify(
+  token: ParsedToken,
+  text: string,
+  { tokens, graph }: GraphView,
+  lookup: Lookup | null,
+  now: number,
+): Identity | Fault | null {
+  const identity = tokens.identify(token, now);
+  if (!(identity instanceof Fault) || !lookup?.concerns(token, identity)) return identity;
+  const answer = lookup.known(text);
+  if (answer === "unknown") return identity;
+  if (answer === null || answer instanceof Fault) return answer;
+  if (token.form === "v2" && token.uuid !== answer.token) return identity;
+  if (!graph.isActive(answer.user)) return fault("user.inactive", { user: answer.user, token: answer.token });
+  return tokens.identifyVouched(token, answer, now);
 }

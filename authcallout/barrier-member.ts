@@ -4,6 +4,7 @@
  */
 import type { JetStreamClient, JetStreamManager, JsMsg } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
+import type { Alias } from "../core/aliases.ts";
 import { type BarrierEntry, barrierSubject, formatBarrierEntry, parseBarrierEntry } from "../core/barrier/entry.ts";
 import {
   anotherIsFit,
@@ -49,7 +50,7 @@ export type BarrierMemberParts = {
   /** A removal is marked, and this replica's graph stands at it. */
   onMark: (mark: Marked) => void;
   onServer: (name: string, id: string | null) => void;
-  onAlias: (session: string, token: string) => void;
+  onAlias: (alias: Alias) => void;
   /** Something was read: who leads and what may be cut can have changed. */
   onChange: () => void;
 };
@@ -188,7 +189,7 @@ export class BarrierMember {
     this.#roster = readEntry(this.#roster, entry, message.seq, clock(), timing);
     if (entry.kind === "mark") this.#marked({ sequence: message.seq, revision: entry.revision });
     if (entry.kind === "server") onServer(entry.name, entry.id);
-    if (entry.kind === "alias") onAlias(entry.session, entry.token);
+    if (entry.kind === "alias") onAlias(entry);
     if (entry.kind === "lease" && entry.replica === replica && this.#caughtUp.settled && !this.#left) {
       const lastMark = this.#roster.mark?.sequence ?? 0;
       this.#tenure = leaseReadBack(this.#tenure, entry, message.seq, lastMark);

@@ -153,7 +153,7 @@ export class Enforcer {
     const identity = follower.tokens.bySessionToken(name.key.token, now());
     const roles = identity ? follower.roles.of(identity.user) : [];
     const hash = identity && sessionRights(follower.graph, subjects, identity, roles).hash;
-    return this.#history.judge(name, hash, identity?.token);
+    return this.#history.judge(name, hash, identity ?? undefined);
   };
 
   async #enforce(mark: number): Promise<void> {

@@ -25,11 +25,24 @@ export class GuessLimit {
 
   refused(host: string, { code }: Fault, now: number): void {
     if (!GUESSES.includes(code)) return;
+    this.#change(host, -1, now);
+  }
+
+  /** Keeps one try back while it is not known yet whether it is a guess: a burst costs others no more than the limit. */
+  hold(host: string, now: number): void {
+    this.#change(host, -1, now);
+  }
+
+  release(host: string, now: number): void {
+    this.#change(host, 1, now);
+  }
+
+  #change(host: string, by: number, now: number): void {
     const network = networkOf(host);
-    const bucket = this.#refilled(this.#buckets.get(network) ?? { left: this.#perMinute, at: now }, now);
+    const { left } = this.#refilled(this.#buckets.get(network) ?? { left: this.#perMinute, at: now }, now);
     this.#buckets.delete(network);
     if (this.#buckets.size >= KEPT_ADDRESSES) this.#buckets.delete(this.#buckets.keys().next().value as string);
-    this.#buckets.set(network, { left: Math.max(0, bucket.left - 1), at: now });
+    this.#buckets.set(network, { left: Math.min(this.#perMinute, Math.max(0, left + by)), at: now });
   }
 
   #refilled({ left, at }: Bucket, now: number): Bucket {

@@ -29,10 +29,11 @@ export function createLogins(parts: LoginsParts): { group: QueueGroup; waiting: 
       if (taken) end();
       return taken;
     },
-    onShed(_message, waited) {
-      const code = mayAnswer() ? "login.overload" : "login.no_lease";
-      measured.shed(code);
-      log.warn({ ms: Math.round(waited) }, fault(code, { ms: Math.round(waited) }).message);
+    onShed(message, waited) {
+      const why = fault(mayAnswer() ? "login.overload" : "login.no_lease", { ms: Math.round(waited) });
+      measured.shed(why.code);
+      log.warn({ ...why.facts }, why.message);
+      responder.shed(message, why);
     },
     patience: authTimeout * 0.75,
     length: QUEUE_LENGTH,

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { aliasOf } from "../core/aliases.ts";
 import { timing } from "../core/barrier/timing.ts";
 import { publicKeyBytes, verifyingKey } from "../core/nkey.ts";
 import { formatRevision } from "../core/revision.ts";
@@ -26,6 +27,7 @@ import { ServerWatch } from "./server-watch.ts";
 import { Servers } from "./servers.ts";
 import { Sessions } from "./sessions.ts";
 import { type SystemAccount, systemAccount } from "./system-account.ts";
+import { createTokenLookup } from "./token-lookup.ts";
 import { createSealer } from "./xkey.ts";
 
 /** What a test puts between the service and the world, to show what a guard is good for. */
@@ -63,8 +65,12 @@ export async function runAuthcallout(
     graph: graphOptions(config),
     tokens: tokenOptions(config),
     roles: config.roles,
-    onApplied: (applied) => enforcer.applied(applied),
+    onApplied: (applied) => {
+      lookup?.touched(applied.touched);
+      enforcer.applied(applied);
+    },
     onLoaded: (revision) => {
+      lookup?.forget();
       enforcer.loaded(revision);
       // Of what was lost before nobody knows: sessions that differ are cut, wherever they are.
       if (started.settled) reconcile();
@@ -87,7 +93,7 @@ export async function runAuthcallout(
     log,
     onMark: (mark) => void enforcer.settle(mark),
     onServer: (name, id) => watch.told(name, id),
-    onAlias: (session, token) => follower.remember(session, token),
+    onAlias: (alias) => follower.remember(alias),
     onChange: () => enforcer.consider(),
   });
   const revision = () => follower.revision;
@@ -133,6 +139,7 @@ export async function runAuthcallout(
     },
   });
 
+  const lookup = createTokenLookup(config, signal, now, measured.lookup);
   const responder = new Responder({
     keys: {
       signer: createSigner("account", config.issuerSeed),
@@ -150,11 +157,16 @@ export async function runAuthcallout(
     },
     sessions,
     guesses: new GuessLimit(config.guessesPerMinute),
+    lookup,
+    lookupPatience: config.authTimeout / 2,
+    onOutage: config.onOutage,
     mayAnswer: () => member.mayAnswer(),
     announce: (server) => watch.announce(server.name, server.id),
-    alias: (session, token) => {
-      if (follower.tokens.bySessionToken(session, now())?.token === token) return null;
-      return member.say({ kind: "alias", session, token }).then(() => follower.remember(session, token));
+    alias: (identity) => {
+      const known = follower.tokens.bySessionToken(identity.sessionToken, now());
+      if (known?.token === identity.token && known.expiresAt === identity.expiresAt) return null;
+      const alias = aliasOf(identity);
+      return member.say({ kind: "alias", ...alias }).then(() => follower.remember(alias));
     },
     maxPayload: () => (core.info?.max_payload ?? 1024 * 1024) - PAYLOAD_MARGIN,
     now,

@@ -1,5 +1,6 @@
 /** What the callout counts and measures. */
 import type { Metrics } from "../runtime/metrics.ts";
+import type { LookupResult } from "./token-lookup.ts";
 
 export type CalloutGauges = Record<
   "sessions" | "graphAge" | "graphRevision" | "openCuts" | "silentServers" | "leading" | "takingLogins" | "waiting",
@@ -15,6 +16,9 @@ export function calloutMetrics(metrics: Metrics, read: CalloutGauges) {
   const latency = metrics.histogram("request_seconds", "From a login's turn to its answer");
   const shed = metrics.counter("shed_total", "Logins dropped because they could not be answered in time", ["code"]);
   const grants = metrics.histogram("session_grants", "Subjects granted to a session", { buckets: GRANT_BUCKETS });
+  const lookups = metrics.counter("lookups_total", "Tokens asked about at Arvados' API, by what came of it", [
+    "result",
+  ]);
   const revocations = metrics.histogram("revocation_seconds", "From COMMIT in PostgreSQL to the session's kick");
   const phases = metrics.histogram("barrier_seconds", "How long a phase of the barrier took", { labels: ["phase"] });
   const told = metrics.counter("sessions_told_total", "Sessions cut or told, by reason", ["reason"]);
@@ -32,6 +36,7 @@ export function calloutMetrics(metrics: Metrics, read: CalloutGauges) {
       requests.inc({ result, code });
       if (result === "admitted") grants.observe(granted);
     },
+    lookup: (result: LookupResult) => lookups.inc({ result }),
     shed: (code: string) => shed.inc({ code }),
     phase: (phase: "settle" | "cut", seconds: number) => phases.observe({ phase }, seconds),
     action(because: string, what: "cut" | "tell", seconds: number | null) {

@@ -1,15 +1,21 @@
-/** Answers nats-server's logins: opens the question, lets `authorize` decide, signs and seals the answer. */
+/**
+ * Answers nats-server's logins: opens the question, lets `authorize` decide, signs and seals the answer. Between the last look at the
+ * lease and `respond` nothing waits; whatever has to be waited for (BARRIER, Arvados' API) leads back to that look.
+ */
 import type { KeyObject } from "node:crypto";
 import type { Msg } from "@nats-io/nats-core";
 import { CLOCK_MARGIN_MS } from "../core/barrier/timing.ts";
 import { Fault, fault } from "../core/errors.ts";
 import { formatRevision } from "../core/revision.ts";
+import type { Identity } from "../core/token-index.ts";
 import type { Logger } from "../runtime/log.ts";
-import { type Admitted, type AuthorizerOptions, authorize, type GraphView } from "./authorizer.ts";
+import { sleep } from "../runtime/sleep.ts";
+import { type Admitted, type AuthorizerOptions, authorize, type GraphView, type Lookup } from "./authorizer.ts";
 import { sealedAnswer, userJwt } from "./callout-answer.ts";
 import { type CalloutRequest, decodeRequest } from "./callout-request.ts";
 import type { GuessLimit } from "./guess-limit.ts";
 import type { Signer, Verifier } from "./jwt.ts";
+import { type OnOutage, type Reply, replyTo } from "./reply.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Sealer } from "./xkey.ts";
 
@@ -21,18 +27,23 @@ export type ResponderParts = {
   options: AuthorizerOptions;
   sessions: Sessions;
   guesses: GuessLimit;
+  /** Null = nobody is asked about tokens that the graph does not know. */
+  lookup: (Lookup & { ask(token: string): Promise<void> }) | null;
+  /** Milliseconds that a login waits for the lookup: well under nats-server's own timeout. */
+  lookupPatience: number;
+  onOutage: OnOutage;
   /** May a login be answered at this moment (core/barrier/tenure.ts)? */
   mayAnswer: () => boolean;
   /** Null where BARRIER knows the server; else resolves once it does: a removal must find every session wherever it is. */
   announce: (server: { name: string; id: string }) => Promise<void> | null;
   /** Null where everybody can tell the session's token from its name; else resolves once they can. */
-  alias: (session: string, token: string) => Promise<void> | null;
+  alias: (identity: Identity) => Promise<void> | null;
   /** Largest message that nats-server takes. */
   maxPayload: () => number;
   now: () => number;
   random: () => number;
   log: Logger;
-  onResult: (result: "admitted" | "denied" | "ignored" | "failed", code: string, grants: number) => void;
+  onResult: (result: "admitted" | Reply["result"], code: string, grants: number) => void;
 };
 
 export class Responder {
@@ -49,52 +60,86 @@ export class Responder {
     return true;
   }
 
+  /** One that waited too long for its turn, for this reason. */
+  shed(message: Question, why: Fault): void {
+    // Opening it costs as much as answering it: not done for nothing.
+    if (replyTo(why.code, this.#parts.onOutage).silent) return;
+    this.#guarded(() => {
+      const request = this.#opened(message);
+      if (request) this.#refuse(message, request, why);
+    });
+  }
+
   #open(message: Question): void {
-    const { keys, announce, now, onResult, log } = this.#parts;
-    const request = decodeRequest(message.data, message.headers?.get("Nats-Server-Xkey"), keys, now());
-    if (request instanceof Fault) {
-      onResult("ignored", request.code, 0);
-      log.warn({ ...request.facts }, request.message);
-      return;
-    }
-    const unknown = announce(request.server);
+    const request = this.#opened(message);
+    if (!request) return;
+    const unknown = this.#parts.announce(request.server);
     if (unknown === null) this.#answer(message, request);
     else this.#answerAfter(unknown, message, request);
+  }
+
+  #opened(message: Question): CalloutRequest | null {
+    const { keys, now, onResult, log, onOutage } = this.#parts;
+    const request = decodeRequest(message.data, message.headers?.get("Nats-Server-Xkey"), keys, now());
+    if (!(request instanceof Fault)) return request;
+    // There is nobody to answer.
+    onResult(replyTo(request.code, onOutage).result, request.code, 0);
+    log.warn({ ...request.facts }, request.message);
+    return null;
   }
 
   #answerAfter(word: Promise<void>, message: Question, request: CalloutRequest): void {
     void word.then(
       () => this.#guarded(() => this.#answer(message, request)),
-      () => this.#ignore(fault("login.no_lease")),
+      () => this.#guarded(() => this.#refuse(message, request, fault("login.no_lease"))),
     );
   }
 
-  #answer(message: Question, request: CalloutRequest): void {
+  /** @param asked Arvados' API has been asked, or at least waited for */
+  #answer(message: Question, request: CalloutRequest, asked = false): void {
     const { now, mayAnswer, keys, guesses } = this.#parts;
     // Asked again, since time may have passed: from here to `respond` nothing waits.
-    if (!mayAnswer()) return this.#ignore(fault("login.no_lease"));
+    if (!mayAnswer()) return this.#refuse(message, request, fault("login.no_lease"));
     const issuedAt = Math.floor(now() / 1000);
     const outcome = this.#decide(request);
+    if (outcome === null) return this.#lookUp(message, request, asked);
     if (outcome instanceof Fault) {
       guesses.refused(request.host, outcome, now());
-      return this.#deny(message, request, outcome, issuedAt);
+      return this.#refuse(message, request, outcome);
     }
-    const unknown = this.#parts.alias(outcome.session.key.token, outcome.token);
+    const unknown = this.#parts.alias(outcome.identity);
     if (unknown) return this.#answerAfter(unknown, message, request);
     const jwt = userJwt(keys.signer, request.userNkey, outcome.admission, issuedAt);
     const body = sealedAnswer(keys, request, { jwt }, issuedAt);
     if (body.length > this.#parts.maxPayload()) {
       const facts = { user: outcome.session.user, count: outcome.grants, bytes: body.length };
-      return this.#deny(message, request, fault("answer.too_large", facts), issuedAt);
+      return this.#refuse(message, request, fault("answer.too_large", facts));
     }
     this.#admit(message, request, outcome, body);
   }
 
-  #decide(request: CalloutRequest): Admitted | Fault {
-    const { guesses, view, options, now, random } = this.#parts;
+  #decide(request: CalloutRequest): Admitted | Fault | null {
+    const { guesses, view, lookup, options, now, random } = this.#parts;
     if (request.refusal) return request.refusal;
     if (guesses.isExhausted(request.host, now())) return fault("login.guessing", { host: request.host });
-    return authorize(request, view, options, now(), random());
+    return authorize(request, view, lookup, options, now(), random());
+  }
+
+  #lookUp(message: Question, request: CalloutRequest, asked: boolean): void {
+    const { lookup, lookupPatience, guesses, now } = this.#parts;
+    if (!lookup || asked) {
+      const late = fault("lookup.unavailable", {
+        reason: "it has not answered in time, or its row is still on its way",
+      });
+      return this.#refuse(message, request, late);
+    }
+    guesses.hold(request.host, now());
+    const patience = new AbortController();
+    void Promise.race([lookup.ask(request.token), sleep(lookupPatience, patience.signal)]).then(() => {
+      patience.abort();
+      guesses.release(request.host, now());
+      this.#guarded(() => this.#answer(message, request, true));
+    });
   }
 
   #admit(message: Question, request: CalloutRequest, { session, grants }: Admitted, body: Buffer): void {
@@ -112,17 +157,15 @@ export class Responder {
     log.debug({ user: session.user, revision: formatRevision(session.revision) }, "login admitted");
   }
 
-  #deny(message: Question, request: CalloutRequest, refusal: Fault, issuedAt: number): void {
-    const { keys, onResult, log } = this.#parts;
-    message.respond(sealedAnswer(keys, request, { error: refusal.code }, issuedAt));
-    onResult("denied", refusal.code, 0);
+  /** A refusal never becomes a session, so it needs no lease. */
+  #refuse(message: Question, request: CalloutRequest, why: Fault): void {
+    const { keys, onOutage, onResult, log, now } = this.#parts;
+    const { result, silent } = replyTo(why.code, onOutage);
+    if (!silent) message.respond(sealedAnswer(keys, request, { error: why.code }, Math.floor(now() / 1000)));
+    onResult(result, why.code, 0);
     const { host, cid } = request;
-    log.info({ ...refusal.facts, code: refusal.code, host, cid }, `login refused: ${refusal.message}`);
-  }
-
-  #ignore(why: Fault): void {
-    this.#parts.onResult("ignored", why.code, 0);
-    this.#parts.log.warn({ ...why.facts }, why.message);
+    const level = result === "denied" ? "info" : "warn";
+    log[level]({ ...why.facts, code: why.code, host, cid }, `login refused: ${why.message}`);
   }
 
   #guarded(work: () => void): void {

@@ -25,13 +25,19 @@ export class RightsHistory {
 
   /**
    * @param hash of the rights as the graph has them now; null = the token is void
-   * @param token the stored token's uuid, which a bare token's session is not named for
+   * @param identity the token's uuid, which a bare token's session is not named for, and whether it is vouched for only: then its row
+   * may have come and gone since, and nothing else would tell
    */
-  judge(name: SessionName, hash: string | null, token?: string): Soundness {
+  judge(name: SessionName, hash: string | null, identity?: { token: string; vouched?: boolean }): Soundness {
     if (hash === null) return "void";
+    const token = identity?.token;
+    if (identity?.vouched && !atLeast(name.revision, this.#lossOf(identity.token))) return "void";
     if (hash === name.hash) return "same";
     const marks = token === undefined ? sessionMarks(name) : [...sessionMarks(name), token];
-    const losses = marks.map((mark) => this.#shrank.get(mark) ?? this.#loaded);
-    return losses.every((loss) => atLeast(name.revision, loss)) ? "outgrown" : "unsound";
+    return marks.every((mark) => atLeast(name.revision, this.#lossOf(mark))) ? "outgrown" : "unsound";
+  }
+
+  #lossOf(mark: string): Revision {
+    return this.#shrank.get(mark) ?? this.#loaded;
   }
 }

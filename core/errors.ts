@@ -1,7 +1,7 @@
 /**
  * Every failure the product can name. `handling` says what the caller does next:
- * `config` = print the sentence, exit non-zero · `retry` = back off, try again · `deny` = signed refusal to a client ·
- * `abort` = stay silent · `bug` = crash loudly. `remedy` is what a person does about it. `{name}` is filled from the fault's facts.
+ * `config` = print the sentence, exit non-zero · `retry` = trouble of ours that passes: back off, try again; to a client an outage
+ * (`callout.onOutage`) · `deny` = signed refusal to a client · `abort` = stay silent · `bug` = crash loudly. `remedy` is what a person does about it. `{name}` is filled from the fault's facts.
  */
 export type Handling = "config" | "retry" | "deny" | "abort" | "bug";
 
@@ -136,6 +136,21 @@ export const ERRORS = {
     message: "the token {token} has expired",
     remedy: "log in again",
   },
+  "token.refresh": {
+    handling: "deny",
+    message: "the token {token} is another authority's, and that has to be asked about it again",
+    remedy: "send a request to the Arvados API with it, or log in again; see lookup.kinds",
+  },
+  "lookup.unavailable": {
+    handling: "retry",
+    message: "Arvados' API cannot be asked about a token: {reason}",
+    remedy: "check that arvados.apiUrl is right and answers from here; the client may try again",
+  },
+  "user.inactive": {
+    handling: "deny",
+    message: "Arvados' API says that token {token} is of user {user}, who is not active here",
+    remedy: "an admin can activate the user in Arvados",
+  },
   "token.container": {
     handling: "deny",
     message: "the token {token} does not go with container {container}: {reason}",
@@ -196,19 +211,20 @@ export const ERRORS = {
     message: "what {host} says about its client's address is not signed by the edge, or was said of another login",
     remedy: "give authcallout the edge's public key (callout.edgeKey), and let their clocks agree",
   },
+  // Said to nobody: a refusal costs 0.85 of an admission (measured), of just that time which there is too little of.
   "login.overload": {
     handling: "abort",
     message: "more logins than can be answered in time: this one waited {ms} ms",
     remedy: "run more replicas of authcallout, or look for a client that signs in again and again",
   },
   "login.no_lease": {
-    handling: "abort",
+    handling: "retry",
     message: "this replica holds no lease: it may not answer logins now",
     remedy:
       "check that BARRIER takes messages (nats-server's JetStream), and that this process gets its processor time",
   },
   "graph.stale": {
-    handling: "deny",
+    handling: "retry",
     message: "the permission graph is {age} s old, more than the {limit} s allowed",
     remedy: "look at the bridge: it has stopped, or PostgreSQL or nats-server has",
   },

@@ -3,6 +3,7 @@
  * Holds SHA-256 hashes only. Rules: facts/arvados 5.
  */
 import { timingSafeEqual } from "node:crypto";
+import type { Alias, Voucher } from "./aliases.ts";
 import { type Fault, fault } from "./errors.ts";
 import type { ContainerRow, GraphChange, TokenRow } from "./rows.ts";
 import { bareSessionToken, oidcSecret, type ParsedToken, saltedSecret, sessionToken, sha256 } from "./token.ts";
@@ -19,14 +20,16 @@ export type Identity = {
   expiresAt: number | null;
   /** Containers whose own token this is. */
   containers: readonly string[];
+  /** Arvados' API speaks for it, and no row that would show what becomes of it. */
+  vouched: boolean;
 };
 
 export type TokenIndexOptions = {
   clusterId: string;
   /** Empty = none. */
   systemRootToken: string;
-  /** Session tokens whose token is not to be told from them (OIDC) -> the stored token's uuid. Shared, and outlives the index. */
-  aliases?: ReadonlyMap<string, string>;
+  /** Sessions whose token is not to be told from their session token. Shared, and outlives the index. */
+  aliases?: { get(session: string): Alias | undefined };
   /** Users.AnonymousUserToken reduced to its secret; empty = anonymous access is off. */
   anonymousSecret: string;
 };
@@ -66,6 +69,14 @@ export class TokenIndex {
     return this.#anonymous(token) ?? this.#root(token) ?? this.#stored(token, now);
   }
 
+  /** Whose token this is by what Arvados' API says, for one that no row stands for: a row that stands decides alone. */
+  identifyVouched(token: ParsedToken, voucher: Voucher, now: number): Identity | Fault {
+    if (this.#tokens.has(voucher.token)) return fault("lookup.unavailable", { reason: "its row here says otherwise" });
+    if (voucher.until <= now) return fault("token.expired", { token: voucher.token });
+    const wrong = token.form === "v2" && token.container !== null && this.#suffixFault(token, token.container);
+    return wrong || vouchedIdentity(voucher, sessionToken(token));
+  }
+
   /** The identity behind a session's subject, for a session that nats-server has let in. */
   bySessionToken(key: string, now: number): Identity | null {
     const { clusterId, systemRootToken, anonymousSecret } = this.#options;
@@ -75,10 +86,12 @@ export class TokenIndex {
     }
     if (systemRootToken !== "" && key === bareSessionToken(sha256(systemRootToken))) return this.#rootIdentity(key);
     const [, suffixed, container] = /^c_([^_]+)_([^_]+)$/.exec(key) ?? [];
-    const row = this.#tokens.get(suffixed ?? this.#bySession.get(key) ?? this.#options.aliases?.get(key) ?? key);
-    if (!row || isVoid(row, now)) return null;
-    if (container !== undefined && this.#containerFault(row.uuid, null, container)) return null;
-    return this.#identityOf(row, key);
+    const alias = this.#options.aliases?.get(key);
+    const uuid = suffixed ?? this.#bySession.get(key) ?? alias?.token ?? key;
+    if (container !== undefined && this.#containerFault(uuid, null, container)) return null;
+    const row = this.#tokens.get(uuid);
+    if (row) return voidness(row, now) ? null : this.#identityOf(row, key);
+    return alias?.voucher && alias.voucher.until > now ? vouchedIdentity(alias.voucher, key) : null;
   }
 
   #anonymous(token: ParsedToken): Identity | null {
@@ -102,6 +115,7 @@ export class TokenIndex {
       scopes: ANONYMOUS_SCOPES,
       expiresAt: null,
       containers: [],
+      vouched: false,
     };
   }
 
@@ -120,6 +134,7 @@ export class TokenIndex {
       scopes: ["all"],
       expiresAt: null,
       containers: [],
+      vouched: false,
     };
   }
 
@@ -133,12 +148,10 @@ export class TokenIndex {
         return fault("token.unknown", { token: shown });
       }
     }
-    if (isVoid(row, now)) return fault("token.expired", { token: row.uuid });
-    if (token.form === "v2" && token.container !== null) {
-      const wrong = this.#containerFault(row.uuid, `v2/${token.uuid}/${token.secret}`, token.container);
-      if (wrong) return wrong;
-    }
-    return this.#identityOf(row, sessionToken(token));
+    const end = voidness(row, now);
+    if (end) return fault(end, { token: row.uuid });
+    const wrong = token.form === "v2" && token.container !== null && this.#suffixFault(token, token.container);
+    return wrong || this.#identityOf(row, sessionToken(token));
   }
 
   #byBareSecret(secret: string): TokenRow | undefined {
@@ -146,6 +159,10 @@ export class TokenIndex {
     const direct = this.#bySecret.get(sha256(secret));
     const oidc = systemRootToken === "" ? undefined : this.#bySecret.get(sha256(oidcSecret(secret, systemRootToken)));
     return this.#tokens.get(direct ?? oidc ?? "");
+  }
+
+  #suffixFault({ uuid, secret }: { uuid: string; secret: string }, container: string): Fault | null {
+    return this.#containerFault(uuid, `v2/${uuid}/${secret}`, container);
   }
 
   /** `plain` is the token without its suffix, or null for a session that has already shown it. */
@@ -170,6 +187,7 @@ export class TokenIndex {
       scopes: row.scopes,
       expiresAt: earliest(row.expires_at, row.refreshes_at),
       containers: [...(this.#containersByAuth.get(row.uuid) ?? [])].sort(),
+      vouched: false,
     };
   }
 
@@ -210,9 +228,14 @@ function ownTokenOf(row: ContainerRow): string | null {
   return row.state === "Locked" || row.state === "Running" ? row.auth_uuid : null;
 }
 
-function isVoid(row: TokenRow, now: number): boolean {
-  const end = earliest(row.expires_at, row.refreshes_at);
-  return end !== null && end <= now;
+function vouchedIdentity({ token, user, scopes, until }: Voucher, key: string): Identity {
+  return { user, token, sessionToken: key, scopes, expiresAt: until, containers: [], vouched: true };
+}
+
+/** Why a row's token is void, if it is. */
+function voidness({ expires_at, refreshes_at }: TokenRow, now: number): "token.expired" | "token.refresh" | null {
+  if (expires_at !== null && expires_at <= now) return "token.expired";
+  return refreshes_at !== null && refreshes_at <= now ? "token.refresh" : null;
 }
 
 function earliest(a: number | null, b: number | null): number | null {

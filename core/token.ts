@@ -11,12 +11,17 @@ export type ParsedToken =
 
 /** Null where the text is no token at all. Longer than any real token is refused before it is hashed. */
 export function parseToken(text: string): ParsedToken | null {
-  if (text.length === 0 || text.length > 4096) return null;
-  if (!text.startsWith("v2/")) return /^[\x21-\x7e]+$/.test(text) ? { form: "v1", secret: text } : null;
+  if (text.length > 4096 || !/^[\x21-\x7e]+$/.test(text)) return null;
+  if (!text.startsWith("v2/")) return { form: "v1", secret: text };
   const [, uuid = "", secret = "", container, ...rest] = text.split("/");
   if (!isUuid(uuid) || secret === "" || rest.length > 0) return null;
   if (container !== undefined && !isUuid(container)) return null;
   return { form: "v2", uuid, secret, container: container ?? null };
+}
+
+/** May another authority know this token: another cluster, or, for a bare one, an OIDC provider? */
+export function isOfAnother(token: ParsedToken, clusterId: string): boolean {
+  return token.form === "v1" || !token.uuid.startsWith(`${clusterId}-`);
 }
 
 /** Lower-case hex SHA-256. */

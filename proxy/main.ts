@@ -77,7 +77,7 @@ export async function runProxy(
     from: "lastPerSubject",
     onMessage: (message) => {
       const entry = parseBarrierEntry(message.string());
-      if (entry?.kind === "alias") follower.remember(entry.session, entry.token);
+      if (entry?.kind === "alias") follower.remember(entry);
     },
   });
   scope.defer("aliases", () => aliases.stop());

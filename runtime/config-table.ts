@@ -3,6 +3,7 @@
  * env block are derived from this table; nothing else reads the environment. Values are written as a user would write them.
  */
 import { LOG_FOLLOWER_SETTINGS } from "./log-follower-settings.ts";
+import { LOOKUP_SETTINGS } from "./lookup-settings.ts";
 import { NKEY_SETTINGS } from "./nkey-settings.ts";
 import { POSTGRES_SETTINGS } from "./postgres-settings.ts";
 import { SESSION_SETTINGS } from "./session-settings.ts";
@@ -71,7 +72,7 @@ export const CONFIG_TABLE = {
     file: "arvados.apiUrl",
     arvados: "Services.Controller.ExternalURL",
     default: null,
-    doc: "The Arvados API, which the proxy passes plain HTTP on to, and from which the log follower reads.",
+    doc: "The Arvados API: the proxy passes plain HTTP on to it, the log follower reads from it, and authcallout asks it about tokens (lookup.kinds).",
   },
   arvadosWebsocketUrl: {
     type: "url",
@@ -167,6 +168,15 @@ export const CONFIG_TABLE = {
     default: "30",
     doc: "Logins with an unknown token that one address (of IPv6: one /64) may try in a minute; after that all its logins are refused for a while.",
   },
+  onOutage: {
+    type: "choice",
+    values: ["deny", "abort"],
+    env: "ARVADOS_NATS_ON_OUTAGE",
+    file: "callout.onOutage",
+    default: "deny",
+    doc: "What a client hears of trouble of ours at its login (errors handled by `retry`): deny = a refusal at once, abort = nothing, so that it waits for nats-server's timeout.",
+  },
+  ...LOOKUP_SETTINGS,
   nkeys: NKEY_SETTINGS,
   proxyListen: {
     type: "address",

@@ -4,6 +4,7 @@
  */
 import type { JetStreamClient, JetStreamManager, JsMsg } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
+import { type Alias, Aliases } from "../core/aliases.ts";
 import { fault } from "../core/errors.ts";
 import { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { Effect, GraphOptions } from "../core/graph/types.ts";
@@ -33,14 +34,11 @@ export type GraphFollowerOptions = {
   onTrouble: (reason: string) => void;
 };
 
-/** One whose alias was pushed out signs in again. */
-const KEPT_ALIASES = 100_000;
-
 export class GraphFollower {
   readonly #options: GraphFollowerOptions;
   #graph: PermissionGraph;
   #tokens: TokenIndex;
-  readonly #aliases = new Map<string, string>();
+  readonly #aliases = new Aliases();
   readonly #roleTable: RoleTable;
   #roles: RoleIndex;
   /** The server process that the graph was read from. */
@@ -87,11 +85,9 @@ export class GraphFollower {
     return known ? Math.max(0, now - (this.#beat ?? 0)) : Number.POSITIVE_INFINITY;
   }
 
-  /** A session's token, which cannot be told from its name, is this stored one. */
-  remember(session: string, token: string): void {
-    this.#aliases.delete(session);
-    if (this.#aliases.size >= KEPT_ALIASES) this.#aliases.delete(this.#aliases.keys().next().value as string);
-    this.#aliases.set(session, token);
+  /** What a session's token is, which cannot be told from its name. */
+  remember(alias: Alias): void {
+    this.#aliases.set(alias);
   }
 
   /** Starts following; resolves once a whole commit stands in memory. */
@@ -163,6 +159,7 @@ export class GraphFollower {
   #apply(changes: readonly GraphChange[], revision: Revision, commitTime: number): void {
     const effect = this.#graph.apply(changes.filter(isPermissionChange));
     const touched = this.#tokens.apply(changes);
+    this.#aliases.touched(touched);
     for (const user of this.#roles.apply(changes)) touched.add(user);
     this.#revision = revision;
     this.#options.onApplied({ revision, effect, touched, commitTime });
@@ -176,6 +173,7 @@ export class GraphFollower {
   #forget(reason: string): void {
     this.#graph = new PermissionGraph(this.#options.graph);
     this.#tokens = this.#newTokens();
+    this.#aliases.forgetVouchers();
     this.#roles = new RoleIndex(this.#roleTable);
     this.#pending = [];
     this.#revision = NO_REVISION;

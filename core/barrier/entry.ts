@@ -5,9 +5,11 @@
  *   mark               the bridge: a removal stands in GRAPH at this revision
  *   settled.<replica>  no login this replica answered below the mark can still become a session
  *   cut                no session older than the mark lives
- *   alias.<session>    which stored token a session's token is, where that cannot be told from its name (OIDC)
+ *   alias.<session>    which stored token a session's token is, where that cannot be told from its name (OIDC), or what Arvados' API
+ *                      said of it, where no row stands for it
  *   server.<name>      a nats-server that has been seen (`id: null` = an admin says that it is gone)
  */
+import type { Alias, Voucher } from "../aliases.ts";
 import { formatRevision, parseRevision, type Revision } from "../revision.ts";
 import type { Subjects } from "../subjects.ts";
 
@@ -30,10 +32,7 @@ export type Settled = { kind: "settled"; replica: string; mark: number };
 export type Cut = { kind: "cut"; mark: number };
 export type ServerSeen = { kind: "server"; name: string; id: string | null };
 
-/** `session` = the token part of the session's subjects. */
-export type Alias = { kind: "alias"; session: string; token: string };
-
-export type BarrierEntry = Lease | Mark | Settled | Cut | ServerSeen | Alias;
+export type BarrierEntry = Lease | Mark | Settled | Cut | ServerSeen | ({ kind: "alias" } & Alias);
 
 export function barrierSubject(subjects: Subjects, entry: BarrierEntry): string {
   switch (entry.kind) {
@@ -64,7 +63,7 @@ export function parseBarrierEntry(body: string): BarrierEntry | null {
   } catch {
     return null;
   }
-  const { kind, replica, since, sent, fit, left, at, mark, name, id, session, token } = raw;
+  const { kind, replica, since, sent, fit, left, at, mark, name, id, session, token, voucher } = raw;
   const named = typeof replica === "string" && replica !== "";
   if (kind === "lease" && named && typeof sent === "number") {
     const place = connectionOf(at);
@@ -80,8 +79,17 @@ export function parseBarrierEntry(body: string): BarrierEntry | null {
   if (kind === "server" && typeof name === "string" && (typeof id === "string" || id === null)) {
     return { kind, name, id };
   }
-  if (kind === "alias" && typeof session === "string" && typeof token === "string") return { kind, session, token };
+  if (kind === "alias" && typeof session === "string" && typeof token === "string") {
+    if (voucher === undefined) return { kind, session, token };
+    return isVoucher(voucher) && voucher.token === token ? { kind, session, token, voucher } : null;
+  }
   return null;
+}
+
+function isVoucher(value: unknown): value is Voucher {
+  const { token, user, scopes, until } = (value ?? {}) as Record<string, unknown>;
+  const named = typeof token === "string" && typeof user === "string" && typeof until === "number";
+  return named && Array.isArray(scopes) && scopes.every((scope) => typeof scope === "string");
 }
 
 function numberOrNull(value: unknown): number | null {

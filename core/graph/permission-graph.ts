@@ -106,6 +106,12 @@ export class PermissionGraph implements PermissionEngine {
     return impactOf(this.#state, changes);
   }
 
+  isActive(user: string): boolean {
+    const { topology } = this.#state;
+    const node = topology.nodes.find(user);
+    return node >= 0 && topology.isAccount(node) && topology.isActive(node);
+  }
+
   /** The owner of an object by its row in the graph, or null where there is none. */
   ownerOf(uuid: string): string | null {
     return this.#rule.ownerInGraph(uuid);

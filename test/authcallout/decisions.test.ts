@@ -39,8 +39,26 @@ describe("a session's rights", () => {
     assert.equal(history.judge(name(99, "now"), null), "void");
     history.shrank(["zzzzz-gj3su-1"], at(40));
     const bare = { ...name(35, "old", "hbare"), user: "dave" };
-    assert.equal(history.judge(bare, "now", "zzzzz-gj3su-1"), "unsound", "also where the session is not named for it");
+    assert.equal(
+      history.judge(bare, "now", { token: "zzzzz-gj3su-1" }),
+      "unsound",
+      "also where the session is not named for it",
+    );
     assert.equal(history.judge(bare, "now"), "outgrown", "negative control");
+  });
+  it("fall, where Arvados' API alone speaks for the token, with whatever happened to its row since", () => {
+    const vouched = { token: "yyyyy-gj3su-1", vouched: true };
+    const session = { ...name(35, "now", "hvouched"), user: "erin" };
+    assert.equal(history.judge(session, "now", vouched), "same");
+    history.shrank(["yyyyy-gj3su-1"], at(50));
+    assert.equal(history.judge(session, "now", vouched), "void");
+    assert.equal(
+      history.judge(session, "now", { ...vouched, vouched: false }),
+      "same",
+      "negative control: a row decides",
+    );
+    const other = { token: "yyyyy-gj3su-2", vouched: true };
+    assert.equal(history.judge({ ...session, revision: at(9) }, "now", other), "void", "before the graph was read");
   });
 });
 

@@ -6,13 +6,16 @@ import { createSigner, createVerifier } from "../../authcallout/jwt.ts";
 import { type Question, Responder, type ResponderParts } from "../../authcallout/responder.ts";
 import { Sessions } from "../../authcallout/sessions.ts";
 import { createSealer } from "../../authcallout/xkey.ts";
+import type { Voucher } from "../../core/aliases.ts";
 import { signStatement } from "../../core/edge-statement.ts";
+import { type Fault, fault } from "../../core/errors.ts";
 import { PermissionGraph } from "../../core/graph/permission-graph.ts";
 import { publicKeyBytes, seedBytes, signingKey, verifyingKey } from "../../core/nkey.ts";
 import { RoleIndex } from "../../core/roles.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import { sha256 } from "../../core/token.ts";
-import { TokenIndex } from "../../core/token-index.ts";
+import { type Identity, TokenIndex } from "../../core/token-index.ts";
+import { deferred } from "../../runtime/deferred.ts";
 import { silentLog } from "../../runtime/log.ts";
 import { until } from "../support/until.ts";
 
@@ -25,7 +28,9 @@ const ours = createCurve();
 const theirs = createCurve();
 const theirSealer = createSealer(text(theirs.getSeed()));
 const USER = "zzzzz-tpzed-000000000000001";
+const INACTIVE = "zzzzz-tpzed-000000000000002";
 const TOKEN = "zzzzz-gj3su-000000000000001";
+const REMOTE = "yyyyy-gj3su-000000000000001";
 const NOW = 1_000_000_000_000;
 
 function world(change: Partial<ResponderParts> = {}) {
@@ -34,6 +39,10 @@ function world(change: Partial<ResponderParts> = {}) {
   const row = { id: 1, uuid: TOKEN, user_uuid: USER, scopes: ["all"], expires_at: null, refreshes_at: null };
   const hashes = { secret_sha256: sha256("secret"), salted_sha256: sha256("salted") };
   tokens.apply([{ kind: "token", uuid: TOKEN, row: { ...row, ...hashes } }]);
+  const graph = new PermissionGraph({ clusterId: "zzzzz", roleGroupsVisibleToAll: true, audienceMin: 20 });
+  const user = { id: 1, owner_uuid: "zzzzz-tpzed-000000000000000", is_admin: false, redirect_to_user_uuid: null };
+  graph.load([{ kind: "user", uuid: USER, row: { ...user, uuid: USER, is_active: true } }]);
+  graph.load([{ kind: "user", uuid: INACTIVE, row: { ...user, id: 2, uuid: INACTIVE, is_active: false } }]);
   const sessions = new Sessions();
   const responder = new Responder({
     keys: {
@@ -43,7 +52,7 @@ function world(change: Partial<ResponderParts> = {}) {
       edge: verifyingKey(publicKeyBytes("user", edge.getPublicKey())),
     },
     view: {
-      graph: new PermissionGraph({ clusterId: "zzzzz", roleGroupsVisibleToAll: true, audienceMin: 20 }),
+      graph,
       tokens,
       roles: new RoleIndex(new Map()),
       revision: { epoch: 1, sequence: 5 },
@@ -58,6 +67,9 @@ function world(change: Partial<ResponderParts> = {}) {
     },
     sessions,
     guesses: new GuessLimit(2),
+    lookup: null,
+    lookupPatience: 50,
+    onOutage: "deny",
     mayAnswer: () => true,
     announce: () => null,
     alias: () => null,
@@ -74,7 +86,7 @@ function world(change: Partial<ResponderParts> = {}) {
     const taken = responder.take({ data: new Uint8Array(), respond, ...question } as Question);
     return { taken, answers };
   };
-  return { ask, results, sessions };
+  return { ask, results, sessions, responder };
 }
 
 function question(
@@ -107,6 +119,10 @@ function sealed(plain: Buffer): Partial<Question> {
 function opened(body: Uint8Array | undefined): { exp: number; nats: { jwt?: string; error?: string } } {
   const plain = theirSealer.open(body ?? new Uint8Array(), ours.getPublicKey());
   return JSON.parse(Buffer.from(plain?.toString().split(".")[1] ?? "", "base64url").toString());
+}
+
+function claimsOf(jwt: string | undefined): { exp: number } {
+  return JSON.parse(Buffer.from(jwt?.split(".")[1] ?? "", "base64url").toString());
 }
 
 describe("the responder", () => {
@@ -171,7 +187,7 @@ describe("the responder", () => {
     assert.deepEqual(results, []);
   });
 
-  it("does not answer when its lease ran out while it waited", async () => {
+  it("lets nobody in when its lease ran out while it waited", async () => {
     let held = true;
     const { ask, results } = world({
       mayAnswer: () => held,
@@ -181,7 +197,9 @@ describe("the responder", () => {
     });
     const { answers } = ask(question());
     await until(() => results.length > 0, "its end");
-    assert.deepEqual([answers.length, results], [0, ["ignored login.no_lease"]]);
+    assert.deepEqual(results, ["outage login.no_lease"]);
+    const { error, jwt } = opened(answers[0]).nats;
+    assert.deepEqual([error, jwt], ["login.no_lease", undefined]);
   });
 
   it("refuses where the answer would be larger than nats-server takes", () => {
@@ -209,5 +227,144 @@ describe("the responder", () => {
     for (const one of questions) assert.deepEqual(ask(one).answers, []);
     assert.deepEqual(new Set(results), new Set(["ignored callout.request"]));
     assert.equal(ask(question()).answers.length, 1);
+  });
+});
+
+describe("a login whose token the graph does not know", () => {
+  const pass = `v2/${REMOTE}/secret`;
+  const voucher = { token: REMOTE, user: USER, scopes: ["all"], until: NOW + 60_000 };
+
+  /** A lookup that answers when it is told to. */
+  function asking(change: Partial<ResponderParts> = {}) {
+    const state = { answer: null as Voucher | "unknown" | Fault | null, asked: 0 };
+    const answered = deferred();
+    const lookup = {
+      concerns: () => true,
+      known: () => state.answer,
+      ask: () => {
+        state.asked++;
+        return answered.promise;
+      },
+    };
+    const says = (answer: typeof state.answer) => {
+      state.answer = answer;
+      answered.resolve();
+    };
+    return { ...world({ lookup, ...change }), state, says };
+  }
+
+  it("waits for Arvados' API, and is let in for as long as its word counts", async () => {
+    const aliased: Identity[] = [];
+    const { ask, says, results, sessions } = asking({
+      alias: (identity) => {
+        aliased.push(identity);
+        return null;
+      },
+    });
+    const { answers } = ask(question({}, { pass }));
+    assert.deepEqual([answers.length, results], [0, []]);
+    says(voucher);
+    await until(() => results.length > 0, "its end");
+    const { nats } = opened(answers[0]);
+    assert.equal(claimsOf(nats.jwt).exp, (NOW + 60_000) / 1000);
+    assert.deepEqual([aliased[0]?.vouched, aliased[0]?.user, sessions.size], [true, USER, 1]);
+  });
+
+  const refusals: [what: string, answer: Voucher | "unknown" | Fault, code: string][] = [
+    ["Arvados does not know it", "unknown", "denied token.unknown"],
+    ["the API is down", fault("lookup.unavailable", { reason: "HTTP 502" }), "outage lookup.unavailable"],
+    ["its user is not active here", { ...voucher, user: INACTIVE }, "denied user.inactive"],
+    ["its user is not here", { ...voucher, user: "yyyyy-tpzed-000000000000009" }, "denied user.inactive"],
+    ["the API speaks of another token", { ...voucher, token: "yyyyy-gj3su-000000000000009" }, "denied token.unknown"],
+    ["a row stands for it that says otherwise", { ...voucher, token: TOKEN }, "outage lookup.unavailable"],
+  ];
+  for (const [what, answer, code] of refusals) {
+    it(`is refused where ${what}`, async () => {
+      const { ask, says, results } = asking();
+      const bare = code === "outage lookup.unavailable" ? "bare.token" : pass;
+      const { answers } = ask(question({}, { pass: bare }));
+      says(answer);
+      await until(() => results.length > 0, "its end");
+      assert.deepEqual([results, opened(answers[0]).nats.error], [[code], code.split(" ")[1]]);
+    });
+  }
+
+  it("is an outage where the API takes longer than the login can wait", async () => {
+    const { ask, results, state } = asking({ lookupPatience: 5 });
+    const { answers } = ask(question({}, { pass }));
+    await until(() => results.length > 0, "its end");
+    assert.deepEqual([results, state.asked], [["outage lookup.unavailable"], 1]);
+    assert.equal(opened(answers[0]).nats.error, "lookup.unavailable");
+  });
+
+  it("hears nothing of an outage where the setting says so, but of a refusal it does", async () => {
+    for (const [answer, count] of [
+      [fault("lookup.unavailable", { reason: "HTTP 502" }), 0],
+      ["unknown", 1],
+    ] as const) {
+      const { ask, says, results } = asking({ onOutage: "abort" });
+      const { answers } = ask(question({}, { pass }));
+      says(answer);
+      await until(() => results.length > 0, "its end");
+      assert.equal(answers.length, count);
+    }
+  });
+
+  it("is not let in without a lease, however long ago it was asked about", async () => {
+    let held = true;
+    const { ask, says, results, sessions } = asking({ mayAnswer: () => held });
+    ask(question({}, { pass }));
+    held = false;
+    says(voucher);
+    await until(() => results.length > 0, "its end");
+    assert.deepEqual([results, sessions.size], [["outage login.no_lease"], 0]);
+  });
+
+  it("counts as a guess while nobody knows better: an address has no more of them at a time than it may guess", async () => {
+    const { ask, says, results, state } = asking();
+    const { answers } = ask(question({}, { pass }));
+    for (let i = 0; i < 3; i++) ask(question({}, { pass }));
+    assert.deepEqual([state.asked, results], [2, ["denied login.guessing", "denied login.guessing"]]);
+    says(voucher);
+    await until(() => answers.length > 0, "the answer");
+    await until(() => results.filter((result) => result === "admitted").length === 2, "both to be let in");
+    assert.equal(
+      opened(ask(question({}, { pass })).answers[0]).nats.error,
+      undefined,
+      "who was no guess has lost nothing",
+    );
+  });
+
+  it("counts as a guess for good where Arvados does not know it either", async () => {
+    const { ask, says, results } = asking();
+    ask(question({}, { pass }));
+    says("unknown");
+    await until(() => results.length === 1, "the refusal");
+    ask(question({}, { pass }));
+    ask(question({}, { pass }));
+    assert.deepEqual(results, ["denied token.unknown", "denied token.unknown", "denied login.guessing"]);
+  });
+
+  it("is asked about nowhere without a lookup", () => {
+    const { ask, results } = world();
+    assert.equal(opened(ask(question({}, { pass })).answers[0]).nats.error, "token.unknown");
+    assert.deepEqual(results, ["denied token.unknown"]);
+  });
+});
+
+describe("a login that waited too long for its turn", () => {
+  const late = (code: "login.no_lease" | "login.overload", onOutage: "deny" | "abort") => {
+    const { responder, results } = world({ mayAnswer: () => false, onOutage });
+    const answers: Uint8Array[] = [];
+    const respond = (body?: unknown) => answers.push(body as Uint8Array) > 0;
+    responder.shed({ ...question(), respond } as Question, fault(code, { ms: 1 }));
+    return { error: answers[0] && opened(answers[0]).nats.error, results };
+  };
+  it("is told so where the lease is missing", () => {
+    assert.deepEqual(late("login.no_lease", "deny"), { error: "login.no_lease", results: ["outage login.no_lease"] });
+  });
+  it("is not even opened where that would help nobody", () => {
+    assert.deepEqual(late("login.no_lease", "abort"), { error: undefined, results: [] });
+    assert.deepEqual(late("login.overload", "deny"), { error: undefined, results: [] });
   });
 });

@@ -54,7 +54,15 @@ describe("roles by groups", () => {
   it("give subjects to tokens of scope all, and change the hash by which sessions are compared", () => {
     const graph = new PermissionGraph({ clusterId: "zzzzz", roleGroupsVisibleToAll: true, audienceMin: 20 });
     const subjects = subjectsOf("zzzzz");
-    const identity = { user: BOB, token: "t", sessionToken: "t", scopes: ["all"], expiresAt: null, containers: [] };
+    const identity = {
+      user: BOB,
+      token: "t",
+      sessionToken: "t",
+      scopes: ["all"],
+      expiresAt: null,
+      containers: [],
+      vouched: false,
+    };
     const plain = sessionRights(graph, subjects, identity);
     const auditor = sessionRights(graph, subjects, identity, ["auditor", "dispatch"]);
     assert.ok(

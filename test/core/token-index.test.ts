@@ -73,11 +73,14 @@ describe("the token index", () => {
     assert.equal(userOf(index, sha256(SECRET)), "token.unknown");
   });
 
-  it("refuses a token from the moment it expires, or is to be refreshed", () => {
-    for (const end of ["expires_at", "refreshes_at"] as const) {
+  it("refuses a token from the moment it expires, or is to be refreshed, and says which", () => {
+    for (const [end, code] of [
+      ["expires_at", "token.expired"],
+      ["refreshes_at", "token.refresh"],
+    ] as const) {
       const index = indexWith(tokenRow({ [end]: NOW }));
       assert.equal(userOf(index, v2, NOW - 1), USER);
-      assert.equal(userOf(index, v2, NOW), "token.expired");
+      assert.equal(userOf(index, v2, NOW), code);
     }
   });
 

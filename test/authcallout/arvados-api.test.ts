@@ -1,0 +1,102 @@
+/** Arvados' API, asked whose a token is: what counts as yes, as no, and as no answer. */
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { ArvadosApi } from "../../authcallout/arvados-api.ts";
+import { Fault } from "../../core/errors.ts";
+import { startTokenApi, type TokenApi } from "../support/arvados-api.ts";
+
+const UUID = "yyyyy-gj3su-000000000000001";
+const USER = "yyyyy-tpzed-000000000000001";
+
+describe("Arvados' API", () => {
+  let stub: TokenApi;
+  before(async () => {
+    stub = await startTokenApi();
+  });
+  after(() => stub?.[Symbol.asyncDispose]());
+  beforeEach(() => {
+    stub.state = "up";
+    stub.asked.length = 0;
+  });
+
+  const api = (url = stub.url, timeout = 2_000, signal = new AbortController().signal) =>
+    new ArvadosApi({ url, timeout, signal });
+  async function reason(asked: Promise<unknown>): Promise<unknown> {
+    const failure = await asked.then(
+      () => assert.fail("an answer"),
+      (error) => error,
+    );
+    assert.ok(failure instanceof Fault && failure.code === "lookup.unavailable", String(failure));
+    return failure.facts.reason;
+  }
+
+  it("vouches for a token: uuid, user, scopes, end", async () => {
+    stub.holders.set("one", { uuid: UUID, user: USER, scopes: ["all"], expiresAt: 1_900_000_000_000 });
+    assert.deepEqual(await api().voucher("one"), {
+      token: UUID,
+      user: USER,
+      scopes: ["all"],
+      until: 1_900_000_000_000,
+    });
+    assert.deepEqual(stub.asked, ["/arvados/v1/api_client_authorizations/current", "/arvados/v1/users/current"]);
+  });
+
+  it("vouches for a token whose scopes keep its user from it", async () => {
+    const scopes = ["GET /arvados/v1/collections/yyyyy-4zz18-000000000000001"];
+    stub.holders.set("narrow", { uuid: UUID, user: USER, scopes });
+    assert.deepEqual(await api().voucher("narrow"), {
+      token: UUID,
+      user: USER,
+      scopes,
+      until: Number.POSITIVE_INFINITY,
+    });
+  });
+
+  it("refuses a token it does not know, in one request", async () => {
+    assert.equal(await api().voucher("unheard"), null);
+    assert.equal(stub.asked.length, 1);
+  });
+
+  it("gives no answer where it fails, talks nonsense, is silent or is not there", async () => {
+    stub.state = "failing";
+    assert.equal(await reason(api().voucher("one")), "HTTP 502");
+    stub.state = "nonsense";
+    assert.equal(await reason(api().voucher("one")), "SyntaxError");
+    stub.state = "silent";
+    assert.equal(await reason(api(stub.url, 100).voucher("one")), "TimeoutError");
+    const gone = await startTokenApi();
+    await gone[Symbol.asyncDispose]();
+    assert.equal(await reason(api(gone.url).voucher("one")), "ECONNREFUSED");
+  });
+
+  it("gives no answer where what it says is not of Arvados, or has no end", async () => {
+    const bodies = ["null", "{}", `{"uuid":"${UUID}","owner_uuid":"${UUID}"}`, `"${"x".repeat(300_000)}"`];
+    for (const body of bodies) {
+      const odd = createServer((_, response) => void response.writeHead(200).end(body)).listen(0, "127.0.0.1");
+      await new Promise((resolve) => odd.once("listening", resolve));
+      const { port } = odd.address() as AddressInfo;
+      await reason(api(`http://127.0.0.1:${port}`).voucher("one"));
+      odd.closeAllConnections();
+      odd.close();
+    }
+  });
+
+  it("is the only one to get the token: a redirect is not followed", async () => {
+    const elsewhere = createServer((_, response) => void response.writeHead(302, { Location: stub.url }).end());
+    await new Promise<void>((resolve) => elsewhere.listen(0, "127.0.0.1", resolve));
+    const { port } = elsewhere.address() as AddressInfo;
+    await reason(api(`http://127.0.0.1:${port}`).voucher("one"));
+    assert.deepEqual(stub.asked, []);
+    elsewhere.closeAllConnections();
+    elsewhere.close();
+  });
+
+  it("is not waited for once the service ends", async () => {
+    stub.state = "silent";
+    const ending = new AbortController();
+    const asked = reason(api(stub.url, 60_000, ending.signal).voucher("one"));
+    ending.abort();
+    assert.equal(await asked, "AbortError");
+  });
+});
