@@ -35,31 +35,6 @@ describe("a login", () => {
     await said("zzzzz-gj3su-000000000000001");
   });
 
-  it("with a wrong secret, or none, is refused", async () => {
-    const { token } = stack.cluster.users.alice;
-    await assertRefused(`v2/${token.uuid}/wrong`, "token.unknown");
-    await assertRefused(" ", "token.malformed");
-  });
-
-  it("with an expired token is refused", async () => {
-    const token = await stack.arvados.issueToken(stack.cluster.users.bob.uuid, { expiresAt: Date.now() - 1 });
-    // Until the graph knows it, it is merely unknown.
-    await until(async () => {
-      await login(token.v2).catch(() => undefined);
-      return lines.some((line) => line.includes("token.expired"));
-    }, "the token to be known");
-    await assertRefused(token.v2, "token.expired");
-  });
-
-  it("with the token in its bare form works as well, and as root with the system root token", async () => {
-    const bare = await stack.connectClient(stack.cluster.users.alice.token.secret);
-    assert.equal((await bare.whoami()).user_uuid, stack.cluster.users.alice.uuid);
-    const root = await stack.connectClient(stack.config.systemRootToken);
-    const { grants, user_uuid } = await root.whoami();
-    assert.equal(user_uuid, stack.arvados.known.rootUser);
-    assert.ok(grants.subscribe.includes("arvados.zzzzz.live.>"));
-  });
-
   it("with an OIDC token that Arvados has stored is found by the gateway, outlives others' removals, and ends with its scopes", async () => {
     const { uuid: user } = stack.cluster.users.alice;
     const { uuid } = await stack.arvados.issueToken(user);
