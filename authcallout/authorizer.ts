@@ -85,8 +85,9 @@ export function authorize(
   };
   const life = options.sessionTtl * (1 - TTL_JITTER * random);
   const ends = Math.min(now + life, identity.expiresAt ?? Number.POSITIVE_INFINITY);
-  // In whole seconds, and never beyond the token's end. nats-server would end one that has none left at once, and its client loop.
-  const expires = Math.floor(ends / 1000);
+  // nats-server counts whole seconds from the begun one, so it ends a session up to a second after this.
+  const expires = Math.floor(ends / 1000) - 1;
+  // One that has no second left it would end at once, and the client would loop.
   if (expires * 1000 <= now) return fault("token.expired", { token: identity.token });
   return {
     session,

@@ -38,7 +38,7 @@ const KEEP_UNKNOWN_MS = 10_000;
 /** Long enough for all who wait for the same answer. */
 const KEEP_OUTAGE_MS = 1_000;
 /** With less time left than this a session is not worth its login. */
-const LEAST_LEFT_MS = 1_000;
+const LEAST_LEFT_MS = 2_000;
 /** Bounded: guesses push out the oldest, which are then asked about again. */
 const MAX_KEPT = 10_000;
 const MAX_FLIGHTS = 1_000;

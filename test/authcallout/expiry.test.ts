@@ -11,11 +11,11 @@ import { TokenIndex } from "../../core/token-index.ts";
 
 const TOKEN = "zzzzz-gj3su-000000000000001";
 const SECOND = 1_700_000_000_000;
-const HOUR = 3_600_000;
+const S = SECOND / 1000;
 const options: AuthorizerOptions = {
   clusterId: "zzzzz",
   subjects: subjectsOf("zzzzz"),
-  sessionTtl: HOUR,
+  sessionTtl: 3_600_000,
   stalenessRefuse: 10_000,
   grantsMax: 100,
 };
@@ -42,23 +42,13 @@ function endOf(row: Partial<TokenRow>, now: number, random = 0): number | string
 
 describe("a session's end", () => {
   const cases: [what: string, row: Partial<TokenRow>, now: number, end: number | string][] = [
-    ["is its time at most", {}, SECOND, (SECOND + HOUR) / 1000],
-    ["is its token's, where that comes first", { expires_at: SECOND + 5_000 }, SECOND, (SECOND + 5_000) / 1000],
-    [
-      "is the moment its token is to be asked about again",
-      { refreshes_at: SECOND + 5_000 },
-      SECOND,
-      (SECOND + 5_000) / 1000,
-    ],
-    [
-      "is the earlier of the two",
-      { expires_at: SECOND + 9_000, refreshes_at: SECOND + 5_000 },
-      SECOND,
-      (SECOND + 5_000) / 1000,
-    ],
-    ["is the whole second before its token's", { expires_at: SECOND + 5_999 }, SECOND, (SECOND + 5_000) / 1000],
-    ["is never the second after it", { expires_at: SECOND + 1_001 }, SECOND + 999, (SECOND + 1_000) / 1000],
-    ["has not come while a millisecond is left", { expires_at: SECOND + 1_000 }, SECOND + 999, (SECOND + 1_000) / 1000],
+    ["is its time at most", {}, SECOND, S + 3_599],
+    ["is its token's, where that comes first", { expires_at: SECOND + 5_000 }, SECOND, S + 4],
+    ["is the moment its token is to be asked about again", { refreshes_at: SECOND + 5_000 }, SECOND, S + 4],
+    ["is the earlier of the two", { expires_at: SECOND + 9_000, refreshes_at: SECOND + 5_000 }, SECOND, S + 4],
+    ["knows whole seconds only", { expires_at: SECOND + 5_999 }, SECOND, S + 4],
+    ["is the next second at the earliest", { expires_at: SECOND + 2_000 }, SECOND + 999, S + 1],
+    ["has come where its token gives it no second", { expires_at: SECOND + 1_999 }, SECOND, "token.expired"],
     ["has come where the token ends within this second", { expires_at: SECOND + 999 }, SECOND, "token.expired"],
     ["has come where the token ends with this millisecond", { expires_at: SECOND }, SECOND, "token.expired"],
     ["has come a millisecond later", { expires_at: SECOND }, SECOND + 1, "token.expired"],
@@ -66,17 +56,25 @@ describe("a session's end", () => {
   ];
   for (const [what, row, now, end] of cases) it(what, () => assert.equal(endOf(row, now), end));
 
-  it("is before its token's at every millisecond around it, and behind this moment", () => {
-    for (let left = -3_000; left <= 3_000; left += 7) {
+  /** When nats-server ends a session: it counts the seconds from the one that has begun, but starts counting now. */
+  const natsEnd = (exp: number, now: number) => now + (exp - Math.floor(now / 1000)) * 1000;
+
+  it("is before its token's at every millisecond around it, as nats-server counts, however late in its second", () => {
+    for (let left = -3_000; left <= 5_000; left += 7) {
       for (const now of [SECOND, SECOND + 1, SECOND + 500, SECOND + 999]) {
         const end = endOf({ expires_at: now + left }, now);
-        if (end === "token.expired") assert.ok(left < 1_000, `${left} ms left`);
-        else assert.ok(Number(end) * 1000 <= now + left && Number(end) * 1000 > now, `${left} ms left: ${end}`);
+        if (end === "token.expired") assert.ok(left < 2_000, `${left} ms left`);
+        else assert.ok(natsEnd(Number(end), now) <= now + left && Number(end) * 1000 > now, `${left} ms left: ${end}`);
       }
     }
   });
 
+  it("would outlive it by the token's own last whole second: negative control", () => {
+    const [now, expires] = [SECOND + 999, SECOND + 5_000];
+    assert.ok(natsEnd(Math.floor(expires / 1000), now) > expires);
+  });
+
   it("comes earlier by chance, so that sessions made together do not end together", () => {
-    assert.equal(endOf({}, SECOND, 0.5), (SECOND + HOUR * 0.95) / 1000);
+    assert.equal(endOf({}, SECOND, 0.5), S + 3_420 - 1);
   });
 });

@@ -97,11 +97,9 @@ describe("a token that the database does not have", function () {
       assert.equal(api.asked.filter((path) => path === ACA).length, 1);
       await Promise.all([nc.closed(), again.nc.closed()]);
       const lived = Date.now() - begun;
-      assert.ok(lived > KEEP_MS - 1_500 && lived < KEEP_MS + 1_000, `it lived ${lived} ms`);
+      assert.ok(lived > KEEP_MS - 2_500 && lived < KEEP_MS + 500, `it lived ${lived} ms`);
       await logins.whoIs(token);
       assert.equal(api.asked.filter((path) => path === ACA).length, 2, "whoever comes back is asked about anew");
-      api.holders.delete(token);
-      await until(async () => (await refusalOf(token).catch(() => null)) === "token.unknown", "its end", 2 * KEEP_MS);
     });
 
     it("is refused where its user is not active, or not there", async () => {
