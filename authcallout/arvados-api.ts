@@ -2,6 +2,7 @@
 import type { Voucher } from "../core/aliases.ts";
 import { type Fault, fault } from "../core/errors.ts";
 import { isUserUuid, isUuid } from "../core/uuid.ts";
+import { arvadosGet } from "../runtime/arvados-get.ts";
 
 export type ArvadosApiOptions = {
   url: string;
@@ -47,12 +48,9 @@ export class ArvadosApi {
 
   async #get(path: string, token: string, signal: AbortSignal): Promise<Body | "refused" | "forbidden"> {
     try {
-      const response = await fetch(new URL(`/arvados/v1/${path}`, this.#options.url), {
-        headers: { Authorization: `Bearer ${token}`, Accept: "application/json" },
-        // A token is for Arvados alone.
-        redirect: "error",
-        signal,
-      });
+      const { url } = this.#options;
+      const headers = { accept: "application/json" };
+      const response = await arvadosGet({ url, path: `/arvados/v1/${path}`, token, headers, signal });
       if (response.ok) return (JSON.parse(await limitedText(response)) ?? {}) as Body;
       await response.body?.cancel();
       if (response.status === 401) return "refused";

@@ -1,6 +1,7 @@
 /** Slows guessing down: addresses whose logins keep naming no known token are refused before anything is looked up. Pure. */
 import { networkOf } from "../core/address.ts";
 import type { Fault } from "../core/errors.ts";
+import { keepNewest } from "../core/keep-newest.ts";
 
 /** Refusals that a guesser would cause, and that an honest client does not cause again and again. */
 const GUESSES: readonly string[] = ["token.unknown", "token.malformed"];
@@ -40,9 +41,8 @@ export class GuessLimit {
   #change(host: string, by: number, now: number): void {
     const network = networkOf(host);
     const { left } = this.#refilled(this.#buckets.get(network) ?? { left: this.#perMinute, at: now }, now);
-    this.#buckets.delete(network);
-    if (this.#buckets.size >= KEPT_ADDRESSES) this.#buckets.delete(this.#buckets.keys().next().value as string);
-    this.#buckets.set(network, { left: Math.min(this.#perMinute, Math.max(0, left + by)), at: now });
+    const changed = { left: Math.min(this.#perMinute, Math.max(0, left + by)), at: now };
+    keepNewest(this.#buckets, KEPT_ADDRESSES, network, changed);
   }
 
   #refilled({ left, at }: Bucket, now: number): Bucket {

@@ -5,6 +5,7 @@
  */
 import { sign } from "node:crypto";
 import sodium from "sodium-native";
+import { keepNewest } from "../core/keep-newest.ts";
 import { type KeyType, publicKeyBytes, publicKeyText, seedBytes, signingKey } from "../core/nkey.ts";
 
 const HEADER = Buffer.from(JSON.stringify({ typ: "JWT", alg: "ed25519-nkey" })).toString("base64url");
@@ -62,8 +63,7 @@ export function createVerifier(issuerType: KeyType): Verifier {
     const known = keys.get(issuer);
     if (known) return known;
     const key = publicKeyBytes(issuerType, issuer);
-    if (keys.size >= KEPT_KEYS) keys.delete(keys.keys().next().value as string);
-    keys.set(issuer, key);
+    keepNewest(keys, KEPT_KEYS, issuer, key);
     return key;
   };
 

@@ -14,8 +14,10 @@ export type LookoutParts = {
   group: QueueGroup;
   /** Milliseconds since the graph was last known to be complete. */
   age: () => number;
-  /** Milliseconds of age beyond which nobody is let in, and beyond which sessions end. */
-  staleness: { refuse: number; end: number };
+  /** Is the graph young enough to let people in? */
+  isFit: () => boolean;
+  /** Milliseconds of age beyond which sessions end. */
+  endsAt: number;
   /** Sessions that go on with a stale graph. */
   spared: (session: SessionName) => boolean;
   log: Logger;
@@ -32,7 +34,7 @@ export class Lookout {
 
   constructor(parts: LookoutParts) {
     this.#parts = parts;
-    this.#wasFit = this.#isFit;
+    this.#wasFit = parts.isFit();
   }
 
   start(): void {
@@ -43,13 +45,9 @@ export class Lookout {
     if (this.#timer) clearInterval(this.#timer);
   }
 
-  get #isFit(): boolean {
-    return this.#parts.age() <= this.#parts.staleness.refuse;
-  }
-
   #look(): void {
-    const { member, enforcer, age, staleness } = this.#parts;
-    const fit = this.#isFit;
+    const { member, enforcer, age, isFit, endsAt } = this.#parts;
+    const fit = isFit();
     // Others see by the lease whether we are fit, so it is sent as soon as that changes.
     if (fit !== this.#wasFit) member.renew();
     this.#wasFit = fit;
@@ -58,7 +56,7 @@ export class Lookout {
     enforcer.closeLapsed();
     // With BARRIER out of reach nobody holds a lease, and nobody leads: then everyone ends what is stale.
     const mine = member.leads() || member.replicas() === 0;
-    if (age() > staleness.end && mine) void this.#endStale();
+    if (age() > endsAt && mine) void this.#endStale();
   }
 
   #joinOrLeave(fit: boolean): void {

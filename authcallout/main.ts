@@ -96,6 +96,7 @@ export async function runAuthcallout(
     onAlias: (alias) => follower.remember(alias),
     onChange: () => enforcer.consider(),
   });
+  const mayAnswer = () => member.mayAnswer();
   const revision = () => follower.revision;
   const kicker = new Kicker({ app, system, sessions, servers, subjects, revision, log, signal });
   const measured = calloutMetrics(metrics, {
@@ -160,7 +161,7 @@ export async function runAuthcallout(
     lookup,
     lookupPatience: config.authTimeout / 2,
     onOutage: config.onOutage,
-    mayAnswer: () => member.mayAnswer(),
+    mayAnswer,
     announce: (server) => watch.announce(server.name, server.id),
     alias: (identity) => {
       const known = follower.tokens.bySessionToken(identity.sessionToken, now());
@@ -174,9 +175,14 @@ export async function runAuthcallout(
     log,
     onResult: measured.result,
   });
-  const { authTimeout } = config;
-  const mayAnswer = () => member.mayAnswer();
-  const { group, waiting } = createLogins({ core, responder, mayAnswer, authTimeout, measured, log });
+  const { group, waiting } = createLogins({
+    core,
+    responder,
+    mayAnswer,
+    authTimeout: config.authTimeout,
+    measured,
+    log,
+  });
 
   scope.defer("graph follower", () => follower.stop());
   scope.defer("barrier", () => member.stop());
@@ -194,7 +200,8 @@ export async function runAuthcallout(
     enforcer,
     group,
     age,
-    staleness: { refuse: config.stalenessRefuse, end: config.stalenessEnd },
+    isFit,
+    endsAt: config.stalenessEnd,
     spared: ({ user }) => config.stalenessKeepAdmins && follower.graph.grants(user).patterns.includes(">"),
     log,
   });

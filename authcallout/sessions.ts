@@ -2,7 +2,7 @@
  * The sessions that may live, as a superset: every answer given, every CONNECT event, every listing. A session leaves by its
  * DISCONNECT event, or when a listing of its server that was asked for after it was answered lacks it. Pure.
  */
-import type { SessionName } from "../core/session.ts";
+import { type SessionName, sessionMarks } from "../core/session.ts";
 
 export type Session = {
   server: string;
@@ -90,10 +90,4 @@ export class Sessions {
 
 function keyOf(server: string, cid: number): string {
   return `${server}:${cid}`;
-}
-
-/** What a session can be found by: its user, and the token (and container) its subjects are named for. */
-export function sessionMarks({ user, key }: SessionName): string[] {
-  const [, token, container] = /^c_([^_]+)_([^_]+)$/.exec(key.token) ?? [];
-  return token !== undefined && container !== undefined ? [user, token, container] : [user, key.token];
 }

@@ -3,8 +3,7 @@
  * rights after its user last lost any has only missed what was added, and lives. Pure.
  */
 import { atLeast, NO_REVISION, type Revision } from "../core/revision.ts";
-import type { SessionName } from "../core/session.ts";
-import { sessionMarks } from "./sessions.ts";
+import { type SessionName, sessionMarks } from "../core/session.ts";
 
 export type Soundness = "same" | "outgrown" | "unsound" | "void";
 

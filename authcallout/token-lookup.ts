@@ -5,6 +5,7 @@
  */
 import type { Voucher } from "../core/aliases.ts";
 import { Fault, fault, reasonOf } from "../core/errors.ts";
+import { keepNewest } from "../core/keep-newest.ts";
 import { isOfAnother, type ParsedToken, sha256 } from "../core/token.ts";
 import type { Config } from "../runtime/config.ts";
 import { sleep } from "../runtime/sleep.ts";
@@ -89,12 +90,10 @@ export class TokenLookup {
     const known = this.#flights.get(key);
     if (known) return known;
     const since = this.#count;
-    const done = this.#turns
-      .take(() => this.#ask(key, token, since))
-      .finally(() => {
-        this.#flights.delete(key);
-        if (this.#flights.size === 0) this.#touches.clear();
-      });
+    const done = this.#askInTurn(key, token, since).finally(() => {
+      this.#flights.delete(key);
+      if (this.#flights.size === 0) this.#touches.clear();
+    });
     this.#flights.set(key, done);
     return done;
   }
@@ -114,6 +113,15 @@ export class TokenLookup {
     this.#forgotten = this.#count;
   }
 
+  async #askInTurn(key: string, token: string, since: number): Promise<void> {
+    const done = await this.#turns.take();
+    try {
+      await this.#ask(key, token, since);
+    } finally {
+      done();
+    }
+  }
+
   async #ask(key: string, token: string, since: number): Promise<void> {
     const { voucher: ask, keep, now, onResult } = this.#parts;
     const begun = now();
@@ -123,16 +131,16 @@ export class TokenLookup {
       const until = found ? Math.min(begun + keep, found.until) : 0;
       if (!found || until - now() <= LEAST_LEFT_MS) {
         onResult("unknown");
-        return keepIn(this.#refusals, key, { answer: "unknown", until: now() + KEEP_UNKNOWN_MS });
+        return keepNewest(this.#refusals, MAX_KEPT, key, { answer: "unknown", until: now() + KEEP_UNKNOWN_MS });
       }
       if (await this.#hasRow(found.token, since)) return onResult("row");
       onResult("vouched");
-      keepIn(this.#vouchers, key, { ...found, until });
+      keepNewest(this.#vouchers, MAX_KEPT, key, { ...found, until });
     } catch (error) {
       this.#circuit.failed(now());
       onResult("outage");
       const answer = error instanceof Fault ? error : fault("lookup.unavailable", { reason: reasonOf(error) });
-      keepIn(this.#refusals, key, { answer, until: now() + KEEP_OUTAGE_MS });
+      keepNewest(this.#refusals, MAX_KEPT, key, { answer, until: now() + KEEP_OUTAGE_MS });
     }
   }
 
@@ -169,10 +177,4 @@ export function createTokenLookup(
     now,
     onResult,
   });
-}
-
-function keepIn<T>(kept: Map<string, T>, key: string, value: T): void {
-  kept.delete(key);
-  if (kept.size >= MAX_KEPT) kept.delete(kept.keys().next().value as string);
-  kept.set(key, value);
 }

@@ -5,6 +5,7 @@
 import { randomFillSync } from "node:crypto";
 import sodium from "sodium-native";
 import nacl from "tweetnacl";
+import { keepNewest } from "../core/keep-newest.ts";
 import { publicKeyBytes, seedBytes } from "../core/nkey.ts";
 
 const MARK = Buffer.from("xkv1");
@@ -28,8 +29,7 @@ export function createSealer(seed: string): Sealer {
     const known = shared.get(peer);
     if (known) return known;
     const key = Buffer.from(nacl.box.before(publicKeyBytes("curve", peer), secret));
-    if (shared.size >= KEPT_KEYS) shared.delete(shared.keys().next().value as string);
-    shared.set(peer, key);
+    keepNewest(shared, KEPT_KEYS, peer, key);
     return key;
   };
 

@@ -4,6 +4,7 @@
  */
 import type { GroupRow, LinkRow, OwnerRow, PermissionChange, RequestRow, UserRow } from "../core/rows.ts";
 import { wellKnown } from "../core/uuid.ts";
+import { mulberry32 } from "../test/support/random.ts";
 
 const CLUSTER_ID = "zzzzz";
 const KNOWN = wellKnown(CLUSTER_ID);
@@ -192,15 +193,4 @@ function groupRow(id: number, one: string, owner: string, groupClass: string): G
 
 export function uuid(infix: string, n: number): string {
   return `${CLUSTER_ID}-${infix}-${n.toString(36).padStart(15, "0")}`;
-}
-
-/** A small random source with a seed, for data that is the same at every run. */
-export function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
 }

@@ -3,7 +3,7 @@
  * list. Our service has its graph from GRAPH, as in production.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { connect as dial } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
@@ -15,6 +15,7 @@ import { rightsOf } from "../core/session-permissions.ts";
 import { type SessionKey, subjectsOf } from "../core/subjects.ts";
 import { sha256 } from "../core/token.ts";
 import { wellKnown } from "../core/uuid.ts";
+import { freePorts } from "../dev/free-ports.ts";
 import { findNatsServer } from "../dev/nats-server.ts";
 import { defaultConfig } from "../runtime/config.ts";
 import type { Scope } from "../runtime/scope.ts";
@@ -95,7 +96,7 @@ async function ours({ keys, url, port }: Server, scope: Scope, rows: GraphChange
   scope.defer("beat", () => clearInterval(timer));
   await jetstreamManager(bridge);
 
-  const admin = await freePort();
+  const [admin = 0] = await freePorts(1);
   const { SYS, CORE, APP } = keys.users.authcallout;
   const config = defaultConfig({
     clusterId: CLUSTER,
@@ -135,7 +136,7 @@ async function goService(
 
 /** The ceiling: nats-server alone. */
 async function staticUsers(scope: Scope, grants: Map<number, string[]>): Promise<Variant> {
-  const port = await freePort();
+  const [port = 0] = await freePorts(1);
   const dir = await folder(scope);
   const users = SIZES.map((size) => {
     const allow = JSON.stringify(grants.get(size));
@@ -150,7 +151,8 @@ async function staticUsers(scope: Scope, grants: Map<number, string[]>): Promise
 
 /** `alone`: without a callout of its own, since nats-server lets nobody else ask one; and with a user who does. */
 async function server(scope: Scope, role: Role): Promise<Server> {
-  const [keys, client, websocket] = [generateKeys(), await freePort(), await freePort()];
+  const keys = generateKeys();
+  const [client = 0, websocket = 0] = await freePorts(2);
   const dir = await folder(scope);
   const ports = { client, websocket };
   let text = serverConf({ clusterId: CLUSTER, keys: publicKeys(keys), ports, storeDir: join(dir, "store") });
@@ -225,16 +227,7 @@ function nkey(seed: string) {
   return nkeyAuthenticator(new TextEncoder().encode(seed));
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-async function answers(port: number): Promise<boolean> {
-  const { connect: dial } = await import("node:net");
+function answers(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = dial(port, "127.0.0.1");
     socket.on("connect", () => {

@@ -5,7 +5,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { Revision } from "../core/revision.ts";
-import type { GraphChange, PermissionChange } from "../core/rows.ts";
+import { type GraphChange, isPermissionChange } from "../core/rows.ts";
 import { type Subjects, subjectToken } from "../core/subjects.ts";
 import type { Commit } from "./commit.ts";
 import { type RoutedEvent, type StoredEvent, unitsOf } from "./commit-units.ts";
@@ -162,10 +162,6 @@ export class CommitHandler {
       ),
     );
   }
-}
-
-export function isPermissionChange(change: GraphChange): change is PermissionChange {
-  return change.kind !== "token" && change.kind !== "container";
 }
 
 /** May somebody have left a group to which the settings give a role? That shows in no grant, and is the callout's to know. */

@@ -1,5 +1,6 @@
 /** Parts of a container's log files from the Arvados API, as they are now, live or saved. */
 import { reasonOf } from "../core/errors.ts";
+import { arvadosGet } from "../runtime/arvados-get.ts";
 
 export type LogFileName = { request: string; container: string; file: string };
 
@@ -24,15 +25,15 @@ export function createLogApi({ url, token, timeoutMs }: LogApiOptions): ReadLog 
   return async ({ request, container, file }, from, length, signal) => {
     const path = `/arvados/v1/container_requests/${request}/log/${container}/${encodeURIComponent(file)}`;
     try {
-      const response = await fetch(`${url}${path}`, {
+      const response = await arvadosGet({
+        url,
+        path,
+        token,
         headers: {
-          authorization: `Bearer ${token}`,
           range: `bytes=${from}-${from + length - 1}`,
           // A compressed answer's offsets would be those of something else.
           "accept-encoding": "identity",
         },
-        // The token is for this server and no other.
-        redirect: "error",
         signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
       });
       return await answerOf(response, from, length);

@@ -10,9 +10,9 @@ import {
   startFollow,
 } from "../core/log-follow.ts";
 import type { Logger } from "../runtime/log.ts";
+import type { Turns } from "../runtime/turns.ts";
 import type { LogAnswer, ReadLog } from "./log-api.ts";
 import type { LogStore } from "./log-store.ts";
-import type { LogTurns } from "./log-turns.ts";
 
 export type LogFileParts = {
   container: string;
@@ -22,7 +22,7 @@ export type LogFileParts = {
   /** The container request by which the file is reached; null = none. */
   request: () => string | null;
   read: ReadLog;
-  turns: LogTurns;
+  turns: Turns;
   store: LogStore;
   rules: FollowRules;
   now: () => number;

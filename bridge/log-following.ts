@@ -6,12 +6,12 @@ import { subjectsOf } from "../core/subjects.ts";
 import type { Tailed } from "../core/wire.ts";
 import type { Scope } from "../runtime/scope.ts";
 import type { ServiceContext } from "../runtime/service.ts";
+import { Turns } from "../runtime/turns.ts";
 import type { GraphState } from "./graph-state.ts";
 import { createLogApi } from "./log-api.ts";
 import { LogContainers } from "./log-containers.ts";
 import { LogFollower } from "./log-follower.ts";
 import { LogStore } from "./log-store.ts";
-import { LogTurns } from "./log-turns.ts";
 
 const REQUEST_TIMEOUT_MS = 30_000;
 const REQUESTS_PER_CONTAINER = 2;
@@ -54,7 +54,7 @@ export function logFollowing({ config, log, metrics }: ServiceContext): FollowLo
       containers: new LogContainers(state, now),
       always: settings.mode === "always",
       read,
-      turns: new LogTurns(settings.requests, REQUESTS_PER_CONTAINER),
+      turns: new Turns(settings.requests, REQUESTS_PER_CONTAINER),
       store: new LogStore(jetstream(nc), jsm),
       rules: { pollMin, pollMax, settle, readBytes: READ_BYTES, chunkBytes: CHUNK_BYTES },
       now,

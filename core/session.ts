@@ -4,6 +4,7 @@
  */
 import { formatRevision, parseRevision, type Revision } from "./revision.ts";
 import type { SessionKey } from "./subjects.ts";
+import { suffixedParts } from "./token.ts";
 
 export type SessionName = { user: string; key: SessionKey; revision: Revision; hash: string };
 
@@ -25,4 +26,10 @@ export function parseSessionName(name: string): SessionName | null {
   const revision = parseRevision(revisionText ?? "");
   if (!user || !token || !sid || !revision || !hash || rest.length > 0) return null;
   return { user, key: { token, sid }, revision, hash };
+}
+
+/** What a session can be found by: its user, and the token (and container) its subjects are named for. */
+export function sessionMarks({ user, key }: Pick<SessionName, "user" | "key">): string[] {
+  const suffixed = suffixedParts(key.token);
+  return suffixed ? [user, suffixed.token, suffixed.container] : [user, key.token];
 }

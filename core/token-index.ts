@@ -6,7 +6,15 @@ import { timingSafeEqual } from "node:crypto";
 import type { Alias, Voucher } from "./aliases.ts";
 import { type Fault, fault } from "./errors.ts";
 import type { ContainerRow, GraphChange, TokenRow } from "./rows.ts";
-import { bareSessionToken, oidcSecret, type ParsedToken, saltedSecret, sessionToken, sha256 } from "./token.ts";
+import {
+  bareSessionToken,
+  oidcSecret,
+  type ParsedToken,
+  saltedSecret,
+  sessionToken,
+  sha256,
+  suffixedParts,
+} from "./token.ts";
 import { wellKnown } from "./uuid.ts";
 
 export type Identity = {
@@ -45,8 +53,17 @@ export class TokenIndex {
   /** `h…` session tokens of bare secrets -> token uuid. */
   readonly #bySession = new Map<string, string>();
 
+  /** Session tokens of the settings' own tokens; computed once, for every login and listing compares with them. */
+  readonly #anonymousSessions: ReadonlySet<string>;
+  readonly #rootSession: string | null;
+
   constructor(options: TokenIndexOptions) {
     this.#options = options;
+    const { clusterId, systemRootToken, anonymousSecret } = options;
+    const bare = (secret: string) => bareSessionToken(sha256(secret));
+    const anonymous = [wellKnown(clusterId).anonymousToken, bare(anonymousSecret)];
+    this.#anonymousSessions = new Set(anonymousSecret === "" ? [] : anonymous);
+    this.#rootSession = systemRootToken === "" ? null : bare(systemRootToken);
   }
 
   /** Applies rows' new values; returns the uuids of tokens and containers whose sessions must be looked at again. */
@@ -79,16 +96,12 @@ export class TokenIndex {
 
   /** The identity behind a session's subject, for a session that nats-server has let in. */
   bySessionToken(key: string, now: number): Identity | null {
-    const { clusterId, systemRootToken, anonymousSecret } = this.#options;
-    const known = wellKnown(clusterId);
-    if (anonymousSecret !== "" && (key === known.anonymousToken || key === bareSessionToken(sha256(anonymousSecret)))) {
-      return this.#anonymousIdentity(key);
-    }
-    if (systemRootToken !== "" && key === bareSessionToken(sha256(systemRootToken))) return this.#rootIdentity(key);
-    const [, suffixed, container] = /^c_([^_]+)_([^_]+)$/.exec(key) ?? [];
+    if (this.#anonymousSessions.has(key)) return this.#anonymousIdentity(key);
+    if (key === this.#rootSession) return this.#rootIdentity(key);
+    const suffixed = suffixedParts(key);
     const alias = this.#options.aliases?.get(key);
-    const uuid = suffixed ?? this.#bySession.get(key) ?? alias?.token ?? key;
-    if (container !== undefined && this.#containerFault(uuid, null, container)) return null;
+    const uuid = suffixed?.token ?? this.#bySession.get(key) ?? alias?.token ?? key;
+    if (suffixed && this.#containerFault(uuid, null, suffixed.container)) return null;
     const row = this.#tokens.get(uuid);
     if (row) return voidness(row, now) ? null : this.#identityOf(row, key);
     return alias?.voucher && alias.voucher.until > now ? vouchedIdentity(alias.voucher, key) : null;

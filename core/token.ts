@@ -51,7 +51,13 @@ export function sessionToken(token: ParsedToken): string {
   return token.container === null ? token.uuid : `c_${token.uuid}_${token.container}`;
 }
 
-/** The same from the hex SHA-256 of a bare token. */
+/** The stored token and the container in the session token of a container-suffixed one; null for any other. */
+export function suffixedParts(sessionToken: string): { token: string; container: string } | null {
+  const [, token, container] = /^c_([^_]+)_([^_]+)$/.exec(sessionToken) ?? [];
+  return token !== undefined && container !== undefined ? { token, container } : null;
+}
+
+/** A bare token's session token, from its hex SHA-256. */
 export function bareSessionToken(sha256Hex: string): string {
   let bits = BigInt(`0x${sha256Hex}`) >> (256n - 130n);
   let text = "";

@@ -2,8 +2,8 @@
  * The part of the Arvados API that hands out containers' logs: `GET /arvados/v1/container_requests/<cr>/log/<container>/<file>` with
  * Range, for whoever has the token, as Arvados answers it for a running container (a file in memory that grows) and for a saved log.
  */
-import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { ServerResponse } from "node:http";
+import { startLoopbackServer } from "./loopback-server.ts";
 
 export type ApiRequest = { request: string; container: string; file: string; from: number; status: number };
 
@@ -27,7 +27,7 @@ const PATH = /^\/arvados\/v1\/container_requests\/([^/]+)\/log\/([^/]+)\/([^/]+)
 export async function startArvadosApi(token: string, port = 0): Promise<ArvadosApi> {
   const files = new Map<string, Buffer>();
   const requests: ApiRequest[] = [];
-  const server = createServer((request, response) => {
+  const server = await startLoopbackServer((request, response) => {
     const [, cr = "", container = "", name = ""] = PATH.exec(request.url ?? "") ?? [];
     const file = decodeURIComponent(name);
     const [, first = "0", last = ""] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
@@ -38,11 +38,10 @@ export async function startArvadosApi(token: string, port = 0): Promise<ArvadosA
       send(response, bytes, Number(first), last === "" ? Number.POSITIVE_INFINITY : Number(last));
     else response.writeHead(status ?? 500).end();
     requests.push({ request: cr, container, file, from: Number(first), status: response.statusCode });
-  });
-  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  }, port);
   const file = (container: string, name: string) => files.get(`${container}/${name}`) ?? Buffer.alloc(0);
   const api: ArvadosApi = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    ...server,
     token,
     requests,
     failing: null,
@@ -53,10 +52,6 @@ export async function startArvadosApi(token: string, port = 0): Promise<ArvadosA
     replace(container, name, bytes) {
       if (bytes) files.set(`${container}/${name}`, Buffer.from(bytes));
       else files.delete(`${container}/${name}`);
-    },
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
     },
   };
   return api;

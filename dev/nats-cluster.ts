@@ -1,7 +1,7 @@
 /** Several nats-servers on loopback that form one cluster, each its own process that can be killed, stopped and started again. */
-import { createServer, type Server } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { fault } from "../core/errors.ts";
+import { freePorts } from "./free-ports.ts";
 import { type LaunchConf, type NatsServer, startNatsServer } from "./nats-server.ts";
 
 export type NatsCluster = AsyncDisposable & {
@@ -61,22 +61,4 @@ async function healthy(server: NatsServer): Promise<void> {
     if (answer?.ok) return;
   }
   throw fault("nats.unreachable", { url: server.url, reason: `not healthy after ${HEALTHY_MS / 1000} s` });
-}
-
-/** Held all at once, so that no two are the same. */
-async function freePorts(count: number): Promise<number[]> {
-  const held = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<Server>((resolve, reject) => {
-          const server = createServer()
-            .once("error", reject)
-            .listen(0, "127.0.0.1", () => resolve(server));
-        }),
-    ),
-  );
-  const ports = held.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(held.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

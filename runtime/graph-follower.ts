@@ -11,7 +11,7 @@ import type { Effect, GraphOptions } from "../core/graph/types.ts";
 import { type CommitEntry, parseGraphEntry } from "../core/graph-entry.ts";
 import { atLeast, NO_REVISION, type Revision } from "../core/revision.ts";
 import { parseRoles, RoleIndex, type RoleTable } from "../core/roles.ts";
-import type { GraphChange, PermissionChange } from "../core/rows.ts";
+import { type GraphChange, isPermissionChange } from "../core/rows.ts";
 import type { Subjects } from "../core/subjects.ts";
 import { TokenIndex, type TokenIndexOptions } from "../core/token-index.ts";
 import { followStream, type StreamFollower } from "./stream-follower.ts";
@@ -180,8 +180,4 @@ export class GraphFollower {
     this.#beat = null;
     this.#options.onTrouble(`the graph is read anew: ${reason}`);
   }
-}
-
-function isPermissionChange(change: GraphChange): change is PermissionChange {
-  return change.kind !== "token" && change.kind !== "container";
 }

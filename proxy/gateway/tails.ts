@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
 import type { CloseName } from "../../core/close-codes.ts";
 import { fault, reasonOf } from "../../core/errors.ts";
+import { sessionMarks } from "../../core/session.ts";
 import type { SessionKey } from "../../core/subjects.ts";
 import { Tail, type TailParts } from "./tail.ts";
 
@@ -68,9 +69,8 @@ export class Tails {
 
   /** Looks again at the tails of these users and tokens; with null, at all. */
   recheck(marks: ReadonlySet<string> | null): void {
-    for (const { user, key, tail } of this.#entries.values()) {
-      if (marks === null || marks.has(user) || [...key.token.split("_")].some((part) => marks.has(part)))
-        tail.recheck();
+    for (const entry of this.#entries.values()) {
+      if (marks === null || sessionMarks(entry).some((mark) => marks.has(mark))) entry.tail.recheck();
     }
   }
 

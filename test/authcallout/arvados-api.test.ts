@@ -1,9 +1,8 @@
 /** Arvados' API, asked whose a token is: what counts as yes, as no, and as no answer. */
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { ArvadosApi } from "../../authcallout/arvados-api.ts";
 import { Fault } from "../../core/errors.ts";
+import { startLoopbackServer } from "../../dev/loopback-server.ts";
 import { startTokenApi, type TokenApi } from "../support/arvados-api.ts";
 
 const UUID = "yyyyy-gj3su-000000000000001";
@@ -73,23 +72,17 @@ describe("Arvados' API", () => {
   it("gives no answer where what it says is not of Arvados, or has no end", async () => {
     const bodies = ["null", "{}", `{"uuid":"${UUID}","owner_uuid":"${UUID}"}`, `"${"x".repeat(300_000)}"`];
     for (const body of bodies) {
-      const odd = createServer((_, response) => void response.writeHead(200).end(body)).listen(0, "127.0.0.1");
-      await new Promise((resolve) => odd.once("listening", resolve));
-      const { port } = odd.address() as AddressInfo;
-      await reason(api(`http://127.0.0.1:${port}`).voucher("one"));
-      odd.closeAllConnections();
-      odd.close();
+      await using odd = await startLoopbackServer((_, response) => void response.writeHead(200).end(body));
+      await reason(api(odd.url).voucher("one"));
     }
   });
 
   it("is the only one to get the token: a redirect is not followed", async () => {
-    const elsewhere = createServer((_, response) => void response.writeHead(302, { Location: stub.url }).end());
-    await new Promise<void>((resolve) => elsewhere.listen(0, "127.0.0.1", resolve));
-    const { port } = elsewhere.address() as AddressInfo;
-    await reason(api(`http://127.0.0.1:${port}`).voucher("one"));
+    await using elsewhere = await startLoopbackServer(
+      (_, response) => void response.writeHead(302, { Location: stub.url }).end(),
+    );
+    await reason(api(elsewhere.url).voucher("one"));
     assert.deepEqual(stub.asked, []);
-    elsewhere.closeAllConnections();
-    elsewhere.close();
   });
 
   it("is not waited for once the service ends", async () => {

@@ -5,46 +5,37 @@
 import pg from "pg";
 import type { Operations, Simulator, Transaction } from "../../dev/simulator/index.ts";
 import { pick, type Random } from "../support/random.ts";
+import { startWorkers, type Workers } from "../support/workers.ts";
 import type { Cast, Person } from "./cast.ts";
-
-export type Writers = { written: () => number; stop(): Promise<void> };
 
 const LEVELS = ["can_read", "can_write", "can_manage"] as const;
 /** More of them would make a round's end long. */
 const COLLECTIONS = 60;
 
-export function startWriters(arvados: Simulator, cast: Cast, count: number, random: Random): Writers {
-  let written = 0;
-  let stopped = false;
-  const write = async (index: number) => {
+export function startWriters(arvados: Simulator, cast: Cast, count: number, random: Random): Workers {
+  const write = async (index: number): Promise<boolean> => {
     // Whoever writes about a person's tokens is one, so that what is known of them stays true.
     const people = cast.people.filter((_, place) => place % count === index);
-    while (!stopped) {
-      const after: (() => void)[] = [];
-      try {
-        await arvados.tx(async (operations, tx) => {
-          const writer = { operations, tx, random, cast, people, after };
-          const steps = random() < 0.75 ? 1 : 1 + Math.ceil(random() * 4);
-          for (let step = 0; step < steps; step++) await choose(random)(writer);
-          if (random() < 0.05) throw new RolledBack();
-        });
-        for (const known of after) known();
-        written++;
-      } catch (error) {
-        if (!isRace(error)) throw error;
-      }
-      await new Promise((resolve) => setTimeout(resolve, random() * 40));
+    const after: (() => void)[] = [];
+    try {
+      await arvados.tx(async (operations, tx) => {
+        const writer = { operations, tx, random, cast, people, after };
+        const steps = random() < 0.75 ? 1 : 1 + Math.ceil(random() * 4);
+        for (let step = 0; step < steps; step++) await choose(random)(writer);
+        if (random() < 0.05) throw new RolledBack();
+      });
+      for (const known of after) known();
+      return true;
+    } catch (error) {
+      if (!isRace(error)) throw error;
+      return false;
     }
   };
-  const running = Promise.all([...Array(count).keys()].map(write));
-  running.catch(() => {}); // Told by stop().
-  return {
-    written: () => written,
-    async stop() {
-      stopped = true;
-      await running;
-    },
-  };
+  return startWorkers(count, async (index) => {
+    const isWritten = await write(index);
+    await new Promise((resolve) => setTimeout(resolve, random() * 40));
+    return isWritten;
+  });
 }
 
 class RolledBack extends Error {}

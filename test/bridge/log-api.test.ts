@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { createServer, type RequestListener } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { RequestListener } from "node:http";
 import { createLogApi, type LogAnswer } from "../../bridge/log-api.ts";
 import { startArvadosApi } from "../../dev/arvados-api.ts";
+import { startLoopbackServer } from "../../dev/loopback-server.ts";
 
 const CONTAINER = "zzzzz-dz642-000000000000000";
 const name = { request: "zzzzz-xvhdp-000000000000000", container: CONTAINER, file: "stdout.txt" };
@@ -10,18 +10,6 @@ const { signal } = new AbortController();
 
 const shown = (answer: LogAnswer) =>
   answer.type === "read" ? [Buffer.from(answer.data).toString(), answer.size] : answer.type;
-
-async function answering(listener: RequestListener) {
-  const server = createServer(listener).listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-}
 
 describe("reading a log from the Arvados API", () => {
   it("gets a part of the file and its size, and tells apart what is not there, empty, or shorter", async () => {
@@ -38,7 +26,9 @@ describe("reading a log from the Arvados API", () => {
   });
 
   it("takes its part out of an answer that does not heed the range, and no more of it", async () => {
-    await using server = await answering((_request, response) => void response.end("0123456789".repeat(100_000)));
+    await using server = await startLoopbackServer(
+      (_request, response) => void response.end("0123456789".repeat(100_000)),
+    );
     const read = createLogApi({ url: server.url, token: "root", timeoutMs: 5_000 });
     assert.deepEqual(shown(await read(name, 8, 4, signal)), ["8901", 1_000_000]);
   });
@@ -54,12 +44,12 @@ describe("reading a log from the Arvados API", () => {
     ];
     const reasons: string[] = [];
     for (const listener of others) {
-      await using server = await answering(listener);
+      await using server = await startLoopbackServer(listener);
       const answer = await createLogApi({ url: server.url, token, timeoutMs: 200 })(name, 0, 10, signal);
       assert.equal(answer.type, "failed");
       if (answer.type === "failed") reasons.push(answer.reason);
     }
-    const { url } = await answering(() => {}).then(async (server) => {
+    const { url } = await startLoopbackServer(() => {}).then(async (server) => {
       await server[Symbol.asyncDispose]();
       return server;
     });

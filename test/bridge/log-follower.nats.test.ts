@@ -5,12 +5,12 @@ import { createLogApi } from "../../bridge/log-api.ts";
 import { LogContainers } from "../../bridge/log-containers.ts";
 import { LogFollower, type LogFollowerParts } from "../../bridge/log-follower.ts";
 import { LogStore } from "../../bridge/log-store.ts";
-import { LogTurns } from "../../bridge/log-turns.ts";
 import type { RowChange } from "../../bridge/row.ts";
 import { LOG_FILES } from "../../core/log-files.ts";
 import { HEADER, TAILED_LEASE_MS } from "../../core/wire.ts";
 import { type ArvadosApi, startArvadosApi } from "../../dev/arvados-api.ts";
 import { silentLog } from "../../runtime/log.ts";
+import { Turns } from "../../runtime/turns.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 import { until } from "../support/until.ts";
 
@@ -38,7 +38,7 @@ class World {
       containers: new LogContainers(this.state, now),
       always: false,
       read: createLogApi({ url: this.api.url, token: this.api.token, timeoutMs: 5_000 }),
-      turns: new LogTurns(16, 2),
+      turns: new Turns(16, 2),
       store: new LogStore(jetstream(nc), await jetstreamManager(nc)),
       rules,
       now: Date.now,
@@ -194,7 +194,7 @@ describe("the follower of logs", () => {
   });
 
   it("has no more requests under way than it may", async () => {
-    const follower = await world.follower({ turns: new LogTurns(3, 2), read: slow(), always: true });
+    const follower = await world.follower({ turns: new Turns(3, 2), read: slow(), always: true });
     let most = 0;
     let underWay = 0;
     function slow(): LogFollowerParts["read"] {

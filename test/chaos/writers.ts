@@ -5,16 +5,15 @@
 import pg from "pg";
 import type { Operations, Simulator, Transaction } from "../../dev/simulator/index.ts";
 import { pick, type Random } from "../support/random.ts";
+import { startWorkers, type Workers } from "../support/workers.ts";
 import type { Places } from "./checker.ts";
 
-export type Writers = { places: Places; written: () => number; stop(): Promise<void> };
+export type Writers = Workers & { places: Places };
 
 const PROJECTS_EACH = 3;
 
 export async function startWriters(arvados: Simulator, count: number, random: Random): Promise<Writers> {
   const places = new Map<string, string>();
-  let written = 0;
-  let stopped = false;
   const users: string[] = [];
   const homes: string[][] = [];
   for (let i = 0; i < count; i++) {
@@ -28,35 +27,26 @@ export async function startWriters(arvados: Simulator, count: number, random: Ra
     }
     homes.push(home);
   }
-  const write = async (index: number) => {
-    const mine: string[] = [];
-    while (!stopped) {
-      const made: string[] = [];
-      try {
-        await arvados.tx(async (operations, tx) => {
-          const writer = { operations, tx, random, projects: homes[index] as string[], mine, made };
-          await transaction(writer, users, index);
-        });
-        mine.push(...made);
-        written++;
-      } catch (error) {
-        if (!(error instanceof RollBack) && !isOutage(error)) throw error;
-        // What was there before may be gone or not: forget it rather than know.
-        if (isOutage(error)) mine.length = 0;
-        if (isOutage(error)) await new Promise((resolve) => setTimeout(resolve, 50));
-      }
+  const known = homes.map((): string[] => []);
+  const write = async (index: number): Promise<boolean> => {
+    const mine = known[index] as string[];
+    const made: string[] = [];
+    try {
+      await arvados.tx(async (operations, tx) => {
+        const writer = { operations, tx, random, projects: homes[index] as string[], mine, made };
+        await transaction(writer, users, index);
+      });
+      mine.push(...made);
+      return true;
+    } catch (error) {
+      if (!(error instanceof RollBack) && !isOutage(error)) throw error;
+      // What was there before may be gone or not: forget it rather than know.
+      if (isOutage(error)) mine.length = 0;
+      if (isOutage(error)) await new Promise((resolve) => setTimeout(resolve, 50));
+      return false;
     }
   };
-  const running = Promise.all([...Array(count).keys()].map(write));
-  running.catch(() => {}); // Told by stop().
-  return {
-    places,
-    written: () => written,
-    async stop() {
-      stopped = true;
-      await running;
-    },
-  };
+  return { places, ...startWorkers(count, write) };
 }
 
 class RollBack extends Error {}

@@ -1,9 +1,9 @@
 /** Several callouts: logins are shared, one cuts, another takes over, and a removal waits for whoever could still undo it. */
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
 import { type AuthcalloutService, runAuthcallout } from "../../authcallout/main.ts";
 import { formatBarrierEntry } from "../../core/barrier/entry.ts";
 import { subjectsOf } from "../../core/subjects.ts";
+import { freePorts } from "../../dev/free-ports.ts";
 import { silentLog } from "../../runtime/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { connectService } from "../../runtime/service-connection.ts";
@@ -32,14 +32,6 @@ function first(stack: TestStack): HostedService<AuthcalloutService> {
 async function admitted(service: { adminUrl: string }): Promise<number> {
   const text = await (await fetch(`${service.adminUrl}/metrics`)).text();
   return Number(/requests_total\{result="admitted",code=""\} (\d+)/.exec(text)?.[1] ?? 0);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** An event behind a removal: resolves with the milliseconds that it was held. */
@@ -73,7 +65,8 @@ describe("several callouts", function () {
 
   it("are held up by one that is stopped with answers of its own, and by nothing else; another takes over within 2 s", async () => {
     await using stack = await startTestStack();
-    await using process = await startCalloutProcess(stack.config, await freePort());
+    const [port = 0] = await freePorts(1);
+    await using process = await startCalloutProcess(stack.config, port);
     await first(stack).drain();
     await until(async () => /, leading/.test((await process.readiness())?.lease?.says ?? ""), "the process to lead");
     await using second = await anotherReplica(stack);

@@ -11,12 +11,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WebSocket } from "ws";
 import { parseAllDocuments } from "yaml";
+import { freePorts } from "../../dev/free-ports.ts";
 import { findNatsServer } from "../../dev/nats-server.ts";
 import { publicVariables, seedVariables, type Variables } from "../../streams-config/key-variables.ts";
 import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
 import { quotedForServer } from "../../streams-config/keys-manifest.ts";
 import { helm, type Manifest } from "../support/helm.ts";
-import { answers, createProcesses, freePorts, type Processes } from "../support/processes.ts";
+import { answers, createProcesses, type Processes } from "../support/processes.ts";
 import { step } from "../support/steps.ts";
 import { until } from "../support/until.ts";
 

@@ -4,12 +4,13 @@ import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePorts } from "../../dev/free-ports.ts";
 import { findNatsServer } from "../../dev/nats-server.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { keysSecret } from "../../streams-config/keys-manifest.ts";
 import { CHART, type Container, findHelm, type Manifest, pick, podsOf, render } from "../support/helm.ts";
 import { type FreshDatabase, freshDatabase } from "../support/postgres.ts";
-import { answers, createProcesses, type Ended, freePorts } from "../support/processes.ts";
+import { answers, createProcesses, type Ended } from "../support/processes.ts";
 import { until } from "../support/until.ts";
 
 const SERVICES = ["bridge", "authcallout", "proxy"] as const;

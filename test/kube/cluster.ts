@@ -5,7 +5,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { createProcesses, freePorts } from "../support/processes.ts";
+import { freePorts } from "../../dev/free-ports.ts";
+import { createProcesses } from "../support/processes.ts";
 import { until } from "../support/until.ts";
 import type { KubeBinaries } from "./binaries.ts";
 

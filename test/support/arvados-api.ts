@@ -1,6 +1,6 @@
 /** The part of the Arvados API that says whose a token is, with whatever trouble a test wants. */
-import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { ServerResponse } from "node:http";
+import { startLoopbackServer } from "../../dev/loopback-server.ts";
 
 export type TokenHolder = {
   /** The token's uuid. */
@@ -26,9 +26,6 @@ export type TokenApi = AsyncDisposable & {
 export async function startTokenApi(): Promise<TokenApi> {
   const holders: TokenApi["holders"] = new Map();
   const asked: string[] = [];
-  const server = createServer(
-    (request, response) => void answer(request.url ?? "", request.headers.authorization ?? "", response),
-  );
   const answer = async (path: string, authorization: string, response: ServerResponse) => {
     asked.push(path);
     if (api.state === "silent") return;
@@ -46,16 +43,14 @@ export async function startTokenApi(): Promise<TokenApi> {
     if (path !== "/arvados/v1/users/current") return send(response, 404, {});
     send(response, may ? 200 : 403, may ? { uuid: user, is_active: true } : { errors: ["Forbidden"] });
   };
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const server = await startLoopbackServer(
+    (request, response) => void answer(request.url ?? "", request.headers.authorization ?? "", response),
+  );
   const api: TokenApi = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    ...server,
     holders,
     asked,
     state: "up",
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
   };
   return api;
 }

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { LogTurns } from "../../bridge/log-turns.ts";
+import { Turns } from "../../runtime/turns.ts";
 import { until } from "../support/until.ts";
 
 describe("turns", () => {
   it("come in order, never more than so many at a time, and to one key never more than its share", async () => {
-    const turns = new LogTurns(3, 2);
+    const turns = new Turns(3, 2);
     const begun: string[] = [];
     const ends: (() => void)[] = [];
     const take = async (key: string) => {

@@ -1,0 +1,18 @@
+/** A GET to the Arvados API with a token, which is for Arvados alone: no redirect is followed. */
+export type ArvadosGet = {
+  /** Of the API, without a path. */
+  url: string;
+  /** Absolute, escaped. */
+  path: string;
+  token: string;
+  headers: Readonly<Record<string, string>>;
+  signal: AbortSignal;
+};
+
+export function arvadosGet({ url, path, token, headers, signal }: ArvadosGet): Promise<Response> {
+  return fetch(new URL(path, url), {
+    headers: { ...headers, authorization: `Bearer ${token}` },
+    redirect: "error",
+    signal,
+  });
+}
