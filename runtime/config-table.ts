@@ -72,7 +72,7 @@ export const CONFIG_TABLE = {
     file: "arvados.apiUrl",
     arvados: "Services.Controller.ExternalURL",
     default: null,
-    doc: "The Arvados API: the proxy passes plain HTTP on to it, the log follower reads from it, and authcallout asks it about tokens (lookup.kinds).",
+    doc: "The Arvados API: the log follower reads from it, and authcallout asks it about tokens (lookup.kinds).",
   },
   arvadosWebsocketUrl: {
     type: "url",
