@@ -203,6 +203,8 @@ describe("the chart", () => {
       );
       assert.ok(!root(of("everything")) && root(followed));
       assert.ok(!ports(of("everything")).includes("8000") && ports(followed).includes('"port":8000'));
+      const asking = JSON.stringify(pick(followed, "NetworkPolicy", "-authcallout").spec?.egress);
+      assert.ok(asking.includes('"port":8000'), "authcallout asks there about tokens");
       const plain = await render(
         ...["-f", join(CHART, "ci", "everything-values.yaml")],
         ...["--set", "settings.arvados.apiUrl=https://arvados.example.org"],
