@@ -6,7 +6,8 @@ import { atLeast, NO_REVISION, type Revision } from "../core/revision.ts";
 import type { SessionName } from "../core/session.ts";
 import { sessionMarks } from "./sessions.ts";
 
-export type Soundness = "same" | "outgrown" | "unsound" | "void";
+/** `void` and `deactivated`: the token is good for nothing any more, the second where its user is not active either. */
+export type Soundness = "same" | "outgrown" | "unsound" | "void" | "deactivated";
 
 export class RightsHistory {
   #loaded: Revision = NO_REVISION;
@@ -27,7 +28,7 @@ export class RightsHistory {
    * @param hash of the rights as the graph has them now; null = the token is void
    * @param token the stored token's uuid, which a bare token's session is not named for
    */
-  judge(name: SessionName, hash: string | null, token?: string): Soundness {
+  judge(name: SessionName, hash: string | null, token?: string): Exclude<Soundness, "deactivated"> {
     if (hash === null) return "void";
     if (hash === name.hash) return "same";
     const marks = token === undefined ? sessionMarks(name) : [...sessionMarks(name), token];

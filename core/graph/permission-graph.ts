@@ -106,6 +106,13 @@ export class PermissionGraph implements PermissionEngine {
     return impactOf(this.#state, changes);
   }
 
+  /** Is there an active user of this uuid? */
+  isActive(user: string): boolean {
+    const { topology } = this.#state;
+    const node = topology.nodes.find(user);
+    return topology.hasRow(node) && topology.isActive(node);
+  }
+
   /** The owner of an object by its row in the graph, or null where there is none. */
   ownerOf(uuid: string): string | null {
     return this.#rule.ownerInGraph(uuid);
