@@ -14,6 +14,7 @@ import { sleep } from "../runtime/sleep.ts";
 import type { BarrierMember, Marked } from "./barrier-member.ts";
 import { CuttingRound } from "./cutting-round.ts";
 import type { Kicker } from "./kicker.ts";
+import type { Notices } from "./notices.ts";
 import { type Action, planActions, planCuts } from "./revocation-plan.ts";
 import type { ServerWatch } from "./server-watch.ts";
 import type { Servers } from "./servers.ts";
@@ -25,6 +26,7 @@ export type EnforcerParts = {
   member: BarrierMember;
   watch: ServerWatch;
   kicker: Kicker;
+  notices: Notices;
   system: SystemAccount;
   sessions: Sessions;
   servers: Servers;
@@ -33,8 +35,8 @@ export type EnforcerParts = {
   log: Logger;
   now: () => number;
   signal: AbortSignal;
-  /** A session was cut or told; `seconds` since the commit that caused it, where one did. */
-  onAction: (action: Action, seconds: number | null) => void;
+  /** A session was cut; `seconds` since the commit that caused it, where one did. */
+  onCut: (action: Action, seconds: number | null) => void;
   /** A phase of the barrier has ended after so many seconds. */
   onPhase: (phase: "settle" | "cut", seconds: number) => void;
 };
@@ -51,10 +53,20 @@ export class Enforcer {
     this.#parts = parts;
   }
 
-  /** What is to be done from time to time: lost sessions are found, and BARRIER, which forgets after an hour, is told of the servers. */
+  /** What is to be done from time to time: lost sessions and lost notices are made good, and BARRIER is told of the servers. */
   async maintain(): Promise<void> {
+    const { member, watch, sessions, notices } = this.#parts;
     await this.reconcile();
-    if (this.#parts.member.leads()) await this.#parts.watch.repeat();
+    if (!member.leads()) return;
+    for (const session of this.outgrown(sessions.all())) {
+      notices.news({ session, do: "tell", because: "permissionsGrown" });
+    }
+    await watch.repeat();
+  }
+
+  /** Of these sessions, those that lack rights their users have gained. */
+  outgrown(sessions: Iterable<Session>): Session[] {
+    return [...sessions].filter(({ name }) => this.judge(name) === "outgrown");
   }
 
   loaded(revision: Revision): void {
@@ -153,13 +165,14 @@ export class Enforcer {
     const identity = follower.tokens.bySessionToken(name.key.token, now());
     const roles = identity ? follower.roles.of(identity.user) : [];
     const hash = identity && sessionRights(follower.graph, subjects, identity, roles).hash;
-    return this.#history.judge(name, hash, identity ?? undefined);
+    const soundness = this.#history.judge(name, hash, identity ?? undefined);
+    return soundness === "void" && !follower.graph.isActive(name.user) ? "deactivated" : soundness;
   };
 
   async #enforce(mark: number): Promise<void> {
-    const { watch, kicker, servers, member, signal, now, onPhase, onAction } = this.#parts;
+    const { watch, kicker, servers, member, signal, now, onPhase } = this.#parts;
     const begun = now();
-    const onCut = (action: Action) => onAction(action, null);
+    const onCut = (action: Action) => this.#parts.onCut(action, null);
     const round = new CuttingRound({ watch, kicker, servers, judge: this.judge, signal, onCut }, mark);
     await Promise.all(this.#open);
     if (!(await round.run())) return;
@@ -176,15 +189,11 @@ export class Enforcer {
   }
 
   async #run(actions: readonly Action[], commitTime: number | null): Promise<void> {
-    const { kicker, now, onAction } = this.#parts;
-    const done = (action: Action) => onAction(action, commitTime === null ? null : (now() - commitTime) / 1000);
-    for (const action of actions.filter(({ do: what }) => what === "tell")) {
-      kicker.tell(action.session, action.because);
-      done(action);
-    }
+    const { kicker, notices, now, onCut } = this.#parts;
+    for (const action of actions) if (action.do === "tell") notices.news(action);
     await kicker.cut(
       actions.filter(({ do: what }) => what === "cut"),
-      done,
+      (action) => onCut(action, commitTime === null ? null : (now() - commitTime) / 1000),
     );
   }
 }

@@ -1,27 +1,23 @@
 /**
- * Tells sessions and cuts them at nats-server, each by that server's own word. A server that stays silent is asked again until it
+ * Cuts sessions at nats-server, each by that server's own word. A server that stays silent is asked again until it
  * answers or is known to be gone; whoever waits for the kick waits with it.
  */
 import type { NatsConnection } from "@nats-io/nats-core";
-import { CLOSE_CODES, type CloseName } from "../core/close-codes.ts";
-import { formatRevision, type Revision } from "../core/revision.ts";
-import type { Subjects } from "../core/subjects.ts";
-import type { Notice } from "../core/wire.ts";
 import type { Logger } from "../runtime/log.ts";
 import { sleep } from "../runtime/sleep.ts";
+import type { Notices } from "./notices.ts";
 import type { Action } from "./revocation-plan.ts";
 import type { Servers } from "./servers.ts";
 import type { Session, Sessions } from "./sessions.ts";
 import type { SystemAccount } from "./system-account.ts";
 
 export type KickerParts = {
-  /** In APP: the sessions' notices. */
-  app: NatsConnection;
+  /** In APP: what is told there stands in the sessions' queues once this is flushed. */
+  app: Pick<NatsConnection, "flush">;
+  notices: Notices;
   system: SystemAccount;
   sessions: Sessions;
   servers: Servers;
-  subjects: Subjects;
-  revision: () => Revision;
   log: Logger;
   signal: AbortSignal;
 };
@@ -44,18 +40,13 @@ export class Kicker {
     return this.#underWay.size;
   }
 
-  tell({ name }: Session, because: CloseName): void {
-    const { app, subjects, revision } = this.#parts;
-    const notice: Notice = { notice: because, ...CLOSE_CODES[because], revision: formatRevision(revision()) };
-    app.publish(subjects.notice(name.key), JSON.stringify(notice));
-  }
-
   /** Tells each session why, then kicks it; resolves once all are gone for certain. */
   async cut(cuts: readonly Action[], onCut: (action: Action) => void): Promise<void> {
+    const { app, notices } = this.#parts;
     if (cuts.length === 0) return;
-    for (const { session, because } of cuts) this.tell(session, because);
-    // What was told is in the sessions' queues then, ahead of any kick.
-    await this.#parts.app.flush().catch(() => undefined);
+    for (const action of cuts) notices.beforeCut(action);
+    // What was told stands in the sessions' queues then, ahead of any kick.
+    await app.flush().catch(() => undefined);
     await Promise.all(
       cuts.map(async (action) => {
         await this.kick(action.session);

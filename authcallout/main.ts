@@ -4,9 +4,11 @@ import { hostname } from "node:os";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { aliasOf } from "../core/aliases.ts";
 import { timing } from "../core/barrier/timing.ts";
+import { CLOSE_CODES } from "../core/close-codes.ts";
 import { publicKeyBytes, verifyingKey } from "../core/nkey.ts";
 import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
+import type { Notice } from "../core/wire.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { GraphFollower } from "../runtime/graph-follower.ts";
 import { graphOptions, tokenOptions } from "../runtime/graph-settings.ts";
@@ -21,8 +23,10 @@ import { Kicker } from "./kicker.ts";
 import { createLogins } from "./logins.ts";
 import { Lookout } from "./lookout.ts";
 import { calloutMetrics } from "./metrics.ts";
+import { Notices } from "./notices.ts";
 import { calloutReadiness } from "./readiness.ts";
 import { Responder } from "./responder.ts";
+import type { Action } from "./revocation-plan.ts";
 import { ServerWatch } from "./server-watch.ts";
 import { Servers } from "./servers.ts";
 import { Sessions } from "./sessions.ts";
@@ -97,8 +101,22 @@ export async function runAuthcallout(
     onChange: () => enforcer.consider(),
   });
   const mayAnswer = () => member.mayAnswer();
-  const revision = () => follower.revision;
-  const kicker = new Kicker({ app, system, sessions, servers, subjects, revision, log, signal });
+  const said = ({ session, because, do: what }: Action, seconds: number | null) =>
+    log.info({ user: session.name.user, token: session.name.key.token, reason: because, seconds }, `session ${what}`);
+  const notices = new Notices({
+    publish({ name }, because) {
+      const revision = formatRevision(follower.revision);
+      const notice: Notice = { notice: because, ...CLOSE_CODES[because], revision };
+      app.publish(subjects.notice(name.key), JSON.stringify(notice));
+    },
+    isNews: (session) => enforcer.outgrown(sessions.like(session)).length > 0,
+    onTold(action) {
+      measured.told(action.because);
+      said(action, null);
+    },
+    later: (callback, ms) => void sleep(ms, signal).then(callback),
+  });
+  const kicker = new Kicker({ app, notices, system, sessions, servers, log, signal });
   const measured = calloutMetrics(metrics, {
     sessions: () => sessions.size,
     graphAge: () => age() / 1000,
@@ -125,6 +143,7 @@ export async function runAuthcallout(
     member,
     watch,
     kicker,
+    notices,
     system,
     sessions,
     servers,
@@ -134,9 +153,9 @@ export async function runAuthcallout(
     now,
     signal,
     onPhase: measured.phase,
-    onAction: ({ session, because, do: what }, seconds) => {
-      measured.action(because, what, seconds);
-      log.info({ user: session.name.user, token: session.name.key.token, reason: because, seconds }, `session ${what}`);
+    onCut(action, seconds) {
+      measured.cut(action.because, seconds);
+      said(action, seconds);
     },
   });
 

@@ -39,9 +39,10 @@ export function calloutMetrics(metrics: Metrics, read: CalloutGauges) {
     lookup: (result: LookupResult) => lookups.inc({ result }),
     shed: (code: string) => shed.inc({ code }),
     phase: (phase: "settle" | "cut", seconds: number) => phases.observe({ phase }, seconds),
-    action(because: string, what: "cut" | "tell", seconds: number | null) {
+    told: (because: string) => told.inc({ reason: because }),
+    cut(because: string, seconds: number | null) {
       told.inc({ reason: because });
-      if (what === "cut" && seconds !== null) revocations.observe(seconds);
+      if (seconds !== null) revocations.observe(seconds);
     },
   };
 }

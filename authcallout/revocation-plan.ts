@@ -8,6 +8,13 @@ import type { Soundness } from "./soundness.ts";
 export type Action = { session: Session; do: "cut" | "tell"; because: CloseName };
 export type Judge = (name: SessionName) => Soundness;
 
+/** Why a session may not go on; the others may. */
+const CUTS: Partial<Record<Soundness, CloseName>> = {
+  unsound: "permissionsChanged",
+  void: "tokenEnded",
+  deactivated: "userDeactivated",
+};
+
 /** @param touched tokens and containers whose rows changed */
 export function planActions(
   effect: Pick<Effect, "shrank" | "grew" | "moved">,
@@ -15,28 +22,23 @@ export function planActions(
   sessions: Sessions,
   judge: Judge,
 ): Action[] {
-  const actions: Action[] = [];
-  for (const session of sessions.of([...effect.shrank, ...effect.grew, ...effect.moved, ...touched])) {
-    const soundness = judge(session.name);
-    if (soundness === "same") continue;
-    if (soundness === "outgrown") {
-      const because = effect.moved.has(session.name.user) ? "objectsMoved" : "permissionsGrown";
-      actions.push({ session, do: "tell", because });
-    } else actions.push(cut(session, soundness));
-  }
-  return actions;
+  const concerned = sessions.of([...effect.shrank, ...effect.grew, ...effect.moved, ...touched]);
+  const told = [...concerned].filter(({ name }) => judge(name) === "outgrown");
+  return [
+    ...planCuts(concerned, judge),
+    ...told.map((session): Action => {
+      const moved = effect.moved.has(session.name.user);
+      return { session, do: "tell", because: moved ? "objectsMoved" : "permissionsGrown" };
+    }),
+  ];
 }
 
 /** Of these sessions, those that may not go on. */
 export function planCuts(sessions: Iterable<Session>, judge: Judge): Action[] {
   const actions: Action[] = [];
   for (const session of sessions) {
-    const soundness = judge(session.name);
-    if (soundness === "unsound" || soundness === "void") actions.push(cut(session, soundness));
+    const because = CUTS[judge(session.name)];
+    if (because) actions.push({ session, do: "cut", because });
   }
   return actions;
-}
-
-function cut(session: Session, soundness: "unsound" | "void"): Action {
-  return { session, do: "cut", because: soundness === "void" ? "tokenEnded" : "permissionsChanged" };
 }

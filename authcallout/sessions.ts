@@ -63,6 +63,11 @@ export class Sessions {
     return out;
   }
 
+  /** Those that hear the same notices: of the same token and session id. */
+  like({ name: { user, key } }: Session): Session[] {
+    return [...this.of([user])].filter(({ name }) => name.key.token === key.token && name.key.sid === key.sid);
+  }
+
   /** Answers of this replica that may still become sessions. */
   pending(now: number): Session[] {
     for (const session of this.#pending) if ((session.pendingUntil ?? 0) <= now) this.#pending.delete(session);

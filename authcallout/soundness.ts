@@ -5,7 +5,8 @@
 import { atLeast, NO_REVISION, type Revision } from "../core/revision.ts";
 import { type SessionName, sessionMarks } from "../core/session.ts";
 
-export type Soundness = "same" | "outgrown" | "unsound" | "void";
+/** `void` and `deactivated`: the token is good for nothing any more, the second where its user is not active either. */
+export type Soundness = "same" | "outgrown" | "unsound" | "void" | "deactivated";
 
 export class RightsHistory {
   #loaded: Revision = NO_REVISION;
@@ -27,7 +28,11 @@ export class RightsHistory {
    * @param identity the token's uuid, which a bare token's session is not named for, and whether it is vouched for only: then its row
    * may have come and gone since, and nothing else would tell
    */
-  judge(name: SessionName, hash: string | null, identity?: { token: string; vouched?: boolean }): Soundness {
+  judge(
+    name: SessionName,
+    hash: string | null,
+    identity?: { token: string; vouched?: boolean },
+  ): Exclude<Soundness, "deactivated"> {
     if (hash === null) return "void";
     const token = identity?.token;
     if (identity?.vouched && !atLeast(name.revision, this.#lossOf(identity.token))) return "void";

@@ -106,6 +106,7 @@ export class PermissionGraph implements PermissionEngine {
     return impactOf(this.#state, changes);
   }
 
+  /** Is there an active user of this uuid? */
   isActive(user: string): boolean {
     const { topology } = this.#state;
     const node = topology.nodes.find(user);
