@@ -54,16 +54,22 @@ export type World = AsyncDisposable & {
 export type WorldOptions = {
   /** By ALTER SYSTEM. */
   postgres?: Record<string, string>;
+  /** Every COMMIT waits for the disk. For benchmarks. Default false. */
+  durable?: boolean;
   /** What nats-server is said to sync within, ms. Default 0, so that positions are confirmed after the margin alone. */
   syncInterval?: number;
 };
 
-export async function startWorld({ postgres: settings = {}, syncInterval = 0 }: WorldOptions = {}): Promise<World> {
+export async function startWorld({
+  postgres: settings = {},
+  durable = false,
+  syncInterval = 0,
+}: WorldOptions = {}): Promise<World> {
   const dir = await mkdtemp(join(tmpdir(), "arvados-nats-chaos-"));
   const dataDir = join(dir, "postgres");
   const bridges: BridgeProcess[] = [];
   const [first, nats] = await Promise.all([
-    startPostgres({ dataDir }),
+    startPostgres({ dataDir, durable }),
     startNats({ reconnect: true, profile: { recordsBytes: RECORDS_BYTES } }),
   ]);
   let postgres = first;
@@ -114,7 +120,7 @@ export async function startWorld({ postgres: settings = {}, syncInterval = 0 }: 
     },
     async killPostgres() {
       await postgres.kill9();
-      postgres = await startPostgres({ dataDir, port });
+      postgres = await startPostgres({ dataDir, port, durable });
     },
     async killNats() {
       await nats.server.kill9();
