@@ -16,6 +16,7 @@ import { urlOf } from "../runtime/setting.ts";
 import { followStream } from "../runtime/stream-follower.ts";
 import { SERVICE_VERSION } from "../runtime/version.ts";
 import { builtConsoleDir, createApp } from "./app.ts";
+import { passToArvados } from "./edge/arvados-api.ts";
 import { attachEdge } from "./edge/edge.ts";
 import { createAccess } from "./gateway/access.ts";
 import { Gateway } from "./gateway/gateway.ts";
@@ -100,12 +101,24 @@ export async function runProxy(
   }, SWEEP_MS);
   scope.defer("tail sweep", () => clearInterval(sweep));
 
+  const isForwarder = parseNetworks(config.trustedForwarders) ?? (() => false);
+  const passed = metrics.counter("api_requests_total", "Requests passed on to the Arvados API, by status", ["status"]);
   const web = createApp({
     clusterId: config.clusterId,
     publicWebsocketUrl: config.publicWebsocketUrl,
     publicNatsUrl: config.publicNatsUrl,
     serviceVersion: SERVICE_VERSION,
     consoleDir: extras.consoleDir ?? builtConsoleDir(),
+    ...(config.passApi && config.arvadosApiUrl
+      ? {
+          api: passToArvados({
+            url: config.arvadosApiUrl,
+            isForwarder,
+            log,
+            onAnswer: (status) => passed.inc({ status: String(status) }),
+          }),
+        }
+      : {}),
   });
   extras.extend?.(web);
   const server = createServer(web);
@@ -113,7 +126,7 @@ export async function runProxy(
   const edge = attachEdge(server, {
     natsWebsocketUrl: config.natsWebsocketUrl,
     seed: config.edgeSeed,
-    isForwarder: parseNetworks(config.trustedForwarders) ?? (() => false),
+    isForwarder,
     connectWithin: config.authTimeout * CONNECT_SHARE,
     stalledAfter: STALLED_MS,
     now,
