@@ -6,6 +6,7 @@ import { parseNetworks } from "../core/address.ts";
 import { parseBarrierEntry } from "../core/barrier/entry.ts";
 import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
+import type { Notice } from "../core/wire.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { GraphFollower } from "../runtime/graph-follower.ts";
 import { graphOptions, tokenOptions } from "../runtime/graph-settings.ts";
@@ -133,6 +134,14 @@ export async function runProxy(
     log,
     onEnded: (reason) => ended.inc({ reason }),
   });
+  const notices = app.subscribe(subjects.noticesAll, {
+    callback(error, message) {
+      if (error) return;
+      const session = message.subject.split(".").slice(-2).join(".");
+      edge.told(session, message.json<Notice>().notice);
+    },
+  });
+  scope.defer("notices", () => notices.unsubscribe());
   metrics.gauge("sockets", "WebSockets open at the edge", [], () => edge.sockets());
   const address = await listen(server, config.proxyListen, { what: "the proxy", setting: "ARVADOS_NATS_LISTEN" });
   const done = deferred<void>();
