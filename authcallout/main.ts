@@ -151,6 +151,7 @@ export async function runAuthcallout(
     sessions,
     servers,
     follower,
+    isFit,
     subjects,
     log,
     now,

@@ -50,6 +50,18 @@ describe("a cluster of three servers, with sessions of one user on each", functi
     assert.equal(heardLater(bobs), 0);
   });
 
+  it("would have later records come there if it did not wait; and cuts on a server that was given up and goes on", async () => {
+    const bobs = await bobAt(stack, urls());
+    process.kill(third().pid, "SIGSTOP");
+    const isReleased = await takeBack(stack, witness);
+    await until(async () => (await cli("servers", "forget", "n3")).code === 0, "the admin to be heard", 30_000);
+    await until(isReleased, "the update", 30_000);
+    assert.equal(heardLater(bobs), 0);
+    process.kill(third().pid, "SIGCONT");
+    await until(() => heardLater(bobs) === 1, "the leak");
+    await until(() => bobs.every(({ nc }) => nc.isClosed()), "the session to be cut", 30_000);
+  });
+
   it("holds records while one of them is dead, until an admin gives it up", async () => {
     const bobs = await bobAt(stack, urls());
     await third().kill9();

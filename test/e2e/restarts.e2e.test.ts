@@ -7,7 +7,7 @@ import { type ClientStatus, type LiveEvent, sessionId } from "../../client/mod.t
 import { silentLog } from "../../runtime/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
-import { sharedPattern } from "../support/leaks.ts";
+import { leaks, sharedPattern } from "../support/leaks.ts";
 import { connectLine, openRawClient } from "../support/raw-client.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { until } from "../support/until.ts";
@@ -57,7 +57,7 @@ describe("after nats-server was killed", function () {
   const saved = () => join(stack.nats.dir, "saved");
   const store = () => join(stack.nats.dir, "store");
 
-  it("sessions come back by themselves, with the rights that changed meanwhile", async () => {
+  it("sessions come back by themselves, with the rights that changed meanwhile, and no removal is lost", async () => {
     const { users, projects, collections } = stack.cluster;
     await stack.demo.actions.share?.();
     await until(follows(projects.genomes), "bob to follow what was shared");
@@ -78,6 +78,7 @@ describe("after nats-server was killed", function () {
     await until(() => heard(bob, collections.atlas) === 1, "bob to hear of it");
     await until(() => heard(admin, collections.reads) === 1, "the admin to hear all");
     assert.equal(heard(bob, collections.reads), 0);
+    assert.equal(await leaks(stack, 1), 0);
   });
 
   it("and has lost the end of its streams, nobody is let in with a right of before", async () => {

@@ -12,11 +12,11 @@ import type { Address } from "../../runtime/setting.ts";
 import type { TestStack } from "./stack.ts";
 import { until } from "./until.ts";
 
-/** What it does to itself (faulty-callout.ts). */
+/** What it does to itself once it is armed (faulty-callout.ts). */
 export type Accident = {
-  /** At its first kick, with or without which it dies; no other one is sent. */
+  /** At the next kick, with or without which it dies; no other one is sent. */
   dies?: "before a kick" | "after a kick";
-  /** At the first login that it admits once SIGUSR2 has armed this (`armed`): said is `answer in hand`. */
+  /** At the next login that it answers: said is `answer in hand`. */
   stops?: "with an answer in hand";
   /** Milliseconds by which each kick is late. */
   kickDelay?: number;
@@ -27,7 +27,8 @@ export type CalloutProcess = AsyncDisposable & {
   readiness(): Promise<Record<string, { ok: boolean; says: string }> | null>;
   /** The steps of its accident so far, and each `kick`. */
   readonly said: readonly string[];
-  /** SIGSTOP, SIGCONT, SIGKILL, SIGUSR2. */
+  arm(): Promise<void>;
+  /** SIGSTOP, SIGCONT, SIGKILL. */
   signal(name: NodeJS.Signals): void;
   isOver(): boolean;
 };
@@ -62,7 +63,17 @@ export async function startCalloutProcess(config: Config, accident: Accident = {
     await end();
     throw error;
   });
-  return { readiness, said, signal: (name) => void child.kill(name), isOver, [Symbol.asyncDispose]: end };
+  return {
+    readiness,
+    said,
+    async arm() {
+      child.kill("SIGUSR2");
+      await until(() => said.includes("armed"), "it to be ready for its accident");
+    },
+    signal: (name) => void child.kill(name),
+    isOver,
+    [Symbol.asyncDispose]: end,
+  };
 }
 
 /** The stack's own. */

@@ -20,33 +20,35 @@ const { dies, stops, kickDelay = 0 } = JSON.parse(ACCIDENT) as Accident;
 const say = (line: string) => writeSync(1, `${line}\n`);
 const hurt = (signal: "SIGSTOP" | "SIGKILL") => process.kill(process.pid, signal);
 
+let isArmed = false;
+process.on("SIGUSR2", () => {
+  isArmed = true;
+  say("armed");
+});
+
 function system(real: SystemAccount): SystemAccount {
-  let kicks = 0;
+  let isDying = false;
   return {
     ...real,
     async kick(server, cid) {
-      if (dies && ++kicks > 1) return new Promise<boolean>(() => {});
+      if (isDying) return new Promise<boolean>(() => {});
+      isDying = isArmed && dies !== undefined;
       say("kick");
-      if (dies === "before a kick") hurt("SIGKILL");
+      if (isDying && dies === "before a kick") hurt("SIGKILL");
       await delay(kickDelay);
       const isGone = await real.kick(server, cid);
-      if (dies === "after a kick") hurt("SIGKILL");
+      if (isDying) hurt("SIGKILL");
       return isGone;
     },
   };
 }
 
-let isArmed = false;
-process.on("SIGUSR2", () => {
-  isArmed = stops === "with an answer in hand";
-  say("armed");
-});
-
+let hasStopped = false;
 function question(real: Question): Question {
   const respond = real.respond.bind(real);
   real.respond = (body) => {
-    if (isArmed) {
-      isArmed = false;
+    if (isArmed && stops && !hasStopped) {
+      hasStopped = true;
       say("answer in hand");
       hurt("SIGSTOP");
     }
