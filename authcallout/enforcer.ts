@@ -31,6 +31,8 @@ export type EnforcerParts = {
   sessions: Sessions;
   servers: Servers;
   follower: GraphFollower;
+  /** Is the graph young enough to judge by? */
+  isFit: () => boolean;
   subjects: Subjects;
   log: Logger;
   now: () => number;
@@ -55,8 +57,9 @@ export class Enforcer {
 
   /** What is to be done from time to time: lost sessions and lost notices are made good, and BARRIER is told of the servers. */
   async maintain(): Promise<void> {
-    const { member, watch, sessions, notices } = this.#parts;
-    await this.reconcile();
+    const { member, watch, sessions, notices, isFit } = this.#parts;
+    // Of whoever came in by a newer graph an old one knows nothing: one that was stopped and goes on has yet to read it.
+    if (isFit()) await this.reconcile();
     if (!member.leads()) return;
     for (const session of this.outgrown(sessions.all())) {
       notices.news({ session, do: "tell", because: "permissionsGrown" });

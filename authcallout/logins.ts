@@ -1,11 +1,11 @@
 /** The way of a login through this replica: from the queue group into the queue, from there to the responder. */
-import type { Msg, NatsConnection } from "@nats-io/nats-core";
+import type { NatsConnection } from "@nats-io/nats-core";
 import { fault } from "../core/errors.ts";
 import type { Logger } from "../runtime/log.ts";
 import { LoginQueue } from "./login-queue.ts";
 import type { CalloutMetrics } from "./metrics.ts";
 import { QueueGroup } from "./queue-group.ts";
-import type { Responder } from "./responder.ts";
+import type { Question, Responder } from "./responder.ts";
 
 export type LoginsParts = {
   core: NatsConnection;
@@ -15,14 +15,16 @@ export type LoginsParts = {
   authTimeout: number;
   measured: Pick<CalloutMetrics, "login" | "shed">;
   log: Logger;
+  /** A seam: the question as the responder gets it. */
+  question: (real: Question) => Question;
 };
 
 const QUEUE_LENGTH = 5_000;
 const HOLD_MS = 20;
 
 export function createLogins(parts: LoginsParts): { group: QueueGroup; waiting: () => number } {
-  const { core, responder, mayAnswer, authTimeout, measured, log } = parts;
-  const queue = new LoginQueue<Msg>({
+  const { core, responder, mayAnswer, authTimeout, measured, log, question } = parts;
+  const queue = new LoginQueue<Question>({
     take(message) {
       const end = measured.login();
       const taken = responder.take(message);
@@ -40,5 +42,5 @@ export function createLogins(parts: LoginsParts): { group: QueueGroup; waiting: 
     now: () => performance.now(),
     later: (callback, wait) => void (wait ? setTimeout(callback, HOLD_MS) : setImmediate(callback)),
   });
-  return { group: new QueueGroup(core, log, (message) => queue.push(message)), waiting: () => queue.length };
+  return { group: new QueueGroup(core, log, (message) => queue.push(question(message))), waiting: () => queue.length };
 }

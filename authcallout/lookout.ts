@@ -20,21 +20,31 @@ export type LookoutParts = {
   endsAt: number;
   /** Sessions that go on with a stale graph. */
   spared: (session: SessionName) => boolean;
+  /** UTC milliseconds. */
+  now: () => number;
   log: Logger;
 };
 
 const LOOK_MS = 100;
 const LAPSE_BORNE_MS = 750;
+/** After so long without a look the process was stopped, or the machine slept. */
+const STOPPED_MS = 1_000;
+/** Whoever was stopped reads first what has come since, perhaps over new connections: graph and leases are not as old as they seem. */
+const CATCH_UP_MS = 5_000;
 
 export class Lookout {
   readonly #parts: LookoutParts;
   #timer: NodeJS.Timeout | null = null;
   #wasFit: boolean;
   #ending = false;
+  #lookedAt: number;
+  /** When sessions end for the graph's age; null while it is not that old. */
+  #endsFrom: number | null = null;
 
   constructor(parts: LookoutParts) {
     this.#parts = parts;
     this.#wasFit = parts.isFit();
+    this.#lookedAt = parts.now();
   }
 
   start(): void {
@@ -46,7 +56,7 @@ export class Lookout {
   }
 
   #look(): void {
-    const { member, enforcer, age, isFit, endsAt } = this.#parts;
+    const { member, enforcer, isFit } = this.#parts;
     const fit = isFit();
     // Others see by the lease whether we are fit, so it is sent as soon as that changes.
     if (fit !== this.#wasFit) member.renew();
@@ -56,7 +66,17 @@ export class Lookout {
     enforcer.closeLapsed();
     // With BARRIER out of reach nobody holds a lease, and nobody leads: then everyone ends what is stale.
     const mine = member.leads() || member.replicas() === 0;
-    if (age() > endsAt && mine) void this.#endStale();
+    if (this.#isTooOld() && mine) void this.#endStale();
+  }
+
+  #isTooOld(): boolean {
+    const { age, endsAt, now } = this.#parts;
+    const at = now();
+    const wasStopped = at - this.#lookedAt > STOPPED_MS;
+    this.#lookedAt = at;
+    if (age() <= endsAt) this.#endsFrom = null;
+    else this.#endsFrom ??= wasStopped ? at + CATCH_UP_MS : at;
+    return this.#endsFrom !== null && at >= this.#endsFrom;
   }
 
   #joinOrLeave(fit: boolean): void {

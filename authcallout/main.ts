@@ -25,7 +25,7 @@ import { Lookout } from "./lookout.ts";
 import { calloutMetrics } from "./metrics.ts";
 import { Notices } from "./notices.ts";
 import { calloutReadiness } from "./readiness.ts";
-import { Responder } from "./responder.ts";
+import { type Question, Responder } from "./responder.ts";
 import type { Action } from "./revocation-plan.ts";
 import { ServerWatch } from "./server-watch.ts";
 import { Servers } from "./servers.ts";
@@ -35,7 +35,10 @@ import { createTokenLookup } from "./token-lookup.ts";
 import { createSealer } from "./xkey.ts";
 
 /** What a test puts between the service and the world, to show what a guard is good for. */
-export type AuthcalloutSeams = { system?: (real: SystemAccount) => SystemAccount };
+export type AuthcalloutSeams = {
+  system?: (real: SystemAccount) => SystemAccount;
+  question?: (real: Question) => Question;
+};
 
 export type AuthcalloutService = Service & { replica: string; leads(): boolean; takesLogins(): boolean };
 
@@ -47,7 +50,7 @@ const PAYLOAD_MARGIN = 1_024;
 
 export async function runAuthcallout(
   { config, log, metrics, scope }: ServiceContext,
-  { system: seam = (real) => real }: AuthcalloutSeams = {},
+  { system: seam = (real) => real, question = (real) => real }: AuthcalloutSeams = {},
 ): Promise<AuthcalloutService> {
   const subjects = subjectsOf(config.clusterId);
   const now = Date.now;
@@ -148,6 +151,7 @@ export async function runAuthcallout(
     sessions,
     servers,
     follower,
+    isFit,
     subjects,
     log,
     now,
@@ -201,6 +205,7 @@ export async function runAuthcallout(
     authTimeout: config.authTimeout,
     measured,
     log,
+    question,
   });
 
   scope.defer("graph follower", () => follower.stop());
@@ -222,6 +227,7 @@ export async function runAuthcallout(
     isFit,
     endsAt: config.stalenessEnd,
     spared: ({ user }) => config.stalenessKeepAdmins && follower.graph.grants(user).patterns.includes(">"),
+    now,
     log,
   });
   lookout.start();

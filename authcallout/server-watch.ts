@@ -68,7 +68,12 @@ export class ServerWatch {
     if (id !== null) {
       servers.seen(name, id);
       this.#announced.add(id);
-    } else if (servers.forget(name)) log.warn({ name }, "an admin has declared a server gone");
+    } else {
+      const forgotten = servers.forget(name);
+      if (forgotten) log.warn({ name }, "an admin has declared a server gone");
+      // Should it go on nevertheless, BARRIER is to know it again.
+      if (forgotten) this.#announced.delete(forgotten);
+    }
     this.#dropSessionsOfTheGone();
   }
 

@@ -106,7 +106,9 @@ export function followStream(options: FollowOptions): StreamFollower {
       next = message.seq + 1;
       if (message.info.pending === 0) options.onCaughtUp?.();
     }
-    await consumer.delete().catch(() => false);
+    // Where its server is gone nobody answers for seconds; what is not deleted falls silent and is removed.
+    const deleted = consumer.delete().catch(() => false);
+    if (stopped) await deleted;
     return trouble;
   };
 

@@ -1,45 +1,96 @@
-/** An authcallout in a process of its own, so that a test can stop it, let it go on, or kill it. */
+/** More replicas of authcallout: in a process of its own, so that a test can stop it, let it go on, or kill it; and in this one. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { type AuthcalloutSeams, type AuthcalloutService, runAuthcallout } from "../../authcallout/main.ts";
+import { freePorts } from "../../dev/free-ports.ts";
 import type { Config } from "../../runtime/config.ts";
 import { allSettings } from "../../runtime/config-table.ts";
+import { silentLog } from "../../runtime/log.ts";
+import { createScope } from "../../runtime/scope.ts";
+import { type HostedService, hostService } from "../../runtime/service-host.ts";
 import type { Address } from "../../runtime/setting.ts";
+import type { TestStack } from "./stack.ts";
 import { until } from "./until.ts";
+
+/** What it does to itself once it is armed (faulty-callout.ts). */
+export type Accident = {
+  /** At the next kick, with or without which it dies; no other one is sent. */
+  dies?: "before a kick" | "after a kick";
+  /** At the next login that it answers: said is `answer in hand`. */
+  stops?: "with an answer in hand";
+  /** Milliseconds by which each kick is late. */
+  kickDelay?: number;
+};
 
 export type CalloutProcess = AsyncDisposable & {
   /** `/readyz`, or null while it does not answer. */
   readiness(): Promise<Record<string, { ok: boolean; says: string }> | null>;
+  /** The steps of its accident so far, and each `kick`. */
+  readonly said: readonly string[];
+  arm(): Promise<void>;
   /** SIGSTOP, SIGCONT, SIGKILL. */
   signal(name: NodeJS.Signals): void;
+  isOver(): boolean;
 };
 
 /** Resolves once it is ready. */
-export async function startCalloutProcess(config: Config, port: number): Promise<CalloutProcess> {
-  const env = { ...process.env, ...environmentOf(config), ARVADOS_NATS_ADMIN_AUTHCALLOUT: `127.0.0.1:${port}` };
-  const child: ChildProcess = spawn(process.execPath, ["--import", "tsx", "cli/main.ts", "authcallout"], {
-    env,
-    stdio: process.env.TEST_LOG ? "inherit" : "ignore",
+export async function startCalloutProcess(config: Config, accident: Accident = {}): Promise<CalloutProcess> {
+  const [port = 0] = await freePorts(1);
+  const own = { ...config, admin: { ...config.admin, authcallout: { host: "127.0.0.1", port } } };
+  const child: ChildProcess = spawn(process.execPath, ["--import", "tsx", "test/support/faulty-callout.ts"], {
+    env: { ...process.env, CALLOUT_CONFIG: JSON.stringify(own), ACCIDENT: JSON.stringify(accident) },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const said: string[] = [];
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    if (process.env.TEST_LOG) process.stdout.write(text);
+    said.push(...text.split("\n"));
   });
   const readiness = async () => {
     const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null);
     const body = (await answer?.json()) as { conditions: Record<string, { ok: boolean; says: string }> } | undefined;
     return body?.conditions ?? null;
   };
-  await until(
-    async () => Object.values((await readiness()) ?? { none: { ok: false } }).every(({ ok }) => ok),
-    "it",
-    20_000,
-  );
+  const isOver = () => child.exitCode !== null || child.signalCode !== null;
+  const end = async () => {
+    if (isOver()) return;
+    const ended = once(child, "exit");
+    child.kill("SIGKILL");
+    await ended;
+  };
+  const isReady = async () => Object.values((await readiness()) ?? { none: { ok: false } }).every(({ ok }) => ok);
+  await until(isReady, "a callout of its own to be ready", 20_000).catch(async (error) => {
+    await end();
+    throw error;
+  });
   return {
     readiness,
-    signal: (name) => void child.kill(name),
-    async [Symbol.asyncDispose]() {
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      const ended = once(child, "exit");
-      child.kill("SIGKILL");
-      await ended;
+    said,
+    async arm() {
+      child.kill("SIGUSR2");
+      await until(() => said.includes("armed"), "it to be ready for its accident");
     },
+    signal: (name) => void child.kill(name),
+    isOver,
+    [Symbol.asyncDispose]: end,
   };
+}
+
+/** The stack's own. */
+export function firstReplica(stack: TestStack): HostedService<AuthcalloutService> {
+  return stack.services.authcallout as HostedService<AuthcalloutService>;
+}
+
+export async function anotherReplica({ config }: TestStack, seams: AuthcalloutSeams = {}) {
+  const scope = createScope();
+  const service = await hostService({
+    name: "authcallout",
+    start: (context) => runAuthcallout(context, seams),
+    config,
+    log: silentLog(),
+    scope,
+  });
+  return Object.assign(service, { [Symbol.asyncDispose]: () => scope.close() });
 }
 
 export function environmentOf(config: Config): Record<string, string> {

@@ -1,45 +1,64 @@
-/** Rounds of sharing and taking back, watched from the outside: what reaches somebody who may not read it any more. */
-import type { TestStack } from "./stack.ts";
+/** What reaches somebody who may not read it any more: alice shares a project and takes it back, bob listens with bare subscriptions. */
+import { errors, type NatsConnection } from "@nats-io/nats-core";
+import type { TestStack, Witness } from "./stack.ts";
 import { until } from "./until.ts";
 
-/**
- * alice shares, updates, takes back and updates at once, so many times. bob listens with a bare subscription that heeds no notice.
- * Returns how many updates reached him although they were committed after she took his right back.
- */
+/** A connection that heeds no notice and does not come back. */
+export type Listener = { nc: NatsConnection; events: number };
+
+/** alice shares, and updates once. Resolves with bob at each of the servers, when each has heard that. */
+export async function bobAt(stack: TestStack, urls: readonly string[]): Promise<Listener[]> {
+  await stack.demo.actions.share?.();
+  const bobs = await Promise.all(
+    urls.map((url) => until(() => subscribed(stack, url), "bob to be let in with the right", 20_000)),
+  );
+  await stack.demo.actions.update?.();
+  await until(() => bobs.every(({ events }) => events === 1), "the update while the right lasts", 10_000);
+  return bobs;
+}
+
+/** alice takes the right back and updates at once. Resolves with both committed; tells whether the update has been released. */
+export async function takeBack(stack: TestStack, witness: Witness): Promise<() => boolean> {
+  const { reads } = stack.cluster.collections;
+  const seen = witness.events.length;
+  await stack.demo.actions.unshare?.();
+  await stack.demo.actions.update?.();
+  return () => witness.events.slice(seen).some(({ event }) => event.object_uuid === reads);
+}
+
+/** How many events bob has heard beyond the one of `bobAt`. */
+export function heardLater(bobs: readonly Listener[]): number {
+  return bobs.reduce((sum, { events }) => sum + events - 1, 0);
+}
+
+/** So many rounds of all that. Returns how many updates reached bob although they were committed after he lost the right. */
 export async function leaks(stack: TestStack, rounds: number): Promise<number> {
-  const { users, collections, projects } = stack.cluster;
   const witness = await stack.witness();
-  const pattern = `arvados.${stack.cluster.clusterId}.live.${users.alice.uuid}.${projects.genomes}.>`;
   let leaked = 0;
   for (let round = 1; round <= rounds; round++) {
-    await stack.demo.actions.share?.();
-    const bob = await until(
-      () => subscribed(stack, users.bob.token.v2, pattern),
-      "bob to be let in with the right",
-      10_000,
-    );
-    await stack.demo.actions.update?.();
-    await until(() => bob.events === 1, "the update while the right lasts");
-    const seen = witness.events.length;
-    await stack.demo.actions.unshare?.();
-    await stack.demo.actions.update?.();
-    await until(
-      () => witness.events.slice(seen).some(({ event }) => event.object_uuid === collections.reads),
-      "the update",
-      15_000,
-    );
-    await until(() => bob.events > 1 || bob.nc.isClosed(), "bob to be cut");
-    leaked += bob.events - 1;
-    await bob.nc.close();
+    const bobs = await bobAt(stack, [stack.nats.url]);
+    await until(await takeBack(stack, witness), "the update", 15_000);
+    await until(() => bobs.every(({ nc, events }) => events > 1 || nc.isClosed()), "bob to be cut");
+    leaked += heardLater(bobs);
+    await Promise.all(bobs.map(({ nc }) => nc.close()));
   }
   return leaked;
 }
 
-/** A connection that has subscribed, or null where the server refuses that yet. */
-async function subscribed(stack: TestStack, token: string, pattern: string) {
-  const nc = await stack.connectBare(token);
+/** Of all that alice's project holds. */
+export function sharedPattern({ cluster: { clusterId, users, projects } }: TestStack): string {
+  return `arvados.${clusterId}.live.${users.alice.uuid}.${projects.genomes}.>`;
+}
+
+/** bob with a subscription to the project, or null where he or that is refused yet. */
+export async function subscribed(stack: TestStack, url: string): Promise<Listener | null> {
+  const nc = await stack.connectBare(stack.cluster.users.bob.token.v2, url).catch((error) => {
+    if (error instanceof errors.AuthorizationError) return null;
+    throw error;
+  });
+  if (!nc) return null;
   const state = { nc, events: 0, refused: false };
-  nc.subscribe(pattern, {
+  nc.subscribe(sharedPattern(stack), {
     callback(error) {
       if (error) state.refused = true;
       else state.events++;

@@ -20,7 +20,7 @@ export type TestStack = Stack &
     demo: Demo /** `options` come on top of those that a client would use. */;
     connectClient(token: string): Promise<Client>;
     /** A bare connection that does not come back: what a client of no manners has. */
-    connectBare(token: string): Promise<NatsConnection>;
+    connectBare(token: string, url?: string): Promise<NatsConnection>;
     witness(): Promise<Witness>;
   };
 
@@ -32,8 +32,8 @@ export async function startTestStack(options: Partial<StackOptions> = {}): Promi
   try {
     const log = LOG ? createLog({ level: "debug" }) : silentLog();
     const stack = await startStack({ scope, log, ...options });
-    const connectBare = async (token: string) =>
-      connect({ servers: stack.nats.url, ...(await connectOptions(token, sessionId())), reconnect: false });
+    const connectBare = async (token: string, url = stack.nats.url) =>
+      connect({ servers: url, ...(await connectOptions(token, sessionId())), reconnect: false });
     const connectClient = async (token: string) => {
       const sid = sessionId();
       const nc = await connect({ servers: stack.nats.url, ...(await connectOptions(token, sid)) });

@@ -1,0 +1,77 @@
+/** Three nats-servers with sessions on each: a revocation cuts them all, and waits for a server that does not answer. */
+import assert from "node:assert/strict";
+import type { NatsServer } from "../../dev/nats-server.ts";
+import { environmentOf } from "../support/callout-process.ts";
+import { runCli } from "../support/cli.ts";
+import { bobAt, heardLater, takeBack } from "../support/leaks.ts";
+import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
+import { until } from "../support/until.ts";
+
+describe("a cluster of three servers, with sessions of one user on each", function () {
+  this.timeout(90_000);
+  let stack: TestStack;
+  let witness: Witness;
+
+  before(async () => {
+    stack = await startTestStack({ servers: 3 });
+    witness = await stack.witness();
+  });
+  after(() => stack?.[Symbol.asyncDispose]());
+
+  const urls = () => stack.servers.map(({ url }) => url);
+  const third = () => stack.servers[2] as NatsServer;
+  const cli = (...args: string[]) => runCli(args, environmentOf(stack.config));
+  const silent = async () => {
+    const { adminUrl } = stack.services.authcallout;
+    const [readiness, metrics] = await Promise.all(
+      ["readyz", "metrics"].map(async (path) => (await fetch(`${adminUrl}/${path}`)).text()),
+    );
+    return /silent: n3;/.test(readiness ?? "") && /^arvados_nats_authcallout_silent_servers 1$/m.test(metrics ?? "");
+  };
+
+  it("has every one of them cut by one revocation, before anything later is released", async () => {
+    const bobs = await bobAt(stack, [...urls(), ...urls()]);
+    await until(await takeBack(stack, witness), "the update");
+    await until(() => bobs.every(({ nc }) => nc.isClosed()), "bob to be cut everywhere");
+    assert.equal(heardLater(bobs), 0);
+  });
+
+  it("holds records while one of them is stopped, says which, and cuts its session as soon as it goes on", async () => {
+    const bobs = await bobAt(stack, urls());
+    process.kill(third().pid, "SIGSTOP");
+    const isReleased = await takeBack(stack, witness);
+    await until(() => bobs.slice(0, 2).every(({ nc }) => nc.isClosed()), "the others' sessions to be cut", 30_000);
+    await until(silent, "/readyz and the metric to say so", 30_000);
+    await stack.demo.actions.update?.();
+    assert.ok(!isReleased() && !bobs[2]?.nc.isClosed());
+    process.kill(third().pid, "SIGCONT");
+    await until(isReleased, "the update", 30_000);
+    await until(() => bobs[2]?.nc.isClosed(), "the last session to be cut");
+    assert.equal(heardLater(bobs), 0);
+  });
+
+  it("would have later records come there if it did not wait; and cuts on a server that was given up and goes on", async () => {
+    const bobs = await bobAt(stack, urls());
+    process.kill(third().pid, "SIGSTOP");
+    const isReleased = await takeBack(stack, witness);
+    await until(async () => (await cli("servers", "forget", "n3")).code === 0, "the admin to be heard", 30_000);
+    await until(isReleased, "the update", 30_000);
+    assert.equal(heardLater(bobs), 0);
+    process.kill(third().pid, "SIGCONT");
+    await until(() => heardLater(bobs) === 1, "the leak");
+    await until(() => bobs.every(({ nc }) => nc.isClosed()), "the session to be cut", 30_000);
+  });
+
+  it("holds records while one of them is dead, until an admin gives it up", async () => {
+    const bobs = await bobAt(stack, urls());
+    await third().kill9();
+    const isReleased = await takeBack(stack, witness);
+    await until(silent, "/readyz and the metric to say so", 30_000);
+    assert.ok(!isReleased());
+    // While the streams that it led have no leader yet, neither can be asked.
+    await until(async () => /^n3 .* SILENT$/m.test((await cli("servers")).out), "`servers` to say so", 30_000);
+    await until(async () => (await cli("servers", "forget", "n3")).code === 0, "the admin to be heard", 30_000);
+    await until(isReleased, "the update", 30_000);
+    assert.equal(heardLater(bobs), 0);
+  });
+});

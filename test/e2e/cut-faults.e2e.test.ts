@@ -1,0 +1,166 @@
+/** Callouts that die, stop and wake in the middle of a revocation: nothing leaks. With controls: records that wait for nothing. */
+import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
+import type { SystemAccount } from "../../authcallout/system-account.ts";
+import { sessionId } from "../../client/mod.ts";
+import {
+  type Accident,
+  anotherReplica,
+  type CalloutProcess,
+  firstReplica,
+  startCalloutProcess,
+} from "../support/callout-process.ts";
+import { bobAt, heardLater, leaks, sharedPattern, takeBack } from "../support/leaks.ts";
+import { connectLine, openRawClient, type RawClient } from "../support/raw-client.ts";
+import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
+import { until } from "../support/until.ts";
+
+/** Long enough for a session to hear what is not held back. */
+const KICK_MS = 300;
+const lateKicks = (real: SystemAccount): SystemAccount => ({
+  ...real,
+  async kick(server, cid) {
+    await delay(KICK_MS);
+    return real.kick(server, cid);
+  },
+});
+const STOPS: Accident = { stops: "with an answer in hand", kickDelay: KICK_MS };
+
+/** bob signs in, with a subscription right behind, until the process stops over a login of his. Resolves with that one. */
+async function loginInHand(stack: TestStack, process: CalloutProcess): Promise<RawClient> {
+  await process.arm();
+  for (;;) {
+    const client = await openRawClient(stack.nats.websocketUrl);
+    const options = { auth_token: stack.cluster.users.bob.token.v2, user: sessionId() };
+    client.send(`${connectLine(options)}SUB ${sharedPattern(stack)} 1\r\nPING\r\n`);
+    const isInHand = () => process.said.includes("answer in hand");
+    await until(() => isInHand() || client.text().includes("PONG"), "an answer");
+    if (isInHand()) return client;
+    client.socket.close();
+    await client.closed;
+  }
+}
+
+const heardBy = (client: RawClient) => client.text().split("\r\nMSG ").length - 1;
+
+describe("a revocation", function () {
+  this.timeout(60_000);
+  let stack: TestStack;
+  let witness: Witness;
+
+  before(async () => {
+    stack = await startTestStack({ authcallout: { system: lateKicks } });
+    witness = await stack.witness();
+  });
+  after(() => stack?.[Symbol.asyncDispose]());
+
+  it("is not undone by a replica that stops with an answer in hand and goes on after it", async () => {
+    await using process = await startCalloutProcess(stack.config, STOPS);
+    const bobs = await bobAt(stack, [stack.nats.url]);
+    const late = await loginInHand(stack, process);
+    const isReleased = await takeBack(stack, witness);
+    await until(() => bobs.every(({ nc }) => nc.isClosed()), "the others to be cut");
+    assert.ok(!isReleased());
+    process.signal("SIGCONT");
+    await until(() => late.text().includes("PONG"), "the late answer to let bob in");
+    await until(isReleased, "the update", 15_000);
+    await late.closed;
+    assert.equal(heardBy(late) + heardLater(bobs), 0);
+    assert.ok(!process.isOver());
+  });
+
+  it("waits for a leader that is stopped past its lease, which neither leads nor lets anybody in when it goes on", async () => {
+    // It would end every session, were it alone and its graph as old as it seems when it wakes.
+    const staleness = { stalenessTail: 2_000, stalenessRefuse: 3_000, stalenessEnd: 4_000 };
+    await using process = await startCalloutProcess({ ...stack.config, ...staleness }, STOPS);
+    await firstReplica(stack).drain();
+    await using second = await anotherReplica(stack);
+    const bobs = await bobAt(stack, [stack.nats.url, stack.nats.url]);
+    const alice = await stack.connectBare(stack.cluster.users.alice.token.v2);
+    const lease = async () => (await process.readiness())?.lease?.says;
+    // Those that died before are still counted for a lease.
+    await until(async () => (await lease()) === "held; 2 replicas, leading", "it to lead");
+
+    const late = await loginInHand(stack, process);
+    const begun = performance.now();
+    const isReleased = await takeBack(stack, witness);
+    await until(() => second.leads(), "the other one to lead", 2_000);
+    await until(isReleased, "the update", 15_000);
+    const waited = performance.now() - begun;
+    assert.ok(waited > 2_000 && waited < 8_000, `a lease and the life of an answer: ${waited}`);
+    const { v2 } = stack.cluster.users.alice.token;
+    const clients = await Promise.all(Array.from({ length: 16 }, () => stack.connectBare(v2)));
+    await Promise.all(clients.map((nc) => nc.close()));
+
+    process.signal("SIGCONT");
+    await until(async () => /^held; 2 replicas, following/.test((await lease()) ?? ""), "it to follow", 10_000);
+    const since = process.said.slice(process.said.indexOf("answer in hand"));
+    assert.ok(second.leads() && !since.includes("kick"));
+    await late.closed;
+    assert.match(late.text(), /-ERR 'Authorization Violation'/);
+    assert.equal(await leaks(stack, 2), 0);
+    assert.equal(heardBy(late) + heardLater(bobs), 0);
+    assert.ok(!alice.isClosed(), "nobody else is cut");
+    await alice.close();
+    await second.drain();
+  });
+
+  it("is finished by another replica when the leader dies between two kicks, and a follower before one of its late answer", async () => {
+    await using leader = await startCalloutProcess(stack.config, { dies: "after a kick" });
+    await using follower = await startCalloutProcess(stack.config, { ...STOPS, dies: "before a kick" });
+    await using third = await anotherReplica(stack);
+    const bobs = await bobAt(stack, Array(4).fill(stack.nats.url));
+    const late = await loginInHand(stack, follower);
+    await leader.arm();
+    const isReleased = await takeBack(stack, witness);
+    await until(() => leader.isOver(), "the leader to die");
+    assert.ok(bobs.filter(({ nc }) => nc.isClosed()).length <= 1);
+    follower.signal("SIGCONT");
+    await until(() => follower.isOver(), "the follower to die");
+    assert.ok(!isReleased() && late.text().includes("PONG"));
+    await until(() => third.leads(), "the last one to lead", 3_000);
+    await until(isReleased, "the update", 15_000);
+    await until(() => bobs.every(({ nc }) => nc.isClosed()), "all to be cut");
+    await late.closed;
+    assert.equal(heardBy(late) + heardLater(bobs), 0);
+    await third.drain();
+  });
+
+  it("waits until somebody is there again when all that could enforce it are dead", async () => {
+    await using process = await startCalloutProcess(stack.config);
+    const bobs = await bobAt(stack, [stack.nats.url, stack.nats.url]);
+    process.signal("SIGKILL");
+    await until(() => process.isOver(), "the only one to die");
+    const isReleased = await takeBack(stack, witness);
+    await using another = await anotherReplica(stack);
+    await until(() => bobs.every(({ nc }) => nc.isClosed()), "bob to be cut");
+    assert.ok(!isReleased());
+    await until(isReleased, "the update", 15_000);
+    assert.ok(another.leads());
+    assert.equal(heardLater(bobs), 0);
+  });
+});
+
+describe("where records wait for no revocation", function () {
+  this.timeout(60_000);
+
+  it("they reach whom nobody is there to cut, the late login, and whom a leader left over", async () => {
+    await using stack = await startTestStack({ bridge: { barrier: false } });
+    const witness = await stack.witness();
+    await using process = await startCalloutProcess(stack.config, { ...STOPS, dies: "after a kick" });
+    await firstReplica(stack).drain();
+    const bobs = await bobAt(stack, [stack.nats.url, stack.nats.url]);
+    const late = await loginInHand(stack, process);
+    await until(await takeBack(stack, witness), "the update");
+    await until(() => heardLater(bobs) === 2, "it to reach whom nobody cuts");
+    process.signal("SIGCONT");
+    await until(() => late.text().includes("PONG"), "the late answer to let bob in");
+    await stack.demo.actions.update?.();
+    await until(() => heardBy(late) > 0, "the next one to reach him there");
+    await until(() => process.isOver(), "the leader to die after a kick");
+    const heard = heardBy(late) + heardLater(bobs);
+    await stack.demo.actions.update?.();
+    await until(() => heardBy(late) + heardLater(bobs) > heard, "the last one to reach whom it left over");
+    await Promise.all(bobs.map(({ nc }) => nc.close()));
+  });
+});

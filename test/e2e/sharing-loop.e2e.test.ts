@@ -1,0 +1,102 @@
+/** A user who shares and takes back in a loop, watched from real sessions of others that heed no notice: who is driven round by it. */
+import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
+import { connect } from "@nats-io/transport-node";
+import { connectOptions, sessionId, sessionKey } from "../../client/mod.ts";
+import { subjectsOf } from "../../core/subjects.ts";
+import type { Notice } from "../../core/wire.ts";
+import type { DemoUser } from "../../dev/seed.ts";
+import { sharedPattern, subscribed } from "../support/leaks.ts";
+import { startTestStack, type TestStack } from "../support/stack.ts";
+import { until } from "../support/until.ts";
+
+const SECONDS = 2;
+
+async function session(stack: TestStack, { token }: DemoUser, subject: string) {
+  const sid = sessionId();
+  const nc = await connect({ servers: stack.nats.url, ...(await connectOptions(token.v2, sid)), reconnect: false });
+  const state = { nc, told: [] as string[], events: 0 };
+  nc.subscribe(subjectsOf(stack.cluster.clusterId).notice(await sessionKey(token.v2, sid)), {
+    callback: (_error, message) => void state.told.push(message.json<Notice>().notice),
+  });
+  nc.subscribe(subject, { callback: () => void state.events++ });
+  await nc.flush();
+  return state;
+}
+
+/** Returns the seconds that it took. */
+async function tenTimesASecond(work: () => Promise<unknown>): Promise<number> {
+  const begun = performance.now();
+  for (let turn = 1; turn <= 10 * SECONDS; turn++) {
+    await work();
+    await delay(Math.max(0, begun + turn * 100 - performance.now()));
+  }
+  return (performance.now() - begun) / 1000;
+}
+
+describe("a user who shares and takes back ten times a second", function () {
+  this.timeout(60_000);
+  let stack: TestStack;
+
+  before(async () => {
+    stack = await startTestStack();
+  });
+  after(() => stack?.[Symbol.asyncDispose]());
+
+  const sharing = (group: string) => {
+    const { users, projects } = stack.cluster;
+    const by = { by: users.alice.uuid };
+    return {
+      share: () => stack.arvados.share(group, projects.genomes, "can_read", by),
+      unshare: () => stack.arvados.unshare({ tail: group, head: projects.genomes }, by),
+    };
+  };
+  const root = () => `arvados.${stack.cluster.clusterId}.live`;
+
+  it("with all users cuts nobody and has nobody told, and what is shared in the end is heard", async () => {
+    const { users } = stack.cluster;
+    const { allUsersGroup } = stack.arvados.known;
+    const { share, unshare } = sharing(allUsersGroup);
+    const subject = `${root()}.@role.${allUsersGroup}.>`;
+    const all = await Promise.all([users.alice, users.bob, users.admin].map((user) => session(stack, user, subject)));
+    await tenTimesASecond(async () => {
+      await share();
+      await unshare();
+    });
+    await share();
+    await stack.demo.actions.update?.();
+    await until(() => all.every(({ events }) => events === 1), "everybody to hear of it");
+    await unshare();
+    assert.deepEqual(
+      all.map(({ nc, told }) => [nc.isClosed(), told]),
+      Array(3).fill([false, []]),
+    );
+    await Promise.all(all.map(({ nc }) => nc.close()));
+  });
+
+  it("with a role of few cuts its members: what spares them is that all users hear by another subject", async () => {
+    const { users, roles } = stack.cluster;
+    await stack.arvados.addToRole(users.bob.uuid, roles.lab, { by: users.admin.uuid });
+    const { share, unshare } = sharing(roles.lab);
+    await share();
+    const bob = await until(() => subscribed(stack, stack.nats.url), "bob to be let in with the right");
+    const admin = await session(stack, users.admin, sharedPattern(stack));
+    await unshare();
+    await until(() => bob.nc.isClosed(), "bob to be cut");
+    assert.ok(!admin.nc.isClosed());
+    await admin.nc.close();
+  });
+
+  it("has a session told that its rights grow, whenever they do, twice a second at most", async () => {
+    const { users } = stack.cluster;
+    const bob = await session(stack, users.bob, `${root()}.${users.bob.uuid}.>`);
+    const seconds = await tenTimesASecond(async () => {
+      const { uuid } = await stack.arvados.createProject({ name: "One more", owner: users.alice.uuid });
+      await stack.arvados.share(users.bob.uuid, uuid, "can_read", { by: users.alice.uuid });
+    });
+    assert.ok(bob.told.length > 1 && bob.told.length <= 2 * seconds + 1, `${bob.told.length} in ${seconds} s`);
+    assert.deepEqual(new Set(bob.told), new Set(["permissionsGrown"]));
+    assert.ok(!bob.nc.isClosed());
+    await bob.nc.close();
+  });
+});
