@@ -73,6 +73,8 @@ export function startRecorder(options: RecorderOptions): Recorder {
       sessions.push(open.log);
       current = open;
       await marked(open);
+      // It may have been opened while we were stopped.
+      if (stopped) await open.nc.close();
       await open.nc.closed();
       open.log.lives = false;
       current = null;
