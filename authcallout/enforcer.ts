@@ -76,7 +76,7 @@ export class Enforcer {
   /** A commit has been applied to the graph: what it takes away is cut now. */
   applied({ effect, touched, revision, commitTime }: Applied): void {
     const { sessions, member } = this.#parts;
-    this.#history.shrank([...effect.shrank, ...touched], revision);
+    this.#history.lost([...effect.shrank, ...effect.stale, ...touched], revision);
     const actions = planActions(effect, touched, sessions, this.judge);
     // Followers see to what they have answered themselves: nobody else may know of it yet.
     const mine = member.leads()
