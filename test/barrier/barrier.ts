@@ -19,6 +19,8 @@ import { startWriters } from "./writers.ts";
 
 export type BarrierOptions = {
   seconds: number;
+  /** Default 8. */
+  roundSeconds?: number;
   seed: number;
   servers?: 1 | 3;
   /** false: the bridge's records wait for no removal. */
@@ -43,12 +45,11 @@ const SLOT = { name: "barrier_truth", publication: "barrier_truth" };
 const WRITERS = 3;
 /** Every kick is this late at most: what the barrier is for shows, and with it nothing else. */
 const KICK_MS = 200;
-const ROUND_MS = 8_000;
 /** A round whose writers have stopped ends sooner, or in trouble. */
 const END_MS = 60_000;
 
 export async function barrierRun(options: BarrierOptions): Promise<BarrierResult> {
-  const { seconds, seed, servers = 1, barrier = true, say = () => {} } = options;
+  const { seconds, roundSeconds = 8, seed, servers = 1, barrier = true, say = () => {} } = options;
   const random = mulberry32(seed);
   const system = (real: SystemAccount): SystemAccount => ({
     ...real,
@@ -102,7 +103,7 @@ export async function barrierRun(options: BarrierOptions): Promise<BarrierResult
   try {
     const end = performance.now() + seconds * 1_000;
     do {
-      const ms = Math.max(Math.min(ROUND_MS, end - performance.now()), 1_000);
+      const ms = Math.max(Math.min(roundSeconds * 1_000, end - performance.now()), 1_000);
       const found = await within(round(ms), () => `round ${result.rounds + 1}: ${phase}`, ms + END_MS);
       if (found.some(({ what }) => what === options.endWith)) break;
     } while (performance.now() < end);
