@@ -36,7 +36,7 @@ export async function leaks(stack: TestStack, rounds: number): Promise<number> {
 }
 
 /** A connection that has subscribed, or null where the server refuses that yet. */
-async function subscribed(stack: TestStack, token: string, pattern: string) {
+export async function subscribed(stack: TestStack, token: string, pattern: string) {
   const nc = await stack.connectBare(token);
   const state = { nc, events: 0, refused: false };
   nc.subscribe(pattern, {
