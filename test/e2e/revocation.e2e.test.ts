@@ -42,6 +42,24 @@ describe("a revocation", () => {
     await session.nc.close();
   });
 
+  it("cuts nobody who never had the right, however often it comes and goes", async () => {
+    const { arvados, cluster } = stack;
+    const { alice, bob } = cluster.users;
+    const { uuid: project } = await arvados.createProject({ name: "to and fro", owner: alice.uuid });
+    const witness = await stack.witness();
+    const session = await stack.connectBare(bob.token.v2);
+    for (let turn = 0; turn < 3; turn++) {
+      await arvados.share(bob.uuid, project, "can_read");
+      await arvados.unshare({ tail: bob.uuid, head: project });
+    }
+    const seen = witness.events.length;
+    await arvados.updateObject(project, { name: "after" });
+    await witness.event(project, seen);
+    assert.ok(!session.isClosed());
+    await session.flush();
+    await session.close();
+  });
+
   it("is what keeps them away: with a server that only says it has cut, they come", async () => {
     const liar = (real: SystemAccount): SystemAccount => ({ ...real, kick: async () => true });
     await using lying = await startTestStack({ authcallout: { system: liar } });
