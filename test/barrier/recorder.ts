@@ -1,6 +1,7 @@
 /** A native client of one user that writes down all it gets, and signs in again whenever it is cut, with whatever token is good then. */
 import type { Msg, NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
+import { ask } from "../../client/ask.ts";
 import { connectOptions, sessionId, sessionKey } from "../../client/mod.ts";
 import { CLOSE_CODES } from "../../core/close-codes.ts";
 import { parseLsn } from "../../core/lsn.ts";
@@ -140,8 +141,7 @@ async function openSession(options: RecorderOptions, token: string): Promise<Ope
   const key = await sessionKey(token, sid);
   const nc = await connect({ servers: urls(), ...(await connectOptions(token, sid)), reconnect: false });
   const log: Session = { user, name, opened: Date.now(), patterns: [], since: null, heard: [], lives: true, heeds };
-  const whoami = async () =>
-    (await nc.request(subjects.api(key, "whoami"), "", { timeout: ASK_MS })).json<WhoamiAnswer>();
+  const whoami = () => ask<WhoamiAnswer>(nc, subjects.api(key, "whoami"), {}, ASK_MS);
   const open: Open = { nc, log, whoami, revision: null };
   let refused = false;
   nc.subscribe(subjects.notice(key), {
