@@ -20,7 +20,7 @@ export type Effect = {
   shrank: Set<string>;
   /** Gained rights and lost none. */
   grew: Set<string>;
-  /** Same rights under other subjects: sessions are refreshed, nothing waits. */
+  /** Same rights under other subjects: sessions are told, and nothing waits for them. */
   moved: Set<string>;
   /**
    * Lost no right, but something by which sessions of before may have their patterns (stale.ts), here or in a process that took

@@ -7,7 +7,10 @@ function assertLively({ permissions, sessions, heard }: BarrierResult): void {
   assert.ok(permissions > 20 && sessions > 20 && heard > 100, JSON.stringify({ permissions, sessions, heard }));
 }
 
-describe("everybody, while rights come and go at random", () => {
+describe("everybody, while rights come and go at random", function () {
+  // More than a round that waits in vain, so that it can say for what.
+  this.timeout(120_000);
+
   it("hears what he may read and nothing else, of one nats-server, with large roles", async () => {
     const result = await barrierRun({ seconds: 2.5, seed: 1 });
     assert.deepEqual(result.findings.slice(0, 5), []);
