@@ -79,13 +79,17 @@ export class Enforcer {
   /** A commit has been applied to the graph: what it takes away is cut now. */
   applied({ effect, touched, revision, commitTime }: Applied): void {
     const { sessions, member } = this.#parts;
-    this.#history.shrank([...effect.shrank, ...touched], revision);
+    const losers = [...effect.shrank, ...effect.stale, ...touched];
+    this.#history.lost(losers, revision);
     const actions = planActions(effect, touched, sessions, this.judge);
     // Followers see to what they have answered themselves: nobody else may know of it yet.
     const mine = member.leads()
       ? actions
       : actions.filter(({ session, do: what }) => what === "cut" && sessions.isPending(session));
     if (mine.length > 0) this.#carryOut(mine, commitTime);
+    // Else whoever never had what went would be cut by what comes next.
+    for (const session of sessions.of(losers))
+      if (this.judge(session.name) === "same") sessions.renew(session, revision);
   }
 
   /** Somebody else's answer, or our own, has become a session: one of an older graph is looked at again. */

@@ -17,12 +17,12 @@ const CUTS: Partial<Record<Soundness, CloseName>> = {
 
 /** @param touched tokens and containers whose rows changed */
 export function planActions(
-  effect: Pick<Effect, "shrank" | "grew" | "moved">,
+  effect: Pick<Effect, "shrank" | "grew" | "moved" | "stale">,
   touched: ReadonlySet<string>,
   sessions: Sessions,
   judge: Judge,
 ): Action[] {
-  const concerned = sessions.of([...effect.shrank, ...effect.grew, ...effect.moved, ...touched]);
+  const concerned = sessions.of([...effect.shrank, ...effect.stale, ...effect.grew, ...effect.moved, ...touched]);
   const told = [...concerned].filter(({ name }) => judge(name) === "outgrown");
   return [
     ...planCuts(concerned, judge),

@@ -89,7 +89,7 @@ export class ServerWatch {
     const askedAt = now();
     const found = await system.sessionsOf(server, askedAt);
     sessions.listed(server, found, askedAt);
-    return found;
+    return found.map((session) => sessions.known(session));
   }
 
   /** Lists every server; those that do not answer are silent. */

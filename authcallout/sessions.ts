@@ -2,6 +2,7 @@
  * The sessions that may live, as a superset: every answer given, every CONNECT event, every listing. A session leaves by its
  * DISCONNECT event, or when a listing of its server that was asked for after it was answered lacks it. Pure.
  */
+import type { Revision } from "../core/revision.ts";
 import { type SessionName, sessionMarks } from "../core/session.ts";
 
 export type Session = {
@@ -33,6 +34,16 @@ export class Sessions {
       const set = this.#byMark.get(mark) ?? new Set();
       this.#byMark.set(mark, set.add(session));
     }
+  }
+
+  /** The session as it is known here, where it is. */
+  known(session: Session): Session {
+    return this.#all.get(keyOf(session.server, session.cid)) ?? session;
+  }
+
+  /** The session has just what it would be given at this revision: it is as good as let in then. */
+  renew(session: Session, revision: Revision): void {
+    session.name = { ...session.name, revision };
   }
 
   remove(server: string, cid: number): void {

@@ -10,17 +10,17 @@ export type Soundness = "same" | "outgrown" | "unsound" | "void" | "deactivated"
 
 export class RightsHistory {
   #loaded: Revision = NO_REVISION;
-  /** User, token or container -> when it last lost something. */
-  readonly #shrank = new Map<string, Revision>();
+  /** User, token or container -> when it last lost something, be it only what older sessions may hold (`stale`). */
+  readonly #lost = new Map<string, Revision>();
 
   /** The graph was read from nothing: what was lost before is not known. */
   loaded(revision: Revision): void {
     this.#loaded = revision;
-    this.#shrank.clear();
+    this.#lost.clear();
   }
 
-  shrank(marks: Iterable<string>, revision: Revision): void {
-    for (const mark of marks) this.#shrank.set(mark, revision);
+  lost(marks: Iterable<string>, revision: Revision): void {
+    for (const mark of marks) this.#lost.set(mark, revision);
   }
 
   /**
@@ -42,6 +42,6 @@ export class RightsHistory {
   }
 
   #lossOf(mark: string): Revision {
-    return this.#shrank.get(mark) ?? this.#loaded;
+    return this.#lost.get(mark) ?? this.#loaded;
   }
 }

@@ -82,7 +82,8 @@ export class CommitHandler {
     if (changes.length === 0) return;
     changes.push(...(await lookUpOwners()));
     const effect = graph.apply(changes.filter(isPermissionChange));
-    const isRemoval = effect.shrank.size > 0 || effect.disputed || endsTokens(commit, changes) || mayEndRole(commit);
+    const isRemoval =
+      effect.shrank.size > 0 || effect.stale.size > 0 || endsTokens(commit, changes) || mayEndRole(commit);
     const { lsn } = commit;
     toGraph.open(lsn);
     toAll.open(lsn);

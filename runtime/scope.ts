@@ -2,6 +2,8 @@
  * A stack of releases: what is acquired registers how it is given back, and closing gives all back, last acquired first.
  * The first error is kept and thrown after everything has been tried, so a half-built service is undone completely.
  */
+import { setMaxListeners } from "node:events";
+
 export type Release = () => unknown;
 
 export type Scope = AsyncDisposable & {
@@ -22,6 +24,8 @@ type Entry = { name: string; release: Release };
 export function createScope(onError: (name: string, error: unknown) => void = () => {}): Scope {
   const entries: Entry[] = [];
   const controller = new AbortController();
+  // As many may wait for its end as there are sessions.
+  setMaxListeners(0, controller.signal);
   let closing: Promise<void> | null = null;
 
   async function releaseAll(): Promise<void> {

@@ -4,7 +4,9 @@ import { type Closure, EMPTY } from "./closure.ts";
 import { Comparison, type Difference, NOBODY, type Snapshot, sameClosure } from "./effect.ts";
 import type { Plan } from "./plan.ts";
 import { isPlainShare, Shares } from "./shares.ts";
+import { hasLost, leavesStale } from "./stale.ts";
 import type { GraphState } from "./state.ts";
+import type { Topology } from "./topology.ts";
 import type { Effect } from "./types.ts";
 
 /** Told of each user, and each audience role, whom a delta gave or took something, while both nodes and names still stand. */
@@ -24,7 +26,8 @@ function commitShares(state: GraphState, plan: Plan): Effect {
   const { principals, disputed } = concerned(state, plan);
   const shares = new Shares(state.topology, state.audiences, state.rights, principals, plan);
   for (const change of plan.changes) state.set(change);
-  const effect = { ...shares.settle(), disputed };
+  const { effect, lessened } = shares.settle();
+  for (const [role, members] of disputed) if (lessened.has(role)) addStale(effect, members);
   for (const users of [effect.shrank, effect.grew, effect.moved]) {
     state.forgetGrants([...users].map((user) => nodes.find(user)));
   }
@@ -32,17 +35,22 @@ function commitShares(state: GraphState, plan: Plan): Effect {
   return effect;
 }
 
-type Concerned = { principals: Set<number>; repathed: Set<number>; disputed: boolean };
+type Concerned = {
+  principals: Set<number>;
+  /** Those whose patterns may name other paths. */
+  repathed: Set<number>;
+  /** Audience roles that may be none in another process, and whoever has rights by them. */
+  disputed: Map<number, string[]>;
+};
 
-/** Whom a plan may concern, by the graph as it is before; and of these, whose patterns may name other paths. */
+/** Whom a plan may concern, by the graph as it is before. */
 function concerned(state: GraphState, plan: Plan): Concerned {
   const { topology, audiences } = state;
-  let disputed = false;
+  const met = new Set<number>();
   const stops = stopper(state, plan);
   const stop = (role: number): boolean => {
-    const stopped = stops(role);
-    disputed ||= stopped && audiences.isDisputed(role);
-    return stopped;
+    if (audiences.isDisputed(role)) met.add(role);
+    return stops(role);
   };
   const changed = new Reverse(topology, stop);
   for (const tail of plan.tails) changed.from(tail);
@@ -60,7 +68,25 @@ function concerned(state: GraphState, plan: Plan): Concerned {
   }
   repathed.managers();
   for (const node of repathed.found) changed.found.add(node);
+  const disputed = new Map([...met].map((role) => [role, usersOf(topology, behind(topology, [role], stops))]));
   return { principals: changed.found, repathed: repathed.found, disputed };
+}
+
+/** Whoever reaches one of these roles, audiences or not. */
+function behind(topology: Topology, roles: Iterable<number>, stops: (role: number) => boolean): Set<number> {
+  const entered = new Set(roles);
+  const members = new Reverse(topology, (role) => !entered.has(role) && stops(role));
+  for (const role of entered) members.from(role);
+  return members.managers().found;
+}
+
+function usersOf({ nodes }: Topology, principals: Iterable<number>): string[] {
+  return [...principals].filter((node) => nodes.isUser(node)).map((user) => nodes.uuid(user));
+}
+
+/** Whoever has lost a right is cut anyway. */
+function addStale({ shrank, stale }: Effect, users: Iterable<string>): void {
+  for (const user of users) if (!shrank.has(user)) stale.add(user);
 }
 
 /** Links of unknown names let a closure hang on what lies behind an audience role (see `managed` in closure.ts). */
@@ -87,11 +113,12 @@ class Commit {
     for (const uuid of this.#plan.users) if (!this.#before.has(uuid)) this.#before.set(uuid, NOBODY);
     for (const change of this.#plan.changes) this.#state.set(change);
     this.#state.forget(principals);
-    const copied = this.#countRoles();
+    const { copied, decided } = this.#countRoles();
     const effect = this.#compare(repathed, witness);
     const rerouted = this.#copiesDiffer(witness);
     effect.rerouted = this.#plan.reroutes || copied || rerouted;
-    effect.disputed = disputed;
+    for (const [role, members] of disputed) if (this.#isLessened(role)) addStale(effect, members);
+    addStale(effect, decided);
     // What is only tried is about to be taken back, by the same ids.
     if (witness === null) this.#state.sweep();
     return effect;
@@ -108,32 +135,38 @@ class Commit {
     }
   }
 
-  /** Roles whose members came or went may become audiences, or cease to be: a move of their members, who are remembered first. */
-  #countRoles(): boolean {
+  /**
+   * Roles whose members came or went may become audiences, or cease to be: a move of their members, who are remembered first.
+   * `decided`: users with rights by roles that were audiences here and are from now on everywhere.
+   */
+  #countRoles(): { copied: boolean; decided: string[] } {
     const { topology, audiences } = this.#state;
     const heads = [...this.#plan.heads].map((uuid) => topology.nodes.find(uuid)).filter((node) => node >= 0);
     const roles = rolesBeyond(topology, heads);
     for (const head of heads) if (audiences.knows(head)) roles.add(head);
+    const unsure = [...roles].filter((role) => audiences.isDisputed(role));
     const { turned, copied } = audiences.recount(roles);
-    if (turned.size === 0) return copied;
     const stop = stopper(this.#state, this.#plan);
-    const members = new Reverse(topology, (role) => !turned.has(role) && stop(role));
-    for (const role of turned) members.from(role);
-    members.managers();
-    this.#remember(members.found);
+    const firm = unsure.filter((role) => !audiences.isDisputed(role) && !turned.has(role));
+    const decided = firm.length > 0 ? usersOf(topology, behind(topology, firm, stop)) : [];
+    if (turned.size === 0) return { copied, decided };
+    const members = behind(topology, turned, stop);
+    this.#remember(members);
     for (const role of turned) audiences.turn(role);
-    this.#state.forget(members.found);
-    return copied;
+    this.#state.forget(members);
+    return { copied, decided };
   }
 
   #compare(repathed: ReadonlySet<number>, witness: Witness | null): Effect {
     const { topology } = this.#state;
     const comparison = new Comparison(topology, this.#plan.moved, this.#plan.records);
-    const effect: Effect = { shrank: new Set(), grew: new Set(), moved: new Set(), rerouted: false, disputed: false };
+    const effect: Effect = { shrank: new Set(), grew: new Set(), moved: new Set(), stale: new Set(), rerouted: false };
     for (const [uuid, before] of this.#before) {
       const user = topology.nodes.find(uuid);
-      const difference = comparison.of(user, before, this.#state.snapshot(user), repathed.has(user));
+      const after = this.#state.snapshot(user);
+      const difference = comparison.of(user, before, after, repathed.has(user));
       const { outcome } = difference;
+      if (outcome !== "shrank" && leavesStale(before, after)) effect.stale.add(uuid);
       if (outcome === "same") continue;
       effect[outcome].add(uuid);
       witness?.user(uuid, difference);
@@ -150,6 +183,13 @@ class Commit {
       witness?.role(role, before, after);
     }
     return differ;
+  }
+
+  /** Has an audience role lost something, whatever the role itself has become? */
+  #isLessened(role: number): boolean {
+    const isThere = this.#state.topology.roles.has(role);
+    const after = isThere ? this.#closures(role) : [];
+    return (this.#copies.get(role) ?? []).some((closure, i) => hasLost(closure, after[i] ?? EMPTY));
   }
 
   /** What is copied for a role: what it gives to read, to manage, and what its members get through users it manages. */

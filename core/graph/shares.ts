@@ -78,10 +78,11 @@ export class Shares {
     }
   }
 
-  /** After the links changed: patches the closures. The users of the effect are those whose grants changed. */
-  settle(): Omit<Effect, "disputed"> {
+  /** After the links changed: patches the closures. `lessened`: roles that have lost something. */
+  settle(): { effect: Effect; lessened: Set<number> } {
     const turns: Turn[] = [];
     const patches: { closure: Closure; head: number; present: boolean }[] = [];
+    const lessened = new Set<number>();
     let rerouted = false;
     for (const principal of this.#principals) {
       for (const level of LEVELS) {
@@ -96,7 +97,9 @@ export class Shares {
         } else {
           for (const closure of this.#rights.cachedOfRole(principal, level)) {
             for (const head of this.#turning(closure, level)) {
-              patches.push({ closure, head, present: !closure.seeds.has(head) });
+              const present = !closure.seeds.has(head);
+              patches.push({ closure, head, present });
+              if (!present) lessened.add(principal);
               rerouted ||= this.#audiences.isCopied(principal);
             }
           }
@@ -104,7 +107,7 @@ export class Shares {
       }
     }
     for (const { closure, head, present } of patches) patchSeed(closure, head, present);
-    return { ...this.#effect(turns), rerouted };
+    return { effect: { ...this.#effect(turns), rerouted }, lessened };
   }
 
   #turning(closure: Closure, level: Level): number[] {
@@ -128,17 +131,21 @@ export class Shares {
     );
   }
 
-  #effect(turns: Turn[]): Omit<Effect, "rerouted" | "disputed"> {
+  #effect(turns: Turn[]): Omit<Effect, "rerouted"> {
     const lost = new Set<string>();
     const gained = new Set<string>();
     const changed = new Set<string>();
+    const stale = new Set<string>();
     for (const { user, level, head, comes, before } of turns) {
       const uuid = this.#topology.nodes.uuid(user);
       if (comes) {
         if (shownBySeed(this.#topology, this.#rights.user(user, level), head, level === 3) < 0) continue;
         changed.add(uuid);
         if (!before) gained.add(uuid);
-      } else if (before) {
+        continue;
+      }
+      stale.add(uuid);
+      if (before) {
         changed.add(uuid);
         if (!holdsSeed(this.#topology, this.#rights.of(user, level), head)) lost.add(uuid);
       }
@@ -146,8 +153,9 @@ export class Shares {
     for (const user of lost) {
       gained.delete(user);
       changed.delete(user);
+      stale.delete(user);
     }
     for (const user of gained) changed.delete(user);
-    return { shrank: lost, grew: gained, moved: changed };
+    return { shrank: lost, grew: gained, moved: changed, stale };
   }
 }

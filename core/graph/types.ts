@@ -14,25 +14,25 @@ export type ObjectFacts = {
   tokenUser?: string;
 };
 
-/** What a delta did. The four are disjoint; the first three together are exactly the users whose grants changed. */
+/** What a delta did. The first three are disjoint, and together exactly the users whose grants changed. */
 export type Effect = {
   /** Lost a right (they may have gained others too): their sessions are cut. */
   shrank: Set<string>;
   /** Gained rights and lost none. */
   grew: Set<string>;
-  /** Same rights under other subjects: sessions are refreshed, nothing waits. */
+  /** Same rights under other subjects: sessions are told, and nothing waits for them. */
   moved: Set<string>;
+  /**
+   * Lost no right, but something by which sessions of before may have their patterns (stale.ts), here or in a process that took
+   * another role for an audience: those whose grants are not the ones of now are cut.
+   */
+  stale: Set<string>;
   /**
    * Something that was there already is published elsewhere from now on, though that shows in nobody's grants: an audience
    * role was given something or it was taken back, something moved, went to the trash, was frozen, changed its container.
    * Who reads by checks (history, log tails) checks again.
    */
   rerouted: boolean;
-  /**
-   * The delta went through a role that is an audience here and may be none in another process, whose members then stand to lose
-   * a grant: whoever has to wait for losses waits for this one too.
-   */
-  disputed: boolean;
 };
 
 export type GraphOptions = {

@@ -19,7 +19,7 @@ const name = (sequence: number, hash = "old", token = "t") => ({
 describe("a session's rights", () => {
   const history = new RightsHistory();
   history.loaded(at(10));
-  history.shrank(["alice"], at(20));
+  history.lost(["alice"], at(20));
 
   it("stand while they are the graph's", () => {
     assert.equal(history.judge(name(1, "now"), "now"), "same");
@@ -34,10 +34,10 @@ describe("a session's rights", () => {
     assert.equal(history.judge({ ...name(10), user: "bob" }, "now"), "outgrown");
   });
   it("fall with the token or container they came by", () => {
-    history.shrank(["k1"], at(30));
+    history.lost(["k1"], at(30));
     assert.equal(history.judge({ ...name(25, "old", "c_t1_k1"), user: "carol" }, "now"), "unsound");
     assert.equal(history.judge(name(99, "now"), null), "void");
-    history.shrank(["zzzzz-gj3su-1"], at(40));
+    history.lost(["zzzzz-gj3su-1"], at(40));
     const bare = { ...name(35, "old", "hbare"), user: "dave" };
     assert.equal(
       history.judge(bare, "now", { token: "zzzzz-gj3su-1" }),
@@ -50,7 +50,7 @@ describe("a session's rights", () => {
     const vouched = { token: "yyyyy-gj3su-1", vouched: true };
     const session = { ...name(35, "now", "hvouched"), user: "erin" };
     assert.equal(history.judge(session, "now", vouched), "same");
-    history.shrank(["yyyyy-gj3su-1"], at(50));
+    history.lost(["yyyyy-gj3su-1"], at(50));
     assert.equal(history.judge(session, "now", vouched), "void");
     assert.equal(
       history.judge(session, "now", { ...vouched, vouched: false }),

@@ -90,7 +90,8 @@ describe("what a session is told", () => {
 });
 
 describe("a change of the graph", () => {
-  const none = { shrank: new Set<string>(), grew: new Set<string>(), moved: new Set<string>() };
+  const nobody: ReadonlySet<string> = new Set();
+  const none = { shrank: new Set(nobody), grew: new Set(nobody), moved: new Set(nobody), stale: new Set(nobody) };
   const sessions = new Sessions();
   sessions.add(session(1));
   sessions.add(session(2, "carol"));
@@ -110,6 +111,7 @@ describe("a change of the graph", () => {
 
   it("cuts those who have lost, by the reason that tells whether to come back", () => {
     assert.deepEqual(plan({ shrank: bob }, "unsound"), [[1, "cut", "permissionsChanged"]]);
+    assert.deepEqual(plan({ moved: bob, stale: bob }, "unsound"), [[1, "cut", "permissionsChanged"]]);
     assert.deepEqual(plan({}, "void", ["t-carol"]), [[2, "cut", "tokenEnded"]]);
     assert.deepEqual(plan({ shrank: bob }, "deactivated", ["t-bob"]), [[1, "cut", "userDeactivated"]]);
     assert.deepEqual(plan({ shrank: bob }, "same"), [], "who was let in after it");

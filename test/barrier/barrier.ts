@@ -10,6 +10,7 @@ import { subjectsOf } from "../../core/subjects.ts";
 import { type Columns, type RowChange, readSlot } from "../support/pgoutput.ts";
 import { mulberry32 } from "../support/random.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
+import { within } from "../support/until.ts";
 import { type Cast, makeCast } from "./cast.ts";
 import { check, type Finding, type Heard } from "./checker.ts";
 import { History } from "./history.ts";
@@ -18,6 +19,8 @@ import { startWriters } from "./writers.ts";
 
 export type BarrierOptions = {
   seconds: number;
+  /** Default 8. */
+  roundSeconds?: number;
   seed: number;
   servers?: 1 | 3;
   /** false: the bridge's records wait for no removal. */
@@ -42,10 +45,11 @@ const SLOT = { name: "barrier_truth", publication: "barrier_truth" };
 const WRITERS = 3;
 /** Every kick is this late at most: what the barrier is for shows, and with it nothing else. */
 const KICK_MS = 200;
-const ROUND_MS = 8_000;
+/** A round whose writers have stopped ends sooner, or in trouble. */
+const END_MS = 60_000;
 
 export async function barrierRun(options: BarrierOptions): Promise<BarrierResult> {
-  const { seconds, seed, servers = 1, barrier = true, say = () => {} } = options;
+  const { seconds, roundSeconds = 8, seed, servers = 1, barrier = true, say = () => {} } = options;
   const random = mulberry32(seed);
   const system = (real: SystemAccount): SystemAccount => ({
     ...real,
@@ -64,35 +68,45 @@ export async function barrierRun(options: BarrierOptions): Promise<BarrierResult
   await using truth = await openTruth(stack);
   const cast = await makeCast(stack.arvados, random);
   const recorders = await startRecorders(stack, cast);
-  const result = { findings: [] as Finding[], commits: 0, permissions: 0, sessions: 0, heard: 0, rounds: 0 };
+  const result: BarrierResult = { findings: [], commits: 0, permissions: 0, sessions: 0, heard: 0, rounds: 0 };
+  let phase = "begins";
+  const round = async (ms: number): Promise<Finding[]> => {
+    phase = "the writers' end";
+    const writers = startWriters(stack.arvados, cast, WRITERS, random);
+    await delay(ms);
+    await writers.stop();
+    phase = "everybody's rights";
+    const listening = recorders.filter(({ person }) => person === null || person.tokens.length > 0);
+    await Promise.all(listening.map(({ recorder }) => recorder.settled()));
+    phase = "the last events";
+    const from = await truth.position();
+    for (const uuid of [...cast.projects, ...cast.collections]) {
+      await stack.arvados.updateObject(uuid, { name: `quiet ${result.rounds}` });
+    }
+    const to = await truth.position();
+    await Promise.all(listening.map(({ recorder }) => recorder.caughtUp()));
+    phase = "what the database and RECORDS say";
+    const sessions = recorders.flatMap(({ recorder }) => recorder.take());
+    const records = await truth.records();
+    const history = await truth.history();
+    const found = check(history, { sessions, records, quiet: { from, to } });
+    result.findings.push(...found);
+    result.rounds++;
+    result.commits = history.commits.length;
+    result.permissions = history.versions;
+    result.sessions += sessions.length;
+    result.heard += sessions.reduce((sum, { heard }) => sum + heard.length, 0);
+    const counts = `${history.commits.length} commits, ${sessions.length} sessions, ${result.heard} events heard`;
+    say(`round ${result.rounds}: ${counts}, ${found.length} findings`);
+    return found;
+  };
   try {
     const end = performance.now() + seconds * 1_000;
     do {
-      const left = end - performance.now();
-      const writers = startWriters(stack.arvados, cast, WRITERS, random);
-      await delay(Math.max(Math.min(ROUND_MS, left), 1_000));
-      await writers.stop();
-      const listening = recorders.filter(({ person }) => person === null || person.tokens.length > 0);
-      await Promise.all(listening.map(({ recorder }) => recorder.settled()));
-      const from = await truth.position();
-      for (const uuid of [...cast.projects, ...cast.collections]) {
-        await stack.arvados.updateObject(uuid, { name: `quiet ${result.rounds}` });
-      }
-      const to = await truth.position();
-      await Promise.all(listening.map(({ recorder }) => recorder.caughtUp()));
-      const sessions = recorders.flatMap(({ recorder }) => recorder.take());
-      const records = await truth.records();
-      const history = await truth.history();
-      const found = check(history, { sessions, records, quiet: { from, to } });
-      result.findings.push(...found);
-      result.rounds++;
-      result.commits = history.commits.length;
-      result.permissions = history.versions;
-      result.sessions += sessions.length;
-      result.heard += sessions.reduce((sum, { heard }) => sum + heard.length, 0);
-      const counts = `${history.commits.length} commits, ${sessions.length} sessions, ${result.heard} events heard`;
-      say(`round ${result.rounds}: ${counts}, ${found.length} findings`);
-    } while (performance.now() < end && !result.findings.some(({ what }) => what === options.endWith));
+      const ms = Math.max(Math.min(roundSeconds * 1_000, end - performance.now()), 1_000);
+      const found = await within(round(ms), () => `round ${result.rounds + 1}: ${phase}`, ms + END_MS);
+      if (found.some(({ what }) => what === options.endWith)) break;
+    } while (performance.now() < end);
   } finally {
     await Promise.all(recorders.map(({ recorder }) => recorder.stop()));
   }

@@ -1,13 +1,14 @@
 /** A native client of one user that writes down all it gets, and signs in again whenever it is cut, with whatever token is good then. */
 import type { Msg, NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
+import { ask } from "../../client/ask.ts";
 import { connectOptions, sessionId, sessionKey } from "../../client/mod.ts";
 import { CLOSE_CODES } from "../../core/close-codes.ts";
 import { parseLsn } from "../../core/lsn.ts";
 import { atLeast, parseRevision, type Revision } from "../../core/revision.ts";
 import type { Subjects } from "../../core/subjects.ts";
 import { HEADER, type Notice, type RecordEvent, type WhoamiAnswer } from "../../core/wire.ts";
-import { until } from "../support/until.ts";
+import { until, within } from "../support/until.ts";
 import type { Heard, Session } from "./checker.ts";
 
 export type RecorderOptions = {
@@ -39,7 +40,8 @@ export type Recorder = {
 const PAUSE_MS = 25;
 const MARK_AGAIN_MS = 500;
 const ASK_MS = 2_000;
-const SETTLE_MS = 60_000;
+const SETTLE_MS = 30_000;
+const STOP_MS = 30_000;
 
 type Open = { nc: NatsConnection; log: Session; whoami: () => Promise<WhoamiAnswer>; revision: Revision | null };
 
@@ -48,6 +50,8 @@ export function startRecorder(options: RecorderOptions): Recorder {
   let sessions: Session[] = [];
   let current: Open | null = null;
   let stopped = false;
+  /** For whoever waits in vain. */
+  let state = "begins";
 
   /** Has the marker changed until an event about it comes, from which on the session is known to be in force. */
   const marked = async (open: Open): Promise<boolean> => {
@@ -65,14 +69,22 @@ export function startRecorder(options: RecorderOptions): Recorder {
   const run = async () => {
     while (!stopped) {
       const good = token();
-      const open = good === null ? null : await openSession(options, good).catch(() => null);
+      state = good === null ? "has no token" : "signs in";
+      const failed = (error: unknown) => {
+        state = `could not sign in: ${error}`;
+        return null;
+      };
+      const open = good === null ? null : await openSession(options, good).catch(failed);
       if (!open) {
         await pause();
         continue;
       }
       sessions.push(open.log);
       current = open;
-      await marked(open);
+      state = "waits for its marker";
+      if (await marked(open)) state = "listens";
+      // It may have been opened while we were stopped.
+      if (stopped) await open.nc.close();
       await open.nc.closed();
       open.log.lives = false;
       current = null;
@@ -102,18 +114,23 @@ export function startRecorder(options: RecorderOptions): Recorder {
         if (!open || !who || open !== current) return false;
         const granted = livePatterns(who, options.subjects);
         const seen = parseRevision(who.revision);
+        state = `listens to ${open.log.patterns.length} patterns, has ${granted.length} of revision ${who.revision}`;
         if (!seen || !open.revision || !atLeast(seen, open.revision)) return false;
         return !heeds || granted.join() === [...open.log.patterns].sort().join();
       };
-      await until(hasAll, `${name} to have what is granted`, SETTLE_MS);
+      await until(hasAll, () => `${name} to have what is granted: ${state}`, SETTLE_MS);
     },
     async caughtUp() {
-      await until(async () => (await afterMark()) !== null, `${name} to hear its marker`, SETTLE_MS);
+      await until(
+        async () => (await afterMark()) !== null,
+        () => `${name} to hear its marker: ${state}`,
+        SETTLE_MS,
+      );
     },
     async stop() {
       stopped = true;
       await current?.nc.close();
-      await running;
+      await within(running, () => `${name} to end: ${state}`, STOP_MS);
     },
   };
 }
@@ -124,8 +141,7 @@ async function openSession(options: RecorderOptions, token: string): Promise<Ope
   const key = await sessionKey(token, sid);
   const nc = await connect({ servers: urls(), ...(await connectOptions(token, sid)), reconnect: false });
   const log: Session = { user, name, opened: Date.now(), patterns: [], since: null, heard: [], lives: true, heeds };
-  const whoami = async () =>
-    (await nc.request(subjects.api(key, "whoami"), "", { timeout: ASK_MS })).json<WhoamiAnswer>();
+  const whoami = () => ask<WhoamiAnswer>(nc, subjects.api(key, "whoami"), {}, ASK_MS);
   const open: Open = { nc, log, whoami, revision: null };
   let refused = false;
   nc.subscribe(subjects.notice(key), {
@@ -151,7 +167,8 @@ async function openSession(options: RecorderOptions, token: string): Promise<Ope
         },
       });
     }
-    await nc.flush();
+    // A flush of what is closed meanwhile never ends.
+    if (await Promise.race([nc.closed().then(() => true), nc.flush()])) throw new Error("cut while subscribing");
     // The login is older than the answer.
     if (refused) throw new Error("a granted pattern was refused");
   } catch (error) {

@@ -1,6 +1,12 @@
-/** `npm run chaos:barrier -- --minutes N --seed S [--servers 1|3] [--no-barrier]`: exit code 1 where somebody saw what he should not, or not what he should. */
+/**
+ * `npm run chaos:barrier -- --minutes N --seed S [--servers 1|3] [--no-barrier]`: exit code 1 where somebody saw what he should not, or
+ * not what he should; 2 where it cannot be told.
+ */
 import { parseArgs } from "node:util";
 import { barrierRun } from "./barrier.ts";
+
+/** What starting, judging and ending take at most. */
+const HANG_MS = 180_000;
 
 const { values } = parseArgs({
   options: {
@@ -14,12 +20,20 @@ const print = (line: string) => process.stdout.write(`${line}\n`);
 const seed = Number(values.seed);
 const servers = values.servers === "3" ? 3 : 1;
 print(`seed ${seed}, ${servers} nats-server${servers > 1 ? "s" : ""}`);
+const limit = Number(values.minutes) * 60_000 + HANG_MS;
+setTimeout(() => {
+  print(`did not end within ${limit / 1000} s`);
+  process.exit(2);
+}, limit).unref();
 const { findings, ...counts } = await barrierRun({
   seconds: Number(values.minutes) * 60,
   seed,
   servers,
   barrier: !values["no-barrier"],
   say: print,
+}).catch((error) => {
+  print(`trouble: ${error instanceof Error ? error.stack : error}`);
+  process.exit(2);
 });
 print(JSON.stringify(counts));
 for (const { what, detail } of findings.slice(0, 50)) print(`${what}: ${detail}`);

@@ -50,15 +50,19 @@ export function sharedPattern({ cluster: { clusterId, users, projects } }: TestS
   return `arvados.${clusterId}.live.${users.alice.uuid}.${projects.genomes}.>`;
 }
 
-/** bob with a subscription to the project, or null where he or that is refused yet. */
-export async function subscribed(stack: TestStack, url: string): Promise<Listener | null> {
+/** bob with a subscription, or null where he or that is refused yet. */
+export async function subscribed(
+  stack: TestStack,
+  url: string,
+  pattern = sharedPattern(stack),
+): Promise<Listener | null> {
   const nc = await stack.connectBare(stack.cluster.users.bob.token.v2, url).catch((error) => {
     if (error instanceof errors.AuthorizationError) return null;
     throw error;
   });
   if (!nc) return null;
   const state = { nc, events: 0, refused: false };
-  nc.subscribe(sharedPattern(stack), {
+  nc.subscribe(pattern, {
     callback(error) {
       if (error) state.refused = true;
       else state.events++;

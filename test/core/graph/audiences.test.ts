@@ -69,25 +69,25 @@ describe("a share with a large role", () => {
     }
   });
 
-  it("may be a loss elsewhere while the role is near the threshold, and says so", () => {
+  it("may be a loss elsewhere while the role is near the threshold, so its members are named", () => {
     const eleven = [role("crew"), ...members("crew", 11), user("ann"), project("plan", U("ann"))];
     const share = link("share", G("crew"), G("plan"));
     const near = graphOf(10, ...eleven);
     near.apply([unlink("inuk")]);
-    near.apply([share]);
-    assert.ok(
-      near.apply([unlink("share")]).disputed,
-      "ten members: a process that starts now takes the role for small",
-    );
+    assert.equal(near.apply([share]).stale.size, 0, "nothing goes");
+    const taken = near.apply([unlink("share")]);
+    assert.deepEqual(users(taken), NOTHING);
+    taken.stale.delete(U("root"));
+    assert.equal(taken.stale.size, 10, "ten members: a process that starts now takes the role for small");
     assert.deepEqual(
       users(graphOf(10, ...eleven, unlink("inuk"), share).apply([unlink("share")])).shrank.length,
       10,
       "and so it does",
     );
     const far = graphOf(10, ...eleven, share);
-    assert.ok(!far.apply([unlink("share")]).disputed, "eleven: it is large for everybody");
+    assert.equal(far.apply([unlink("share")]).stale.size, 0, "eleven: it is large for everybody");
     const everybody = graphOf(10, user("ann"), project("plan", U("ann")), link("share", G("everybody"), G("plan")));
-    assert.ok(!everybody.apply([unlink("share")]).disputed, "all users are an audience whatever their number");
+    assert.equal(everybody.apply([unlink("share")]).stale.size, 0, "all users are an audience whatever their number");
   });
 
   it("cuts who leaves the role, and only them", () => {
@@ -125,11 +125,12 @@ describe("a role that crosses the threshold", () => {
     ...members("crew", count),
   ];
 
-  it("moves its members' sessions and cuts none", () => {
+  it("moves its members' rights, and leaves the grants of before stale: what they name is still published there", () => {
     const graph = graphOf(10, ...twelve(10));
     const effect = graph.apply([user("uk"), link("inuk", U("uk"), G("crew"))]);
     const others = Array.from({ length: 10 }, (_, i) => U(`u${String.fromCharCode(97 + i)}`)).sort();
     assert.deepEqual(users(effect), { shrank: [], grew: [U("uk")], moved: others });
+    assert.deepEqual([...effect.stale].sort(), others);
     assert.ok(effect.rerouted);
   });
 
@@ -145,6 +146,7 @@ describe("a role that crosses the threshold", () => {
     const last = graph.apply([unlink("inui")]);
     assert.deepEqual([...last.shrank], [U("ui")]);
     assert.equal(last.moved.size, 8);
+    assert.equal(last.stale.size, 0, "copies for a role hold what its members may read, as long as they are in it");
     assert.ok(!byMembership());
     // And on the way up nothing happens before there are more than ten.
     graph.apply([link("inui", U("ui"), G("crew")), link("inuj", U("uj"), G("crew"))]);

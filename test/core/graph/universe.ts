@@ -132,6 +132,7 @@ export const deltas: fc.Arbitrary<PermissionChange[][]> = fc.array(
 // A tame cluster: every row is there and its own kind, and all that comes and goes are links that Arvados would make.
 
 const ROLES = GROUPS.filter((uuid) => /-[rst]{15}$|fffff$|00000$/.test(uuid));
+const PROJECTS = GROUPS.filter((uuid) => !ROLES.includes(uuid));
 const TAME: PermissionChange[] = [
   ...USERS.map((uuid): PermissionChange => {
     const is_admin = uuid === rootUser;
@@ -156,12 +157,21 @@ const tameLink: fc.Arbitrary<PermissionChange> = fc.constantFrom(...LINKS).chain
       uuid: fc.constant(uuid),
       tail_uuid: fc.constantFrom(...USERS.slice(1), ...ROLES),
       head_uuid: fc.oneof(
-        { weight: 3, arbitrary: fc.constantFrom(...OBJECTS, ...GROUPS.filter((one) => !ROLES.includes(one))) },
+        { weight: 3, arbitrary: fc.constantFrom(...OBJECTS, ...PROJECTS) },
         fc.constantFrom(...ROLES, ...USERS),
       ),
       name: fc.constantFrom("can_read", "can_write", "can_manage"),
     }),
   ).map((row) => ({ kind: "link", uuid, row })),
+);
+
+/** A project comes to lie in another one, or at some user's: those of later letters in earlier ones, so that none lies in itself. */
+const tameMove: fc.Arbitrary<PermissionChange> = fc.constantFrom(...PROJECTS.keys()).chain((at) =>
+  fc.constantFrom(...USERS.slice(1), ...PROJECTS.slice(0, at)).map((owner_uuid): PermissionChange => {
+    const uuid = PROJECTS[at] as string;
+    const row = { id: 0, uuid, owner_uuid, group_class: "project", trash_at: null, frozen_by_uuid: null };
+    return { kind: "group", uuid, row };
+  }),
 );
 
 export const tameRows: fc.Arbitrary<PermissionChange[]> = fc
@@ -171,6 +181,12 @@ export const tameRows: fc.Arbitrary<PermissionChange[]> = fc
 export const tameDeltas: fc.Arbitrary<PermissionChange[][]> = fc.array(
   fc.array(tameLink, { minLength: 1, maxLength: 2, size: "max" }),
   { minLength: 1, maxLength: 10, size: "max" },
+);
+
+/** The same where projects move as well, and longer. */
+export const tameMoves: fc.Arbitrary<PermissionChange[][]> = fc.array(
+  fc.array(fc.oneof({ weight: 2, arbitrary: tameLink }, tameMove), { minLength: 1, maxLength: 2, size: "max" }),
+  { minLength: 4, maxLength: 16, size: "max" },
 );
 
 export const audienceMin = fc.constantFrom(0, 1, 3, Number.POSITIVE_INFINITY);
