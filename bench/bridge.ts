@@ -57,7 +57,7 @@ async function subscribe(world: World, count: number, onEvent: (object: string) 
 
 await using world = await startWorld();
 const bridge = world.bridge("bench");
-await until(() => bridge.lines.some((line) => line.includes('"leading:')), "the bridge to lead", 30_000);
+await until(() => bridge.leads(), "the bridge to lead", 30_000);
 const { uuid: user } = await world.arvados.createUser({ username: "bench" });
 const { uuid: project } = await world.arvados.createProject({ name: "bench", owner: user });
 const { host, port, user: role, password, dbname } = world.config.postgres;

@@ -1,6 +1,6 @@
 /** The checker finds each kind of fault: else its silence would mean nothing. */
 import assert from "node:assert/strict";
-import { check, type Stored } from "./checker.ts";
+import { asResumed, byEventId, check, type Lead, type Stored } from "./checker.ts";
 import type { TrueCommit } from "./commit-log.ts";
 
 const OWNER = "zzzzz-j7d0g-projectpppppppp";
@@ -19,6 +19,7 @@ const commits: TrueCommit[] = [
 function stored(lsn: string, ordinal: number, name: string, type: string, place = "u.p"): Stored {
   return {
     sequence: 0,
+    epoch: 1,
     subject: `x.rec.${place}.${uuid(name)}.collections`,
     lsn,
     eventId: `${lsn}:${ordinal}`,
@@ -62,5 +63,21 @@ describe("the checker of the chaos run", () => {
 
   it("finds an event on the wrong path", () => {
     assert.ok(kinds([...right.slice(0, 3), stored("0/2", 1, "a", "update")]).has("foreign"));
+  });
+
+  it("is silent about a reader who goes by event id, however late something came and however often", () => {
+    const [first, second, third, fourth] = right as [Stored, Stored, Stored, Stored];
+    assert.deepEqual(kinds(byEventId([first, third, fourth, second, third, fourth, first])), new Set());
+    assert.deepEqual(kinds(byEventId([first, third, fourth, third])), new Set(["missing"]));
+  });
+
+  it("is silent about a reader who goes back to where an epoch resumes, and to there only", () => {
+    const places = [1, 3, 4, 6, 7, 8];
+    const seen = [right[0], right[2], right[3], right[1], right[2], right[3]] as Stored[];
+    const stored = seen.map((message, index) => ({ ...message, sequence: places[index] as number }));
+    const leads = (resume: number) => [{ epoch: 2, sequence: 5, since: 5, resume }] as Lead[];
+    assert.deepEqual(kinds(asResumed(stored, leads(1))), new Set());
+    assert.ok(kinds(asResumed(stored, leads(4))).has("repeated"));
+    assert.ok(kinds(asResumed(stored, leads(0))).has("missing"));
   });
 });
