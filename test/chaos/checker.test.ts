@@ -10,10 +10,10 @@ const places = new Map([
   [ELSEWHERE, "u.e"],
 ]);
 const uuid = (name: string) => `zzzzz-4zz18-${name.padEnd(15, "0")}`;
-const created = (name: string) => ({ object: uuid(name), type: "create", owner: OWNER, oldOwner: null });
+const created = (name: string) => ({ id: 1, object: uuid(name), type: "create", owner: OWNER, oldOwner: null });
 const commits: TrueCommit[] = [
   { lsn: "0/1", logs: [created("a"), created("b")] },
-  { lsn: "0/2", logs: [{ object: uuid("a"), type: "update", owner: ELSEWHERE, oldOwner: OWNER }] },
+  { lsn: "0/2", logs: [{ id: 1, object: uuid("a"), type: "update", owner: ELSEWHERE, oldOwner: OWNER }] },
 ];
 
 function stored(lsn: string, ordinal: number, name: string, type: string, place = "u.p"): Stored {

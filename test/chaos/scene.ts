@@ -4,7 +4,7 @@ import { parseLsn } from "../../core/lsn.ts";
 import { until } from "../support/until.ts";
 import type { BridgeProcess } from "./bridge-child.ts";
 import { asResumed, byEventId, check, type Finding, type Stored } from "./checker.ts";
-import { readCommitLog } from "./commit-log.ts";
+import { readCommitLog, type TrueCommit } from "./commit-log.ts";
 import type { World } from "./world.ts";
 
 export type Scene = {
@@ -16,6 +16,7 @@ export type Scene = {
   caughtUp(): Promise<void>;
   /** Compared with what was committed. Default: RECORDS. */
   findings(stored?: readonly Stored[]): Promise<Finding[]>;
+  compared(commits: readonly TrueCommit[], stored: readonly Stored[]): Finding[];
   /** As a reader of history has it who goes by the epochs. */
   history(): Promise<Stored[]>;
 };
@@ -27,6 +28,7 @@ export async function prepare(world: World): Promise<Scene> {
   const { uuid: user } = await world.arvados.createUser({ username: "writer" });
   const { uuid: project } = await world.arvados.createProject({ name: "project", owner: user });
   const places = new Map([[project, `${user}.${project}`]]);
+  const compared: Scene["compared"] = (commits, stored) => check(commits, stored, places, world.subjectPrefix);
   return {
     user,
     project,
@@ -37,8 +39,8 @@ export async function prepare(world: World): Promise<Scene> {
       const end = (await readCommitLog(world.pool)).at(-1)?.lsn ?? "0/0";
       await until(() => reached(world, end), "the bridge to catch up", CATCH_UP_MS);
     },
-    findings: async (stored) =>
-      check(await readCommitLog(world.pool), stored ?? (await world.records()), places, world.subjectPrefix),
+    compared,
+    findings: async (stored) => compared(await readCommitLog(world.pool), stored ?? (await world.records())),
     history: async () => asResumed(await world.records(), await world.leads()),
   };
 }

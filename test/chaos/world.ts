@@ -1,6 +1,6 @@
 /** PostgreSQL, nats-server and bridges, each its own process that can be killed and comes back; and what answers the bridges' barriers. */
 import { writeFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -33,6 +33,7 @@ export type World = AsyncDisposable & {
   pool: pg.Pool;
   arvados: Simulator;
   subjectPrefix: string;
+  walSenderTimeout: number;
   /** The one that answers at the bridges' address. */
   readonly postgres: PostgresServer;
   /** `natsUrl`: by another way than the others'. `unfenced`: it publishes without expecting anything. */
@@ -51,8 +52,8 @@ export type World = AsyncDisposable & {
 };
 
 export type WorldOptions = {
-  /** By ALTER SYSTEM. */
-  postgres?: Record<string, string>;
+  /** PostgreSQL's `wal_sender_timeout`, ms: a bridge that is stopped for longer loses the slot. Default: its own, a minute. */
+  walSenderTimeout?: number;
   /** What nats-server is said to sync within, ms. Default 0, so that positions are confirmed after the margin alone. */
   syncInterval?: number;
   /** nats-servers; default 1. */
@@ -60,8 +61,10 @@ export type WorldOptions = {
 };
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
-  const { postgres: settings = {}, syncInterval = 0, servers = 1 } = options;
+  const { walSenderTimeout = 60_000, syncInterval = 0, servers = 1 } = options;
   const dir = await mkdtemp(join(tmpdir(), "arvados-nats-chaos-"));
+  // PostgreSQL's user, who may be another one, has his data in it.
+  await chmod(dir, 0o711);
   const dataDir = join(dir, "postgres");
   const bridges: BridgeProcess[] = [];
   const [first, nats] = await Promise.all([
@@ -87,9 +90,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   // A killed server: the next query tells, of a client in use too.
   pool.on("error", () => {});
   pool.on("connect", (client) => client.on("error", () => {}));
-  for (const [name, value] of Object.entries(settings)) {
-    await pool.query(`ALTER SYSTEM SET ${name} = ${pg.escapeLiteral(value)}`);
-  }
+  await pool.query(`ALTER SYSTEM SET wal_sender_timeout = ${walSenderTimeout}`);
   await pool.query("SELECT pg_reload_conf()");
   const arvados = createSimulator({ pool, clusterId: nats.clusterId });
   await openCommitLog(pool);
@@ -105,6 +106,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     pool,
     arvados,
     subjectPrefix: nats.subjects.root,
+    walSenderTimeout,
     get postgres() {
       return postgres;
     },
