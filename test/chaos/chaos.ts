@@ -39,6 +39,9 @@ type Fault = "bridge killed" | "bridge stopped" | "nats-server killed" | "power 
 
 /** Between two faults, at least and at most, ms. */
 const PAUSE = { min: 300, max: 2_500 };
+/** After so many faults there is a longer one, so that positions are confirmed and PostgreSQL forgets what was before. */
+const FAULTS_AT_A_STRETCH = 10;
+const CALM_MS = 12_000;
 const SAY_MS = 10_000;
 const CATCH_UP_MS = 120_000;
 /** A server of three is away for up to so long, ms. */
@@ -65,7 +68,8 @@ export async function chaos(world: World, options: ChaosOptions): Promise<ChaosR
   const saying = setInterval(() => progress(doing), SAY_MS);
   try {
     while (elapsed() < seconds) {
-      await delay(PAUSE.min + random() * (PAUSE.max - PAUSE.min));
+      const isCalm = story.length > 0 && story.length % FAULTS_AT_A_STRETCH === 0;
+      await delay(isCalm ? CALM_MS : PAUSE.min + random() * (PAUSE.max - PAUSE.min));
       const fault = pickFault(world, random);
       faults[fault]++;
       story.push(`${elapsed().toFixed(1)} ${fault}`);

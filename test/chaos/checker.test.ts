@@ -61,6 +61,13 @@ describe("the checker of the chaos run", () => {
     });
   }
 
+  it("finds a small commit in parts, but for one that goes on in another epoch", () => {
+    const [first, second, ...rest] = right as [Stored, Stored, Stored, Stored];
+    const again = (epoch: number) => [first, { ...second, part: "last", epoch }, ...rest];
+    assert.deepEqual(kinds(again(1)), new Set(["torn"]));
+    assert.deepEqual(kinds(again(2)), new Set());
+  });
+
   it("finds an event on the wrong path", () => {
     assert.ok(kinds([...right.slice(0, 3), stored("0/2", 1, "a", "update")]).has("foreign"));
   });

@@ -6,6 +6,9 @@ import { HEADER, type LeaderEntry, type RecordEvent } from "../../core/wire.ts";
 import { followStream } from "../../runtime/stream-follower.ts";
 import type { Lead, Stored } from "./checker.ts";
 
+/** What was asked when the server was killed is not answered: it is asked again sooner than the library would. */
+const ASKING = { timeout: 1_000 };
+
 /** From the first message on, without the leaders' entries. */
 export async function readStored(nc: NatsConnection, subjects: Subjects): Promise<Stored[]> {
   return readAll(nc, subjects.recordsAll, storedOf);
@@ -16,7 +19,7 @@ export async function lastStored(
   nc: NatsConnection,
   subjects: Subjects,
 ): Promise<{ lsn: string; part: string } | null> {
-  const jsm = await jetstreamManager(nc);
+  const jsm = await jetstreamManager(nc, ASKING);
   const found = await jsm.streams.getMessage("RECORDS", { last_by_subj: subjects.recordsAll });
   return found && { lsn: found.header.get(HEADER.lsn), part: found.header.get(HEADER.part) };
 }
@@ -47,7 +50,7 @@ export async function followStored(nc: NatsConnection, subjects: Subjects): Prom
 
 async function readAll<T>(nc: NatsConnection, filter: string, read: (message: JsMsg) => T): Promise<T[]> {
   const all: T[] = [];
-  const consumer = await jetstream(nc).consumers.get("RECORDS", { filter_subjects: filter });
+  const consumer = await jetstream(nc, ASKING).consumers.get("RECORDS", { filter_subjects: filter });
   for (let left = (await consumer.info()).num_pending; left > 0; ) {
     const before = left;
     for await (const message of await consumer.fetch({ max_messages: Math.min(left, 5_000), expires: 5_000 })) {
