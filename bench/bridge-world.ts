@@ -2,7 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
-import { type BridgeProcess, startWorld } from "../test/chaos/world.ts";
+import type { BridgeProcess } from "../test/chaos/bridge-child.ts";
+import { startWorld } from "../test/chaos/world.ts";
 import { until } from "../test/support/until.ts";
 import { createLoad, type Load } from "./commit-load.ts";
 
@@ -38,7 +39,7 @@ export async function startBridgeWorld(): Promise<BridgeWorld> {
   let bridge: BridgeProcess;
   const start = async () => {
     bridge = world.bridge("bench");
-    await until(() => bridge.lines.some((line) => line.includes('"leading:')), "the bridge to lead", 30_000);
+    await until(() => bridge.leads(), "the bridge to lead", 30_000);
     await settled();
   };
   async function settled(): Promise<void> {

@@ -92,7 +92,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
 
   const sql = await connectPostgres(database, fail);
   scope.defer("PostgreSQL connection", () => sql.end());
-  await preflight(sql, database.database, options.publications);
+  await preflight(sql, database, options.publications);
   const slot = await ensureSlot(sql, options.slot);
 
   const clock = new BeatClock();

@@ -77,8 +77,20 @@ export async function checkWal(client: pg.Client): Promise<void> {
   if (level !== "logical") throw fault("postgres.no_logical_wal", { level });
 }
 
+/** A standby may lag, and its slots are not the primary's: whoever followed it would go on into another history when it is promoted. */
+async function checkPrimary(client: pg.Client, { host, port, database }: DatabaseTarget): Promise<void> {
+  const { rows } = await client.query<{ standby: boolean }>("SELECT pg_is_in_recovery() AS standby");
+  if (rows[0]?.standby) throw fault("postgres.standby", { address: `${host}:${port}/${database}` });
+}
+
 /** Everything the bridge needs before it starts but the slot (`slot.ts`), each lack with its remedy. */
-export async function preflight(client: pg.Client, database: string, publications: readonly string[]): Promise<void> {
+export async function preflight(
+  client: pg.Client,
+  target: DatabaseTarget,
+  publications: readonly string[],
+): Promise<void> {
+  const { database } = target;
+  await checkPrimary(client, target);
   await checkTables(client, database);
   await checkWal(client);
   const there = await client.query<{ name: string }>("SELECT pubname AS name FROM pg_publication");

@@ -2,6 +2,7 @@
 import pg from "pg";
 import { fault } from "../core/errors.ts";
 import { checkTables, checkWal, type DatabaseTarget, withClient } from "./preflight.ts";
+import { slotSql } from "./slot.ts";
 import { LOG_COLUMNS, TABLES, type TableName } from "./tables.ts";
 
 export type SetupNames = { slot: string; publication: string; logPublication: string };
@@ -39,7 +40,7 @@ export function setupSteps(
       kind: "slots" as const,
       name: names.slot,
       what: `replication slot ${names.slot}`,
-      sql: `SELECT pg_create_logical_replication_slot(${pg.escapeLiteral(names.slot)}, 'pgoutput')`,
+      sql: slotSql(names.slot, serverVersion),
     },
   ];
   return steps.filter((step) => !exists[step.kind].includes(step.name)).map(({ what, sql }) => ({ what, sql }));

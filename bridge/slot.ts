@@ -14,6 +14,14 @@ export type Slot = {
 
 type SlotRow = { confirmed: string | null; wal_status: string | null; plugin: string; active_pid: number | null };
 
+/** From PostgreSQL 17 on standbys may be told to keep a copy of it (`sync_replication_slots`). */
+const FAILOVER_SLOTS_SINCE = 170_000;
+
+export function slotSql(name: string, serverVersion: number): string {
+  const options = serverVersion >= FAILOVER_SLOTS_SINCE ? ", failover => true" : "";
+  return `SELECT pg_create_logical_replication_slot(${pg.escapeLiteral(name)}, 'pgoutput'${options})`;
+}
+
 /** The slot as it is; one that is missing or no longer usable is made anew. */
 export async function ensureSlot(client: pg.Client, name: string): Promise<Slot> {
   const found = await readSlot(client, name);
@@ -22,7 +30,8 @@ export async function ensureSlot(client: pg.Client, name: string): Promise<Slot>
     if (found.active_pid !== null) throw fault("slot.busy", { slot: name, pid: found.active_pid });
     await client.query("SELECT pg_drop_replication_slot($1)", [name]);
   }
-  await client.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [name]);
+  const { rows } = await client.query<{ server_version_num: string }>("SHOW server_version_num");
+  await client.query(slotSql(name, Number(rows[0]?.server_version_num)));
   const made = await readSlot(client, name);
   return { confirmed: parseLsn(made?.confirmed ?? "0/0"), isNew: true };
 }

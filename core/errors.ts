@@ -70,6 +70,11 @@ export const ERRORS = {
     message: "PostgreSQL at {address} refuses the connection: {reason}",
     remedy: "check user, password and dbname under PostgreSQL.Connection, and pg_hba.conf",
   },
+  "postgres.standby": {
+    handling: "retry",
+    message: "PostgreSQL at {address} is a standby, whose history another server may still change",
+    remedy: "nothing, while it is being promoted; else name the primary under PostgreSQL.Connection",
+  },
   "postgres.no_logical_wal": {
     handling: "config",
     message: "PostgreSQL has wal_level = {level}; logical replication needs `logical`",

@@ -55,7 +55,8 @@ export async function startNatsCluster(
   };
 }
 
-async function healthy(server: NatsServer): Promise<void> {
+/** Resolves once the server says that it is: its streams are as far as their leaders'. */
+export async function healthy(server: NatsServer): Promise<void> {
   for (const end = performance.now() + HEALTHY_MS; performance.now() < end; await delay(POLL_MS)) {
     const answer = await fetch(`${server.monitorUrl}/healthz`).catch(() => null);
     if (answer?.ok) return;

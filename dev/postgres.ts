@@ -144,7 +144,8 @@ async function start(launch: Launch, port: number): Promise<PostgresServer | "po
   const ready = new Promise<void>((done) => {
     createInterface({ input: child.stderr }).on("line", (line) => {
       launch.log?.(line);
-      if (line.includes("database system is ready to accept connections")) done();
+      // A standby says "read-only connections".
+      if (/database system is ready to accept .*connections/.test(line)) done();
       if (lines.push(line) > 30) lines.shift();
     });
   });

@@ -1,10 +1,15 @@
-/** A bridge as a process of its own, which a test can kill or stop: `bridge-process.ts <file with the configuration as JSON> [unfenced]`. */
+/**
+ * A bridge as a process of its own, which a test can kill or stop: `bridge-process.ts <file with the configuration as JSON> [unfenced]`.
+ * It ends when its standard input does: whoever started it is gone then.
+ */
 import { readFile } from "node:fs/promises";
 import { runBridge } from "../../bridge/main.ts";
 import type { Config } from "../../runtime/config.ts";
 import { runService } from "../../runtime/lifecycle.ts";
 import { createLog } from "../../runtime/log.ts";
 import { hostService } from "../../runtime/service-host.ts";
+
+process.stdin.resume().once("close", () => process.exit(1));
 
 const [file = "", flag] = process.argv.slice(2);
 const config = JSON.parse(await readFile(file, "utf8")) as Config;
@@ -21,3 +26,5 @@ process.exitCode = await runService({
       scope,
     }),
 });
+// The open standard input would keep it alive.
+process.exit();

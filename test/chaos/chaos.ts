@@ -1,12 +1,25 @@
 /** One run: writers write while everything else is killed at random; then RECORDS is compared with what was committed. */
-import { mulberry32 } from "../support/random.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { mulberry32, pick, type Random } from "../support/random.ts";
 import { until } from "../support/until.ts";
-import { check, type Finding } from "./checker.ts";
-import { readCommitLog } from "./commit-log.ts";
+import type { BridgeProcess } from "./bridge-child.ts";
+import { asResumed, check, type Finding } from "./checker.ts";
+import { readCommitLog, type TrueCommit } from "./commit-log.ts";
+import { syncedNow } from "./power-loss.ts";
+import { reached } from "./scene.ts";
 import type { World } from "./world.ts";
-import { startWriters } from "./writers.ts";
+import { startWriters, type Tally } from "./writers.ts";
 
-export type ChaosOptions = { seconds: number; seed: number; writers?: number; say?: (line: string) => void };
+/** Short, so that stops and power losses are as well; `sync_interval` and a margin pass before anything is confirmed. */
+export const CHAOS_WORLD = { walSenderTimeout: 4_000, syncInterval: 3_000 };
+
+export type ChaosOptions = {
+  seconds: number;
+  seed: number;
+  writers?: number;
+  /** How far the run is, every ten seconds. */
+  say?: (line: string) => void;
+};
 
 export type ChaosResult = {
   findings: Finding[];
@@ -14,55 +27,146 @@ export type ChaosResult = {
   /** Log rows committed, and messages in RECORDS. */
   rows: number;
   messages: number;
-  kills: Record<"bridge" | "nats-server" | "PostgreSQL", number>;
+  epochs: number;
+  /** What the writers' transactions were like. */
+  tally: Tally & { outOfIdOrder: number; inParts: number };
+  faults: Record<Fault, number>;
+  /** What was done when (seconds). */
+  story: string[];
 };
 
-/** Between two kills, at least and at most, ms. */
+type Fault = "bridge killed" | "bridge stopped" | "nats-server killed" | "power lost" | "PostgreSQL killed";
+
+/** Between two faults, at least and at most, ms. */
 const PAUSE = { min: 300, max: 2_500 };
-const CATCH_UP_MS = 90_000;
+/** After so many faults there is a longer one, so that positions are confirmed and PostgreSQL forgets what was before. */
+const FAULTS_AT_A_STRETCH = 10;
+const CALM_MS = 12_000;
+const SAY_MS = 10_000;
+const CATCH_UP_MS = 120_000;
+/** A server of three is away for up to so long, ms. */
+const AWAY_MS = 3_000;
 
 export async function chaos(world: World, options: ChaosOptions): Promise<ChaosResult> {
   const { seconds, seed, say = () => {} } = options;
   const random = mulberry32(seed);
-  const kills = { bridge: 0, "nats-server": 0, PostgreSQL: 0 };
+  const begun = performance.now();
+  const elapsed = () => (performance.now() - begun) / 1_000;
   const bridges = [world.bridge("a"), world.bridge("b")];
   const writers = await startWriters(world.arvados, options.writers ?? 8, mulberry32(seed + 1));
-  const end = performance.now() + seconds * 1_000;
-  while (performance.now() < end) {
-    await pause(PAUSE.min + random() * (PAUSE.max - PAUSE.min));
-    const chance = random();
-    const what = chance < 0.5 ? "bridge" : chance < 0.8 ? "nats-server" : "PostgreSQL";
-    say(`kill -9 ${what}`);
-    kills[what]++;
-    if (what === "bridge") for (const bridge of random() < 0.5 ? bridges : bridges.slice(0, 1)) bridge.kill9();
-    if (what === "nats-server") await world.killNats();
-    if (what === "PostgreSQL") await world.killPostgres();
-  }
-  await writers.stop();
-  const commits = await readCommitLog(world.pool);
-  say(`${commits.length} commits; waiting for the bridge`);
-  const last = commits
-    .filter(({ logs }) => logs.some(({ type }) => type !== "update" && type !== "my_event"))
-    .at(-1)?.lsn;
-  let stored = await world.records();
-  await until(
-    async () => {
-      stored = await world.records();
-      return stored.some(({ lsn }) => lsn === last);
-    },
-    `the bridge to reach ${last}; it says ${bridges.map(({ lines }) => lines.slice(-3).join(" ")).join(" | ")}`,
-    CATCH_UP_MS,
-  );
-  return {
-    findings: check(commits, stored, writers.places, world.subjectPrefix),
-    commits: commits.length,
-    rows: commits.reduce((sum, { logs }) => sum + logs.length, 0),
-    messages: stored.length,
-    kills,
+  const faults: ChaosResult["faults"] = {
+    "bridge killed": 0,
+    "bridge stopped": 0,
+    "nats-server killed": 0,
+    "power lost": 0,
+    "PostgreSQL killed": 0,
   };
+  const story: string[] = [];
+  const progress = (what: string) =>
+    say(`${elapsed().toFixed(0)} s: ${writers.written()} transactions, ${story.length} faults; ${what}`);
+  let doing = "writing";
+  const saying = setInterval(() => progress(doing), SAY_MS);
+  try {
+    while (elapsed() < seconds) {
+      const isCalm = story.length > 0 && story.length % FAULTS_AT_A_STRETCH === 0;
+      await delay(isCalm ? CALM_MS : PAUSE.min + random() * (PAUSE.max - PAUSE.min));
+      const fault = pickFault(world, random);
+      faults[fault]++;
+      story.push(`${elapsed().toFixed(1)} ${fault}`);
+      await FAULTS[fault](world, bridges, random);
+    }
+    doing = "waiting for the bridge";
+    await writers.stop();
+    const commits = await readCommitLog(world.pool);
+    const last = lastWithRoute(commits);
+    await until(
+      () => reached(world, last),
+      `the bridge to reach ${last}; it says ${bridges.map(({ lines }) => lines.slice(-3).join(" ")).join(" | ")}`,
+      CATCH_UP_MS,
+    );
+    doing = "comparing";
+    const stored = await world.records();
+    const leads = await world.leads();
+    return {
+      findings: check(commits, asResumed(stored, leads), writers.places, world.subjectPrefix),
+      commits: commits.length,
+      rows: commits.reduce((sum, { logs }) => sum + logs.length, 0),
+      messages: stored.length,
+      epochs: leads.at(-1)?.epoch ?? 0,
+      tally: {
+        ...writers.tally,
+        outOfIdOrder: outOfIdOrder(commits),
+        inParts: new Set(stored.flatMap(({ part, lsn }) => (part === "" ? [] : [lsn]))).size,
+      },
+      faults,
+      story,
+    };
+  } finally {
+    clearInterval(saying);
+  }
 }
 
-/** The kills come at times of their own: nothing is awaited here. */
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+function pickFault(world: World, random: Random): Fault {
+  const chance = random();
+  if (chance < 0.35) return "bridge killed";
+  if (chance < 0.45) return "bridge stopped";
+  if (chance < 0.7) return "nats-server killed";
+  // With copies elsewhere one server's loss is nobody's.
+  if (chance < 0.8) return world.nats.servers.length === 1 ? "power lost" : "nats-server killed";
+  return "PostgreSQL killed";
+}
+
+const FAULTS: Record<Fault, (world: World, bridges: readonly BridgeProcess[], random: Random) => Promise<void>> = {
+  async "bridge killed"(_world, bridges, random) {
+    for (const bridge of random() < 0.5 ? bridges : bridges.slice(0, 1)) bridge.kill9();
+  },
+
+  async "bridge stopped"(world, bridges, random) {
+    const bridge = pick(bridges, random);
+    bridge.signal("SIGSTOP");
+    await delay(world.walSenderTimeout * (0.5 + random()));
+    bridge.signal("SIGCONT");
+  },
+
+  async "nats-server killed"(world, _bridges, random) {
+    await world.killNats(pick(world.nats.servers, random), random() * AWAY_MS);
+  },
+
+  async "power lost"(world, bridges, random) {
+    const { server } = world.nats;
+    await using synced = await syncedNow(server);
+    await delay(random() * world.config.syncInterval);
+    // Of what is written in order, nats-server writes its index too.
+    const way = random();
+    if (way < 0.3) await server.restart();
+    if (random() < 0.3) for (const bridge of bridges) bridge.kill9();
+    await server.kill9();
+    if (way < 0.2) await synced.cutBlocks();
+    else if (way < 0.6) await synced.zeroPage(random());
+    else await synced.putBack();
+    await server.restart();
+  },
+
+  async "PostgreSQL killed"(world) {
+    await world.killPostgres();
+  },
+};
+
+/** The position of the last commit that RECORDS must have something of. */
+function lastWithRoute(commits: readonly TrueCommit[]): string {
+  return (
+    commits.findLast(({ logs }) => logs.some(({ type }) => type !== "update" && type !== "my_event"))?.lsn ?? "0/0"
+  );
+}
+
+/** Commits whose first log row has a smaller id than an earlier commit's. */
+function outOfIdOrder(commits: readonly TrueCommit[]): number {
+  let greatest = 0;
+  let count = 0;
+  for (const { logs } of commits) {
+    const id = logs[0]?.id ?? 0;
+    if (id < greatest) count++;
+    greatest = Math.max(greatest, id);
+  }
+  return count;
 }

@@ -1,6 +1,6 @@
 /** The checker finds each kind of fault: else its silence would mean nothing. */
 import assert from "node:assert/strict";
-import { check, type Stored } from "./checker.ts";
+import { asResumed, byEventId, check, type Lead, type Stored } from "./checker.ts";
 import type { TrueCommit } from "./commit-log.ts";
 
 const OWNER = "zzzzz-j7d0g-projectpppppppp";
@@ -10,15 +10,16 @@ const places = new Map([
   [ELSEWHERE, "u.e"],
 ]);
 const uuid = (name: string) => `zzzzz-4zz18-${name.padEnd(15, "0")}`;
-const created = (name: string) => ({ object: uuid(name), type: "create", owner: OWNER, oldOwner: null });
+const created = (name: string) => ({ id: 1, object: uuid(name), type: "create", owner: OWNER, oldOwner: null });
 const commits: TrueCommit[] = [
   { lsn: "0/1", logs: [created("a"), created("b")] },
-  { lsn: "0/2", logs: [{ object: uuid("a"), type: "update", owner: ELSEWHERE, oldOwner: OWNER }] },
+  { lsn: "0/2", logs: [{ id: 1, object: uuid("a"), type: "update", owner: ELSEWHERE, oldOwner: OWNER }] },
 ];
 
 function stored(lsn: string, ordinal: number, name: string, type: string, place = "u.p"): Stored {
   return {
     sequence: 0,
+    epoch: 1,
     subject: `x.rec.${place}.${uuid(name)}.collections`,
     lsn,
     eventId: `${lsn}:${ordinal}`,
@@ -60,7 +61,30 @@ describe("the checker of the chaos run", () => {
     });
   }
 
+  it("finds a small commit in parts, but for one that goes on in another epoch", () => {
+    const [first, second, ...rest] = right as [Stored, Stored, Stored, Stored];
+    const again = (epoch: number) => [first, { ...second, part: "last", epoch }, ...rest];
+    assert.deepEqual(kinds(again(1)), new Set(["torn"]));
+    assert.deepEqual(kinds(again(2)), new Set());
+  });
+
   it("finds an event on the wrong path", () => {
     assert.ok(kinds([...right.slice(0, 3), stored("0/2", 1, "a", "update")]).has("foreign"));
+  });
+
+  it("is silent about a reader who goes by event id, however late something came and however often", () => {
+    const [first, second, third, fourth] = right as [Stored, Stored, Stored, Stored];
+    assert.deepEqual(kinds(byEventId([first, third, fourth, second, third, fourth, first])), new Set());
+    assert.deepEqual(kinds(byEventId([first, third, fourth, third])), new Set(["missing"]));
+  });
+
+  it("is silent about a reader who goes back to where an epoch resumes, and to there only", () => {
+    const places = [1, 3, 4, 6, 7, 8];
+    const seen = [right[0], right[2], right[3], right[1], right[2], right[3]] as Stored[];
+    const stored = seen.map((message, index) => ({ ...message, sequence: places[index] as number }));
+    const leads = (resume: number) => [{ epoch: 2, sequence: 5, since: 5, resume }] as Lead[];
+    assert.deepEqual(kinds(asResumed(stored, leads(1))), new Set());
+    assert.ok(kinds(asResumed(stored, leads(4))).has("repeated"));
+    assert.ok(kinds(asResumed(stored, leads(0))).has("missing"));
   });
 });

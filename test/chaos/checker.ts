@@ -2,18 +2,24 @@
  * Compares what RECORDS holds with what was committed: each event once under each subject of its route, in commit order, whole commits.
  * Knows the places by itself: collections in projects that never move. Pure.
  */
+import { parseLsn } from "../../core/lsn.ts";
+import type { LeaderEntry } from "../../core/wire.ts";
 import type { TrueCommit } from "./commit-log.ts";
 
 /** A message of RECORDS in sequence. */
 export type Stored = {
   sequence: number;
   subject: string;
+  epoch: number;
   lsn: string;
   eventId: string;
   part: string;
   object: string;
   type: string;
 };
+
+/** A leader's entry, and where it stands. */
+export type Lead = LeaderEntry & { sequence: number };
 
 /** Owner uuid -> the subject tokens of its path, for projects whose content is checked. */
 export type Places = ReadonlyMap<string, string>;
@@ -51,6 +57,33 @@ export function check(
   return findings;
 }
 
+/**
+ * What a reader ends with who goes by event id: of each event under each subject the first that came, whatever epochs began meanwhile.
+ * In the order of positions, since what had gone missing comes late.
+ */
+export function byEventId(seen: readonly Stored[]): Stored[] {
+  const first = new Map<string, Stored>();
+  for (const message of seen) {
+    const key = `${message.eventId} ${message.subject}`;
+    if (!first.has(key)) first.set(key, message);
+  }
+  const placed = [...first.values()].map((message) => ({ message, at: placeOf(message) }));
+  placed.sort((a, b) => (a.at.lsn === b.at.lsn ? a.at.ordinal - b.at.ordinal : a.at.lsn < b.at.lsn ? -1 : 1));
+  return placed.map(({ message }) => message);
+}
+
+function placeOf({ lsn, eventId }: Stored): { lsn: bigint; ordinal: number } {
+  return { lsn: parseLsn(lsn), ordinal: Number(eventId.slice(lsn.length + 1)) };
+}
+
+/** What a reader of history ends with who goes by the leaders' entries: behind `resume` nothing of before the epoch counts. */
+export function asResumed(stored: readonly Stored[], leads: readonly Lead[]): Stored[] {
+  const epochs = new Map(leads.map((lead) => [lead.epoch, lead]));
+  return stored.filter(({ sequence }) =>
+    [...epochs.values()].every(({ since, resume }) => sequence <= resume || sequence >= since),
+  );
+}
+
 function checkCommit(commit: TrueCommit, stored: readonly Stored[], places: Places, prefix: string): Finding[] {
   const findings: Finding[] = [];
   const seen = new Set<string>();
@@ -76,8 +109,10 @@ function checkCommit(commit: TrueCommit, stored: readonly Stored[], places: Plac
   const isSplit = stored.some(({ part }) => part !== "");
   if (isSplit && stored.at(-1)?.part !== "last")
     findings.push({ what: "torn", detail: `${commit.lsn} ends without its last part` });
-  if (isSplit && stored.length <= 1_000)
-    findings.push({ what: "torn", detail: `${commit.lsn} is in parts without need` });
+  // A batch that a power loss cut goes on under the next epoch, in parts that say so.
+  const epochs = new Set(stored.map(({ epoch }) => epoch));
+  if (isSplit && stored.length <= 1_000 && epochs.size === 1)
+    findings.push({ what: "torn", detail: `${commit.lsn} is in parts without need, at ${stored[0]?.sequence}` });
   return findings;
 }
 

@@ -3,6 +3,7 @@ import type pg from "pg";
 import { type Columns, readSlot } from "../support/pgoutput.ts";
 
 export type TrueLog = {
+  id: number;
   object: string;
   type: string;
   owner: string | null;
@@ -17,6 +18,11 @@ export async function openCommitLog(pool: pg.Pool): Promise<void> {
   await pool.query(
     `CREATE PUBLICATION ${SLOT.publication} FOR TABLE logs (${COLUMNS.join(", ")}) WITH (publish = 'insert')`,
   );
+  await openSlot(pool);
+}
+
+/** What is committed from now on, where the publication is there already. */
+export async function openSlot(pool: pg.Pool): Promise<void> {
   await pool.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [SLOT.name]);
 }
 
@@ -28,9 +34,10 @@ export async function readCommitLog(pool: pg.Pool): Promise<TrueCommit[]> {
     .map(({ lsn, changes }) => ({ lsn, logs: changes.map(({ columns }) => trueLog(columns)) }));
 }
 
-function trueLog({ object_uuid, event_type, object_owner_uuid, properties }: Columns): TrueLog {
+function trueLog({ id, object_uuid, event_type, object_owner_uuid, properties }: Columns): TrueLog {
   const old = JSON.parse(properties ?? "{}") as { old_attributes?: { owner_uuid?: string } | null };
   return {
+    id: Number(id),
     object: object_uuid ?? "",
     type: event_type ?? "",
     owner: object_owner_uuid ?? null,

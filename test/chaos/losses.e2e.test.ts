@@ -1,119 +1,111 @@
-/** What was acknowledged is gone, or the database is not the one it was: a new epoch says so, and what can be had again comes again. */
+/** What nats-server acknowledged is gone: a new epoch says so, and what can be had again comes again. */
 import assert from "node:assert/strict";
-import { cp, rm, stat, truncate } from "node:fs/promises";
-import { join } from "node:path";
-import { jetstreamManager } from "@nats-io/jetstream";
-import type { LeaderEntry } from "../../core/wire.ts";
 import { until } from "../support/until.ts";
-import { check } from "./checker.ts";
-import { readCommitLog } from "./commit-log.ts";
-import { type BridgeProcess, startWorld, type World } from "./world.ts";
+import type { BridgeProcess } from "./bridge-child.ts";
+import { type Synced, syncedNow } from "./power-loss.ts";
+import { assertNone, leading, prepare, type Scene, seenOnce } from "./scene.ts";
+import { startWorld, type World } from "./world.ts";
 
-const isLeading = (bridge: BridgeProcess, after = 0) =>
-  bridge.lines.slice(after).some((line) => line.includes('"leading:'));
+/** Longer than any test: nothing is confirmed to PostgreSQL. */
+const SYNC_INTERVAL = 600_000;
+const UNSYNCED = 30;
 
-async function scene(world: World) {
-  const { uuid: user } = await world.arvados.createUser({ username: "writer" });
-  const { uuid: project } = await world.arvados.createProject({ name: "project", owner: user });
+type Loss = {
+  /** The server's index was written after the messages that are lost. */
+  isIndexNewer: boolean;
+  /** The bridge that saw what was acknowledged is there afterwards. */
+  bridgeSurvives: boolean;
+  lose: (synced: Synced) => Promise<unknown>;
+};
+
+/** The power goes when some commits are not synced; a reader that was there all the time goes by event id. */
+async function powerLoss({ isIndexNewer, bridgeSurvives, lose }: Loss) {
+  await using world = await startWorld({ syncInterval: SYNC_INTERVAL });
+  const { server } = world.nats;
+  const scene = await prepare(world);
   const bridge = world.bridge("a");
-  await until(() => isLeading(bridge), "the bridge to lead", 15_000);
-  const write = async (count: number) => {
-    for (let i = 0; i < count; i++) await world.arvados.createCollection({ name: `c ${i}`, owner: project });
-    const last = (await readCommitLog(world.pool)).at(-1)?.lsn;
-    await until(async () => (await world.records()).some(({ lsn }) => lsn === last), "the bridge to catch up", 20_000);
-  };
-  const findings = async () =>
-    check(
-      await readCommitLog(world.pool),
-      await world.records(),
-      new Map([[project, `${user}.${project}`]]),
-      world.subjectPrefix,
-    );
-  const leader = async (): Promise<LeaderEntry | undefined> => {
-    const nc = await world.nats.connect("gateway", "STORE", { reconnect: true });
-    const jsm = await jetstreamManager(nc);
-    const found = await jsm.streams.getMessage("RECORDS", { last_by_subj: world.nats.subjects.recordsLeader });
-    await nc.close();
-    return found?.json<LeaderEntry>();
-  };
-  return { bridge, write, findings, leader };
+  await using reader = await world.follow();
+  await leading(bridge);
+  await scene.commit(10);
+  await scene.caughtUp();
+  const kept = (await world.records()).length;
+  await using synced = await syncedNow(server);
+  await scene.commit(UNSYNCED);
+  await scene.caughtUp();
+  const before = await world.records();
+  await seenOnce(world, reader.seen);
+  await restart(world, bridge, isIndexNewer);
+  if (!bridgeSurvives) bridge.kill9();
+  await server.kill9();
+  await lose(synced);
+  await server.restart();
+  await until(async () => (await world.leads()).at(-1)?.epoch === 2, "the new epoch", 20_000);
+  await scene.commit(3);
+  await scene.caughtUp();
+  await assertWhole(world, scene, reader.seen);
+  const events = await world.records();
+  const ids = new Set(events.map(({ eventId }) => eventId));
+  assert.deepEqual(
+    before.filter(({ eventId }) => !ids.has(eventId)),
+    [],
+    "the same event ids",
+  );
+  const again = events.filter(({ epoch }) => epoch === 2).length - 3;
+  assert.ok(again > 0 && again <= before.length - kept, `${again} of the ${before.length - kept} unsynced came again`);
+  return (await world.leads()).at(-1)?.reason;
 }
 
-describe("after a power loss of nats-server", () => {
-  for (const survives of [true, false]) {
-    it(`the missing end comes again under a new epoch, ${survives ? "by the bridge that saw it" : "by another bridge"}`, async () => {
-      await using world = await startWorld({ syncInterval: 600_000 });
-      const { bridge, write, findings, leader } = await scene(world);
-      const { server } = world.nats;
-      const [store, copy] = [join(server.dir, "store"), join(server.dir, "copy")];
-      await write(10);
-      await server.kill9();
-      await cp(store, copy, { recursive: true });
-      await server.restart();
-      await write(10);
-      const before = await world.records();
-      assert.equal((await leader())?.epoch, 1, "a restart that lost nothing is no new epoch");
+/** A restart that loses nothing is no new epoch. In order, the server writes its index. */
+async function restart(world: World, bridge: BridgeProcess, inOrder: boolean): Promise<void> {
+  const said = bridge.lines.length;
+  if (inOrder) await world.nats.server.restart();
+  else await world.killNats();
+  await leading(bridge, said);
+  assert.equal((await world.leads()).at(-1)?.epoch, 1);
+}
 
-      if (!survives) bridge.kill9();
-      await server.kill9();
-      await rm(store, { recursive: true });
-      await cp(copy, store, { recursive: true });
-      await server.restart();
-      await until(async () => (await world.records()).length >= before.length, "what was lost to come again", 20_000);
-      assert.deepEqual(await findings(), []);
-      assert.deepEqual(
-        (await world.records()).map(({ eventId }) => eventId),
-        before.map(({ eventId }) => eventId),
-        "the same event ids",
-      );
-      const entry = await leader();
-      assert.equal(entry?.epoch, 2);
-      assert.equal(entry?.reason, survives ? "stream went back" : "server restarted unseen");
-      await write(3);
-      assert.deepEqual(await findings(), []);
-    });
-  }
-});
+async function assertWhole(world: World, scene: Scene, seen: Parameters<typeof seenOnce>[1]): Promise<void> {
+  assertNone(await scene.findings());
+  assertNone(await scene.findings(await scene.history()));
+  assertNone(await scene.findings(await seenOnce(world, seen)));
+  assert.ok(seen.length > (await world.records()).length, "the reader had seen what was lost");
+}
 
-describe("after a power loss that left nats-server's index newer than its messages", () => {
-  it("what is missing comes again under a new epoch, each event once", async () => {
-    await using world = await startWorld({ syncInterval: 600_000 });
-    const { bridge, write, findings, leader } = await scene(world);
-    const { server } = world.nats;
-    const messages = join(server.dir, "store", "jetstream", "STORE", "streams", "RECORDS", "msgs");
-    await write(10);
-    await server.kill9();
-    const size = (await stat(join(messages, "1.blk"))).size;
-    await server.restart();
-    await write(10);
-    const before = await world.records();
-    // In order, so that the index is written.
-    await server.restart();
-    await until(async () => (await world.records()).length >= before.length, "all of it to be there");
-    bridge.kill9();
-    await server.kill9();
-    await truncate(join(messages, "1.blk"), size);
-    await server.restart();
-    await write(3);
-    const entry = await leader();
-    assert.equal(entry?.reason, "stream has a hole");
-    assert.equal(entry?.epoch, 2);
-    const ids = new Set((await world.records()).map(({ eventId }) => eventId));
-    assert.deepEqual(
-      before.filter(({ eventId }) => !ids.has(eventId)),
-      [],
-      "nothing is missing",
-    );
-    // Nothing stood behind the hole, so not even the stream itself repeats anything.
-    assert.deepEqual(await findings(), []);
+describe("after a power loss of nats-server, what is missing comes again under a new epoch, and to a reader once", () => {
+  it("where the files are as they were some time ago: by the bridge that saw it", async () => {
+    const lose = (synced: Synced) => synced.putBack();
+    assert.equal(await powerLoss({ isIndexNewer: false, bridgeSurvives: true, lose }), "stream went back");
+  });
+
+  it("where the files are as they were some time ago: by another bridge", async () => {
+    const lose = (synced: Synced) => synced.putBack();
+    assert.equal(await powerLoss({ isIndexNewer: false, bridgeSurvives: false, lose }), "server restarted unseen");
+  });
+
+  it("where the index is newer than the messages", async () => {
+    const lose = (synced: Synced) => synced.cutBlocks();
+    assert.equal(await powerLoss({ isIndexNewer: true, bridgeSurvives: false, lose }), "stream has a hole");
+  });
+
+  it("where a page of the messages is zeros", async () => {
+    const lose = async (synced: Synced) => assert.ok(await synced.zeroPage(0.4));
+    assert.equal(await powerLoss({ isIndexNewer: false, bridgeSurvives: true, lose }), "stream went back");
+  });
+
+  it("where a page of the messages is zeros and the index knows nothing of it", async () => {
+    const lose = async (synced: Synced) => assert.ok(await synced.zeroPage(0.4));
+    assert.equal(await powerLoss({ isIndexNewer: true, bridgeSurvives: false, lose }), "stream has a hole");
   });
 });
 
 describe("after the replication slot was lost", () => {
   it("the bridge makes it anew under a new epoch, and goes on", async () => {
     await using world = await startWorld();
-    const { bridge, write, leader } = await scene(world);
-    await write(3);
+    const scene = await prepare(world);
+    const bridge = world.bridge("a");
+    await leading(bridge);
+    await scene.commit(3);
+    await scene.caughtUp();
     const { slot } = world.config.replication;
     const drop = async () => {
       await world.pool.query("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1", [
@@ -123,10 +115,11 @@ describe("after the replication slot was lost", () => {
       return true;
     };
     await until(() => drop().catch(() => false), "the slot to be dropped");
-    const said = bridge.lines.length;
-    await until(() => isLeading(bridge, said), "the bridge to lead again", 15_000);
-    assert.equal((await leader())?.reason, "slot lost");
-    assert.equal((await leader())?.epoch, 2);
-    await write(3);
+    await leading(bridge, bridge.lines.length);
+    const lead = (await world.leads()).at(-1);
+    assert.equal(lead?.reason, "slot lost");
+    assert.equal(lead?.epoch, 2);
+    await scene.commit(3);
+    await scene.caughtUp();
   });
 });

@@ -1,25 +1,24 @@
-/** `npm run chaos:bridge -- --minutes N --seed S`: exit code 1 where RECORDS is not what was committed. */
+/** `npm run chaos:bridge -- --minutes N --seed S [--servers 1|3]`: exit code 1 where RECORDS is not what was committed. */
 import { parseArgs } from "node:util";
-import { chaos } from "./chaos.ts";
+import { CHAOS_WORLD, chaos } from "./chaos.ts";
 import { startWorld } from "./world.ts";
 
 const { values } = parseArgs({
   options: {
     minutes: { type: "string", default: "2" },
     seed: { type: "string", default: String(Date.now() % 100_000) },
+    servers: { type: "string", default: "1" },
   },
 });
 const seed = Number(values.seed);
+const servers = values.servers === "3" ? 3 : 1;
 const print = (line: string) => process.stdout.write(`${line}\n`);
-print(`seed ${seed}`);
-await using world = await startWorld();
+print(`seed ${seed}, ${servers} nats-server${servers > 1 ? "s" : ""}`);
+await using world = await startWorld({ ...CHAOS_WORLD, servers });
 
-const { findings, commits, rows, messages, kills } = await chaos(world, {
-  seconds: Number(values.minutes) * 60,
-  seed,
-  say: print,
-});
-print(`${commits} commits with ${rows} log rows; ${messages} messages in RECORDS; kills ${JSON.stringify(kills)}`);
+const { findings, story, ...counts } = await chaos(world, { seconds: Number(values.minutes) * 60, seed, say: print });
+print(JSON.stringify(counts));
 for (const { what, detail } of findings.slice(0, 50)) print(`${what}: ${detail}`);
+if (findings.length > 0) print(story.join("\n"));
 print(findings.length === 0 ? "RECORDS is what was committed" : `${findings.length} findings`);
 process.exitCode = findings.length === 0 ? 0 : 1;

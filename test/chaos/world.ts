@@ -1,42 +1,31 @@
 /** PostgreSQL, nats-server and bridges, each its own process that can be killed and comes back; and what answers the bridges' barriers. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { writeFileSync } from "node:fs";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
+import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { databaseTarget, setupNames } from "../../bridge/main.ts";
 import { setupDb } from "../../bridge/setup-db.ts";
-import { HEADER, type RecordEvent } from "../../core/wire.ts";
 import { createSchema } from "../../dev/database.ts";
-import { startPostgres } from "../../dev/postgres.ts";
+import { healthy } from "../../dev/nats-cluster.ts";
+import type { NatsServer } from "../../dev/nats-server.ts";
+import { type PostgresServer, startPostgres } from "../../dev/postgres.ts";
 import { createSimulator, type Simulator } from "../../dev/simulator/index.ts";
 import { type Config, defaultConfig } from "../../runtime/config.ts";
 import { startAutoEnforcer } from "../support/auto-enforcer.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
+import { startRelay } from "../support/relay.ts";
 import { until } from "../support/until.ts";
-import type { Stored } from "./checker.ts";
+import { type BridgeProcess, startBridge } from "./bridge-child.ts";
+import type { Lead, Stored } from "./checker.ts";
 import { openCommitLog } from "./commit-log.ts";
+import { followStored, lastStored, type Reader, readLeads, readStored } from "./stored.ts";
 
-const PROCESS = fileURLToPath(new URL("./bridge-process.ts", import.meta.url));
 const DATABASE = "arvados";
 /** Nothing may be pushed out before it has been compared. */
 const RECORDS_BYTES = 8 * 1024 ** 3;
 const ADMIN = { host: "127.0.0.1", port: 0 };
-
-export type BridgeProcess = {
-  readonly name: string;
-  readonly pid: number;
-  /** What it said, a JSON line each. */
-  readonly lines: string[];
-  signal(signal: NodeJS.Signals): void;
-  /** SIGKILL; it comes back at once. */
-  kill9(): void;
-  /** Ends it for good. */
-  stop(): Promise<void>;
-};
 
 export type World = AsyncDisposable & {
   config: Config;
@@ -44,39 +33,53 @@ export type World = AsyncDisposable & {
   pool: pg.Pool;
   arvados: Simulator;
   subjectPrefix: string;
-  bridge(name: string, flag?: "unfenced"): BridgeProcess;
+  walSenderTimeout: number;
+  /** The one that answers at the bridges' address. */
+  readonly postgres: PostgresServer;
+  /** `natsUrl`: by another way than the others'. `unfenced`: it publishes without expecting anything. */
+  bridge(name: string, options?: { natsUrl?: string; unfenced?: boolean }): BridgeProcess;
   killPostgres(): Promise<void>;
-  killNats(): Promise<void>;
+  /** Another data folder, of a copy of the database, answers at the same address from now on. The old one must not be running. */
+  replacePostgres(dataDir: string): Promise<void>;
+  /** Stays away for `awayMs`; resolves when it is back, with all that the others have. Default: the first server, back at once. */
+  killNats(server?: NatsServer, awayMs?: number): Promise<void>;
   /** RECORDS from its first message on, without the leaders' entries. */
   records(): Promise<Stored[]>;
+  leads(): Promise<Lead[]>;
+  last(): ReturnType<typeof lastStored>;
+  /** A reader that is there from now on. */
+  follow(): Promise<Reader>;
 };
 
 export type WorldOptions = {
-  /** By ALTER SYSTEM. */
-  postgres?: Record<string, string>;
+  /** PostgreSQL's `wal_sender_timeout`, ms: a bridge that is stopped for longer loses the slot. Default: its own, a minute. */
+  walSenderTimeout?: number;
   /** Every COMMIT waits for the disk. For benchmarks. Default false. */
   durable?: boolean;
   /** What nats-server is said to sync within, ms. Default 0, so that positions are confirmed after the margin alone. */
   syncInterval?: number;
+  /** nats-servers; default 1. */
+  servers?: 1 | 3;
 };
 
-export async function startWorld({
-  postgres: settings = {},
-  durable = false,
-  syncInterval = 0,
-}: WorldOptions = {}): Promise<World> {
+export async function startWorld(options: WorldOptions = {}): Promise<World> {
+  const { walSenderTimeout = 60_000, durable = false, syncInterval = 0, servers = 1 } = options;
   const dir = await mkdtemp(join(tmpdir(), "arvados-nats-chaos-"));
+  // PostgreSQL's user, who may be another one, has his data in it.
+  await chmod(dir, 0o711);
   const dataDir = join(dir, "postgres");
   const bridges: BridgeProcess[] = [];
   const [first, nats] = await Promise.all([
     startPostgres({ dataDir, durable }),
-    startNats({ reconnect: true, profile: { recordsBytes: RECORDS_BYTES } }),
+    startNats({ reconnect: true, servers, profile: { recordsBytes: RECORDS_BYTES } }),
   ]);
+  // One address for all servers, of whom one may be down: the client library learns the others' once it is connected.
+  const service = await startRelay({ to: () => nats.servers.map(({ url }) => Number(new URL(url).port)) });
   let postgres = first;
   const { host, port, user, password } = first;
   const config = defaultConfig({
     clusterId: nats.clusterId,
-    natsUrl: nats.server.url,
+    natsUrl: servers === 1 ? nats.server.url : `nats://127.0.0.1:${service.port}`,
     postgres: { host, port, dbname: DATABASE, user, password },
     nkeys: { bridge: { CORE: nats.keys.users.bridge.CORE.seed, STORE: nats.keys.users.bridge.STORE.seed } },
     admin: { bridge: ADMIN },
@@ -89,23 +92,15 @@ export async function startWorld({
   // A killed server: the next query tells, of a client in use too.
   pool.on("error", () => {});
   pool.on("connect", (client) => client.on("error", () => {}));
-  for (const [name, value] of Object.entries(settings)) {
-    await pool.query(`ALTER SYSTEM SET ${name} = ${pg.escapeLiteral(value)}`);
-  }
+  await pool.query(`ALTER SYSTEM SET wal_sender_timeout = ${walSenderTimeout}`);
   await pool.query("SELECT pg_reload_conf()");
   const arvados = createSimulator({ pool, clusterId: nats.clusterId });
   await openCommitLog(pool);
   await arvados.seed();
-  const configFile = join(dir, "bridge.json");
-  await writeFile(configFile, JSON.stringify(config), { mode: 0o600 });
   const enforcer = await startAutoEnforcer(nats);
-  const reader = await connect({
-    servers: nats.server.url,
-    authenticator: nkeyAuthenticator(new TextEncoder().encode(nats.keys.users.gateway.STORE.seed)),
-    inboxPrefix: "_INBOX.gateway",
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 50,
-  });
+  const reader = await nats.connect("gateway", "STORE", { maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+  /** A server that was just killed does not answer; the next look finds it back. */
+  const read = <T>(what: string, look: () => Promise<T>) => until(() => look().catch(() => null), what, 30_000);
 
   return {
     config,
@@ -113,93 +108,43 @@ export async function startWorld({
     pool,
     arvados,
     subjectPrefix: nats.subjects.root,
-    bridge(name, flag) {
-      const made = startBridge(name, [configFile, ...(flag ? [flag] : [])]);
+    walSenderTimeout,
+    get postgres() {
+      return postgres;
+    },
+    bridge(name, { natsUrl = config.natsUrl, unfenced = false } = {}) {
+      const file = join(dir, `bridge-${name}.json`);
+      writeFileSync(file, JSON.stringify({ ...config, natsUrl }), { mode: 0o600 });
+      const made = startBridge(name, [file, ...(unfenced ? ["unfenced"] : [])]);
       bridges.push(made);
       return made;
     },
     async killPostgres() {
       await postgres.kill9();
-      postgres = await startPostgres({ dataDir, port, durable });
+      postgres = await startPostgres({ dataDir: postgres.dataDir, port, durable });
     },
-    async killNats() {
-      await nats.server.kill9();
-      await nats.server.restart();
+    async replacePostgres(folder) {
+      await postgres.stop();
+      postgres = await startPostgres({ dataDir: folder, port });
     },
-    // A server that was just killed does not answer; the next look finds it back.
-    records: () => until(() => readRecords(reader, nats.subjects.recordsAll).catch(() => null), "RECORDS", 30_000),
+    async killNats(server = nats.server, awayMs = 0) {
+      await server.kill9();
+      await delay(awayMs);
+      await server.restart();
+      if (servers > 1) await healthy(server);
+    },
+    records: () => read("RECORDS", () => readStored(reader, nats.subjects)),
+    leads: () => read("the leaders' entries", () => readLeads(reader, nats.subjects)),
+    last: () => lastStored(reader, nats.subjects),
+    follow: () => followStored(reader, nats.subjects),
     async [Symbol.asyncDispose]() {
       await Promise.all(bridges.map((bridge) => bridge.stop()));
       await enforcer.close();
-      await reader.close();
       await pool.end();
       await nats[Symbol.asyncDispose]();
+      await service[Symbol.asyncDispose]();
       await postgres.stop();
       await rm(dir, { recursive: true, force: true });
     },
   };
-}
-
-function startBridge(name: string, args: string[]): BridgeProcess {
-  const lines: string[] = [];
-  let child: ChildProcess;
-  let stopped = false;
-  let ended: Promise<void>;
-  const launch = () => {
-    child = spawn(process.execPath, ["--import", "tsx", PROCESS, ...args], { stdio: ["ignore", "pipe", "pipe"] });
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.setEncoding("utf8").on("data", (text: string) => {
-        lines.push(...text.split("\n").filter((line) => line !== ""));
-      });
-    }
-    ended = new Promise((resolve) => {
-      child.once("close", () => {
-        if (stopped) return resolve();
-        launch();
-        resolve();
-      });
-    });
-  };
-  launch();
-  return {
-    name,
-    get pid() {
-      return child.pid ?? -1;
-    },
-    lines,
-    signal: (signal) => void child.kill(signal),
-    kill9: () => void child.kill("SIGKILL"),
-    async stop() {
-      stopped = true;
-      child.kill("SIGKILL");
-      child.kill("SIGCONT");
-      await ended;
-    },
-  };
-}
-
-async function readRecords(nc: Awaited<ReturnType<typeof connect>>, filter: string): Promise<Stored[]> {
-  const jsm = await jetstreamManager(nc);
-  const { state } = await jsm.streams.info("RECORDS");
-  const stored: Stored[] = [];
-  if (state.messages === 0) return stored;
-  const consumer = await jetstream(nc).consumers.get("RECORDS", { filter_subjects: filter });
-  for (let left = (await consumer.info()).num_pending; left > 0; ) {
-    const messages = await consumer.fetch({ max_messages: Math.min(left, 5_000), expires: 5_000 });
-    for await (const message of messages) {
-      left--;
-      const header = (name: string) => message.headers?.get(name) ?? "";
-      const { object_uuid, event_type } = message.json<RecordEvent>();
-      stored.push({
-        sequence: message.seq,
-        subject: message.subject,
-        lsn: header(HEADER.lsn),
-        eventId: header(HEADER.eventId),
-        part: header(HEADER.part),
-        object: object_uuid,
-        type: event_type,
-      });
-    }
-  }
-  return stored;
 }

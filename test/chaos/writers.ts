@@ -8,7 +8,10 @@ import { pick, type Random } from "../support/random.ts";
 import { startWorkers, type Workers } from "../support/workers.ts";
 import type { Places } from "./checker.ts";
 
-export type Writers = Workers & { places: Places };
+/** How many transactions were taken back, had a part taken back, met the database's end. */
+export type Tally = { rolledBack: number; savepoints: number; cutOff: number };
+
+export type Writers = Workers & { places: Places; tally: Tally };
 
 const PROJECTS_EACH = 3;
 
@@ -27,26 +30,30 @@ export async function startWriters(arvados: Simulator, count: number, random: Ra
     }
     homes.push(home);
   }
+  const tally: Tally = { rolledBack: 0, savepoints: 0, cutOff: 0 };
   const known = homes.map((): string[] => []);
   const write = async (index: number): Promise<boolean> => {
     const mine = known[index] as string[];
     const made: string[] = [];
     try {
       await arvados.tx(async (operations, tx) => {
-        const writer = { operations, tx, random, projects: homes[index] as string[], mine, made };
+        const writer = { operations, tx, random, projects: homes[index] as string[], mine, made, tally };
         await transaction(writer, users, index);
       });
       mine.push(...made);
       return true;
     } catch (error) {
-      if (!(error instanceof RollBack) && !isOutage(error)) throw error;
-      // What was there before may be gone or not: forget it rather than know.
-      if (isOutage(error)) mine.length = 0;
-      if (isOutage(error)) await new Promise((resolve) => setTimeout(resolve, 50));
+      if (error instanceof RollBack) tally.rolledBack++;
+      else if (isOutage(error)) {
+        tally.cutOff++;
+        // What was there before may be gone or not: forget it rather than know.
+        mine.length = 0;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      } else throw error;
       return false;
     }
   };
-  return { places, ...startWorkers(count, write) };
+  return { places, tally, ...startWorkers(count, write) };
 }
 
 class RollBack extends Error {}
@@ -59,6 +66,7 @@ type Writer = {
   /** Collections of this writer that are surely there, and those of this transaction. */
   mine: string[];
   made: string[];
+  tally: Tally;
 };
 
 async function transaction(writer: Writer, users: readonly string[], index: number): Promise<void> {
@@ -72,6 +80,7 @@ async function transaction(writer: Writer, users: readonly string[], index: numb
       await tx.query("SAVEPOINT a");
       await step(writer, users, index);
       await tx.query("ROLLBACK TO SAVEPOINT a");
+      writer.tally.savepoints++;
       made.length = before;
       writer.mine.splice(0, writer.mine.length, ...gone);
     } else await step(writer, users, index);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { slotSql } from "../../bridge/slot.ts";
 import { runCli } from "../support/cli.ts";
 import { type FreshDatabase, freshDatabase } from "../support/postgres.ts";
 
@@ -40,6 +41,13 @@ describe("arvados-nats setup-db", () => {
     assert.match(out, /made replication slot setup_test/);
     assert.deepEqual(await publications(), ["arvados_nats", "arvados_nats_logs"]);
     assert.match((await setup()).out, /nothing to do/);
+  });
+
+  it("makes a slot that a standby may keep a copy of, where PostgreSQL knows such slots", async () => {
+    assert.deepEqual(await db.query("SELECT failover FROM pg_replication_slots WHERE slot_name = 'setup_test'"), [
+      { failover: true },
+    ]);
+    assert.match(slotSql("a", 160_010), /\('a', 'pgoutput'\)$/);
   });
 
   it("leaves every table's replica identity as Arvados has it, and publishes no table without a key", async () => {

@@ -15,6 +15,7 @@ export async function startAutoEnforcer(nats: TestNats): Promise<{ close(): Prom
     jsm: await jetstreamManager(nc),
     stream: "BARRIER",
     filter: nats.subjects.barrierMark,
+    server: () => nc.info?.server_id,
     onMessage: ({ seq }) => {
       const cut = { kind: "cut", mark: seq } as const;
       nc.publish(barrierSubject(nats.subjects, cut), formatBarrierEntry(cut));

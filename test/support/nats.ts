@@ -1,9 +1,10 @@
-/** A real nats-server for a test: keys and configuration made, streams applied, gone at the end of the block (`await using`). */
+/** A real nats-server for a test, or three: keys and configuration made, streams applied, gone at the end of the block (`await using`). */
 
 import { jetstreamManager } from "@nats-io/jetstream";
 import type { ConnectionOptions, NatsConnection } from "@nats-io/nats-core";
 import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
 import { type Subjects, subjectsOf } from "../../core/subjects.ts";
+import { startNatsCluster } from "../../dev/nats-cluster.ts";
 import { type NatsServer, startNatsServer } from "../../dev/nats-server.ts";
 import { type AccountName, type AccountOf, type Service, serviceInbox } from "../../streams-config/accounts.ts";
 import { applyStreams } from "../../streams-config/apply.ts";
@@ -14,6 +15,8 @@ import { declaredStreams, type StreamProfile } from "../../streams-config/stream
 export type NatsOptions = {
   /** Default `zzzzz`. */
   clusterId?: string;
+  /** Default 1. Streams then have three copies. */
+  servers?: 1 | 3;
   /** Default true: the declared streams are there. */
   streams?: boolean;
   limits?: Partial<ServerLimits>;
@@ -24,7 +27,9 @@ export type NatsOptions = {
 };
 
 export type TestNats = AsyncDisposable & {
+  /** The first of `servers`. */
   server: NatsServer;
+  servers: readonly NatsServer[];
   keys: ServiceKeys;
   clusterId: string;
   subjects: Subjects;
@@ -43,9 +48,17 @@ const TEST_PROFILE: StreamProfile = {
 };
 
 export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
-  const { clusterId = "zzzzz", streams = true, limits = {}, profile = {}, reconnect = false } = options;
+  const {
+    clusterId = "zzzzz",
+    servers: size = 1,
+    streams = true,
+    limits = {},
+    profile = {},
+    reconnect = false,
+  } = options;
   const keys = generateKeys();
-  const server = await startNatsServer({ conf: { clusterId, keys: publicKeys(keys), limits } });
+  const conf = { clusterId, keys: publicKeys(keys), limits };
+  const servers = size === 1 ? [await startNatsServer({ conf })] : (await startNatsCluster(conf, size)).servers;
   const open: NatsConnection[] = [];
   const opened = async (connecting: Promise<NatsConnection>): Promise<NatsConnection> => {
     const connection = await connecting;
@@ -55,7 +68,7 @@ export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
   const connectService = (service: Service, account: AccountName, more: ConnectionOptions = {}) =>
     opened(
       connect({
-        servers: server.url,
+        servers: servers.map(({ url }) => url),
         name: service,
         inboxPrefix: serviceInbox(service),
         authenticator: nkeyAuthenticator(new TextEncoder().encode(seedOf(keys, service, account))),
@@ -65,19 +78,22 @@ export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
     );
   const dispose = async (): Promise<void> => {
     await Promise.all(open.map((connection) => connection.close()));
-    await server.stop();
+    await Promise.all(servers.map((server) => server.stop()));
   };
   try {
     if (streams) {
       const [CORE, STORE] = await Promise.all([connectService("streams", "CORE"), connectService("streams", "STORE")]);
-      await applyStreams({ CORE, STORE }, declaredStreams({ clusterId, profile: { ...TEST_PROFILE, ...profile } }));
+      const sizes = { ...TEST_PROFILE, replicas: size, ...profile };
+      await applyStreams({ CORE, STORE }, declaredStreams({ clusterId, profile: sizes }));
     }
   } catch (error) {
     await dispose();
     throw error;
   }
+  const server = servers[0] as NatsServer;
   return {
     server,
+    servers,
     keys,
     clusterId,
     subjects: subjectsOf(clusterId),

@@ -1,0 +1,67 @@
+/** One user with one project in a world, and what is written there. */
+import assert from "node:assert/strict";
+import { parseLsn } from "../../core/lsn.ts";
+import { until } from "../support/until.ts";
+import type { BridgeProcess } from "./bridge-child.ts";
+import { asResumed, byEventId, check, type Finding, type Stored } from "./checker.ts";
+import { readCommitLog, type TrueCommit } from "./commit-log.ts";
+import type { World } from "./world.ts";
+
+export type Scene = {
+  user: string;
+  project: string;
+  /** So many commits of one event each. */
+  commit(count: number): Promise<void>;
+  /** Resolves once RECORDS has got to the end of what was committed. */
+  caughtUp(): Promise<void>;
+  /** Compared with what was committed. Default: RECORDS. */
+  findings(stored?: readonly Stored[]): Promise<Finding[]>;
+  compared(commits: readonly TrueCommit[], stored: readonly Stored[]): Finding[];
+  /** As a reader of history has it who goes by the epochs. */
+  history(): Promise<Stored[]>;
+};
+
+export const LEAD_MS = 15_000;
+const CATCH_UP_MS = 20_000;
+
+export async function prepare(world: World): Promise<Scene> {
+  const { uuid: user } = await world.arvados.createUser({ username: "writer" });
+  const { uuid: project } = await world.arvados.createProject({ name: "project", owner: user });
+  const places = new Map([[project, `${user}.${project}`]]);
+  const compared: Scene["compared"] = (commits, stored) => check(commits, stored, places, world.subjectPrefix);
+  return {
+    user,
+    project,
+    async commit(count) {
+      for (let i = 0; i < count; i++) await world.arvados.createCollection({ name: `c ${i}`, owner: project });
+    },
+    async caughtUp() {
+      const end = (await readCommitLog(world.pool)).at(-1)?.lsn ?? "0/0";
+      await until(() => reached(world, end), "the bridge to catch up", CATCH_UP_MS);
+    },
+    compared,
+    findings: async (stored) => compared(await readCommitLog(world.pool), stored ?? (await world.records())),
+    history: async () => asResumed(await world.records(), await world.leads()),
+  };
+}
+
+/** Does RECORDS end at this position or behind it? Not while its server is away. */
+export async function reached(world: World, lsn: string): Promise<boolean> {
+  const last = await world.last().catch(() => null);
+  return last !== null && parseLsn(last.lsn) >= parseLsn(lsn) && (last.part === "" || last.part === "last");
+}
+
+export async function leading(bridge: BridgeProcess, after = 0): Promise<void> {
+  await until(() => bridge.leads(after), `the bridge ${bridge.name} to lead`, LEAD_MS);
+}
+
+/** What a reader saw that was there all the time, once it has seen the end: of each event the first. */
+export async function seenOnce(world: World, seen: readonly Stored[]): Promise<Stored[]> {
+  const end = (await world.records()).at(-1)?.eventId;
+  await until(() => seen.some(({ eventId }) => eventId === end), "the reader to see the end", CATCH_UP_MS);
+  return byEventId(seen);
+}
+
+export function assertNone(findings: readonly Finding[]): void {
+  assert.deepEqual(findings.slice(0, 5), []);
+}

@@ -1,0 +1,98 @@
+/** A standby that lags takes the primary's place: another history of the same database begins where the standby was. */
+import assert from "node:assert/strict";
+import { jetstreamManager } from "@nats-io/jetstream";
+import pg from "pg";
+import { parseRevision } from "../../core/revision.ts";
+import { type PostgresServer, startPostgres } from "../../dev/postgres.ts";
+import { until } from "../support/until.ts";
+import { openSlot, readCommitLog } from "./commit-log.ts";
+import { assertNone, leading, prepare } from "./scene.ts";
+import { standbyOf } from "./standby.ts";
+import { startWorld, type World } from "./world.ts";
+
+describe("after a standby that lags was promoted", () => {
+  it("what it lacks stays under the old epoch, what it commits comes once under a new one, behind a barrier", async () => {
+    await using world = await startWorld();
+    const scene = await prepare(world);
+    const { uuid: friend } = await world.arvados.createUser({ username: "friend" });
+    await world.postgres.kill9();
+    const standbyFolder = await standbyOf(world.postgres);
+    await world.replacePostgres(world.postgres.dataDir);
+    await using standby = await startPostgres({ dataDir: standbyFolder });
+    const bridge = world.bridge("a");
+    await leading(bridge);
+    await scene.commit(5);
+    await scene.caughtUp();
+    await replayed(world, standby);
+    await standby.stop();
+
+    await scene.commit(5);
+    const { uuid: share } = await world.arvados.share(friend, scene.project, "can_read");
+    await scene.caughtUp();
+    const lost = await readCommitLog(world.pool);
+    assert.notEqual(await graphRow(world, share), null);
+    const said = bridge.lines.length;
+    await world.postgres.kill9();
+    await world.replacePostgres(standbyFolder);
+    const waits = () => bridge.lines.slice(said).some((line) => line.includes("is a standby"));
+    await until(waits, "the bridge to see that this is no primary yet", 10_000);
+    await world.pool.query("SELECT pg_promote()");
+    await openSlot(world.pool);
+    await leading(bridge, said);
+    await scene.commit(5);
+    await scene.caughtUp();
+
+    const lead = (await world.leads()).at(-1);
+    assert.equal(lead?.reason, "another database");
+    assert.deepEqual([lead?.epoch, lead?.system.timeline], [2, 2]);
+    const records = await world.records();
+    const under = (epoch: number) => records.filter((message) => message.epoch === epoch);
+    assertNone(scene.compared(lost, under(1)));
+    assertNone(await scene.findings(under(2)));
+    assert.deepEqual(
+      records.map(({ epoch }) => epoch),
+      [...under(1), ...under(2)].map(({ epoch }) => epoch),
+    );
+    assert.equal(await graphRow(world, share), null, "the graph was read again");
+    const [{ sequence = 0 } = {}] = under(2);
+    assert.ok((await enforced(world, 2)) < (await storedAt(world, "RECORDS", sequence)), "a barrier came first");
+  });
+});
+
+async function replayed(world: World, standby: PostgresServer): Promise<void> {
+  const { rows } = await world.pool.query<{ lsn: string }>("SELECT pg_current_wal_lsn() AS lsn");
+  const client = new pg.Client({ connectionString: standby.url(world.config.postgres.dbname) });
+  await client.connect();
+  const isThere = async () => {
+    const answer = await client.query("SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AS done", [rows[0]?.lsn]);
+    return answer.rows[0].done === true;
+  };
+  await until(isThere, "the standby to have all there is");
+  await client.end();
+}
+
+/** The link's row as GRAPH has it last. */
+async function graphRow(world: World, uuid: string): Promise<unknown> {
+  const jsm = await jetstreamManager(await world.nats.connect("gateway", "CORE"));
+  const found = await jsm.streams.getMessage("GRAPH", { last_by_subj: world.nats.subjects.graph("link", uuid) });
+  return found?.json<{ row: unknown }>().row;
+}
+
+/** When the first mark of that epoch was answered, by nats-server's clock (ms). */
+async function enforced(world: World, epoch: number): Promise<number> {
+  const jsm = await jetstreamManager(await world.nats.connect("gateway", "CORE"));
+  const { state } = await jsm.streams.info("BARRIER");
+  let mark = 0;
+  for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+    const message = await jsm.streams.getMessage("BARRIER", { seq });
+    const entry = message?.json<{ kind: string; revision?: string; mark?: number }>();
+    if (mark === 0 && entry?.kind === "mark" && parseRevision(entry.revision ?? "")?.epoch === epoch) mark = seq;
+    if (mark > 0 && entry?.kind === "cut" && entry.mark === mark) return message?.time.getTime() ?? 0;
+  }
+  throw new Error(`no barrier in epoch ${epoch}`);
+}
+
+async function storedAt(world: World, stream: string, seq: number): Promise<number> {
+  const jsm = await jetstreamManager(await world.nats.connect("gateway", "STORE"));
+  return (await jsm.streams.getMessage(stream, { seq }))?.time.getTime() ?? 0;
+}

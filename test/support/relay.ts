@@ -1,0 +1,83 @@
+/**
+ * A TCP relay on loopback, as a network between two programs: one address for several servers, and a wire on which what was sent can be
+ * held back for a while.
+ */
+import { connect, createServer, type Socket } from "node:net";
+
+export type Relay = AsyncDisposable & {
+  readonly port: number;
+  /** What clients send from now on is on its way and does not arrive; what servers send does. */
+  hold(): void;
+  release(): void;
+  /** What is held, as text. */
+  held(): string;
+};
+
+export type RelayOptions = {
+  /** Ports of loopback: a connection goes to the first that takes it. */
+  to: () => readonly number[];
+  /** What servers send to clients. */
+  onAnswer?: (text: string) => void;
+};
+
+type Packet = { bytes: Buffer; upstream: Socket };
+
+const HOST = "127.0.0.1";
+
+export async function startRelay({ to, onAnswer }: RelayOptions): Promise<Relay> {
+  const sockets = new Set<Socket>();
+  let held: Packet[] | null = null;
+  const kept = (socket: Socket) => {
+    sockets.add(socket);
+    socket.on("error", () => socket.destroy());
+    socket.once("close", () => sockets.delete(socket));
+    return socket;
+  };
+  const server = createServer(async (client) => {
+    kept(client).pause();
+    const upstream = await firstOpen(to());
+    if (!upstream) return void client.destroy();
+    kept(upstream);
+    upstream.on("data", (bytes) => {
+      onAnswer?.(bytes.toString());
+      client.write(bytes);
+    });
+    client.on("data", (bytes) => {
+      if (held) held.push({ bytes, upstream });
+      else upstream.write(bytes);
+    });
+    upstream.once("close", () => client.destroy());
+    client.once("close", () => upstream.end());
+    client.resume();
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject).listen(0, HOST, resolve);
+  });
+  return {
+    port: (server.address() as { port: number }).port,
+    hold() {
+      held ??= [];
+    },
+    release() {
+      for (const { bytes, upstream } of held ?? []) upstream.write(bytes);
+      held = null;
+    },
+    held: () => Buffer.concat((held ?? []).map(({ bytes }) => bytes)).toString(),
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+async function firstOpen(ports: readonly number[]): Promise<Socket | null> {
+  for (const port of ports) {
+    const socket = connect(port, HOST);
+    const isOpen = await new Promise<boolean>((resolve) => {
+      socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    });
+    if (isOpen) return socket;
+    socket.destroy();
+  }
+  return null;
+}
