@@ -1,14 +1,16 @@
 /** A new leader takes the streams over: shuts out what an older one has under way, reads back what they hold, decides the epoch. */
 import { type JetStreamManager, jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
-import type { Lsn } from "../core/lsn.ts";
+import { type Lsn, laterLsn } from "../core/lsn.ts";
 import type { GraphChange } from "../core/rows.ts";
 import type { Subjects } from "../core/subjects.ts";
 import type { LeaderEntry } from "../core/wire.ts";
 import type { StoredEvent } from "./commit-units.ts";
 import { decideEpoch, type Epoch, type Place, type StreamEnds } from "./epoch.ts";
+import type { GraphLogEntry } from "./graph-log.ts";
 import { takeLead } from "./lead-entry.ts";
 import type { Slot } from "./slot.ts";
+import { readGraphLog } from "./stored-graph-log.ts";
 import { readStoredRecords } from "./stored-records.ts";
 import { readStoredGraph } from "./stored-state.ts";
 
@@ -27,8 +29,15 @@ export type Taken = Epoch & {
   graphRows: Map<string, GraphChange>;
   /** The last event in RECORDS. */
   storedEvent: StoredEvent | null;
+  /** How to put `graphRows` back to what commits that come again were first routed by; null = routes are of now. */
+  rollBack: { undo: GraphLogEntry[]; floor: string | null } | null;
+  /** Nothing that GRAPH has held is of a commit behind this one. */
+  graphUpTo: Lsn;
+  /** How far everything is known to be stored. */
+  saidStored: Lsn;
   /** Last sequences, with our entries. */
   graphSequence: number;
+  graphLogSequence: number;
   recordsSequence: number;
 };
 
@@ -41,6 +50,14 @@ export async function takeOver(parts: TakeOverParts): Promise<Taken> {
     async () => {},
     () => ({ stream: "GRAPH", subject: subjects.graphLeader, body: "{}" }),
   );
+  // After GRAPH's: what an older leader still gets in here stands for a commit that GRAPH refuses, and changes nothing when put back.
+  const graphLog = await takeLead(
+    core,
+    coreJsm,
+    "GRAPHLOG",
+    async () => {},
+    () => ({ stream: "GRAPHLOG", subject: subjects.graphLogLeader, body: "{}" }),
+  );
   const stored = await readStoredGraph(jetstream(core), coreJsm, subjects);
   const server = store.info?.server_id ?? "";
 
@@ -50,18 +67,23 @@ export async function takeOver(parts: TakeOverParts): Promise<Taken> {
     "RECORDS",
     async () => {
       const read = await readStoredRecords(jetstream(store), storeJsm, subjects, slot.confirmed);
+      // The first commit that is not in RECORDS, and that PostgreSQL has not forgotten, is the first to be repeated.
+      const target = laterLsn(read.last?.lsn ?? 0n, slot.confirmed);
+      const log = await readGraphLog(core, coreJsm, subjects, { target, newest: stored.newest });
       const decided = decideEpoch({
         graph: stored.commit,
         records: read.leader,
         database: system,
         storedLsn: read.last?.lsn ?? null,
         hasHole: read.hasHole,
-        slotIsNew: slot.isNew,
+        slot,
+        saidStored: log.stored,
+        graphLogReaches: log.undo !== null,
         server: { id: server, replicas: read.replicas },
         ends: { graph: graph.sequence - 1, records: read.lastSequence },
         witnessed,
       });
-      return { ...read, decided };
+      return { ...read, decided, log };
     },
     ({ leader, decided, last }, sequence) => {
       const goesOn = decided.reason === null && leader !== null;
@@ -76,11 +98,17 @@ export async function takeOver(parts: TakeOverParts): Promise<Taken> {
       return { stream: "RECORDS", subject: subjects.recordsLeader, body: JSON.stringify(entry) };
     },
   );
+  const { decided, log, last } = records.read;
+  const { undo, floor } = log;
   return {
-    ...records.read.decided,
+    ...decided,
     graphRows: stored.rows,
-    storedEvent: records.read.last,
+    storedEvent: last,
+    rollBack: decided.commitsHold && undo ? { undo, floor } : null,
+    graphUpTo: log.upTo,
+    saidStored: decided.commitsHold ? laterLsn(log.stored ?? 0n, slot.confirmed) : slot.confirmed,
     graphSequence: graph.sequence,
+    graphLogSequence: graphLog.sequence,
     recordsSequence: records.sequence,
   };
 }

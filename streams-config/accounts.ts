@@ -19,7 +19,7 @@ export const ACCOUNTS = {
   },
   STORE: {
     jetstream: true,
-    why: "holds the streams of records, logs and queue; only services have JetStream's API here",
+    why: "holds the streams of records, logs, queue and services' own lines; only services have JetStream's API here",
   },
   APP: {
     jetstream: false,
@@ -38,10 +38,12 @@ export type StreamAccount = {
 /** In which account each stream stands. */
 export const STREAMS = {
   GRAPH: "CORE",
+  GRAPHLOG: "CORE",
   BARRIER: "CORE",
   RECORDS: "STORE",
   LOGS: "STORE",
   QUEUE: "STORE",
+  SYSLOG: "STORE",
 } as const satisfies Record<string, StreamAccount>;
 
 export type StreamName = keyof typeof STREAMS;
@@ -86,6 +88,9 @@ export function serviceUsers<T>(users: PerServiceUser<T>): { service: Service; a
 /** What crosses from one account to another. A `stream` flows to the importer; a `service` lets the importer publish into the exporter. */
 export type Share = { kind: "stream" | "service"; subject: string; from: AccountName; to: AccountName; why: string };
 
+/** Services that say their log lines in STORE. */
+const SYSLOG_SERVICES = ["bridge", "gateway"] as const satisfies readonly Service[];
+
 export function sharesOf(clusterId: string): Share[] {
   const { root } = subjectsOf(clusterId);
   return [
@@ -115,8 +120,15 @@ export function sharesOf(clusterId: string): Share[] {
       subject: `${root}.sys.>`,
       from: "STORE",
       to: "APP",
-      why: "log lines of services that have a connection in APP only",
+      why: "log lines of services that have a connection in APP only; auditors, who are in APP too, hear them there",
     },
+    ...SYSLOG_SERVICES.map((service) => ({
+      kind: "stream" as const,
+      subject: `${root}.sys.${service}.>`,
+      from: "STORE" as const,
+      to: "APP" as const,
+      why: `log lines of ${service}, which publishes them in STORE, for auditors; by name, since a line that came from APP must not come back`,
+    })),
   ];
 }
 
@@ -149,7 +161,7 @@ function reading(stream: StreamName): string[] {
 
 /** What each service may do in each account it works in. */
 export function servicePermissions(clusterId: string): PerServiceUser<Permissions> {
-  const { root, graphAll, graphBeat, barrierMark, barrierCut, logAll, tailed } = subjectsOf(clusterId);
+  const { root, graphAll, graphLogAll, graphBeat, barrierMark, barrierCut, logAll, tailed } = subjectsOf(clusterId);
   const barrier = `${root}.barrier`;
   const inbox = (service: Service) => `${serviceInbox(service)}.>`;
   const graphFollower = [...reading("GRAPH"), ...reading("BARRIER"), `${barrier}.lease.>`, `${barrier}.settled.>`];
@@ -181,7 +193,15 @@ export function servicePermissions(clusterId: string): PerServiceUser<Permission
     },
     bridge: {
       CORE: {
-        publish: [graphAll, graphBeat, barrierMark, ...reading("GRAPH"), ...reading("BARRIER")],
+        publish: [
+          graphAll,
+          graphLogAll,
+          graphBeat,
+          barrierMark,
+          ...reading("GRAPH"),
+          ...reading("GRAPHLOG"),
+          ...reading("BARRIER"),
+        ],
         subscribe: [`${barrier}.>`, inbox("bridge")],
       },
       STORE: {

@@ -1,4 +1,4 @@
-/** A bridge as a process of its own, which a test can kill or stop: `bridge-process.ts <file with the configuration as JSON> [unfenced]`. */
+/** A bridge as a process of its own, which a test can kill or stop: `bridge-process.ts <file with the configuration as JSON> [unfenced | today]`. */
 import { readFile } from "node:fs/promises";
 import { runBridge } from "../../bridge/main.ts";
 import type { Config } from "../../runtime/config.ts";
@@ -15,7 +15,7 @@ process.exitCode = await runService({
   start: (scope) =>
     hostService({
       name: "bridge",
-      start: (context) => runBridge(context, { fenced: flag !== "unfenced" }),
+      start: (context) => runBridge(context, { fenced: flag !== "unfenced", rollBack: flag !== "today" }),
       config,
       log,
       scope,

@@ -44,7 +44,7 @@ export type World = AsyncDisposable & {
   pool: pg.Pool;
   arvados: Simulator;
   subjectPrefix: string;
-  bridge(name: string, flag?: "unfenced"): BridgeProcess;
+  bridge(name: string, flag?: "unfenced" | "today"): BridgeProcess;
   killPostgres(): Promise<void>;
   killNats(): Promise<void>;
   /** RECORDS from its first message on, without the leaders' entries. */

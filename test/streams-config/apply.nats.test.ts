@@ -18,7 +18,14 @@ import { startNats, type TestNats } from "../support/nats.ts";
 const MIB = 1024 * 1024;
 const declared = declaredStreams({
   clusterId: "zzzzz",
-  profile: { replicas: 1, recordsBytes: 64 * MIB, logsBytes: 64 * MIB, maxMsgSize: MIB },
+  profile: {
+    replicas: 1,
+    recordsBytes: 64 * MIB,
+    logsBytes: 64 * MIB,
+    graphLogBytes: 64 * MIB,
+    syslogBytes: 64 * MIB,
+    maxMsgSize: MIB,
+  },
 });
 
 /** The same declaration with one stream's settings changed. */
