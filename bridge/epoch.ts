@@ -22,9 +22,9 @@ export type Evidence = {
   hasHole: boolean;
   /** `confirmed`: PostgreSQL has forgotten what was committed before. */
   slot: { isNew: boolean; confirmed: Lsn };
-  /** Up to where a bridge said that all was stored, which it does before it confirms; null = never. */
+  /** Up to where a bridge said that all is stored, before it confirmed any of it; null = GRAPHLOG does not tell. */
   saidStored: Lsn | null;
-  /** GRAPHLOG tells how to put the graph back to the first commit that must be repeated. */
+  /** GRAPHLOG tells how to put the graph back to before the first commit that must be repeated. */
   graphLogReaches: boolean;
   /** Which start of nats-server answers, and whether others hold copies of what it acknowledges. */
   server: { id: string; replicas: number };
@@ -48,16 +48,13 @@ export type EpochReason =
   | "streams disagree"
   | "graph log cut short";
 
-/** "streams disagree": a bridge ended while it began an epoch, for a reason that may have been any. */
-const COMMITS_MAY_BE_MISSING: ReadonlySet<EpochReason> = new Set(["slot lost", "slot was moved", "streams disagree"]);
-
 export type Epoch = {
   epoch: number;
   /** Why it is a new one; null = the last goes on. */
   reason: EpochReason | null;
   /** Positions in RECORDS are of this database's WAL: events up to there need not be repeated. */
   positionsHold: boolean;
-  /** Everything that was committed behind these positions still comes. */
+  /** And every commit behind what the streams surely hold comes again. */
   commitsHold: boolean;
 };
 
@@ -65,7 +62,10 @@ export function decideEpoch(evidence: Evidence): Epoch {
   const last = Math.max(evidence.graph?.epoch ?? 0, evidence.records?.epoch ?? 0);
   const reason = reasonOf(evidence);
   const positionsHold = reason !== "another database" && reason !== "database went back" && reason !== "first start";
-  const commitsHold = positionsHold && !(reason !== null && COMMITS_MAY_BE_MISSING.has(reason));
+  const { graph, records, slot, saidStored } = evidence;
+  const slotHolds = !slot.isNew && saidStored !== null && slot.confirmed <= saidStored;
+  // Where a bridge ended while it began an epoch, nobody knows for which reason.
+  const commitsHold = positionsHold && slotHolds && graph?.epoch === records?.epoch;
   return { epoch: reason === null ? last : last + 1, reason, positionsHold, commitsHold };
 }
 
@@ -77,11 +77,12 @@ function reasonOf(evidence: Evidence): EpochReason | null {
   }
   if (storedLsn !== null && database.lsn < storedLsn) return "database went back";
   if (slot.isNew) return "slot lost";
-  // Nobody confirms what no bridge has said to be stored: the slot was made anew by hand, or advanced.
-  if (saidStored === null || slot.confirmed > saidStored) return "slot was moved";
+  // No bridge confirms what none has said to be stored: the slot was made anew by hand, or advanced.
+  if (saidStored !== null && slot.confirmed > saidStored) return "slot was moved";
   if (evidence.hasHole) return "stream has a hole";
   if (!graph || !records || graph.epoch !== records.epoch) return "streams disagree";
-  return lossOf(evidence) ?? (evidence.graphLogReaches ? null : "graph log cut short");
+  const isCutShort = saidStored === null || !evidence.graphLogReaches;
+  return lossOf(evidence) ?? (isCutShort ? "graph log cut short" : null);
 }
 
 function lossOf({ server, records, ends, witnessed }: Evidence): EpochReason | null {

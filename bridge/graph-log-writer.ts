@@ -30,6 +30,11 @@ export class GraphLogWriter {
     this.#floor = floor;
   }
 
+  /** Nothing in GRAPH is of a commit behind this one. */
+  get upTo(): Lsn {
+    return this.#upTo;
+  }
+
   /**
    * What the commit at `lsn`, which ends at sequence `commit` of GRAPH, replaces. Resolves with the sequence of its last message as
    * soon as there is room.

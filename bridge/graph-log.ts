@@ -8,6 +8,9 @@ import type { GraphChange, GraphRows } from "../core/rows.ts";
 /** A change and what stood there before; null = nothing. */
 export type Replacement = GraphChange & { replaced: GraphChange["row"] };
 
+/** A change without its new value: GRAPH has that. Owners keep it, since they are looked up, and may be others today. */
+export type Replaced = Pick<Replacement, "kind" | "uuid" | "replaced"> & { row?: GraphRows["owner"] };
+
 /** On every message of GRAPH: the sequence in GRAPHLOG of the entry that holds what it replaced. */
 export const GRAPH_LOG_HEADER = "Arvados-Graph-Log";
 /** On every message of GRAPHLOG but a leader's: nothing in GRAPH up to here is of a later commit. It never falls within an epoch. */
@@ -20,7 +23,7 @@ export type GraphLogEntry = {
   lsn: string;
   /** Sequence in GRAPH of the entry that ends the commit. */
   commit: number;
-  replaced: GraphChange[];
+  replaced: Replaced[];
   /**
    * The graph begins here, as read from the database in this snapshot (`xmin:xmax:xip`): nothing before it can be had back, and what
    * the snapshot contains was routed by it.
@@ -31,18 +34,18 @@ export type GraphLogEntry = {
 /** Body of `graphlog.stored`: all streams hold everything up to here. Said before PostgreSQL is told. */
 export type StoredPosition = { lsn: string };
 
-/** Owners of heads as the commits left them, by the commits' positions. */
-export type OwnersByCommit = Map<string, GraphRows["owner"][]>;
+/** What must be put back, in the order of the log, and the snapshot that this leads to where the graph began with one. */
+export type Undo = { entries: GraphLogEntry[]; floor: string | null };
 
 /** Bytes of replaced values in one message: what stands around them fits into what nats-server takes at the most. */
 const PART_BYTES = 512 * 1024;
 
 /** Cuts what a commit replaced into parts that fit into a message each; at least one. */
-export function partsOf(changes: readonly Replacement[]): GraphChange[][] {
-  const parts: GraphChange[][] = [[]];
+export function partsOf(changes: readonly Replacement[]): Replaced[][] {
+  const parts: Replaced[][] = [[]];
   let bytes = 0;
-  for (const { kind, uuid, replaced: row } of changes) {
-    const value = { kind, uuid, row } as GraphChange;
+  for (const { kind, uuid, row, replaced } of changes) {
+    const value: Replaced = { kind, uuid, replaced, ...(kind === "owner" && row ? { row } : {}) };
     const size = Buffer.byteLength(JSON.stringify(value)) + 1;
     if (bytes + size > PART_BYTES && bytes > 0) {
       parts.push([]);
@@ -54,21 +57,11 @@ export function partsOf(changes: readonly Replacement[]): GraphChange[][] {
   return parts;
 }
 
-/**
- * Puts back, in `rows` (by `kind:uuid`), what the entries replaced, the last one first. Returns the owners that each of these commits
- * had set: a head's owner is looked up in the database, which today may say something else.
- */
-export function rollBack(rows: Map<string, GraphChange>, undo: readonly GraphLogEntry[]): OwnersByCommit {
-  const owners: OwnersByCommit = new Map();
-  for (const { lsn, replaced } of undo.toReversed()) {
-    for (const value of replaced.toReversed()) {
-      const key = `${value.kind}:${value.uuid}`;
-      const undone = rows.get(key);
-      if (undone?.kind === "owner" && undone.row) owners.set(lsn, [...(owners.get(lsn) ?? []), undone.row]);
-      rows.set(key, value);
-    }
+/** Puts back, in `rows` (by `kind:uuid`), what the entries replaced, the last one first. */
+export function rollBack(rows: Map<string, GraphChange>, entries: readonly GraphLogEntry[]): void {
+  for (const { replaced: values } of entries.toReversed()) {
+    for (const { kind, uuid, replaced: row } of values) rows.set(`${kind}:${uuid}`, { kind, uuid, row } as GraphChange);
   }
-  return owners;
 }
 
 /** The newest message of GRAPH that is no leader's, and where it says that the values it replaced stand. */
@@ -80,61 +73,45 @@ export type NewestOfGraph = { sequence: number; epoch: number; lsn: Lsn; log: nu
  */
 export class GraphLogTail {
   readonly #target: Lsn;
-  readonly #newest: NewestOfGraph | null;
+  readonly #newest: NewestOfGraph;
   #next: number;
-  #hasHole = false;
-  /** An entry was seen behind which everything that is newer than the target stands; or the graph begins here. */
+  /** All came from the last place on behind which everything that is newer than the target stands. */
   #reaches = false;
   #hasNewest = false;
-  #undo: GraphLogEntry[] = [];
-  #floor: string | null = null;
+  #undo: Undo = { entries: [], floor: null };
   #upTo: Lsn = 0n;
 
-  constructor(from: number, target: Lsn, newest: NewestOfGraph | null) {
+  constructor(from: number, target: Lsn, newest: NewestOfGraph) {
     this.#next = from;
     this.#target = target;
     this.#newest = newest;
   }
 
+  /** Of the last message that says so. */
   get upTo(): Lsn {
     return this.#upTo;
   }
 
-  /** The snapshot that the graph begins with, where the roll-back ends at one. */
-  get floor(): string | null {
-    return this.#floor;
-  }
-
   /** @param upTo null on a leader's entry */
   take(sequence: number, upTo: Lsn | null, entry: GraphLogEntry | null): void {
-    if (sequence !== this.#next) this.#hasHole = true;
+    if (sequence !== this.#next) this.#reaches = false;
     this.#next = sequence + 1;
-    if (upTo !== null) {
-      this.#upTo = upTo;
-      const isOld = upTo <= this.#target;
-      if (isOld || entry?.floor !== undefined) {
-        this.#undo = [];
-        this.#floor = isOld ? null : (entry?.floor ?? null);
-        this.#hasHole = false;
-        this.#reaches = true;
-      } else if (entry) this.#undo.push(entry);
-    }
-    const newest = this.#newest;
-    if (newest?.log === sequence) {
-      this.#hasNewest = entry !== null && entry.epoch === newest.epoch && entry.commit >= newest.sequence;
-    }
+    if (upTo === null) return;
+    this.#upTo = upTo;
+    const isOld = upTo <= this.#target;
+    if (isOld || entry?.floor !== undefined) {
+      this.#undo = { entries: [], floor: isOld ? null : (entry?.floor ?? null) };
+      this.#reaches = true;
+      this.#hasNewest = false;
+    } else if (entry) this.#undo.entries.push(entry);
+    const { log, epoch, sequence: newest } = this.#newest;
+    if (entry && log === sequence) this.#hasNewest = entry.epoch === epoch && entry.commit >= newest;
   }
 
-  /**
-   * What must be put back, in the order of the log; null = the log cannot tell.
-   * @param first,last sequences of the stream
-   */
-  undo({ first, last }: { first: number; last: number }): GraphLogEntry[] | null {
-    const newest = this.#newest;
-    if (newest === null || newest.log === null || this.#next <= last || this.#hasHole) return null;
-    // Its entry has gone with age: nothing is to be put back if nothing in GRAPH is newer than the target.
-    if (newest.log < first) return newest.lsn <= this.#target ? this.#undo : null;
-    return this.#hasNewest && this.#reaches ? this.#undo : null;
+  /** @param last the stream's last sequence. Null: the log cannot tell. */
+  undo(last: number): Undo | null {
+    if (this.#newest.lsn <= this.#target) return { entries: [], floor: null };
+    return this.#next > last && this.#reaches && this.#hasNewest ? this.#undo : null;
   }
 }
 

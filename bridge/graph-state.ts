@@ -40,7 +40,7 @@ export class GraphState {
     }
   }
 
-  /** Takes in rows as GRAPH holds them. */
+  /** Takes in rows as GRAPH holds them. A head without an owner had none. */
   load(changes: Iterable<GraphChange>): void {
     for (const { kind, uuid, row } of changes) {
       if (row === null) continue;
@@ -48,6 +48,7 @@ export class GraphState {
       if (table) this.#ids.set(`${table}:${row.id}`, uuid);
       this.#set(kind, uuid, row);
     }
+    this.#unknown.clear();
   }
 
   /** Applies a commit's row changes; returns what changed in the graph, each row once: its last value, and the one before the commit. */

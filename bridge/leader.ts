@@ -22,7 +22,6 @@ import type { Commit } from "./commit.ts";
 import { CommitHandler, type Handled } from "./commit-handler.ts";
 import { Confirmer } from "./confirmer.ts";
 import type { Epoch } from "./epoch.ts";
-import { rollBack } from "./graph-log.ts";
 import { GraphLogWriter } from "./graph-log-writer.ts";
 import { GraphState } from "./graph-state.ts";
 import { GraphWriter } from "./graph-writer.ts";
@@ -35,12 +34,13 @@ import { RecordsWriter } from "./records-writer.ts";
 import { openReplication } from "./replication.ts";
 import { SilentChanges } from "./silent-changes.ts";
 import { confirmedPosition, ensureSlot, identifySystem } from "./slot.ts";
-import { readSnapshot, visibleIn } from "./snapshot.ts";
+import { readSnapshot } from "./snapshot.ts";
 import { graphDifference } from "./stored-state.ts";
 import { openStreams, type StreamsOptions } from "./term-streams.ts";
 
-/** Between two times that it is said up to where everything is stored. */
+/** Between two times that it is said up to where everything is stored; the longer one where that has not changed. */
 const SAY_STORED_MS = 5_000;
+const REPEAT_STORED_MS = 24 * 3_600_000;
 
 export type LeaderOptions = StreamsOptions & {
   database: DatabaseTarget;
@@ -70,7 +70,7 @@ export type Beat = {
   confirmed: Lsn;
 };
 
-export type Leader = Epoch & {
+export type Leader = Pick<Epoch, "epoch" | "reason"> & {
   revision: Revision;
   /** The graph's rows, as of the last commit taken. */
   state: GraphState;
@@ -135,21 +135,28 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   const { core, taken } = streams;
   const { epoch } = taken;
   const changes = graphDifference(taken.graphRows, state.all());
-  const past = pastOf(options.rollBack === false ? null : taken.rollBack);
+  const { undo, graphRows: rows } = taken;
+  const until = snapshot.until;
+  const past =
+    undo && options.rollBack !== false
+      ? new PastGraph({ clusterId, rows, undo, changes, until, lookUpOwners: (of) => lookUpOwners(sql, of) })
+      : null;
   const graph = new PermissionGraph(options.graph);
   graph.load(permissionChanges((past?.state ?? state).all()));
 
   const log = new GraphLogWriter(streams.graphLog, subjects, {
     epoch,
     upTo: taken.graphUpTo,
-    floor: taken.rollBack ? null : snapshot.text,
+    floor: undo ? null : snapshot.text,
   });
   await log.say(taken.saidStored);
   const writer = new GraphWriter(streams.graph, log, subjects, {
     epoch,
     system: { id: system.id, timeline: system.timeline },
   });
-  const revision = await writer.write(changes, snapshot.until, now());
+  const revision = await writer.write(changes, until, now());
+  // GRAPHLOG has what led up to here as one change, so a restart on the way needs all commits of the way again.
+  const asOne = log.upTo;
   await Promise.all([streams.graph.settled(), streams.graphLog.settled()]);
 
   const records = new RecordsWriter(
@@ -212,9 +219,9 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
     const time = now();
     const flushed = await flushedLsn(sql);
     clock.sample(time, flushed);
-    handler.passed(toAll.frontier);
     const { frontier } = toAll;
-    if (frontier > said.lsn && time - said.at >= SAY_STORED_MS) {
+    handler.passed(frontier);
+    if (frontier >= asOne && time - said.at >= (frontier > said.lsn ? SAY_STORED_MS : REPEAT_STORED_MS)) {
       said = { lsn: frontier, at: time };
       await log.say(frontier, () => confirmer.stored(frontier, now()));
     }
@@ -223,20 +230,5 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
     options.onBeat({ time: clock.beat, flushed, stored: frontier, confirmed });
   };
   scope.defer("beat", repeat(beat, fail));
-  return { ...taken, revision, state, ended: failure.promise };
-
-  /** What routes the commits that come again; null = the graph as it was just read. */
-  function pastOf(rolled: typeof taken.rollBack): PastGraph | null {
-    if (rolled === null) return null;
-    const owners = rollBack(taken.graphRows, rolled.undo);
-    return new PastGraph({
-      clusterId,
-      rows: taken.graphRows.values(),
-      differing: [...changes, ...rolled.undo.flatMap(({ replaced }) => replaced)],
-      owners,
-      contains: rolled.floor === null ? () => false : visibleIn(rolled.floor),
-      until: snapshot.until,
-      lookUpOwners: (of) => lookUpOwners(sql, of),
-    });
-  }
+  return { epoch, reason: taken.reason, revision, state, ended: failure.promise };
 }

@@ -7,7 +7,7 @@ import type { Subjects } from "../core/subjects.ts";
 import type { LeaderEntry } from "../core/wire.ts";
 import type { StoredEvent } from "./commit-units.ts";
 import { decideEpoch, type Epoch, type Place, type StreamEnds } from "./epoch.ts";
-import type { GraphLogEntry } from "./graph-log.ts";
+import type { Undo } from "./graph-log.ts";
 import { takeLead } from "./lead-entry.ts";
 import type { Slot } from "./slot.ts";
 import { readGraphLog } from "./stored-graph-log.ts";
@@ -29,8 +29,8 @@ export type Taken = Epoch & {
   graphRows: Map<string, GraphChange>;
   /** The last event in RECORDS. */
   storedEvent: StoredEvent | null;
-  /** How to put `graphRows` back to what commits that come again were first routed by; null = routes are of now. */
-  rollBack: { undo: GraphLogEntry[]; floor: string | null } | null;
+  /** How to put `graphRows` back to what commits that come again were first routed by; null = they are routed by the graph as read now. */
+  undo: Undo | null;
   /** Nothing that GRAPH has held is of a commit behind this one. */
   graphUpTo: Lsn;
   /** How far everything is known to be stored. */
@@ -59,6 +59,8 @@ export async function takeOver(parts: TakeOverParts): Promise<Taken> {
     () => ({ stream: "GRAPHLOG", subject: subjects.graphLogLeader, body: "{}" }),
   );
   const stored = await readStoredGraph(jetstream(core), coreJsm, subjects);
+  // Back to where PostgreSQL begins: what comes from there on brings the graph forward again, commit by commit.
+  const log = await readGraphLog(core, coreJsm, subjects, { target: slot.confirmed, newest: stored.newest });
   const server = store.info?.server_id ?? "";
 
   const records = await takeLead(
@@ -67,9 +69,6 @@ export async function takeOver(parts: TakeOverParts): Promise<Taken> {
     "RECORDS",
     async () => {
       const read = await readStoredRecords(jetstream(store), storeJsm, subjects, slot.confirmed);
-      // The first commit that is not in RECORDS, and that PostgreSQL has not forgotten, is the first to be repeated.
-      const target = laterLsn(read.last?.lsn ?? 0n, slot.confirmed);
-      const log = await readGraphLog(core, coreJsm, subjects, { target, newest: stored.newest });
       const decided = decideEpoch({
         graph: stored.commit,
         records: read.leader,
@@ -77,13 +76,13 @@ export async function takeOver(parts: TakeOverParts): Promise<Taken> {
         storedLsn: read.last?.lsn ?? null,
         hasHole: read.hasHole,
         slot,
-        saidStored: log.stored,
+        saidStored: log.saidStored,
         graphLogReaches: log.undo !== null,
         server: { id: server, replicas: read.replicas },
         ends: { graph: graph.sequence - 1, records: read.lastSequence },
         witnessed,
       });
-      return { ...read, decided, log };
+      return { ...read, decided };
     },
     ({ leader, decided, last }, sequence) => {
       const goesOn = decided.reason === null && leader !== null;
@@ -98,15 +97,14 @@ export async function takeOver(parts: TakeOverParts): Promise<Taken> {
       return { stream: "RECORDS", subject: subjects.recordsLeader, body: JSON.stringify(entry) };
     },
   );
-  const { decided, log, last } = records.read;
-  const { undo, floor } = log;
+  const { decided, last } = records.read;
   return {
     ...decided,
     graphRows: stored.rows,
     storedEvent: last,
-    rollBack: decided.commitsHold && undo ? { undo, floor } : null,
+    undo: decided.commitsHold ? log.undo : null,
     graphUpTo: log.upTo,
-    saidStored: decided.commitsHold ? laterLsn(log.stored ?? 0n, slot.confirmed) : slot.confirmed,
+    saidStored: decided.commitsHold ? laterLsn(log.saidStored ?? 0n, slot.confirmed) : slot.confirmed,
     graphSequence: graph.sequence,
     graphLogSequence: graphLog.sequence,
     recordsSequence: records.sequence,

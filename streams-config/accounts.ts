@@ -88,9 +88,6 @@ export function serviceUsers<T>(users: PerServiceUser<T>): { service: Service; a
 /** What crosses from one account to another. A `stream` flows to the importer; a `service` lets the importer publish into the exporter. */
 export type Share = { kind: "stream" | "service"; subject: string; from: AccountName; to: AccountName; why: string };
 
-/** Services that say their log lines in STORE. */
-const SYSLOG_SERVICES = ["bridge", "gateway"] as const satisfies readonly Service[];
-
 export function sharesOf(clusterId: string): Share[] {
   const { root } = subjectsOf(clusterId);
   return [
@@ -120,15 +117,8 @@ export function sharesOf(clusterId: string): Share[] {
       subject: `${root}.sys.>`,
       from: "STORE",
       to: "APP",
-      why: "log lines of services that have a connection in APP only; auditors, who are in APP too, hear them there",
+      why: "log lines of services that have a connection in APP only",
     },
-    ...SYSLOG_SERVICES.map((service) => ({
-      kind: "stream" as const,
-      subject: `${root}.sys.${service}.>`,
-      from: "STORE" as const,
-      to: "APP" as const,
-      why: `log lines of ${service}, which publishes them in STORE, for auditors; by name, since a line that came from APP must not come back`,
-    })),
   ];
 }
 

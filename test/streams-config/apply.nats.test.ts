@@ -52,7 +52,7 @@ describe("streams on a server", () => {
     assert.match((await streamsPlan(both, declared)).text, /^\+ CORE GRAPH: create/);
     assert.equal((await streamsCheck(both, declared)).exitCode, 1);
     const made = await streamsApply(both, declared);
-    assert.deepEqual([made.exitCode, made.text.split("\n").at(-1)], [0, "5 applied"]);
+    assert.deepEqual([made.exitCode, made.text.split("\n").at(-1)], [0, "7 applied"]);
     assert.equal((await streamsCheck(both, declared)).exitCode, 0);
     const again = await streamsApply(both, declared);
     assert.deepEqual([again.exitCode, again.text.split("\n").at(-1)], [0, "nothing to do"]);
