@@ -73,18 +73,15 @@ export type NewestOfGraph = { sequence: number; epoch: number; lsn: Lsn; log: nu
  */
 export class GraphLogTail {
   readonly #target: Lsn;
-  readonly #newest: NewestOfGraph;
   #next: number;
-  /** All came from the last place on behind which everything that is newer than the target stands. */
-  #reaches = false;
-  #hasNewest = false;
+  /** The last place behind which everything that is newer than the target stands; null = there is none, or something is missing since. */
+  #since: number | null = null;
   #undo: Undo = { entries: [], floor: null };
   #upTo: Lsn = 0n;
 
-  constructor(from: number, target: Lsn, newest: NewestOfGraph) {
+  constructor(from: number, target: Lsn) {
     this.#next = from;
     this.#target = target;
-    this.#newest = newest;
   }
 
   /** Of the last message that says so. */
@@ -94,24 +91,28 @@ export class GraphLogTail {
 
   /** @param upTo null on a leader's entry */
   take(sequence: number, upTo: Lsn | null, entry: GraphLogEntry | null): void {
-    if (sequence !== this.#next) this.#reaches = false;
+    if (sequence !== this.#next) this.#since = null;
     this.#next = sequence + 1;
     if (upTo === null) return;
     this.#upTo = upTo;
     const isOld = upTo <= this.#target;
     if (isOld || entry?.floor !== undefined) {
       this.#undo = { entries: [], floor: isOld ? null : (entry?.floor ?? null) };
-      this.#reaches = true;
-      this.#hasNewest = false;
+      this.#since = sequence;
     } else if (entry) this.#undo.entries.push(entry);
-    const { log, epoch, sequence: newest } = this.#newest;
-    if (entry && log === sequence) this.#hasNewest = entry.epoch === epoch && entry.commit >= newest;
   }
 
-  /** @param last the stream's last sequence. Null: the log cannot tell. */
-  undo(last: number): Undo | null {
-    if (this.#newest.lsn <= this.#target) return { entries: [], floor: null };
-    return this.#next > last && this.#reaches && this.#hasNewest ? this.#undo : null;
+  /**
+   * Null: the log cannot tell.
+   * @param named the entry that the newest message of GRAPH names, as the log has it
+   * @param ends sequences of the stream
+   */
+  undo(newest: NewestOfGraph, named: GraphLogEntry | null, ends: { first: number; last: number }): Undo | null {
+    if (newest.log === null) return null;
+    const isNamed = named !== null && named.epoch === newest.epoch && named.commit >= newest.sequence;
+    if (newest.lsn <= this.#target) return isNamed || newest.log < ends.first ? { entries: [], floor: null } : null;
+    const reaches = this.#since !== null && this.#since <= newest.log && this.#next > ends.last;
+    return isNamed && reaches ? this.#undo : null;
   }
 }
 

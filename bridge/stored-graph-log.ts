@@ -1,7 +1,7 @@
 /** What a new leader reads of GRAPHLOG: how to put the graph back, and how far PostgreSQL may have been told that all is stored. */
 import { type JetStreamManager, jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
-import { type Lsn, parseLsn } from "../core/lsn.ts";
+import { type Lsn, laterLsn, parseLsn } from "../core/lsn.ts";
 import type { Subjects } from "../core/subjects.ts";
 import {
   type GraphLogEntry,
@@ -11,7 +11,7 @@ import {
   type Undo,
   upToOf,
 } from "./graph-log.ts";
-import { firstLate, lastMessageOn, readFrom, type StreamReader } from "./stored-messages.ts";
+import { firstLate, lastMessageOn, messageAt, readFrom, type StreamReader } from "./stored-messages.ts";
 
 export type StoredGraphLog = {
   /** Null: the log cannot tell. */
@@ -32,15 +32,21 @@ export async function readGraphLog(
   const reader: StreamReader = { js: jetstream(core), jsm, stream: "GRAPHLOG" };
   if (newest === null) return { undo: null, upTo: 0n, saidStored: null };
   const { state } = await jsm.streams.info(reader.stream);
-  const { first_seq: first, last_seq: last } = state;
-  const late = await firstLate(reader, { first, last }, ({ header }) => (upToOf(header) ?? target + 1n) <= target);
+  const ends = { first: state.first_seq, last: state.last_seq };
+  const late = await firstLate(reader, ends, ({ header }) => (upToOf(header) ?? target + 1n) <= target);
   // From the last one on that is early enough: it vouches that nothing is missing behind it.
-  const from = Math.max(first, late - 1);
-  const tail = new GraphLogTail(from, target, newest);
+  const from = Math.max(ends.first, late - 1);
+  const tail = new GraphLogTail(from, target);
   await readFrom(reader, from, (message) => {
     const isEntry = message.subject === subjects.graphLogCommit;
     tail.take(message.seq, upToOf(message.headers), isEntry ? message.json<GraphLogEntry>() : null);
   });
   const said = (await lastMessageOn(reader, subjects.graphLogStored))?.json<StoredPosition>();
-  return { undo: tail.undo(last), upTo: tail.upTo, saidStored: said ? parseLsn(said.lsn) : null };
+  const at = newest.log === null ? null : await messageAt(reader, newest.log);
+  const named = at?.subject === subjects.graphLogCommit ? at.json<GraphLogEntry>() : null;
+  return {
+    undo: tail.undo(newest, named, ends),
+    upTo: laterLsn(tail.upTo, newest.lsn),
+    saidStored: said ? parseLsn(said.lsn) : null,
+  };
 }

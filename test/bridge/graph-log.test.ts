@@ -14,7 +14,7 @@ import { PastGraph } from "../../bridge/past-graph.ts";
 import type { RowChange } from "../../bridge/row.ts";
 import { visibleIn } from "../../bridge/snapshot.ts";
 import { graphDifference } from "../../bridge/stored-state.ts";
-import { formatLsn, type Lsn } from "../../core/lsn.ts";
+import { formatLsn, type Lsn, laterLsn } from "../../core/lsn.ts";
 import type { GraphChange } from "../../core/rows.ts";
 import { mulberry32, pick, type Random } from "../support/random.ts";
 
@@ -86,6 +86,7 @@ class Model {
   #contains: (xid: number) => boolean = () => false;
   #until: Lsn = 0n;
   #asOne: Lsn = 0n;
+  #confirmations: Lsn[] = [];
   #at = 0;
   /** How often commits were routed by the past, and had to be. */
   routed = { past: 0, differently: 0 };
@@ -138,13 +139,14 @@ class Model {
   #readLog() {
     if (this.newest === null) return null;
     const early = this.log.findLastIndex(({ upTo }) => upTo <= this.confirmed);
-    const tail = new GraphLogTail(Math.max(early, 0), this.confirmed, this.newest);
+    const tail = new GraphLogTail(Math.max(early, 0), this.confirmed);
     for (let at = Math.max(early, 0); at < this.log.length; at++) {
       const { upTo, entry } = this.log[at] as Model["log"][number];
       tail.take(at, upTo, entry);
     }
-    this.#upTo = tail.upTo;
-    return tail.undo(this.log.length - 1);
+    this.#upTo = laterLsn(tail.upTo, this.newest.lsn);
+    const named = this.log[this.newest.log ?? -1]?.entry ?? null;
+    return tail.undo(this.newest, named, { first: 0, last: this.log.length - 1 });
   }
 
   /** Returns false where it crashed on the way. */
@@ -206,7 +208,14 @@ class Model {
   /** Everything stands, and PostgreSQL is told. */
   confirm(): void {
     const frontier = this.commits[this.#at - 1]?.lsn ?? 0n;
-    if (this.records === frontier && frontier >= this.#asOne) this.confirmed = frontier;
+    if (this.records !== frontier || frontier < this.#asOne) return;
+    this.confirmed = frontier;
+    this.#confirmations.push(frontier);
+  }
+
+  /** PostgreSQL crashes: it may forget what it was told last. */
+  forgetConfirmations(): void {
+    this.confirmed = pick([0n, ...this.#confirmations], this.random);
   }
 
   keepCopy(): void {
@@ -216,7 +225,8 @@ class Model {
 
   /** Each stream by itself falls back to something that holds what was confirmed. */
   losePower(): void {
-    const survivors = this.#copies.filter(({ confirmed }) => confirmed >= this.confirmed);
+    const synced = this.#confirmations.at(-1) ?? 0n;
+    const survivors = this.#copies.filter(({ confirmed }) => confirmed >= synced);
     if (survivors.length === 0) return;
     const [graph, log, records] = [1, 2, 3].map(() => pick(survivors, this.random)) as [Copy, Copy, Copy];
     this.graph = new Map(graph.graph);
@@ -238,6 +248,7 @@ async function live(seed: number, loses: boolean): Promise<Model> {
   let mayCutShort = true;
   for (let life = 0; life < 12; life++) {
     for (let i = Math.floor(random() * 6); i > 0; i--) model.commit();
+    if (random() < 0.2) model.forgetConfirmations();
     let runs = model.start(mayCutShort);
     mayCutShort &&= !runs;
     const holds = random() < 0.5;
