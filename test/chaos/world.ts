@@ -14,7 +14,7 @@ import { createSchema } from "../../dev/database.ts";
 import { startPostgres } from "../../dev/postgres.ts";
 import { createSimulator, type Simulator } from "../../dev/simulator/index.ts";
 import { type Config, defaultConfig } from "../../runtime/config.ts";
-import { startAutoEnforcer } from "../support/auto-enforcer.ts";
+import { type AutoEnforcer, startAutoEnforcer } from "../support/auto-enforcer.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 import { until } from "../support/until.ts";
 import type { Stored } from "./checker.ts";
@@ -44,6 +44,7 @@ export type World = AsyncDisposable & {
   pool: pg.Pool;
   arvados: Simulator;
   subjectPrefix: string;
+  enforcer: AutoEnforcer;
   bridge(name: string, flag?: "unfenced" | "today"): BridgeProcess;
   killPostgres(): Promise<void>;
   killNats(): Promise<void>;
@@ -107,6 +108,7 @@ export async function startWorld({ postgres: settings = {}, syncInterval = 0 }: 
     pool,
     arvados,
     subjectPrefix: nats.subjects.root,
+    enforcer,
     bridge(name, flag) {
       const made = startBridge(name, [configFile, ...(flag ? [flag] : [])]);
       bridges.push(made);
