@@ -110,8 +110,9 @@ export class CommitHandler {
       mayEndRole(commit);
     const { lsn } = commit;
     toGraph.open(lsn);
-    // GRAPH and GRAPHLOG.
-    for (let stream = 0; stream < 2; stream++) toAll.open(lsn);
+    // GRAPHLOG and GRAPH.
+    toAll.open(lsn);
+    toAll.open(lsn);
     const onStored = () => {
       if (isRemoval) mark(revision);
       toGraph.close(lsn);
@@ -145,16 +146,17 @@ export class CommitHandler {
     lookedUp: LookedUp,
     counts: { events: number; untrue: number },
   ): Generator<RoutedEvent, void, void> {
-    const { silent } = this.#parts;
+    const { silent, now } = this.#parts;
     const state = this.#past?.state ?? this.#parts.state;
+    const at = this.#past ? commit.time : now();
     let ordinal = 0;
     for (const group of eventsOf(commit, state, lookedUp)) {
       if (group.length === 0) counts.untrue++;
-      yield* this.#routedGroup(group, ordinal, counts);
+      yield* this.#routedGroup(group, ordinal, at, counts);
       ordinal += 2;
     }
     for (const group of silent?.eventsOf(commit, state) ?? []) {
-      yield* this.#routedGroup(group, ordinal, counts);
+      yield* this.#routedGroup(group, ordinal, at, counts);
       ordinal += 2;
     }
   }
@@ -162,10 +164,11 @@ export class CommitHandler {
   *#routedGroup(
     group: readonly EventToRoute[],
     ordinal: number,
+    at: number,
     counts: { events: number },
   ): Generator<RoutedEvent, void, void> {
     for (const item of group) {
-      const subjects = this.#subjectsOf(item);
+      const subjects = this.#subjectsOf(item, at);
       if (subjects.length > 0) counts.events++;
       const isLeft = item.left !== undefined;
       yield {
@@ -178,9 +181,8 @@ export class CommitHandler {
     }
   }
 
-  #subjectsOf({ facts, deleted, left, shownAs }: EventToRoute): string[] {
-    const { graph, now, subjects } = this.#parts;
-    const at = now();
+  #subjectsOf({ facts, deleted, left, shownAs }: EventToRoute, at: number): string[] {
+    const { graph, subjects } = this.#parts;
     const present = deleted ? graph.routeDelete(facts) : graph.route(facts, at);
     const tails =
       left === undefined ? present : graph.routeLeft(facts, left, at).filter((tail) => !present.includes(tail));

@@ -2,10 +2,10 @@
 import { formatLsn, type Lsn, laterLsn } from "../core/lsn.ts";
 import type { Subjects } from "../core/subjects.ts";
 import { type GraphLogEntry, partsOf, type Replacement, type StoredPosition, UP_TO_HEADER } from "./graph-log.ts";
-import { type FencedPublisher, MAX_UNIT, type Message } from "./publisher.ts";
+import type { FencedPublisher } from "./publisher.ts";
 
 /** Messages under way before a commit waits. */
-const MAX_PENDING = 1_000;
+const MAX_PENDING = 256;
 
 export type GraphLogOptions = {
   epoch: number;
@@ -37,7 +37,7 @@ export class GraphLogWriter {
 
   /**
    * What the commit at `lsn`, which ends at sequence `commit` of GRAPH, replaces. Resolves with the sequence of its last message as
-   * soon as there is room.
+   * soon as there is room; `onStored` is called once that is acknowledged.
    */
   async write(
     changes: readonly Replacement[],
@@ -47,29 +47,29 @@ export class GraphLogWriter {
   ): Promise<number> {
     const floor = this.#floor;
     this.#floor = null;
-    this.#upTo = floor === null ? laterLsn(this.#upTo, lsn) : lsn;
-    const entry: Omit<GraphLogEntry, "replaced"> = { epoch: this.#epoch, lsn: formatLsn(lsn), commit };
-    const bodies: GraphLogEntry[] =
-      floor === null
-        ? partsOf(changes).map((replaced) => ({ ...entry, replaced }))
-        : [{ ...entry, replaced: [], floor }];
-    const messages = bodies.map((body) => this.#message(this.#subjects.graphLogCommit, body));
-    while (messages.length > MAX_UNIT) await this.#push(messages.splice(0, MAX_UNIT), () => {});
-    return this.#push(messages, onStored);
+    const entry = { epoch: this.#epoch, lsn: formatLsn(lsn), commit };
+    if (floor !== null) {
+      this.#upTo = lsn;
+      return this.#push(this.#subjects.graphLogCommit, { ...entry, replaced: [], floor }, onStored);
+    }
+    this.#upTo = laterLsn(this.#upTo, lsn);
+    const parts = partsOf(changes);
+    let last = 0;
+    for (const [index, replaced] of parts.entries()) {
+      const isLast = index === parts.length - 1;
+      last = await this.#push(this.#subjects.graphLogCommit, { ...entry, replaced }, isLast ? onStored : undefined);
+    }
+    return last;
   }
 
   /** All streams hold everything up to here. */
   async say(stored: Lsn, onStored: () => void = () => {}): Promise<void> {
-    const body: StoredPosition = { lsn: formatLsn(stored) };
-    await this.#push([this.#message(this.#subjects.graphLogStored, body)], onStored);
+    await this.#push(this.#subjects.graphLogStored, { lsn: formatLsn(stored) }, onStored);
   }
 
-  #message(subject: string, body: GraphLogEntry | StoredPosition): Message {
-    return { subject, headers: { [UP_TO_HEADER]: formatLsn(this.#upTo) }, body: JSON.stringify(body) };
-  }
-
-  async #push(messages: Message[], onStored: () => void): Promise<number> {
+  async #push(subject: string, body: GraphLogEntry | StoredPosition, onStored = () => {}): Promise<number> {
     await this.#publisher.settled(MAX_PENDING);
-    return this.#publisher.push(messages, onStored);
+    const headers = { [UP_TO_HEADER]: formatLsn(this.#upTo) };
+    return this.#publisher.push([{ subject, headers, body: JSON.stringify(body) }], onStored);
   }
 }

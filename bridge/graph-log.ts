@@ -16,7 +16,7 @@ export const GRAPH_LOG_HEADER = "Arvados-Graph-Log";
 /** On every message of GRAPHLOG but a leader's: nothing in GRAPH up to here is of a later commit. It never falls within an epoch. */
 export const UP_TO_HEADER = "Arvados-Up-To";
 
-/** Body of `graphlog.commit`; a large commit has several. */
+/** Body of `graphlog.commit`; a large commit has several, and its messages in GRAPH name the last one. */
 export type GraphLogEntry = {
   epoch: number;
   /** The commit's own position. */

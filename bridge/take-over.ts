@@ -5,6 +5,7 @@ import { type Lsn, laterLsn } from "../core/lsn.ts";
 import type { GraphChange } from "../core/rows.ts";
 import type { Subjects } from "../core/subjects.ts";
 import type { LeaderEntry } from "../core/wire.ts";
+import type { StreamName } from "../streams-config/accounts.ts";
 import type { StoredEvent } from "./commit-units.ts";
 import { decideEpoch, type Epoch, type Place, type StreamEnds } from "./epoch.ts";
 import type { Undo } from "./graph-log.ts";
@@ -29,7 +30,7 @@ export type Taken = Epoch & {
   graphRows: Map<string, GraphChange>;
   /** The last event in RECORDS. */
   storedEvent: StoredEvent | null;
-  /** How to put `graphRows` back to what commits that come again were first routed by; null = they are routed by the graph as read now. */
+  /** How to put `graphRows` back to where PostgreSQL begins; null = what comes again is routed by the graph as read now. */
   undo: Undo | null;
   /** Nothing that GRAPH has held is of a commit behind this one. */
   graphUpTo: Lsn;
@@ -43,21 +44,20 @@ export type Taken = Epoch & {
 
 export async function takeOver(parts: TakeOverParts): Promise<Taken> {
   const { core, store, coreJsm, storeJsm, subjects, system, slot, witnessed } = parts;
-  const graph = await takeLead(
-    core,
-    coreJsm,
-    "GRAPH",
-    async () => {},
-    () => ({ stream: "GRAPH", subject: subjects.graphLeader, body: "{}" }),
-  );
-  // After GRAPH's: what an older leader still gets in here stands for a commit that GRAPH refuses, and changes nothing when put back.
-  const graphLog = await takeLead(
-    core,
-    coreJsm,
-    "GRAPHLOG",
-    async () => {},
-    () => ({ stream: "GRAPHLOG", subject: subjects.graphLogLeader, body: "{}" }),
-  );
+  const leadOf = async (stream: StreamName, subject: string): Promise<number> => {
+    const entry = { stream, subject, body: "{}" };
+    const { sequence } = await takeLead(
+      core,
+      coreJsm,
+      stream,
+      async () => {},
+      () => entry,
+    );
+    return sequence;
+  };
+  const graphSequence = await leadOf("GRAPH", subjects.graphLeader);
+  // Behind GRAPH's: what an older leader still gets in here is of a commit that GRAPH refuses, and changes nothing when put back.
+  const graphLogSequence = await leadOf("GRAPHLOG", subjects.graphLogLeader);
   const stored = await readStoredGraph(jetstream(core), coreJsm, subjects);
   // Back to where PostgreSQL begins: what comes from there on brings the graph forward again, commit by commit.
   const log = await readGraphLog(core, coreJsm, subjects, { target: slot.confirmed, newest: stored.newest });
@@ -79,7 +79,7 @@ export async function takeOver(parts: TakeOverParts): Promise<Taken> {
         saidStored: log.saidStored,
         graphLogReaches: log.undo !== null,
         server: { id: server, replicas: read.replicas },
-        ends: { graph: graph.sequence - 1, records: read.lastSequence },
+        ends: { graph: graphSequence - 1, records: read.lastSequence },
         witnessed,
       });
       return { ...read, decided };
@@ -105,8 +105,8 @@ export async function takeOver(parts: TakeOverParts): Promise<Taken> {
     undo: decided.commitsHold ? log.undo : null,
     graphUpTo: log.upTo,
     saidStored: decided.commitsHold ? laterLsn(log.saidStored ?? 0n, slot.confirmed) : slot.confirmed,
-    graphSequence: graph.sequence,
-    graphLogSequence: graphLog.sequence,
+    graphSequence,
+    graphLogSequence,
     recordsSequence: records.sequence,
   };
 }

@@ -115,13 +115,12 @@ export function declaredStreams({ clusterId, profile = "single" }: StreamOptions
         ],
         max_age: [
           days(7),
-          "a commit may be repeated until it is confirmed: sync_interval and its margin, or as long as a barrier holds or no bridge runs; a week outlasts an absence that PostgreSQL's WAL would too, and beyond it a new epoch is honest",
+          "a commit may be repeated until it is confirmed: after sync_interval and its margin, or as long as a barrier holds or no bridge runs; after more than a week of that a new epoch says that routes are of a later graph",
         ],
         max_bytes: [
           sizes.graphLogBytes,
           "beyond it the oldest entries go early: at worst the next start begins a new epoch",
         ],
-        allow_atomic: [true, "values of a large commit come in parts, all of them or none"],
         allow_direct: [false, "a new leader must read what the stream's leader has, not a copy that lags"],
         max_consumers: [100, "one reader, the bridge that starts, and those that a crash left behind for some seconds"],
       },
