@@ -4,14 +4,18 @@
  */
 import { setImmediate } from "node:timers/promises";
 import type { PermissionGraph } from "../core/graph/permission-graph.ts";
+import type { Effect } from "../core/graph/types.ts";
+import type { Lsn } from "../core/lsn.ts";
 import type { Revision } from "../core/revision.ts";
-import { type GraphChange, isPermissionChange } from "../core/rows.ts";
+import { type GraphChange, permissionChanges } from "../core/rows.ts";
 import { type Subjects, subjectToken } from "../core/subjects.ts";
 import type { Commit } from "./commit.ts";
 import { type RoutedEvent, type StoredEvent, unitsOf } from "./commit-units.ts";
 import { type EventToRoute, eventsOf, type LookedUp, objectsToLookUp } from "./event.ts";
+import type { Replacement } from "./graph-log.ts";
 import type { GraphState } from "./graph-state.ts";
 import type { GraphWriter } from "./graph-writer.ts";
+import type { PastGraph } from "./past-graph.ts";
 import type { PositionTracker } from "./position-tracker.ts";
 import { MAX_UNIT } from "./publisher.ts";
 import type { QueueWriter } from "./queue-writer.ts";
@@ -20,8 +24,12 @@ import type { SilentChanges } from "./silent-changes.ts";
 
 export type CommitHandlerParts = {
   epoch: number;
+  /** The rows that GRAPH holds. */
   state: GraphState;
+  /** What routes: of these rows, or of the past while there is one. */
   graph: PermissionGraph;
+  /** Commits that come again are routed by this; null = by the graph as it was read. */
+  past: PastGraph | null;
   writer: GraphWriter;
   records: RecordsWriter;
   queue: QueueWriter;
@@ -30,7 +38,7 @@ export type CommitHandlerParts = {
   stored: StoredEvent | null;
   /** Marks a barrier at this revision, which GRAPH has acknowledged. */
   mark: (revision: Revision) => void;
-  lookUpOwners: () => Promise<GraphChange[]>;
+  lookUpOwners: () => Promise<Replacement[]>;
   lookUpRows: (uuids: readonly string[]) => Promise<LookedUp>;
   /** Row changes that no log row tells of; null = they are no events. */
   silent: SilentChanges | null;
@@ -50,16 +58,20 @@ export class CommitHandler {
   readonly #parts: CommitHandlerParts;
   /** The last removal: what is committed from there on waits for its enforcement. */
   #behind: Revision;
+  #past: PastGraph | null;
 
   /** @param behind whatever happened before this start: nothing is published before every session is of this revision or newer */
   constructor(parts: CommitHandlerParts, behind: Revision) {
     this.#parts = parts;
     this.#behind = behind;
+    this.#past = parts.past;
   }
 
   /** @param inSnapshot the graph was read after this commit, so it holds its changes already */
   async handle(commit: Commit, inSnapshot: boolean): Promise<Handled> {
-    const { writer, stored, queue, toAll } = this.#parts;
+    const { writer, stored, queue, toAll, graph } = this.#parts;
+    this.passed(commit.lsn - 1n);
+    if (this.#past) graph.apply(permissionChanges(await this.#past.repeat(commit)));
     if (!inSnapshot) {
       await this.#applyGraph(commit);
       const { lsn } = commit;
@@ -76,23 +88,38 @@ export class CommitHandler {
     return { revision: writer.revision, ...counts };
   }
 
+  /** All commits up to `lsn` have been handled: what comes from there on may be routed by the graph of the present. */
+  passed(lsn: Lsn): void {
+    if (this.#past === null || lsn < this.#past.until) return;
+    const { graph, state } = this.#parts;
+    graph.apply(permissionChanges(this.#past.changesTo(state)));
+    this.#past = null;
+  }
+
   async #applyGraph(commit: Commit): Promise<void> {
     const { state, graph, writer, mark, lookUpOwners, records, toGraph, toAll } = this.#parts;
     const changes = state.apply(commit.rows);
     if (changes.length === 0) return;
     changes.push(...(await lookUpOwners()));
-    const effect = graph.apply(changes.filter(isPermissionChange));
+    this.#past?.noteDiffering(changes);
+    // While the graph is of the past it does not tell who loses what: any change may be a removal.
     const isRemoval =
-      effect.shrank.size > 0 || effect.stale.size > 0 || endsTokens(commit, changes) || mayEndRole(commit);
+      this.#past !== null ||
+      takesAway(graph.apply(permissionChanges(changes))) ||
+      endsTokens(commit, changes) ||
+      mayEndRole(commit);
     const { lsn } = commit;
     toGraph.open(lsn);
+    // GRAPHLOG and GRAPH.
     toAll.open(lsn);
-    const revision: Revision = await writer.write(changes, lsn, commit.time, () => {
+    toAll.open(lsn);
+    const onStored = () => {
       if (isRemoval) mark(revision);
       toGraph.close(lsn);
       toAll.close(lsn);
       records.release();
-    });
+    };
+    const revision: Revision = await writer.write(changes, lsn, commit.time, onStored, () => toAll.close(lsn));
     if (isRemoval) this.#behind = revision;
   }
 
@@ -119,15 +146,17 @@ export class CommitHandler {
     lookedUp: LookedUp,
     counts: { events: number; untrue: number },
   ): Generator<RoutedEvent, void, void> {
-    const { state, silent } = this.#parts;
+    const { silent, now } = this.#parts;
+    const state = this.#past?.state ?? this.#parts.state;
+    const at = this.#past ? commit.time : now();
     let ordinal = 0;
     for (const group of eventsOf(commit, state, lookedUp)) {
       if (group.length === 0) counts.untrue++;
-      yield* this.#routedGroup(group, ordinal, counts);
+      yield* this.#routedGroup(group, ordinal, at, counts);
       ordinal += 2;
     }
     for (const group of silent?.eventsOf(commit, state) ?? []) {
-      yield* this.#routedGroup(group, ordinal, counts);
+      yield* this.#routedGroup(group, ordinal, at, counts);
       ordinal += 2;
     }
   }
@@ -135,10 +164,11 @@ export class CommitHandler {
   *#routedGroup(
     group: readonly EventToRoute[],
     ordinal: number,
+    at: number,
     counts: { events: number },
   ): Generator<RoutedEvent, void, void> {
     for (const item of group) {
-      const subjects = this.#subjectsOf(item);
+      const subjects = this.#subjectsOf(item, at);
       if (subjects.length > 0) counts.events++;
       const isLeft = item.left !== undefined;
       yield {
@@ -151,9 +181,8 @@ export class CommitHandler {
     }
   }
 
-  #subjectsOf({ facts, deleted, left, shownAs }: EventToRoute): string[] {
-    const { graph, now, subjects } = this.#parts;
-    const at = now();
+  #subjectsOf({ facts, deleted, left, shownAs }: EventToRoute, at: number): string[] {
+    const { graph, subjects } = this.#parts;
     const present = deleted ? graph.routeDelete(facts) : graph.route(facts, at);
     const tails =
       left === undefined ? present : graph.routeLeft(facts, left, at).filter((tail) => !present.includes(tail));
@@ -163,6 +192,10 @@ export class CommitHandler {
       ),
     );
   }
+}
+
+function takesAway({ shrank, stale }: Effect): boolean {
+  return shrank.size > 0 || stale.size > 0;
 }
 
 /** May somebody have left a group to which the settings give a role? That shows in no grant, and is the callout's to know. */

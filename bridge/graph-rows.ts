@@ -10,6 +10,7 @@ import type {
   UserRow,
 } from "../core/rows.ts";
 import { saltedSecret, sha256 } from "../core/token.ts";
+import { resourceOf } from "../core/uuid.ts";
 import { textOrNull as nullable, type Row, utcMillis } from "./row.ts";
 import type { TableName } from "./tables.ts";
 
@@ -21,6 +22,13 @@ export const KIND_OF_TABLE: Partial<Record<TableName, GraphKind>> = {
   containers: "container",
   api_client_authorizations: "token",
 };
+
+const TABLE_OF_KIND = new Map(Object.entries(KIND_OF_TABLE).map(([table, kind]) => [kind, table as TableName]));
+
+/** The table that such a row is of; an owner row stands for an object of any kind. */
+export function tableOf(kind: GraphKind, uuid: string): TableName | undefined {
+  return kind === "owner" ? ((resourceOf(uuid) as TableName | null) ?? undefined) : TABLE_OF_KIND.get(kind);
+}
 
 /** What a conversion may lean on: the cluster, who a numeric user id is, and the row as it was (for unchanged TOAST values). */
 export type RowContext = {

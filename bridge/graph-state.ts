@@ -4,7 +4,8 @@
  */
 import type { GraphChange, GraphKind, GraphRows } from "../core/rows.ts";
 import { isGroupUuid, isUserUuid } from "../core/uuid.ts";
-import { CONVERT, KIND_OF_TABLE, type RowContext } from "./graph-rows.ts";
+import type { Replacement } from "./graph-log.ts";
+import { CONVERT, KIND_OF_TABLE, type RowContext, tableOf } from "./graph-rows.ts";
 import type { RowChange } from "./row.ts";
 import type { TableName } from "./tables.ts";
 
@@ -39,11 +40,25 @@ export class GraphState {
     }
   }
 
-  /** Applies a commit's row changes; returns what changed in the graph, each row once with its last value. */
-  apply(changes: readonly RowChange[]): GraphChange[] {
-    const out = new Map<string, GraphChange>();
-    const note = (change: GraphChange | null) => {
-      if (change) out.set(`${change.kind}:${change.uuid}`, change);
+  /** Takes in rows as GRAPH holds them. A head without an owner had none. */
+  load(changes: Iterable<GraphChange>): void {
+    for (const { kind, uuid, row } of changes) {
+      if (row === null) continue;
+      const table = tableOf(kind, uuid);
+      if (table) this.#ids.set(`${table}:${row.id}`, uuid);
+      this.#set(kind, uuid, row);
+    }
+    this.#unknown.clear();
+  }
+
+  /** Applies a commit's row changes; returns what changed in the graph, each row once: its last value, and the one before the commit. */
+  apply(changes: readonly RowChange[]): Replacement[] {
+    const out = new Map<string, Replacement>();
+    const note = (change: Replacement | null) => {
+      if (!change) return;
+      const key = `${change.kind}:${change.uuid}`;
+      const before = out.get(key);
+      out.set(key, before ? { ...change, replaced: before.replaced } : change);
     };
     for (const change of changes) {
       // The owner first: a deleted row's id is known until its own change has been taken.
@@ -63,13 +78,14 @@ export class GraphState {
   }
 
   /** The owner of a head that was looked up in `table`. */
-  setOwner(table: TableName, row: GraphRows["owner"]): GraphChange {
+  setOwner(table: TableName, row: GraphRows["owner"]): Replacement {
+    const replaced = this.row("owner", row.uuid) ?? null;
     this.#ids.set(`${table}:${row.id}`, row.uuid);
     this.#put("owner", row.uuid, row);
-    return { kind: "owner", uuid: row.uuid, row };
+    return { kind: "owner", uuid: row.uuid, row, replaced };
   }
 
-  #graphChange(change: RowChange): GraphChange | null {
+  #graphChange(change: RowChange): Replacement | null {
     const kind = KIND_OF_TABLE[change.table];
     if (!kind || kind === "owner") return null;
     const key = `${change.table}:${change.id}`;
@@ -88,7 +104,7 @@ export class GraphState {
   }
 
   /** Null where nothing changed. */
-  #set(kind: GraphKind, uuid: string, row: GraphRows[GraphKind] | null): GraphChange | null {
+  #set(kind: GraphKind, uuid: string, row: GraphRows[GraphKind] | null): Replacement | null {
     const old = this.row(kind, uuid);
     if (row ? old && same(old, row) : !old) return null;
     if (kind === "link") {
@@ -96,16 +112,16 @@ export class GraphState {
       this.#countHead((row as GraphRows["link"] | null)?.head_uuid, 1);
     }
     this.#put(kind, uuid, row);
-    return { kind, uuid, row } as GraphChange;
+    return { kind, uuid, row, replaced: old ?? null } as Replacement;
   }
 
   /** The owner row of an object whose last permission link has gone. */
-  #forget(head: string): GraphChange | null {
+  #forget(head: string): Replacement | null {
     return this.#headCount.has(head) ? null : this.#set("owner", head, null);
   }
 
   /** Where a tracked head lives now. */
-  #ownerChange(change: RowChange): GraphChange | null {
+  #ownerChange(change: RowChange): Replacement | null {
     if (change.table === "users" || change.table === "groups" || change.table === "links") return null;
     const uuid = change.op === "delete" ? this.uuidOf(change.table, change.id) : String(change.row.uuid);
     if (uuid === undefined || !this.#headCount.has(uuid)) return null;

@@ -2,9 +2,10 @@
 import { type CommitEntry, formatGraphEntry } from "../core/graph-entry.ts";
 import { formatLsn, type Lsn } from "../core/lsn.ts";
 import { NO_REVISION, type Revision } from "../core/revision.ts";
-import type { GraphChange } from "../core/rows.ts";
 import type { Subjects } from "../core/subjects.ts";
 import { HEADER } from "../core/wire.ts";
+import { GRAPH_LOG_HEADER, type Replacement } from "./graph-log.ts";
+import type { GraphLogWriter } from "./graph-log-writer.ts";
 import { type FencedPublisher, MAX_UNIT, type Message } from "./publisher.ts";
 
 /** Messages under way before a commit waits. */
@@ -15,12 +16,19 @@ const MAX_PLAIN = 16;
 export class GraphWriter {
   readonly #publisher: FencedPublisher;
   readonly #subjects: Subjects;
+  readonly #log: GraphLogWriter;
   readonly #place: Pick<CommitEntry, "epoch" | "system">;
   #revision: Revision;
   #stored: Revision = NO_REVISION;
 
-  constructor(publisher: FencedPublisher, subjects: Subjects, place: Pick<CommitEntry, "epoch" | "system">) {
+  constructor(
+    publisher: FencedPublisher,
+    log: GraphLogWriter,
+    subjects: Subjects,
+    place: Pick<CommitEntry, "epoch" | "system">,
+  ) {
     this.#publisher = publisher;
+    this.#log = log;
     this.#subjects = subjects;
     this.#place = place;
     this.#revision = { epoch: place.epoch, sequence: 0 };
@@ -36,9 +44,25 @@ export class GraphWriter {
     return this.#stored;
   }
 
-  /** Resolves with the commit's revision as soon as there is room; `onStored` is called once all of it is acknowledged. */
-  async write(changes: readonly GraphChange[], lsn: Lsn, time: number, onStored: () => void): Promise<Revision> {
-    const headers = { [HEADER.epoch]: String(this.#place.epoch), [HEADER.lsn]: formatLsn(lsn) };
+  /**
+   * Resolves with the commit's revision as soon as there is room; `onStored` is called once all of it is acknowledged, `onLogged` once
+   * GRAPHLOG has acknowledged what it replaces. That goes first, and is not waited for: each message here names its place there, so
+   * a reader sees what is missing.
+   */
+  async write(
+    changes: readonly Replacement[],
+    lsn: Lsn,
+    time: number,
+    onStored: () => void = () => {},
+    onLogged: () => void = () => {},
+  ): Promise<Revision> {
+    const commit = this.#publisher.promisedSequence + changes.length + 1;
+    const log = await this.#log.write(changes, lsn, commit, onLogged);
+    const headers = {
+      [HEADER.epoch]: String(this.#place.epoch),
+      [HEADER.lsn]: formatLsn(lsn),
+      [GRAPH_LOG_HEADER]: String(log),
+    };
     const messages = changes.map((change) => ({
       subject: this.#subjects.graph(change.kind, change.uuid),
       headers,

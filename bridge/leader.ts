@@ -3,46 +3,46 @@
  *
  *   slot taken ─► graph read as of a snapshot ─► streams read back, epoch decided ─► streams brought into line ─► barrier ─► commits flow
  *
- * Commits arrive while all this goes on; they wait behind the gate. Those that the snapshot already contains change the graph no
- * more, but their events are published unless RECORDS has them.
+ * Commits arrive while all this goes on; they wait behind the gate. Those that the snapshot already contains change GRAPH no
+ * more, but their events are published unless RECORDS has them, routed by the graph as it was then.
  */
-import { jetstream, jetstreamManager } from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/nats-core";
-import { fault } from "../core/errors.ts";
+import { jetstream } from "@nats-io/jetstream";
 import { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { GraphOptions } from "../core/graph/types.ts";
 import { type Lsn, laterLsn } from "../core/lsn.ts";
 import type { Revision } from "../core/revision.ts";
-import { isPermissionChange } from "../core/rows.ts";
+import { permissionChanges } from "../core/rows.ts";
 import { subjectsOf } from "../core/subjects.ts";
 import { deferred } from "../runtime/deferred.ts";
 import type { Scope } from "../runtime/scope.ts";
-import { serviceInbox } from "../streams-config/accounts.ts";
 import { BarrierClient } from "./barrier-client.ts";
 import { BEAT_MS, flushedLsn, repeat, sayBeat } from "./beat.ts";
 import { BeatClock } from "./beat-clock.ts";
 import type { Commit } from "./commit.ts";
 import { CommitHandler, type Handled } from "./commit-handler.ts";
 import { Confirmer } from "./confirmer.ts";
-import type { Epoch, StreamEnds } from "./epoch.ts";
+import type { Epoch } from "./epoch.ts";
+import { GraphLogWriter } from "./graph-log-writer.ts";
 import { GraphState } from "./graph-state.ts";
 import { GraphWriter } from "./graph-writer.ts";
 import { lookUpOwners, lookUpRows } from "./owner-lookup.ts";
+import { PastGraph } from "./past-graph.ts";
 import { PositionTracker } from "./position-tracker.ts";
 import { connectPostgres, type DatabaseTarget, preflight } from "./preflight.ts";
-import { FencedPublisher } from "./publisher.ts";
 import { type QueueEntry, QueueWriter, queueEntry } from "./queue-writer.ts";
 import { RecordsWriter } from "./records-writer.ts";
 import { openReplication } from "./replication.ts";
 import { SilentChanges } from "./silent-changes.ts";
-import { ensureSlot, identifySystem } from "./slot.ts";
+import { confirmedPosition, ensureSlot, identifySystem } from "./slot.ts";
 import { readSnapshot } from "./snapshot.ts";
-import { graphDifference, readStoredQueue } from "./stored-state.ts";
-import { takeOver } from "./take-over.ts";
+import { graphDifference } from "./stored-state.ts";
+import { openStreams, type StreamsOptions } from "./term-streams.ts";
 
-export type LeaderOptions = {
-  /** Opens a connection of this term's own: when it breaks the term is over, and nothing of it is sent later. */
-  connect: (account: "CORE" | "STORE", scope: Scope) => Promise<NatsConnection>;
+/** Between two times that it is said up to where everything is stored; the longer one where that has not changed. */
+const SAY_STORED_MS = 5_000;
+const REPEAT_STORED_MS = 24 * 3_600_000;
+
+export type LeaderOptions = StreamsOptions & {
   database: DatabaseTarget;
   slot: string;
   publications: readonly string[];
@@ -51,18 +51,14 @@ export type LeaderOptions = {
   syncDelay: number;
   /** Changes without a log row are events too. */
   publishSilent: boolean;
-  /** What this process saw acknowledged in the terms before; written at the end of this one. */
-  witness: { ends: StreamEnds | null };
-  now: () => number;
   onCommit: (handled: Handled, commit: Commit) => void;
-  onPublished: (stream: string, messages: number, isBatch: boolean) => void;
   /** A barrier was passed after `waited` milliseconds. */
   onCut: (revision: Revision, waited: number) => void;
   onBeat: (beat: Beat) => void;
-  /** false in a test, to show what the fence is good for. */
-  fenced?: boolean;
   /** false in a test, to show what the barrier is good for. */
   barrier?: boolean;
+  /** false in a test, to show what GRAPHLOG is good for: what comes again is routed by the graph of the present. */
+  rollBack?: boolean;
 };
 
 export type Beat = {
@@ -74,7 +70,7 @@ export type Beat = {
   confirmed: Lsn;
 };
 
-export type Leader = Epoch & {
+export type Leader = Pick<Epoch, "epoch" | "reason"> & {
   revision: Revision;
   /** The graph's rows, as of the last commit taken. */
   state: GraphState;
@@ -84,7 +80,7 @@ export type Leader = Epoch & {
 
 /** Resolves once commits flow. What it acquires is released by `scope`. */
 export async function becomeLeader(options: LeaderOptions, scope: Scope): Promise<Leader> {
-  const { now, database, witness } = options;
+  const { now, database } = options;
   const { clusterId } = options.graph;
   const subjects = subjectsOf(clusterId);
   const failure = deferred<Error>();
@@ -93,12 +89,12 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   const sql = await connectPostgres(database, fail);
   scope.defer("PostgreSQL connection", () => sql.end());
   await preflight(sql, database, options.publications);
-  const slot = await ensureSlot(sql, options.slot);
+  const { isNew } = await ensureSlot(sql, options.slot);
 
   const clock = new BeatClock();
   const confirmer = new Confirmer(options.syncDelay);
   const toGraph = new PositionTracker((lsn) => clock.passed(lsn));
-  const toAll = new PositionTracker((lsn) => confirmer.stored(lsn, now()));
+  const toAll = new PositionTracker();
   const gate = deferred<(commit: Commit) => Promise<void>>();
   const replication = await openReplication({
     connection: { ...database, application_name: "arvados-nats bridge" },
@@ -112,6 +108,8 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   });
   scope.defer("replication", () => replication.stop());
   void replication.ended.then((error) => fail(error ?? new Error("replication has ended")));
+  // Read only now: an older leader may have confirmed until its last moment.
+  const slot = { isNew, confirmed: await confirmedPosition(sql, options.slot) };
   const confirm = async (): Promise<Lsn> => {
     const confirmed = laterLsn(confirmer.safe(now()), slot.confirmed);
     // Also when nothing is new: PostgreSQL cuts a reader that says nothing. With the ping it answers how far it has read.
@@ -122,9 +120,6 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   scope.defer("confirmations", () => clearInterval(untilFlowing));
 
   const system = await identifySystem(database);
-  const [core, store] = await Promise.all([connected("CORE"), connected("STORE")]);
-  const [coreJsm, storeJsm] = await Promise.all([jetstreamManager(core), jetstreamManager(store)]);
-
   const state = new GraphState(clusterId);
   const waitingContainers = new Map<string, QueueEntry>();
   const snapshot = await readSnapshot(sql, (rows) => {
@@ -135,37 +130,37 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
     }
   });
   await lookUpOwners(sql, state);
-  const graph = new PermissionGraph(options.graph);
-  graph.load([...state.all()].filter(isPermissionChange));
 
-  const taken = await takeOver({ core, store, coreJsm, storeJsm, subjects, system, slot, witnessed: witness.ends });
-  const publisher = (nc: NatsConnection, stream: string, lastSequence: number) => {
-    const { fenced = true } = options;
-    const made = new FencedPublisher(
-      { nc, stream, lastSequence, inboxPrefix: serviceInbox("bridge"), now, onFailed: fail, fenced },
-      (messages, isBatch) => options.onPublished(stream, messages, isBatch),
-    );
-    scope.defer(`publisher of ${stream}`, () => made.close());
-    return made;
-  };
-  const toGraphStream = publisher(core, "GRAPH", taken.graphSequence);
-  const toRecords = publisher(store, "RECORDS", taken.recordsSequence);
-  const storedQueue = await readStoredQueue(jetstream(store), storeJsm);
-  const toQueue = publisher(store, "QUEUE", storedQueue.lastSequence);
-  scope.defer("witness", () => {
-    witness.ends = { graph: toGraphStream.storedSequence, records: toRecords.storedSequence };
-  });
-
+  const streams = await openStreams(options, { subjects, system, slot }, scope, fail);
+  const { core, taken } = streams;
   const { epoch } = taken;
-  const writer = new GraphWriter(toGraphStream, subjects, {
+  const changes = graphDifference(taken.graphRows, state.all());
+  const { undo, graphRows: rows } = taken;
+  const until = snapshot.until;
+  const past =
+    undo && options.rollBack !== false
+      ? new PastGraph({ clusterId, rows, undo, changes, until, lookUpOwners: (of) => lookUpOwners(sql, of) })
+      : null;
+  const graph = new PermissionGraph(options.graph);
+  graph.load(permissionChanges((past?.state ?? state).all()));
+
+  const log = new GraphLogWriter(streams.graphLog, subjects, {
+    epoch,
+    upTo: taken.graphUpTo,
+    floor: undo ? null : snapshot.text,
+  });
+  await log.say(taken.saidStored);
+  const writer = new GraphWriter(streams.graph, log, subjects, {
     epoch,
     system: { id: system.id, timeline: system.timeline },
   });
-  const revision = await writer.write(graphDifference(taken.graphRows, state.all()), system.lsn, now(), () => {});
-  await toGraphStream.settled();
+  const revision = await writer.write(changes, until, now());
+  // GRAPHLOG has what led up to here as one change, so a restart on the way needs all commits of the way again.
+  const asOne = log.upTo;
+  await Promise.all([streams.graph.settled(), streams.graphLog.settled()]);
 
   const records = new RecordsWriter(
-    toRecords,
+    streams.records,
     () => writer.stored,
     (lsn) => toAll.close(lsn),
   );
@@ -174,7 +169,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   const barrier = new BarrierClient({
     nc: core,
     js: jetstream(core),
-    jsm: coreJsm,
+    jsm: streams.coreJsm,
     subjects,
     barrier: records.barrier,
     onCut: (cut) => {
@@ -189,15 +184,16 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   };
   mark(revision);
 
-  const queue = new QueueWriter(toQueue, subjects);
-  queue.bringIntoLine(storedQueue.entries, waitingContainers);
-  await toQueue.settled();
+  const queue = new QueueWriter(streams.queue, subjects);
+  queue.bringIntoLine(streams.storedQueue, waitingContainers);
+  await streams.queue.settled();
 
   const handler = new CommitHandler(
     {
       epoch,
       state,
       graph,
+      past,
       writer,
       records,
       queue,
@@ -218,24 +214,21 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   });
 
   clearInterval(untilFlowing);
+  let said = { lsn: 0n, at: 0 };
   const beat = async () => {
     const time = now();
     const flushed = await flushedLsn(sql);
     clock.sample(time, flushed);
+    const { frontier } = toAll;
+    handler.passed(frontier);
+    if (frontier >= asOne && time - said.at >= (frontier > said.lsn ? SAY_STORED_MS : REPEAT_STORED_MS)) {
+      said = { lsn: frontier, at: time };
+      await log.say(frontier, () => confirmer.stored(frontier, now()));
+    }
     const confirmed = await confirm();
     sayBeat(core, subjects, clock.beat, writer.stored);
-    options.onBeat({ time: clock.beat, flushed, stored: toAll.frontier, confirmed });
+    options.onBeat({ time: clock.beat, flushed, stored: frontier, confirmed });
   };
   scope.defer("beat", repeat(beat, fail));
-  return { ...taken, revision, state, ended: failure.promise };
-
-  async function connected(account: "CORE" | "STORE"): Promise<NatsConnection> {
-    const nc = await options.connect(account, scope);
-    void (async () => {
-      for await (const status of nc.status()) {
-        if (status.type === "disconnect") return fail(fault("nats.lost", { account }));
-      }
-    })();
-    return nc;
-  }
+  return { epoch, reason: taken.reason, revision, state, ended: failure.promise };
 }

@@ -28,6 +28,8 @@ export type BridgeSeams = {
   fenced?: boolean;
   /** false: records wait for no removal to be enforced. */
   barrier?: boolean;
+  /** false: routes what comes again by the graph of the present. */
+  rollBack?: boolean;
 };
 
 export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}): Promise<Service> {

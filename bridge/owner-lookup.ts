@@ -1,7 +1,7 @@
 /** What is asked of PostgreSQL about objects that are not in memory: where the heads of permission links live, and rows that custom events speak of. */
 import type pg from "pg";
-import type { GraphChange } from "../core/rows.ts";
 import { resourceOf } from "../core/uuid.ts";
+import type { Replacement } from "./graph-log.ts";
 import type { GraphState } from "./graph-state.ts";
 import type { Row } from "./row.ts";
 import { TABLES, type TableName } from "./tables.ts";
@@ -10,14 +10,14 @@ import { TABLES, type TableName } from "./tables.ts";
 const BATCH = 1_000;
 
 /** Fills in the owners that the state misses; an object that is not there has none, and its row may come later. */
-export async function lookUpOwners(client: pg.Client, state: GraphState): Promise<GraphChange[]> {
+export async function lookUpOwners(client: pg.Client, state: GraphState): Promise<Replacement[]> {
   const byTable = new Map<TableName, string[]>();
   for (const head of state.takeUnknownHeads()) {
     const table = resourceOf(head) as TableName | null;
     if (table === null || !Object.hasOwn(TABLES, table)) continue;
     byTable.set(table, [...(byTable.get(table) ?? []), head]);
   }
-  const changes: GraphChange[] = [];
+  const changes: Replacement[] = [];
   for (const [table, heads] of byTable) {
     // A token has no owner column, and a link to a token gives nothing.
     if (table === "api_client_authorizations") continue;

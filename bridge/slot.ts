@@ -36,6 +36,11 @@ export async function ensureSlot(client: pg.Client, name: string): Promise<Slot>
   return { confirmed: parseLsn(made?.confirmed ?? "0/0"), isNew: true };
 }
 
+/** How far PostgreSQL has been told to forget. Once we are the reader, nobody else moves it. */
+export async function confirmedPosition(client: pg.Client, name: string): Promise<Lsn> {
+  return parseLsn((await readSlot(client, name))?.confirmed ?? "0/0");
+}
+
 async function readSlot(client: pg.Client, name: string): Promise<SlotRow | undefined> {
   const { rows } = await client.query<SlotRow>(
     `SELECT confirmed_flush_lsn::text AS confirmed, wal_status, plugin, active_pid FROM pg_replication_slots

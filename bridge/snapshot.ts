@@ -1,11 +1,16 @@
 /** Reads the rows of the permission graph as of one moment, and tells which transactions that moment already contains. */
 import type pg from "pg";
+import { type Lsn, parseLsn } from "../core/lsn.ts";
 import type { RowChange } from "./row.ts";
 import { GRAPH_TABLES, TABLES } from "./tables.ts";
 
 const PAGE = 10_000;
 
 export type Snapshot = {
+  /** As PostgreSQL writes it: `xmin:xmax:xip,...`. */
+  text: string;
+  /** No transaction that was committed behind this position is part of what was read. */
+  until: Lsn;
   /** Is the transaction with this 32-bit id part of what was read? */
   contains(xid: number): boolean;
 };
@@ -14,7 +19,9 @@ export type Snapshot = {
 export async function readSnapshot(client: pg.Client, take: (rows: RowChange[]) => void): Promise<Snapshot> {
   await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
   try {
-    const { rows } = await client.query<{ snapshot: string }>("SELECT pg_current_snapshot()::text AS snapshot");
+    const { rows } = await client.query<{ snapshot: string; until: string }>(
+      "SELECT pg_current_snapshot()::text AS snapshot, pg_current_wal_insert_lsn()::text AS until",
+    );
     for (const table of GRAPH_TABLES) {
       const filter = table === "links" ? "AND link_class = 'permission'" : "";
       for (let after = "0"; ; ) {
@@ -27,7 +34,8 @@ export async function readSnapshot(client: pg.Client, take: (rows: RowChange[]) 
         after = String(page.rows.at(-1)?.id);
       }
     }
-    return { contains: visibleIn(rows[0]?.snapshot ?? "") };
+    const text = rows[0]?.snapshot ?? "";
+    return { text, until: parseLsn(rows[0]?.until ?? ""), contains: visibleIn(text) };
   } finally {
     await client.query("ROLLBACK");
   }

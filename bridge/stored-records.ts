@@ -2,17 +2,12 @@
  * What RECORDS holds, read back by a new leader from the position that PostgreSQL still keeps: where its good part ends, and whether
  * something is missing. After a power loss the server's last sequence may be newer than its messages.
  */
-import { DeliverPolicy, type JetStreamClient, type JetStreamManager, type StoredMsg } from "@nats-io/jetstream";
+import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
 import { type Lsn, parseLsn } from "../core/lsn.ts";
 import type { Subjects } from "../core/subjects.ts";
 import { HEADER, type LeaderEntry } from "../core/wire.ts";
-import { ephemeralConsumer } from "../runtime/ephemeral-consumer.ts";
 import type { StoredEvent } from "./commit-units.ts";
-
-const STREAM = "RECORDS";
-const NO_MESSAGE = 10037;
-const PAGE = 1_000;
-const EXPIRES_MS = 5_000;
+import { firstLate, lastMessageOn, messageAt, readFrom, type StreamReader } from "./stored-messages.ts";
 
 export type StoredRecords = {
   leader: LeaderEntry | null;
@@ -30,20 +25,26 @@ export async function readStoredRecords(
   subjects: Subjects,
   kept: Lsn,
 ): Promise<StoredRecords> {
-  const { state, config } = await jsm.streams.info(STREAM);
-  const leaderMessage = await lastOn(jsm, subjects.recordsLeader);
+  const reader: StreamReader = { js, jsm, stream: "RECORDS" };
+  const { state, config } = await jsm.streams.info(reader.stream);
+  const leaderMessage = await lastMessageOn(reader, subjects.recordsLeader);
   const leader = leaderMessage?.json<LeaderEntry>() ?? null;
   const since = leader?.since ?? 1;
   const first = Math.max(state.first_seq, since);
-  const from = state.messages === 0 ? state.last_seq + 1 : await firstFrom(jsm, first, state.last_seq, kept);
+  // The first message of the epoch whose commit PostgreSQL may still send: positions grow within an epoch.
+  const isKnown = ({ header }: { header: Header }) => (positionOf(header)?.lsn ?? kept) < kept;
+  const from =
+    state.messages === 0 ? state.last_seq + 1 : await firstLate(reader, { first, last: state.last_seq }, isKnown);
   const tail = new TailReader(from);
-  if (from <= state.last_seq) await readTail(js, jsm, from, tail);
+  if (from <= state.last_seq) {
+    await readFrom(reader, from, ({ seq, subject, headers }) => tail.take(seq, subject, positionOf(headers)));
+  }
   const hasHole = state.messages > 0 && tail.next <= state.last_seq;
   return {
     leader,
     lastSequence: state.last_seq,
     replicas: config.num_replicas,
-    last: tail.last ?? (await lastEventBefore(jsm, subjects, { from, since, resume: leader?.resume ?? 0 })),
+    last: tail.last ?? (await lastEventBefore(reader, subjects, { from, since, resume: leader?.resume ?? 0 })),
     hasHole,
   };
 }
@@ -77,56 +78,20 @@ export class TailReader {
   }
 }
 
-/** The first message of the epoch whose commit PostgreSQL may still send; by bisection, since positions grow within an epoch. */
-async function firstFrom(jsm: JetStreamManager, first: number, last: number, kept: Lsn): Promise<number> {
-  let low = first;
-  let high = last + 1;
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    const message = await at(jsm, middle);
-    const position = message && positionOf(message.header);
-    // What is missing or no event says nothing: look from an earlier place.
-    if (position && position.lsn < kept) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-async function readTail(js: JetStreamClient, jsm: JetStreamManager, from: number, tail: TailReader): Promise<void> {
-  const { consumer, info } = await ephemeralConsumer({
-    js,
-    jsm,
-    stream: STREAM,
-    inactiveMs: 30_000,
-    reads: { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from },
-  });
-  for (let left = info.num_pending; left > 0; ) {
-    let came = 0;
-    for await (const message of await consumer.fetch({ max_messages: Math.min(left, PAGE), expires: EXPIRES_MS })) {
-      came++;
-      tail.take(message.seq, message.subject, positionOf(message.headers));
-    }
-    // The server says that there are more and gives none: they are missing.
-    if (came === 0) break;
-    left -= came;
-  }
-  await consumer.delete().catch(() => false);
-}
-
 /** The tail holds no event: the last one of the epoch before it, else the one that the epoch goes on from. */
 async function lastEventBefore(
-  jsm: JetStreamManager,
+  reader: StreamReader,
   subjects: Subjects,
   { from, since, resume }: { from: number; since: number; resume: number },
 ): Promise<StoredRecords["last"]> {
-  const last = await lastOn(jsm, subjects.recordsAll);
+  const last = await lastMessageOn(reader, subjects.recordsAll);
   const isOfEpoch = last !== null && last.seq >= since && last.seq < from;
-  const message = isOfEpoch ? last : resume > 0 ? await at(jsm, resume) : null;
+  const message = isOfEpoch ? last : resume > 0 ? await messageAt(reader, resume) : null;
   const position = positionOf(message?.header);
   if (!message || !position) return null;
   const names = new Set([message.subject]);
   for (let sequence = message.seq - 1; ; sequence--) {
-    const before = sequence > 0 ? await at(jsm, sequence) : null;
+    const before = sequence > 0 ? await messageAt(reader, sequence) : null;
     const its = positionOf(before?.header);
     if (!before || its?.lsn !== position.lsn || its.ordinal !== position.ordinal) break;
     names.add(before.subject);
@@ -137,7 +102,9 @@ async function lastEventBefore(
 /** `isWhole`: the stream may end here without having half a commit. */
 type Position = { lsn: Lsn; ordinal: number; isWhole: boolean };
 
-function positionOf(header: { get(name: string): string } | undefined): Position | null {
+type Header = { get(name: string): string };
+
+function positionOf(header: Header | undefined): Position | null {
   const lsn = header?.get(HEADER.lsn);
   if (!header || !lsn) return null;
   const part = header.get(HEADER.part);
@@ -148,21 +115,4 @@ function positionOf(header: { get(name: string): string } | undefined): Position
     ordinal: Number(header.get(HEADER.ordinal)),
     isWhole: endsBatch && (part === "" || part === "last"),
   };
-}
-
-function lastOn(jsm: JetStreamManager, subject: string): Promise<StoredMsg | null> {
-  return orNull(jsm.streams.getMessage(STREAM, { last_by_subj: subject }));
-}
-
-function at(jsm: JetStreamManager, seq: number): Promise<StoredMsg | null> {
-  return orNull(jsm.streams.getMessage(STREAM, { seq }));
-}
-
-async function orNull(asked: Promise<StoredMsg | null>): Promise<StoredMsg | null> {
-  try {
-    return await asked;
-  } catch (error) {
-    if ((error as { code?: number }).code === NO_MESSAGE) return null;
-    throw error;
-  }
 }

@@ -1,24 +1,43 @@
 /** What GRAPH and QUEUE hold, read back by a new leader, and what brings GRAPH into line with the database. */
 import type { JetStreamClient, JetStreamManager, JsMsg } from "@nats-io/jetstream";
 import { type CommitEntry, parseGraphEntry } from "../core/graph-entry.ts";
+import { parseLsn } from "../core/lsn.ts";
 import type { GraphChange } from "../core/rows.ts";
 import type { Subjects } from "../core/subjects.ts";
+import { HEADER } from "../core/wire.ts";
 import { followStream } from "../runtime/stream-follower.ts";
+import { GRAPH_LOG_HEADER, type NewestOfGraph, type Replacement } from "./graph-log.ts";
 
-export type StoredGraph = { rows: Map<string, GraphChange>; commit: CommitEntry | null };
+export type StoredGraph = {
+  rows: Map<string, GraphChange>;
+  commit: CommitEntry | null;
+  /** Null: there is nothing but leaders' entries. */
+  newest: NewestOfGraph | null;
+};
 
 export async function readStoredGraph(
   js: JetStreamClient,
   jsm: JetStreamManager,
   subjects: Subjects,
 ): Promise<StoredGraph> {
-  const stored: StoredGraph = { rows: new Map(), commit: null };
+  const stored: StoredGraph = { rows: new Map(), commit: null, newest: null };
   await readWhole(js, jsm, "GRAPH", (message) => {
+    if (message.subject !== subjects.graphLeader) stored.newest = newestOf(message);
     if (message.subject === subjects.graphCommit) stored.commit = message.json<CommitEntry>();
     const change = parseGraphEntry(message.subject, message.string());
     if (change) stored.rows.set(`${change.kind}:${change.uuid}`, change);
   });
   return stored;
+}
+
+function newestOf({ seq, headers }: JsMsg): NewestOfGraph {
+  const log = headers?.get(GRAPH_LOG_HEADER);
+  return {
+    sequence: seq,
+    epoch: Number(headers?.get(HEADER.epoch)),
+    lsn: parseLsn(headers?.get(HEADER.lsn) || "0/0"),
+    log: log ? Number(log) : null,
+  };
 }
 
 /** Queue entries as JSON text by container, and the stream's last sequence. */
@@ -61,17 +80,17 @@ async function readWhole(
 export function graphDifference(
   stored: ReadonlyMap<string, GraphChange>,
   wanted: Iterable<GraphChange>,
-): GraphChange[] {
-  const out: GraphChange[] = [];
+): Replacement[] {
+  const out: Replacement[] = [];
   const seen = new Set<string>();
   for (const change of wanted) {
     const key = `${change.kind}:${change.uuid}`;
     seen.add(key);
-    const old = stored.get(key);
-    if (JSON.stringify(old?.row ?? null) !== JSON.stringify(change.row)) out.push(change);
+    const replaced = stored.get(key)?.row ?? null;
+    if (JSON.stringify(replaced) !== JSON.stringify(change.row)) out.push({ ...change, replaced });
   }
   for (const [key, change] of stored) {
-    if (change.row !== null && !seen.has(key)) out.push({ ...change, row: null });
+    if (change.row !== null && !seen.has(key)) out.push({ ...change, row: null, replaced: change.row });
   }
   return out;
 }

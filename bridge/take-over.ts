@@ -1,14 +1,17 @@
 /** A new leader takes the streams over: shuts out what an older one has under way, reads back what they hold, decides the epoch. */
 import { type JetStreamManager, jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
-import type { Lsn } from "../core/lsn.ts";
+import { type Lsn, laterLsn } from "../core/lsn.ts";
 import type { GraphChange } from "../core/rows.ts";
 import type { Subjects } from "../core/subjects.ts";
 import type { LeaderEntry } from "../core/wire.ts";
+import type { StreamName } from "../streams-config/accounts.ts";
 import type { StoredEvent } from "./commit-units.ts";
 import { decideEpoch, type Epoch, type Place, type StreamEnds } from "./epoch.ts";
+import type { Undo } from "./graph-log.ts";
 import { takeLead } from "./lead-entry.ts";
 import type { Slot } from "./slot.ts";
+import { readGraphLog } from "./stored-graph-log.ts";
 import { readStoredRecords } from "./stored-records.ts";
 import { readStoredGraph } from "./stored-state.ts";
 
@@ -27,21 +30,37 @@ export type Taken = Epoch & {
   graphRows: Map<string, GraphChange>;
   /** The last event in RECORDS. */
   storedEvent: StoredEvent | null;
+  /** How to put `graphRows` back to where PostgreSQL begins; null = what comes again is routed by the graph as read now. */
+  undo: Undo | null;
+  /** Nothing that GRAPH has held is of a commit behind this one. */
+  graphUpTo: Lsn;
+  /** How far everything is known to be stored. */
+  saidStored: Lsn;
   /** Last sequences, with our entries. */
   graphSequence: number;
+  graphLogSequence: number;
   recordsSequence: number;
 };
 
 export async function takeOver(parts: TakeOverParts): Promise<Taken> {
   const { core, store, coreJsm, storeJsm, subjects, system, slot, witnessed } = parts;
-  const graph = await takeLead(
-    core,
-    coreJsm,
-    "GRAPH",
-    async () => {},
-    () => ({ stream: "GRAPH", subject: subjects.graphLeader, body: "{}" }),
-  );
+  const leadOf = async (stream: StreamName, subject: string): Promise<number> => {
+    const entry = { stream, subject, body: "{}" };
+    const { sequence } = await takeLead(
+      core,
+      coreJsm,
+      stream,
+      async () => {},
+      () => entry,
+    );
+    return sequence;
+  };
+  const graphSequence = await leadOf("GRAPH", subjects.graphLeader);
+  // Behind GRAPH's: what an older leader still gets in here is of a commit that GRAPH refuses, and changes nothing when put back.
+  const graphLogSequence = await leadOf("GRAPHLOG", subjects.graphLogLeader);
   const stored = await readStoredGraph(jetstream(core), coreJsm, subjects);
+  // Back to where PostgreSQL begins: what comes from there on brings the graph forward again, commit by commit.
+  const log = await readGraphLog(core, coreJsm, subjects, { target: slot.confirmed, newest: stored.newest });
   const server = store.info?.server_id ?? "";
 
   const records = await takeLead(
@@ -56,9 +75,11 @@ export async function takeOver(parts: TakeOverParts): Promise<Taken> {
         database: system,
         storedLsn: read.last?.lsn ?? null,
         hasHole: read.hasHole,
-        slotIsNew: slot.isNew,
+        slot,
+        saidStored: log.saidStored,
+        graphLogReaches: log.undo !== null,
         server: { id: server, replicas: read.replicas },
-        ends: { graph: graph.sequence - 1, records: read.lastSequence },
+        ends: { graph: graphSequence - 1, records: read.lastSequence },
         witnessed,
       });
       return { ...read, decided };
@@ -76,11 +97,16 @@ export async function takeOver(parts: TakeOverParts): Promise<Taken> {
       return { stream: "RECORDS", subject: subjects.recordsLeader, body: JSON.stringify(entry) };
     },
   );
+  const { decided, last } = records.read;
   return {
-    ...records.read.decided,
+    ...decided,
     graphRows: stored.rows,
-    storedEvent: records.read.last,
-    graphSequence: graph.sequence,
+    storedEvent: last,
+    undo: decided.commitsHold ? log.undo : null,
+    graphUpTo: log.upTo,
+    saidStored: decided.commitsHold ? laterLsn(log.saidStored ?? 0n, slot.confirmed) : slot.confirmed,
+    graphSequence,
+    graphLogSequence,
     recordsSequence: records.sequence,
   };
 }

@@ -77,6 +77,6 @@ export type GraphChange = { [K in GraphKind]: ChangeOf<K> }[GraphKind];
 /** The changes that move permissions; `token` and `container` rows are of the token index only. */
 export type PermissionChange = Extract<GraphChange, { kind: "user" | "group" | "link" | "owner" | "cr" }>;
 
-export function isPermissionChange(change: GraphChange): change is PermissionChange {
-  return change.kind !== "token" && change.kind !== "container";
+export function permissionChanges(changes: Iterable<GraphChange>): PermissionChange[] {
+  return [...changes].filter((change) => change.kind !== "token" && change.kind !== "container");
 }

@@ -79,6 +79,12 @@ export function subjectsOf(clusterId: string) {
     graph: (kind: string, uuid: string) => `${root}.graph.${kind}.${subjectToken(uuid)}`,
     graphCommit: `${root}.graph.commit`,
     graphAll: `${root}.graph.>`,
+    /** In GRAPHLOG: what each commit replaced, how far everything is stored, and a bridge takes the lead. */
+    graphLogCommit: `${root}.graphlog.commit`,
+    graphLogStored: `${root}.graphlog.stored`,
+    graphLogLeader: `${root}.graphlog.leader`,
+    graphLogAll: `${root}.graphlog.>`,
+    sysAll: `${root}.sys.>`,
     /** Core NATS, not stored: the bridge's staleness clock. */
     graphBeat: `${root}.beat`,
     barrierMark: `${root}.barrier.mark`,

@@ -11,7 +11,7 @@ import type { Effect, GraphOptions } from "../core/graph/types.ts";
 import { type CommitEntry, parseGraphEntry } from "../core/graph-entry.ts";
 import { atLeast, NO_REVISION, type Revision } from "../core/revision.ts";
 import { parseRoles, RoleIndex, type RoleTable } from "../core/roles.ts";
-import { type GraphChange, isPermissionChange } from "../core/rows.ts";
+import { type GraphChange, permissionChanges } from "../core/rows.ts";
 import type { Subjects } from "../core/subjects.ts";
 import { TokenIndex, type TokenIndexOptions } from "../core/token-index.ts";
 import { followStream, type StreamFollower } from "./stream-follower.ts";
@@ -148,7 +148,7 @@ export class GraphFollower {
   }
 
   #load(changes: readonly GraphChange[], revision: Revision): void {
-    this.#graph.load(changes.filter(isPermissionChange));
+    this.#graph.load(permissionChanges(changes));
     this.#tokens.apply(changes);
     this.#roles.apply(changes);
     this.#server = this.#options.nc.info?.server_id;
@@ -157,7 +157,7 @@ export class GraphFollower {
   }
 
   #apply(changes: readonly GraphChange[], revision: Revision, commitTime: number): void {
-    const effect = this.#graph.apply(changes.filter(isPermissionChange));
+    const effect = this.#graph.apply(permissionChanges(changes));
     const touched = this.#tokens.apply(changes);
     this.#aliases.touched(touched);
     for (const user of this.#roles.apply(changes)) touched.add(user);

@@ -19,7 +19,7 @@ export const ACCOUNTS = {
   },
   STORE: {
     jetstream: true,
-    why: "holds the streams of records, logs and queue; only services have JetStream's API here",
+    why: "holds the streams of records, logs, queue and services' own lines; only services have JetStream's API here",
   },
   APP: {
     jetstream: false,
@@ -38,10 +38,12 @@ export type StreamAccount = {
 /** In which account each stream stands. */
 export const STREAMS = {
   GRAPH: "CORE",
+  GRAPHLOG: "CORE",
   BARRIER: "CORE",
   RECORDS: "STORE",
   LOGS: "STORE",
   QUEUE: "STORE",
+  SYSLOG: "STORE",
 } as const satisfies Record<string, StreamAccount>;
 
 export type StreamName = keyof typeof STREAMS;
@@ -149,7 +151,7 @@ function reading(stream: StreamName): string[] {
 
 /** What each service may do in each account it works in. */
 export function servicePermissions(clusterId: string): PerServiceUser<Permissions> {
-  const { root, graphAll, graphBeat, barrierMark, barrierCut, logAll, tailed } = subjectsOf(clusterId);
+  const { root, graphAll, graphLogAll, graphBeat, barrierMark, barrierCut, logAll, tailed } = subjectsOf(clusterId);
   const barrier = `${root}.barrier`;
   const inbox = (service: Service) => `${serviceInbox(service)}.>`;
   const graphFollower = [...reading("GRAPH"), ...reading("BARRIER"), `${barrier}.lease.>`, `${barrier}.settled.>`];
@@ -181,7 +183,15 @@ export function servicePermissions(clusterId: string): PerServiceUser<Permission
     },
     bridge: {
       CORE: {
-        publish: [graphAll, graphBeat, barrierMark, ...reading("GRAPH"), ...reading("BARRIER")],
+        publish: [
+          graphAll,
+          graphLogAll,
+          graphBeat,
+          barrierMark,
+          ...reading("GRAPH"),
+          ...reading("GRAPHLOG"),
+          ...reading("BARRIER"),
+        ],
         subscribe: [`${barrier}.>`, inbox("bridge")],
       },
       STORE: {

@@ -41,16 +41,37 @@ export type DeclaredStream = {
 };
 
 /** What differs from one installation to the next. Bytes are reserved by nats-server and must fit its `max_file_store`. */
-export type StreamProfile = { replicas: number; recordsBytes: number; logsBytes: number; maxMsgSize: number };
+export type StreamProfile = {
+  replicas: number;
+  recordsBytes: number;
+  logsBytes: number;
+  graphLogBytes: number;
+  syslogBytes: number;
+  maxMsgSize: number;
+};
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
 
 export const STREAM_PROFILES = {
   /** One server, for the demo, tests and small clusters. */
-  single: { replicas: 1, recordsBytes: 4 * GIB, logsBytes: 4 * GIB, maxMsgSize: MIB },
+  single: {
+    replicas: 1,
+    recordsBytes: 4 * GIB,
+    logsBytes: 4 * GIB,
+    graphLogBytes: GIB / 4,
+    syslogBytes: GIB / 4,
+    maxMsgSize: MIB,
+  },
   /** Three servers or more. */
-  cluster: { replicas: 3, recordsBytes: 64 * GIB, logsBytes: 128 * GIB, maxMsgSize: MIB },
+  cluster: {
+    replicas: 3,
+    recordsBytes: 64 * GIB,
+    logsBytes: 128 * GIB,
+    graphLogBytes: 4 * GIB,
+    syslogBytes: 4 * GIB,
+    maxMsgSize: MIB,
+  },
 } as const satisfies Record<string, StreamProfile>;
 
 export type StreamOptions = { clusterId: string; profile?: keyof typeof STREAM_PROFILES | StreamProfile };
@@ -63,7 +84,7 @@ type Declaration = { [S in Setting]: readonly [value: DeclaredConfig[S], why: st
 /** All streams of one cluster, in the order in which they are made. */
 export function declaredStreams({ clusterId, profile = "single" }: StreamOptions): DeclaredStream[] {
   const sizes = typeof profile === "string" ? STREAM_PROFILES[profile] : profile;
-  const { root, graphAll } = subjectsOf(clusterId);
+  const { root, graphAll, graphLogAll, sysAll } = subjectsOf(clusterId);
   const common = commonSettings(sizes);
   return [
     declare("GRAPH", "the permission graph: last value of every row, in whole commits", {
@@ -83,6 +104,27 @@ export function declaredStreams({ clusterId, profile = "single" }: StreamOptions
       allow_msg_ttl: [true, "tombstones may end by themselves; the bridge alone publishes here"],
       max_consumers: [1_000, "one follower per replica, and those that a crash left behind for some minutes"],
     }),
+    declare(
+      "GRAPHLOG",
+      "what each change of the graph replaced, so that a repeated commit is routed by the graph of then",
+      {
+        ...common,
+        subjects: [
+          [graphLogAll],
+          "replaced values by commit, and how far everything is stored; the bridge alone publishes here",
+        ],
+        max_age: [
+          days(7),
+          "a commit may be repeated until it is confirmed: after sync_interval and its margin, or as long as a barrier holds or no bridge runs; after more than a week of that a new epoch says that routes are of a later graph",
+        ],
+        max_bytes: [
+          sizes.graphLogBytes,
+          "beyond it the oldest entries go early: at worst the next start begins a new epoch",
+        ],
+        allow_direct: [false, "a new leader must read what the stream's leader has, not a copy that lags"],
+        max_consumers: [100, "one reader, the bridge that starts, and those that a crash left behind for some seconds"],
+      },
+    ),
     declare("BARRIER", "leases, marks and settlements: one order that decides when records may flow", {
       ...common,
       subjects: [[`${root}.barrier.>`], "all steps of the barrier stand in one stream, since their order decides"],
@@ -126,6 +168,20 @@ export function declaredStreams({ clusterId, profile = "single" }: StreamOptions
       allow_direct: [true, "the gateway reads all current entries at once"],
       allow_msg_ttl: [true, "the last state of a finished container ends by itself; the bridge alone publishes here"],
       max_consumers: [1_000, "one for each dispatcher's request under way"],
+    }),
+    declare("SYSLOG", "log lines of services, for administrators and auditors", {
+      ...common,
+      subjects: [[sysAll], "`sys.<service>.<host>.<level>`: auditors follow the level or the service they care for"],
+      max_age: [days(14), "as long as the records and logs that a line may explain"],
+      max_bytes: [sizes.syslogBytes, "a service in a loop of errors does not fill the disk"],
+      max_msgs_per_subject: [
+        100_000,
+        "one service that says the same without end pushes out its own lines, not the others'",
+      ],
+      max_msg_size: [LOG_MESSAGE_BYTES, "a line, not a file"],
+      compression: ["s2", "text shrinks to a fraction"],
+      deny_purge: [false, "an administrator may purge what should not have been said"],
+      max_consumers: [100, "a few people looking"],
     }),
   ];
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { GraphState } from "../../bridge/graph-state.ts";
 import type { RowChange } from "../../bridge/row.ts";
+import type { GraphChange } from "../../core/rows.ts";
 import { saltedSecret, sha256 } from "../../core/token.ts";
 
 const ALICE = "zzzzz-tpzed-aliceaaaaaaaaaa";
@@ -24,19 +25,27 @@ const alice = insert("users", { id: "1", uuid: ALICE, owner_uuid: "root", is_adm
 const shareOf = (head: string, id = "5", uuid = LINK) =>
   insert("links", { id, uuid, link_class: "permission", name: "can_read", tail_uuid: ALICE, head_uuid: head });
 
+const shortOf = (changes: readonly GraphChange[]) =>
+  changes.map(({ kind, uuid, row }) => `${kind} ${uuid} ${row ? "set" : "gone"}`);
+
 describe("the rows that GRAPH should hold", () => {
   it("knows a deleted row by its number, the only thing a delete carries", () => {
     const state = new GraphState("zzzzz");
     state.apply([alice, shareOf(PROJECT)]);
-    assert.deepEqual(state.apply([remove("links", 5)]), [{ kind: "link", uuid: LINK, row: null }]);
+    const replaced = state.row("link", LINK);
+    assert.deepEqual(state.apply([remove("links", 5)]), [{ kind: "link", uuid: LINK, row: null, replaced }]);
     assert.deepEqual(state.apply([remove("links", 5)]), [], "a second delete says nothing new");
   });
 
-  it("says each row once, with its last value", () => {
+  it("says each row once, with its last value, and the one before them all", () => {
     const state = new GraphState("zzzzz");
-    const changes = state.apply([alice, update("users", { ...alice.row, is_active: false })]);
-    assert.equal(changes.length, 1);
-    assert.equal(changes[0]?.kind === "user" && changes[0].row?.is_active, false);
+    const active = (is_active: boolean) => update("users", { ...alice.row, is_active });
+    const [first, ...others] = state.apply([alice, active(false)]);
+    assert.deepEqual(others, []);
+    assert.equal(first?.kind === "user" && first.row?.is_active, false);
+    assert.equal(first?.replaced, null);
+    const [second] = state.apply([active(true), active(false), update("users", { ...alice.row, is_admin: true })]);
+    assert.deepEqual(second?.replaced, first?.row);
   });
 
   it("keeps quiet about updates that change nothing it carries", () => {
@@ -50,7 +59,10 @@ describe("the rows that GRAPH should hold", () => {
     const tag = insert("links", { ...shareOf(PROJECT).row, link_class: "tag" });
     assert.deepEqual(state.apply([tag]), []);
     state.apply([shareOf(PROJECT)]);
-    assert.deepEqual(state.apply([update("links", tag.row ?? {})]), [{ kind: "link", uuid: LINK, row: null }]);
+    const replaced = state.row("link", LINK);
+    assert.deepEqual(state.apply([update("links", tag.row ?? {})]), [
+      { kind: "link", uuid: LINK, row: null, replaced },
+    ]);
   });
 
   it("lets no secret out: a token is its hashes", () => {
@@ -107,13 +119,12 @@ describe("the rows that GRAPH should hold", () => {
         insert("collections", collection),
       ]);
       const moved = state.apply([update("collections", { ...collection, owner_uuid: ALICE })]);
-      assert.deepEqual(moved, [
-        { kind: "owner", uuid: COLLECTION, row: { id: 9, uuid: COLLECTION, owner_uuid: ALICE } },
-      ]);
-      assert.deepEqual(state.apply([remove("links", 5)]), [{ kind: "link", uuid: LINK, row: null }]);
-      assert.deepEqual(state.apply([remove("links", 6)]), [
-        { kind: "link", uuid: OTHER_LINK, row: null },
-        { kind: "owner", uuid: COLLECTION, row: null },
+      const [before, after] = [PROJECT, ALICE].map((owner_uuid) => ({ id: 9, uuid: COLLECTION, owner_uuid }));
+      assert.deepEqual(moved, [{ kind: "owner", uuid: COLLECTION, row: after, replaced: before }]);
+      assert.deepEqual(shortOf(state.apply([remove("links", 5)])), [`link ${LINK} gone`]);
+      assert.deepEqual(shortOf(state.apply([remove("links", 6)])), [
+        `link ${OTHER_LINK} gone`,
+        `owner ${COLLECTION} gone`,
       ]);
       assert.deepEqual(state.apply([update("collections", { ...collection, owner_uuid: PROJECT })]), []);
     });
@@ -121,7 +132,7 @@ describe("the rows that GRAPH should hold", () => {
     it("loses it when it is deleted", () => {
       const state = new GraphState("zzzzz");
       state.apply([alice, shareOf(COLLECTION), insert("collections", collection)]);
-      assert.deepEqual(state.apply([remove("collections", 9)]), [{ kind: "owner", uuid: COLLECTION, row: null }]);
+      assert.deepEqual(shortOf(state.apply([remove("collections", 9)])), [`owner ${COLLECTION} gone`]);
     });
   });
 });

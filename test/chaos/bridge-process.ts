@@ -1,5 +1,5 @@
 /**
- * A bridge as a process of its own, which a test can kill or stop: `bridge-process.ts <file with the configuration as JSON> [unfenced]`.
+ * A bridge as a process of its own, which a test can kill or stop: `bridge-process.ts <file with the configuration as JSON> <flags as JSON>`.
  * It ends when its standard input does: whoever started it is gone then.
  */
 import { readFile } from "node:fs/promises";
@@ -11,7 +11,8 @@ import { hostService } from "../../runtime/service-host.ts";
 
 process.stdin.resume().once("close", () => process.exit(1));
 
-const [file = "", flag] = process.argv.slice(2);
+const [file = "", flags = "{}"] = process.argv.slice(2);
+const { unfenced = false, today = false } = JSON.parse(flags) as { unfenced?: boolean; today?: boolean };
 const config = JSON.parse(await readFile(file, "utf8")) as Config;
 const log = createLog({ level: config.logLevel, format: "json", secrets: [] });
 process.exitCode = await runService({
@@ -20,7 +21,7 @@ process.exitCode = await runService({
   start: (scope) =>
     hostService({
       name: "bridge",
-      start: (context) => runBridge(context, { fenced: flag !== "unfenced" }),
+      start: (context) => runBridge(context, { fenced: !unfenced, rollBack: !today }),
       config,
       log,
       scope,

@@ -13,7 +13,7 @@ import type { NatsServer } from "../../dev/nats-server.ts";
 import { type PostgresServer, startPostgres } from "../../dev/postgres.ts";
 import { createSimulator, type Simulator } from "../../dev/simulator/index.ts";
 import { type Config, defaultConfig } from "../../runtime/config.ts";
-import { startAutoEnforcer } from "../support/auto-enforcer.ts";
+import { type AutoEnforcer, startAutoEnforcer } from "../support/auto-enforcer.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 import { startRelay } from "../support/relay.ts";
 import { until } from "../support/until.ts";
@@ -36,8 +36,12 @@ export type World = AsyncDisposable & {
   walSenderTimeout: number;
   /** The one that answers at the bridges' address. */
   readonly postgres: PostgresServer;
-  /** `natsUrl`: by another way than the others'. `unfenced`: it publishes without expecting anything. */
-  bridge(name: string, options?: { natsUrl?: string; unfenced?: boolean }): BridgeProcess;
+  enforcer: AutoEnforcer;
+  /**
+   * `natsUrl`: by another way than the others'. `unfenced`: it publishes without expecting anything. `today`: it routes what it repeats
+   * by the graph of now.
+   */
+  bridge(name: string, options?: { natsUrl?: string; unfenced?: boolean; today?: boolean }): BridgeProcess;
   killPostgres(): Promise<void>;
   /** Another data folder, of a copy of the database, answers at the same address from now on. The old one must not be running. */
   replacePostgres(dataDir: string): Promise<void>;
@@ -112,10 +116,11 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     get postgres() {
       return postgres;
     },
-    bridge(name, { natsUrl = config.natsUrl, unfenced = false } = {}) {
+    enforcer,
+    bridge(name, { natsUrl = config.natsUrl, ...flags } = {}) {
       const file = join(dir, `bridge-${name}.json`);
       writeFileSync(file, JSON.stringify({ ...config, natsUrl }), { mode: 0o600 });
-      const made = startBridge(name, [file, ...(unfenced ? ["unfenced"] : [])]);
+      const made = startBridge(name, [file, JSON.stringify(flags)]);
       bridges.push(made);
       return made;
     },

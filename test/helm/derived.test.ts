@@ -41,10 +41,10 @@ describe("values for the official NATS chart", () => {
   });
 
   it("have room for the streams of three servers", () => {
-    const { recordsBytes, logsBytes } = STREAM_PROFILES.cluster;
+    const { recordsBytes, logsBytes, graphLogBytes, syslogBytes } = STREAM_PROFILES.cluster;
     const gib = (text: string) => Number(/^(\d+)Gi$/.exec(text)?.[1]) * 1024 ** 3;
     const { pvc, maxSize } = values.config.jetstream.fileStore;
-    assert.ok(gib(maxSize) > recordsBytes + logsBytes);
+    assert.ok(gib(maxSize) > recordsBytes + logsBytes + graphLogBytes + syslogBytes);
     assert.ok(gib(pvc.size) > gib(maxSize));
   });
 

@@ -18,7 +18,14 @@ import { startNats, type TestNats } from "../support/nats.ts";
 const MIB = 1024 * 1024;
 const declared = declaredStreams({
   clusterId: "zzzzz",
-  profile: { replicas: 1, recordsBytes: 64 * MIB, logsBytes: 64 * MIB, maxMsgSize: MIB },
+  profile: {
+    replicas: 1,
+    recordsBytes: 64 * MIB,
+    logsBytes: 64 * MIB,
+    graphLogBytes: 64 * MIB,
+    syslogBytes: 64 * MIB,
+    maxMsgSize: MIB,
+  },
 });
 
 /** The same declaration with one stream's settings changed. */
@@ -45,7 +52,7 @@ describe("streams on a server", () => {
     assert.match((await streamsPlan(both, declared)).text, /^\+ CORE GRAPH: create/);
     assert.equal((await streamsCheck(both, declared)).exitCode, 1);
     const made = await streamsApply(both, declared);
-    assert.deepEqual([made.exitCode, made.text.split("\n").at(-1)], [0, "5 applied"]);
+    assert.deepEqual([made.exitCode, made.text.split("\n").at(-1)], [0, "7 applied"]);
     assert.equal((await streamsCheck(both, declared)).exitCode, 0);
     const again = await streamsApply(both, declared);
     assert.deepEqual([again.exitCode, again.text.split("\n").at(-1)], [0, "nothing to do"]);

@@ -4,12 +4,26 @@ import { barrierSubject, formatBarrierEntry } from "../../core/barrier/entry.ts"
 import { followStream } from "../../runtime/stream-follower.ts";
 import type { TestNats } from "./nats.ts";
 
-export async function startAutoEnforcer(nats: TestNats): Promise<{ close(): Promise<void> }> {
+export type AutoEnforcer = {
+  /** Cuts nothing until it is released: records wait. */
+  hold(): void;
+  release(): void;
+  close(): Promise<void>;
+};
+
+export async function startAutoEnforcer(nats: TestNats): Promise<AutoEnforcer> {
   const nc = await nats.connect("authcallout", "CORE", {
     reconnect: true,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 50,
   });
+  let holds = false;
+  let marked = 0;
+  const cutMarked = () => {
+    if (holds || marked === 0) return;
+    const cut = { kind: "cut", mark: marked } as const;
+    nc.publish(barrierSubject(nats.subjects, cut), formatBarrierEntry(cut));
+  };
   const follower = followStream({
     js: jetstream(nc),
     jsm: await jetstreamManager(nc),
@@ -17,11 +31,18 @@ export async function startAutoEnforcer(nats: TestNats): Promise<{ close(): Prom
     filter: nats.subjects.barrierMark,
     server: () => nc.info?.server_id,
     onMessage: ({ seq }) => {
-      const cut = { kind: "cut", mark: seq } as const;
-      nc.publish(barrierSubject(nats.subjects, cut), formatBarrierEntry(cut));
+      marked = seq;
+      cutMarked();
     },
   });
   return {
+    hold() {
+      holds = true;
+    },
+    release() {
+      holds = false;
+      cutMarked();
+    },
     async close() {
       await follower.stop();
       await nc.close();

@@ -44,6 +44,8 @@ const TEST_PROFILE: StreamProfile = {
   replicas: 1,
   recordsBytes: 256 * 1024 * 1024,
   logsBytes: 256 * 1024 * 1024,
+  graphLogBytes: 64 * 1024 * 1024,
+  syslogBytes: 64 * 1024 * 1024,
   maxMsgSize: 1024 * 1024,
 };
 

@@ -1,0 +1,79 @@
+/** Looks into a stream that only the bridge writes: single messages, the first one that is late enough, all from there on. */
+import {
+  DeliverPolicy,
+  type JetStreamClient,
+  type JetStreamManager,
+  type JsMsg,
+  type StoredMsg,
+} from "@nats-io/jetstream";
+import { ephemeralConsumer } from "../runtime/ephemeral-consumer.ts";
+import type { StreamName } from "../streams-config/accounts.ts";
+
+const NO_MESSAGE = 10037;
+const PAGE = 1_000;
+const EXPIRES_MS = 5_000;
+
+export type StreamReader = { js: JetStreamClient; jsm: JetStreamManager; stream: StreamName };
+
+/** Null where it is missing. */
+export function messageAt({ jsm, stream }: StreamReader, seq: number): Promise<StoredMsg | null> {
+  return orNull(jsm.streams.getMessage(stream, { seq }));
+}
+
+export function lastMessageOn({ jsm, stream }: StreamReader, subject: string): Promise<StoredMsg | null> {
+  return orNull(jsm.streams.getMessage(stream, { last_by_subj: subject }));
+}
+
+/**
+ * The first sequence of `first`…`last` behind all that are early, by bisection; what is missing, or says nothing, is taken for late, so that
+ * the answer is at worst too early.
+ */
+export async function firstLate(
+  reader: StreamReader,
+  { first, last }: { first: number; last: number },
+  isEarly: (message: StoredMsg) => boolean,
+): Promise<number> {
+  let low = first;
+  let high = last + 1;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const message = await messageAt(reader, middle);
+    if (message && isEarly(message)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Hands over what the stream holds from `from` on, in order; what the server says it has and does not give is left out. */
+export async function readFrom(
+  { js, jsm, stream }: StreamReader,
+  from: number,
+  take: (message: JsMsg) => void,
+): Promise<void> {
+  const { consumer, info } = await ephemeralConsumer({
+    js,
+    jsm,
+    stream,
+    inactiveMs: 30_000,
+    reads: { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from },
+  });
+  for (let left = info.num_pending; left > 0; ) {
+    let came = 0;
+    for await (const message of await consumer.fetch({ max_messages: Math.min(left, PAGE), expires: EXPIRES_MS })) {
+      came++;
+      take(message);
+    }
+    if (came === 0) break;
+    left -= came;
+  }
+  await consumer.delete().catch(() => false);
+}
+
+async function orNull(asked: Promise<StoredMsg | null>): Promise<StoredMsg | null> {
+  try {
+    return await asked;
+  } catch (error) {
+    if ((error as { code?: number }).code === NO_MESSAGE) return null;
+    throw error;
+  }
+}
