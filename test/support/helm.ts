@@ -105,7 +105,11 @@ type Probe = { httpGet: { path: string; port: string } };
 export async function render(...args: string[]): Promise<Manifest[]> {
   const { ok, out, err } = await template(...args);
   if (!ok) throw new Error(err);
-  return parseAllDocuments(out)
+  return manifestsOf(out);
+}
+
+export function manifestsOf(text: string): Manifest[] {
+  return parseAllDocuments(text)
     .map((document) => {
       // A key that stands twice, for instance: Kubernetes would take one of them, whichever.
       if (document.errors[0]) throw document.errors[0];
