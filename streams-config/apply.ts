@@ -7,13 +7,8 @@ import type { StreamAccount } from "./accounts.ts";
 import { formatPlan, type Plan, planStream, type Step } from "./plan.ts";
 import type { DeclaredStream } from "./streams.ts";
 
-export { formatPlan } from "./plan.ts";
-
 /** Connections as service `streams`. */
 export type StreamConnections = Record<StreamAccount, NatsConnection>;
-
-/** What a command says and how it ends. */
-export type CommandResult = { text: string; exitCode: number };
 
 const STREAM_NOT_FOUND = 10059;
 
@@ -40,37 +35,27 @@ export async function applyStreams(connections: StreamConnections, declared: rea
   return plan;
 }
 
-/** `streams plan`: exit code 1 where something could not be applied. */
-export async function streamsPlan(
-  connections: StreamConnections,
-  declared: readonly DeclaredStream[],
-): Promise<CommandResult> {
-  const plan = await planStreams(connections, declared);
-  return { text: formatPlan(plan), exitCode: plan.some((step) => step.action === "refuse") ? 1 : 0 };
-}
+export const STREAM_VERBS = ["plan", "apply", "check"] as const;
+export type StreamVerb = (typeof STREAM_VERBS)[number];
 
-/** `streams apply`: says what it did, or why it began nothing. */
-export async function streamsApply(
+/** What `streams plan|apply|check` finds, says and ends with. */
+export type StreamsResult = { plan: Plan; text: string; exitCode: number };
+
+/** `plan` and `apply` end with 1 where something is refused (and then nothing is done), `check` where anything is not as declared. */
+export async function runStreams(
+  verb: StreamVerb,
   connections: StreamConnections,
   declared: readonly DeclaredStream[],
-): Promise<CommandResult> {
+): Promise<StreamsResult> {
   const plan = await planStreams(connections, declared);
   const refused = plan.filter((step) => step.action === "refuse").length;
-  if (refused > 0) {
-    return { text: `${formatPlan(plan)}\nnothing was changed: ${refused} refused`, exitCode: 1 };
-  }
+  const different = plan.filter((step) => step.action !== "same").length;
+  const text = formatPlan(plan);
+  if (verb === "check") return { plan, text, exitCode: Number(different > 0) };
+  if (verb === "plan") return { plan, text, exitCode: Number(refused > 0) };
+  if (refused > 0) return { plan, text: `${text}\nnothing was changed: ${refused} refused`, exitCode: 1 };
   await applyPlan(connections, plan);
-  const changed = plan.filter((step) => step.action !== "same").length;
-  return { text: `${formatPlan(plan)}\n${changed === 0 ? "nothing to do" : `${changed} applied`}`, exitCode: 0 };
-}
-
-/** `streams check`: exit code 1 where anything is not as declared. */
-export async function streamsCheck(
-  connections: StreamConnections,
-  declared: readonly DeclaredStream[],
-): Promise<CommandResult> {
-  const plan = await planStreams(connections, declared);
-  return { text: formatPlan(plan), exitCode: plan.every((step) => step.action === "same") ? 0 : 1 };
+  return { plan, text: `${text}\n${different === 0 ? "nothing to do" : `${different} applied`}`, exitCode: 0 };
 }
 
 /** The refusal as a fault, or null. */

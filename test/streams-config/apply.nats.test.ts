@@ -5,10 +5,8 @@ import {
   applyPlan,
   applyStreams,
   planStreams,
+  runStreams,
   type StreamConnections,
-  streamsApply,
-  streamsCheck,
-  streamsPlan,
 } from "../../streams-config/apply.ts";
 import { type Plan, planStream } from "../../streams-config/plan.ts";
 import { type DeclaredStream, declaredStreams } from "../../streams-config/streams.ts";
@@ -42,12 +40,12 @@ describe("streams on a server", () => {
   after(() => nats[Symbol.asyncDispose]());
 
   it("are planned, made, found as declared, and left alone the second time", async () => {
-    assert.match((await streamsPlan(both, declared)).text, /^\+ CORE GRAPH: create/);
-    assert.equal((await streamsCheck(both, declared)).exitCode, 1);
-    const made = await streamsApply(both, declared);
+    assert.match((await runStreams("plan", both, declared)).text, /^\+ CORE GRAPH: create/);
+    assert.equal((await runStreams("check", both, declared)).exitCode, 1);
+    const made = await runStreams("apply", both, declared);
     assert.deepEqual([made.exitCode, made.text.split("\n").at(-1)], [0, "5 applied"]);
-    assert.equal((await streamsCheck(both, declared)).exitCode, 0);
-    const again = await streamsApply(both, declared);
+    assert.equal((await runStreams("check", both, declared)).exitCode, 0);
+    const again = await runStreams("apply", both, declared);
     assert.deepEqual([again.exitCode, again.text.split("\n").at(-1)], [0, "nothing to do"]);
   });
 
@@ -65,7 +63,7 @@ describe("streams on a server", () => {
     const manager = await jetstreamManager(bridge);
     assert.equal((await manager.streams.info("QUEUE")).state.messages, 1);
     // And back is refused, since it would delete messages.
-    const back = await streamsApply(both, declared);
+    const back = await runStreams("apply", both, declared);
     assert.equal(back.exitCode, 1);
     assert.match(back.text, /! STORE QUEUE: refuse[\s\S]*remedy: .*\n[\s\S]*nothing was changed: 1 refused$/);
   });
@@ -78,7 +76,7 @@ describe("streams on a server", () => {
     );
     const plan = await planStreams(both, wanted);
     await assert.rejects(applyPlan(both, plan), (error) => error instanceof Fault && error.code === "stream.drift");
-    const { text } = await streamsPlan(both, wanted);
+    const { text } = await runStreams("plan", both, wanted);
     assert.match(text, /~ STORE RECORDS: update/, "RECORDS still waits for its update");
   });
 

@@ -20,15 +20,16 @@ export async function goModule(name: string, version: string): Promise<string> {
   return (JSON.parse(stdout) as { Dir: string }).Dir;
 }
 
-/** Files of the CustomResourceDefinitions of every resource that the chart may render. */
+/** Files of the CustomResourceDefinitions of every resource that our chart, and the official one of NATS, may render. */
 export async function crdFiles(): Promise<string[]> {
   const [operator, gateway] = await Promise.all([
     goModule("github.com/prometheus-operator/prometheus-operator", PROMETHEUS_OPERATOR),
     goModule("sigs.k8s.io/gateway-api", GATEWAY_API),
   ]);
   return [
-    join(operator, "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml"),
-    join(operator, "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"),
+    ...["podmonitors", "prometheusrules", "servicemonitors"].map((resource) =>
+      join(operator, `example/prometheus-operator-crd/monitoring.coreos.com_${resource}.yaml`),
+    ),
     join(gateway, "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"),
   ];
 }
