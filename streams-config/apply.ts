@@ -10,13 +10,28 @@ import type { DeclaredStream } from "./streams.ts";
 /** Connections as service `streams`. */
 export type StreamConnections = Record<StreamAccount, NatsConnection>;
 
+/** Codes of JetStream's API. */
 const STREAM_NOT_FOUND = 10059;
+const NO_LEADER = 10008;
+const NO_PEERS = 10005;
+const NOT_CLUSTERED = 10074;
+const SUBJECTS_OVERLAP = 10065;
+
+/** What a person does about what only nats-server can know. */
+const TOO_FEW_SERVERS =
+  "as many nats-servers as replicas are needed, in one cluster; `--profile single` is for one server";
+const REMEDIES: Readonly<Record<number, string>> = {
+  [NO_PEERS]: TOO_FEW_SERVERS,
+  [NOT_CLUSTERED]: TOO_FEW_SERVERS,
+  [SUBJECTS_OVERLAP]:
+    "find the stream in the same account that takes these subjects (`nats stream ls`), and remove it or them by hand",
+};
 
 /** Looks at the server; changes nothing. */
 export async function planStreams(connections: StreamConnections, declared: readonly DeclaredStream[]): Promise<Plan> {
   const managers = await managersOf(connections);
   return Promise.all(
-    declared.map(async (stream) => planStream(stream, await actualConfig(managers[stream.account], stream.name))),
+    declared.map(async (stream) => planStream(stream, await actualConfig(managers[stream.account], stream))),
   );
 }
 
@@ -65,28 +80,43 @@ export function refusalFault(step: Step): Fault | null {
 }
 
 async function managersOf(connections: StreamConnections): Promise<Record<StreamAccount, JetStreamManager>> {
-  const [CORE, STORE] = await Promise.all([jetstreamManager(connections.CORE), jetstreamManager(connections.STORE)]);
+  const managerOf = (account: StreamAccount) => answered(account, jetstreamManager(connections[account]));
+  const [CORE, STORE] = await Promise.all([managerOf("CORE"), managerOf("STORE")]);
   return { CORE, STORE };
 }
 
-async function actualConfig(manager: JetStreamManager, name: string): Promise<StreamConfig | null> {
-  try {
-    return (await manager.streams.info(name)).config;
-  } catch (error) {
+async function actualConfig(
+  manager: JetStreamManager,
+  { account, name }: DeclaredStream,
+): Promise<StreamConfig | null> {
+  const info = manager.streams.info(name).catch((error: unknown) => {
     if (error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND) return null;
     throw error;
-  }
+  });
+  return (await answered(account, info))?.config ?? null;
 }
 
 async function perform(manager: JetStreamManager, step: Step): Promise<void> {
-  const { name, config, purpose } = step.stream;
+  const { account, name, config, purpose } = step.stream;
   // The client lays this over what the server has, so "none" must stand there by name.
   const wanted = { ...config, description: purpose, republish: config.republish ?? undefined } as Partial<StreamConfig>;
   try {
     if (step.action === "create") await manager.streams.add({ ...wanted, name });
     if (step.action === "update") await manager.streams.update(name, wanted);
   } catch (error) {
-    const remedy = "see nats-server's log; check that its JetStream limits leave room for the stream";
+    if (!(error instanceof JetStreamApiError) || error.code === NO_LEADER)
+      return await answered(account, Promise.reject(error));
+    const remedy =
+      REMEDIES[error.code] ?? "see nats-server's log; check that its JetStream limits leave room for the stream";
     throw fault("stream.drift", { stream: name, reason: reasonOf(error), remedy }, { cause: error });
+  }
+}
+
+/** @throws jetstream.unavailable: without a leader, for instance */
+async function answered<T>(account: StreamAccount, asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    throw fault("jetstream.unavailable", { account, reason: reasonOf(error) }, { cause: error });
   }
 }

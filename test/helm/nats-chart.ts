@@ -84,7 +84,9 @@ async function run(chart: string, processes: Processes): Promise<void> {
     const last = servers.at(-1);
     last?.child.kill("SIGKILL");
     await last?.ended;
-    await streams("check");
+    // Where it was the leader, the others choose one first.
+    const check = () => processes.cli(["streams", "check", "--profile", "cluster"], ours).ended;
+    await until(async () => (await check()).code === 0, "streams as declared", 30_000);
   });
 }
 

@@ -4,6 +4,7 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import type { ConnectionOptions, NatsConnection } from "@nats-io/nats-core";
 import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
 import { type Subjects, subjectsOf } from "../../core/subjects.ts";
+import { startNatsCluster } from "../../dev/nats-cluster.ts";
 import { type NatsServer, startNatsServer } from "../../dev/nats-server.ts";
 import { type AccountName, type AccountOf, type Service, serviceInbox } from "../../streams-config/accounts.ts";
 import { applyStreams } from "../../streams-config/apply.ts";
@@ -19,12 +20,16 @@ export type NatsOptions = {
   limits?: Partial<ServerLimits>;
   /** Sizes of the streams; default: small. */
   profile?: Partial<StreamProfile>;
+  /** More than one form a cluster; the streams then have as many replicas. */
+  servers?: number;
   /** Connections of services have this `reconnect`; default false, so that a lost server is an error at once. */
   reconnect?: boolean;
 };
 
 export type TestNats = AsyncDisposable & {
   server: NatsServer;
+  /** All of them; `server` is the first. */
+  servers: readonly NatsServer[];
   keys: ServiceKeys;
   clusterId: string;
   subjects: Subjects;
@@ -43,9 +48,18 @@ const TEST_PROFILE: StreamProfile = {
 };
 
 export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
-  const { clusterId = "zzzzz", streams = true, limits = {}, profile = {}, reconnect = false } = options;
+  const {
+    clusterId = "zzzzz",
+    streams = true,
+    limits = {},
+    profile = {},
+    reconnect = false,
+    servers: size = 1,
+  } = options;
   const keys = generateKeys();
-  const server = await startNatsServer({ conf: { clusterId, keys: publicKeys(keys), limits } });
+  const conf = { clusterId, keys: publicKeys(keys), limits };
+  const servers = size > 1 ? (await startNatsCluster(conf, size)).servers : [await startNatsServer({ conf })];
+  const server = servers[0] as NatsServer;
   const open: NatsConnection[] = [];
   const opened = async (connecting: Promise<NatsConnection>): Promise<NatsConnection> => {
     const connection = await connecting;
@@ -65,12 +79,15 @@ export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
     );
   const dispose = async (): Promise<void> => {
     await Promise.all(open.map((connection) => connection.close()));
-    await server.stop();
+    await Promise.all(servers.map((one) => one.stop()));
   };
   try {
     if (streams) {
       const [CORE, STORE] = await Promise.all([connectService("streams", "CORE"), connectService("streams", "STORE")]);
-      await applyStreams({ CORE, STORE }, declaredStreams({ clusterId, profile: { ...TEST_PROFILE, ...profile } }));
+      await applyStreams(
+        { CORE, STORE },
+        declaredStreams({ clusterId, profile: { ...TEST_PROFILE, replicas: size, ...profile } }),
+      );
     }
   } catch (error) {
     await dispose();
@@ -78,6 +95,7 @@ export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
   }
   return {
     server,
+    servers,
     keys,
     clusterId,
     subjects: subjectsOf(clusterId),
