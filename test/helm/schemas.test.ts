@@ -1,14 +1,10 @@
 /** Every manifest against strict schemas of the API that takes it; and that a wrong manifest is found. `npm run test:kube` asks a real API server. */
 
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
-import { join } from "node:path";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { keysSecret } from "../../streams-config/keys-manifest.ts";
-import { CHART, findHelm, type Manifest, manifestsOf, render } from "../support/helm.ts";
+import { MATRIX, type Manifest, manifestsOf, renderMatrix } from "../support/helm.ts";
 import { faultsOf } from "./kube-schemas.ts";
-
-const VALUES = readdirSync(join(CHART, "ci")).sort();
 
 /** Fields whose keys people choose. */
 const FREE = ["labels", "annotations", "data", "stringData", "matchLabels", "selector", "nodeSelector"];
@@ -18,16 +14,14 @@ const QUANTITIES = ["requests", "limits"];
 type Loose = any;
 
 describe("the schemas of Kubernetes' API", () => {
-  const rendered = new Map<string, Manifest[]>();
+  let rendered: ReadonlyMap<string, Manifest[]>;
   before(async function () {
-    // The first run on a machine fetches helm.
     this.timeout(180_000);
-    await findHelm();
-    await Promise.all(VALUES.map(async (name) => rendered.set(name, await render("-f", join(CHART, "ci", name)))));
+    rendered = await renderMatrix();
   });
 
-  for (const name of VALUES) {
-    it(`find nothing wrong with ${name}`, () => {
+  for (const name of MATRIX) {
+    it(`find nothing wrong with ${name}-values.yaml`, () => {
       const manifests = rendered.get(name) ?? [];
       assert.ok(manifests.length > 5);
       for (const manifest of manifests)
@@ -41,7 +35,7 @@ describe("the schemas of Kubernetes' API", () => {
 
   /** A copy of the first of a kind in a values file, broken. */
   function broken(values: string, kind: string, breaks: (manifest: Loose) => void): string[] {
-    const found = rendered.get(`${values}-values.yaml`)?.find((manifest) => manifest.kind === kind);
+    const found = rendered.get(values)?.find((manifest) => manifest.kind === kind);
     assert.ok(found, kind);
     const copy = structuredClone(found);
     breaks(copy);
