@@ -121,6 +121,11 @@ export const ERRORS = {
     message: "stream {stream} cannot be brought into line: {reason}",
     remedy: "{remedy}",
   },
+  "probe.failed": {
+    handling: "config",
+    message: "the probe of {url} fails: {reason}",
+    remedy: "{remedy}",
+  },
   "jetstream.unavailable": {
     handling: "retry",
     message: "JetStream does not answer for account {account}: {reason}",

@@ -19,6 +19,7 @@ import { publicVariables, seedVariables, type Variables } from "../../streams-co
 import { generateKeys, publicKeys, type ServiceKeys } from "../../streams-config/keys.ts";
 import { quotedForServer } from "../../streams-config/keys-manifest.ts";
 import { declaredStreams } from "../../streams-config/streams.ts";
+import { makeCertificate } from "../support/certificate.ts";
 import { helm, type Manifest, manifestsOf } from "../support/helm.ts";
 import { answers, createProcesses, type Processes, type Started } from "../support/processes.ts";
 import { step } from "../support/steps.ts";
@@ -51,7 +52,7 @@ async function run(chart: string, processes: Processes): Promise<void> {
       assert.deepEqual(faultsOf(withoutNulls(manifest)), [], `${manifest.kind} ${manifest.metadata.name}`);
   });
   const text = confOf(manifests);
-  const ca = await step("certificate", () => certificate(processes));
+  const ca = await step("certificate", certificate);
   const keys = generateKeys();
   const publics = Object.entries(publicVariables(publicKeys(keys)));
   const environment = Object.fromEntries(publics.map(([name, value]) => [name, quotedForServer(value)]));
@@ -138,14 +139,8 @@ function withoutNulls<T>(value: T): T {
 }
 
 /** One for all three servers and all purposes. */
-async function certificate(processes: Processes): Promise<string> {
-  const [crt, key] = [join(dir, "tls.crt"), join(dir, "tls.key")];
-  const names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
-  const usage = "extendedKeyUsage=serverAuth,clientAuth";
-  const what = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"];
-  const args = [...what, "-addext", names, "-addext", usage, "-keyout", key, "-out", crt];
-  const { code, text } = await processes.start("openssl", args).ended;
-  assert.equal(code, 0, text);
+async function certificate(): Promise<string> {
+  const [crt, key] = await makeCertificate(dir);
   for (const folder of FOLDERS) {
     mkdirSync(join(dir, folder));
     writeFileSync(join(dir, folder, "tls.crt"), readFileSync(crt));
