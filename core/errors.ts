@@ -131,6 +131,17 @@ export const ERRORS = {
     message: "stream {stream} cannot be brought into line: {reason}",
     remedy: "{remedy}",
   },
+  "probe.failed": {
+    handling: "config",
+    message: "the probe of {url} fails: {reason}",
+    remedy: "{remedy}",
+  },
+  "jetstream.unavailable": {
+    handling: "retry",
+    message: "JetStream does not answer for account {account}: {reason}",
+    remedy:
+      "wait, if nats-servers are choosing a leader; else see that more than half of them run (`/healthz` of each)",
+  },
   "token.malformed": {
     handling: "deny",
     message: "the token is neither a v2 token nor a bare secret",

@@ -12,6 +12,10 @@ import { createScope, type Scope } from "./scope.ts";
 import type { Service } from "./service.ts";
 import { sleep as realSleep, type Sleep } from "./sleep.ts";
 
+/** What a supervisor must grant between SIGTERM and SIGKILL: both together, and more. */
+export const DRAIN_MS = 25_000;
+export const RELEASE_MS = 5_000;
+
 const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 type Signal = keyof typeof SIGNALS;
 const SIGNAL_NAMES = Object.keys(SIGNALS) as Signal[];
@@ -27,7 +31,7 @@ export type RunOptions = {
   log: Logger;
   start(scope: Scope): Promise<Pick<Service, "drain" | "done">>;
   signals?: SignalSource;
-  /** What a drain may take. Less than Kubernetes' grace period of 30 s. */
+  /** What a drain may take. */
   drainMs?: number;
   /** What releasing everything may take after it. */
   releaseMs?: number;
@@ -56,7 +60,7 @@ export async function runService(options: RunOptions): Promise<number> {
 }
 
 async function runToEnd(options: RunOptions, asked: Promise<Signal>): Promise<number> {
-  const { name, log, start, releaseMs = 5_000 } = options;
+  const { name, log, start, releaseMs = RELEASE_MS } = options;
   const scope = createScope((resource, error) => log.warn({ service: name, resource, err: error }, "release failed"));
   let code: number;
   try {
@@ -80,7 +84,7 @@ async function startAndRun(
   scope: Scope,
   asked: Promise<Signal>,
 ): Promise<number> {
-  const { name, log, drainMs = 25_000 } = options;
+  const { name, log, drainMs = DRAIN_MS } = options;
   const early = await Promise.race([starting.then(() => null), asked]);
   if (early !== null) {
     log.info({ service: name, signal: early }, "asked to end while starting");

@@ -7,21 +7,31 @@ import type { StreamAccount } from "./accounts.ts";
 import { formatPlan, type Plan, planStream, type Step } from "./plan.ts";
 import type { DeclaredStream } from "./streams.ts";
 
-export { formatPlan } from "./plan.ts";
-
 /** Connections as service `streams`. */
 export type StreamConnections = Record<StreamAccount, NatsConnection>;
 
-/** What a command says and how it ends. */
-export type CommandResult = { text: string; exitCode: number };
-
+/** Codes of JetStream's API. */
 const STREAM_NOT_FOUND = 10059;
+const NO_LEADER = 10008;
+const NO_PEERS = 10005;
+const NOT_CLUSTERED = 10074;
+const SUBJECTS_OVERLAP = 10065;
+
+/** What a person does about what only nats-server can know. */
+const TOO_FEW_SERVERS =
+  "as many nats-servers as replicas are needed, in one cluster; `--profile single` is for one server";
+const REMEDIES: Readonly<Record<number, string>> = {
+  [NO_PEERS]: TOO_FEW_SERVERS,
+  [NOT_CLUSTERED]: TOO_FEW_SERVERS,
+  [SUBJECTS_OVERLAP]:
+    "find the stream in the same account that takes these subjects (`nats stream ls`), and remove it or them by hand",
+};
 
 /** Looks at the server; changes nothing. */
 export async function planStreams(connections: StreamConnections, declared: readonly DeclaredStream[]): Promise<Plan> {
   const managers = await managersOf(connections);
   return Promise.all(
-    declared.map(async (stream) => planStream(stream, await actualConfig(managers[stream.account], stream.name))),
+    declared.map(async (stream) => planStream(stream, await actualConfig(managers[stream.account], stream))),
   );
 }
 
@@ -40,37 +50,27 @@ export async function applyStreams(connections: StreamConnections, declared: rea
   return plan;
 }
 
-/** `streams plan`: exit code 1 where something could not be applied. */
-export async function streamsPlan(
-  connections: StreamConnections,
-  declared: readonly DeclaredStream[],
-): Promise<CommandResult> {
-  const plan = await planStreams(connections, declared);
-  return { text: formatPlan(plan), exitCode: plan.some((step) => step.action === "refuse") ? 1 : 0 };
-}
+export const STREAM_VERBS = ["plan", "apply", "check"] as const;
+export type StreamVerb = (typeof STREAM_VERBS)[number];
 
-/** `streams apply`: says what it did, or why it began nothing. */
-export async function streamsApply(
+/** What `streams plan|apply|check` finds, says and ends with. */
+export type StreamsResult = { plan: Plan; text: string; exitCode: number };
+
+/** `plan` and `apply` end with 1 where something is refused (and then nothing is done), `check` where anything is not as declared. */
+export async function runStreams(
+  verb: StreamVerb,
   connections: StreamConnections,
   declared: readonly DeclaredStream[],
-): Promise<CommandResult> {
+): Promise<StreamsResult> {
   const plan = await planStreams(connections, declared);
   const refused = plan.filter((step) => step.action === "refuse").length;
-  if (refused > 0) {
-    return { text: `${formatPlan(plan)}\nnothing was changed: ${refused} refused`, exitCode: 1 };
-  }
+  const different = plan.filter((step) => step.action !== "same").length;
+  const text = formatPlan(plan);
+  if (verb === "check") return { plan, text, exitCode: Number(different > 0) };
+  if (verb === "plan") return { plan, text, exitCode: Number(refused > 0) };
+  if (refused > 0) return { plan, text: `${text}\nnothing was changed: ${refused} refused`, exitCode: 1 };
   await applyPlan(connections, plan);
-  const changed = plan.filter((step) => step.action !== "same").length;
-  return { text: `${formatPlan(plan)}\n${changed === 0 ? "nothing to do" : `${changed} applied`}`, exitCode: 0 };
-}
-
-/** `streams check`: exit code 1 where anything is not as declared. */
-export async function streamsCheck(
-  connections: StreamConnections,
-  declared: readonly DeclaredStream[],
-): Promise<CommandResult> {
-  const plan = await planStreams(connections, declared);
-  return { text: formatPlan(plan), exitCode: plan.every((step) => step.action === "same") ? 0 : 1 };
+  return { plan, text: `${text}\n${different === 0 ? "nothing to do" : `${different} applied`}`, exitCode: 0 };
 }
 
 /** The refusal as a fault, or null. */
@@ -80,28 +80,43 @@ export function refusalFault(step: Step): Fault | null {
 }
 
 async function managersOf(connections: StreamConnections): Promise<Record<StreamAccount, JetStreamManager>> {
-  const [CORE, STORE] = await Promise.all([jetstreamManager(connections.CORE), jetstreamManager(connections.STORE)]);
+  const managerOf = (account: StreamAccount) => answered(account, jetstreamManager(connections[account]));
+  const [CORE, STORE] = await Promise.all([managerOf("CORE"), managerOf("STORE")]);
   return { CORE, STORE };
 }
 
-async function actualConfig(manager: JetStreamManager, name: string): Promise<StreamConfig | null> {
-  try {
-    return (await manager.streams.info(name)).config;
-  } catch (error) {
+async function actualConfig(
+  manager: JetStreamManager,
+  { account, name }: DeclaredStream,
+): Promise<StreamConfig | null> {
+  const info = manager.streams.info(name).catch((error: unknown) => {
     if (error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND) return null;
     throw error;
-  }
+  });
+  return (await answered(account, info))?.config ?? null;
 }
 
 async function perform(manager: JetStreamManager, step: Step): Promise<void> {
-  const { name, config, purpose } = step.stream;
+  const { account, name, config, purpose } = step.stream;
   // The client lays this over what the server has, so "none" must stand there by name.
   const wanted = { ...config, description: purpose, republish: config.republish ?? undefined } as Partial<StreamConfig>;
   try {
     if (step.action === "create") await manager.streams.add({ ...wanted, name });
     if (step.action === "update") await manager.streams.update(name, wanted);
   } catch (error) {
-    const remedy = "see nats-server's log; check that its JetStream limits leave room for the stream";
+    if (!(error instanceof JetStreamApiError) || error.code === NO_LEADER)
+      return await answered(account, Promise.reject(error));
+    const remedy =
+      REMEDIES[error.code] ?? "see nats-server's log; check that its JetStream limits leave room for the stream";
     throw fault("stream.drift", { stream: name, reason: reasonOf(error), remedy }, { cause: error });
+  }
+}
+
+/** @throws jetstream.unavailable: without a leader, for instance */
+async function answered<T>(account: StreamAccount, asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    throw fault("jetstream.unavailable", { account, reason: reasonOf(error) }, { cause: error });
   }
 }

@@ -18,28 +18,37 @@ export type Step = { stream: DeclaredStream } & (
 
 export type Plan = Step[];
 
-/** Settings that turn a stream into something else than what was declared, if somebody else set them. */
-const FORBIDDEN = [
-  "sealed",
-  "no_ack",
-  "mirror",
-  "sources",
-  "subject_transform",
-  "subject_delete_marker_ttl",
-  "discard_new_per_subject",
-  "allow_msg_counter",
-] as const;
+/** Settings for whose sake a plan is refused, by what makes it so. */
+export const REFUSALS = {
+  /** nats-server changes them in no stream that there is. */
+  fixed: ["storage", "retention"],
+  /** nats-server lets them be switched on only. */
+  sticky: ["deny_delete", "deny_purge", "allow_msg_ttl", "allow_msg_schedules"],
+  /** A smaller one deletes messages at once. */
+  bounds: ["max_age", "max_bytes", "max_msgs", "max_msgs_per_subject"],
+  /** They turn a stream into something else than what was declared, if somebody else set them. */
+  foreign: ["no_ack", "mirror", "sources", "subject_transform", "subject_delete_marker_ttl", "discard_new_per_subject"],
+  /** And these for good. */
+  foreignFixed: ["sealed", "allow_msg_counter"],
+} as const satisfies Record<string, readonly (keyof StreamConfig)[]>;
 
 /** `actual` = the stream's configuration on the server; null = there is none. */
 export function planStream(stream: DeclaredStream, actual: Partial<StreamConfig> | null): Step {
   if (actual === null) return { stream, action: "create" };
   const differences = compare(stream, actual);
   if (differences.length === 0) return { stream, action: "same" };
-  for (const difference of differences) {
-    const refusal = refusalOf(difference);
-    if (refusal) return { stream, action: "refuse", differences, ...refusal };
-  }
-  return { stream, action: "update", differences };
+  const refusals = differences.map(refusalOf).filter((refusal) => refusal !== null);
+  if (refusals.length === 0) return { stream, action: "update", differences };
+  return { stream, action: "refuse", differences, ...together(refusals) };
+}
+
+function together(refusals: readonly Refusal[]): Refusal {
+  const remedies = new Set(refusals.map(({ remedy }) => remedy));
+  return {
+    reason: refusals.map(({ reason }) => reason).join("; "),
+    // Where that has to be, the others are of no use.
+    remedy: remedies.has(REMAKE) ? REMAKE : [...remedies].join("; "),
+  };
 }
 
 function compare(stream: DeclaredStream, actual: Partial<StreamConfig>): Difference[] {
@@ -52,7 +61,7 @@ function compare(stream: DeclaredStream, actual: Partial<StreamConfig>): Differe
       why: stream.why[setting],
     }))
     .filter((difference) => !isEqual(difference.actual, difference.declared));
-  for (const setting of FORBIDDEN) {
+  for (const setting of [...REFUSALS.foreign, ...REFUSALS.foreignFixed]) {
     const value = actual[setting];
     if (value) differences.push({ setting, actual: value, declared: null, why: "not ours" });
   }
@@ -88,40 +97,29 @@ function isEqual(a: unknown, b: unknown): boolean {
 
 type Refusal = { reason: string; remedy: string };
 
+const REMAKE = "copy what is worth keeping, remove the stream by hand, and apply again";
+
 /** null = the server can change it in place and no message is lost. */
 function refusalOf({ setting, actual, declared }: Difference): Refusal | null {
-  switch (setting) {
-    case "storage":
-    case "retention":
-      return {
-        reason: `${setting} is ${show(setting, actual)} and cannot be changed to ${show(setting, declared)}`,
-        remedy: "copy what is worth keeping, remove the stream by hand, and apply again",
-      };
-    case "deny_delete":
-    case "deny_purge":
-    case "allow_msg_ttl":
-    case "allow_msg_schedules":
-      if (actual !== true) return null;
-      return {
-        reason: `${setting} is on, and nats-server does not let it be switched off`,
-        remedy: "copy what is worth keeping, remove the stream by hand, and apply again",
-      };
-    case "max_age":
-    case "max_bytes":
-    case "max_msgs":
-    case "max_msgs_per_subject":
-      if (bound(declared) >= bound(actual)) return null;
-      return {
-        reason: `${setting} would shrink from ${show(setting, actual)} to ${show(setting, declared)}, which deletes messages at once`,
-        remedy: `set it by hand if those messages may go, or declare at least ${show(setting, actual)}`,
-      };
-    default:
-      if (!(FORBIDDEN as readonly string[]).includes(setting)) return null;
-      return {
-        reason: `somebody has set ${setting}, which is not part of the declaration`,
-        remedy: "find out who uses the stream, and undo that by hand",
-      };
+  const among = (settings: readonly string[]) => settings.includes(setting);
+  if (among(REFUSALS.fixed)) {
+    const reason = `${setting} is ${show(setting, actual)} and cannot be changed to ${show(setting, declared)}`;
+    return { reason, remedy: REMAKE };
   }
+  if (among(REFUSALS.sticky) && actual === true) {
+    return { reason: `${setting} is on, and nats-server does not let it be switched off`, remedy: REMAKE };
+  }
+  if (among(REFUSALS.bounds) && bound(declared) < bound(actual)) {
+    return {
+      reason: `${setting} would shrink from ${show(setting, actual)} to ${show(setting, declared)}, which deletes messages at once`,
+      remedy: `set it by hand if those messages may go, or declare at least ${show(setting, actual)}`,
+    };
+  }
+  const foreign = `somebody has set ${setting}, which is not part of the declaration`;
+  if (among(REFUSALS.foreign))
+    return { reason: foreign, remedy: "find out who uses the stream, and undo that by hand" };
+  if (among(REFUSALS.foreignFixed)) return { reason: `${foreign} and cannot be undone`, remedy: REMAKE };
+  return null;
 }
 
 /** Limits of 0 and below mean "none". */

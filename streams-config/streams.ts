@@ -4,7 +4,7 @@ import type { StreamConfig } from "@nats-io/jetstream";
 import { subjectsOf } from "../core/subjects.ts";
 import { STREAMS, type StreamAccount, type StreamName } from "./accounts.ts";
 
-/** The settings that we declare; any other one is left as nats-server sets it, except the ones in `FORBIDDEN` (plan.ts). */
+/** The settings that we declare; any other one is left as nats-server sets it, except the foreign ones of `REFUSALS` (plan.ts). */
 export type DeclaredConfig = Pick<
   StreamConfig,
   | "subjects"

@@ -1,8 +1,9 @@
 /** `probe`: goes in through the door that browsers use, and says what it found. What `helm test` runs. */
-import { wsconnect } from "@nats-io/nats-core";
+import { errors, wsconnect } from "@nats-io/nats-core";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { WebSocket } from "ws";
 import { connectOptions, createClient, type LiveEvent, sessionId } from "../../client/mod.ts";
+import { fault, reasonOf } from "../../core/errors.ts";
 import type { WellKnown } from "../../core/wire.ts";
 import { type CliContext, examples, print } from "../context.ts";
 
@@ -43,9 +44,11 @@ async function probe(
   options: { url: string; token: string; eventSeconds: number },
 ): Promise<void> {
   const { url, token, eventSeconds } = options;
-  const response = await fetch(`${url}/.well-known/arvados-nats`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
-  if (!response.ok) throw new Error(`${url}/.well-known/arvados-nats answers ${response.status}`);
-  const { clusterId, versions } = (await response.json()) as WellKnown;
+  const failed = (reason: string, remedy: string, cause?: unknown) =>
+    fault("probe.failed", { url, reason, remedy }, { cause });
+  const { clusterId, versions } = await discover(url).catch((error: unknown) => {
+    throw failed(reasonOf(error), "see that the proxy runs and is ready (`/readyz` on its admin port)", error);
+  });
   print(context, `discovery: cluster ${clusterId}, version ${versions.service}`);
 
   // Node has one of its own from version 22 on only.
@@ -53,31 +56,48 @@ async function probe(
   const sid = sessionId();
   // By the address we were given, not the one the outside is told: inside a cluster that may be another way.
   const servers = `${url.replace(/^http/, "ws")}/nats`;
-  const nc = await wsconnect({
-    ...(await connectOptions(token, sid)),
-    servers,
-    timeout: TIMEOUT_MS,
-    reconnect: false,
+  const login = { ...(await connectOptions(token, sid)), servers, timeout: TIMEOUT_MS, reconnect: false };
+  const nc = await wsconnect(login).catch((error: unknown) => {
+    const isRefused = error instanceof errors.AuthorizationError;
+    const remedy = isRefused
+      ? "see that Arvados knows the token and that it has not expired; authcallout's log says why"
+      : "see that nats-server runs, and authcallout (`/readyz` on its admin port)";
+    throw failed(isRefused ? "the token is refused" : reasonOf(error), remedy, error);
   });
   try {
     print(context, `login: admitted at ${servers}`);
     const client = await createClient({ nc, clusterId, token, sid });
     const who = await client.whoami();
     print(context, `gateway: ${who.user_uuid}, ${who.grants.subscribe.length} grants, revision ${who.revision}`);
-    if (eventSeconds > 0) print(context, `event: ${await firstEvent(client, eventSeconds)}`);
+    if (eventSeconds > 0) {
+      const event = await firstEvent(client, eventSeconds);
+      if (event === null)
+        throw failed(
+          `no event within ${eventSeconds} s`,
+          "see that the bridge is ready, and that something changes meanwhile which this token may see",
+        );
+      print(context, `event: ${event}`);
+    }
     client.close();
   } finally {
     await nc.close();
   }
 }
 
-async function firstEvent(client: Awaited<ReturnType<typeof createClient>>, seconds: number): Promise<string> {
+async function discover(url: string): Promise<WellKnown> {
+  const response = await fetch(`${url}/.well-known/arvados-nats`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+  if (!response.ok) throw new Error(`/.well-known/arvados-nats answers ${response.status}`);
+  return (await response.json()) as WellKnown;
+}
+
+/** null: there was none. */
+async function firstEvent(client: Awaited<ReturnType<typeof createClient>>, seconds: number): Promise<string | null> {
   let stopWaiting: NodeJS.Timeout | undefined;
-  const event = await new Promise<LiveEvent>((resolve, reject) => {
+  const event = await new Promise<LiveEvent | null>((resolve) => {
     client.events({ onEvent: resolve });
-    stopWaiting = setTimeout(() => reject(new Error(`no event within ${seconds} s`)), seconds * 1_000);
+    stopWaiting = setTimeout(() => resolve(null), seconds * 1_000);
   }).finally(() => clearTimeout(stopWaiting));
-  return `${event.event.event_type} of ${event.event.object_uuid}`;
+  return event && `${event.event.event_type} of ${event.event.object_uuid}`;
 }
 
 function parseSeconds(text: string): number {

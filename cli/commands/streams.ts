@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import { fault } from "../../core/errors.ts";
 import { settingName } from "../../runtime/config-table.ts";
 import { createScope } from "../../runtime/scope.ts";
+import type { StreamVerb } from "../../streams-config/apply.ts";
 import { EXPORT_FORMATS, type ExportFormat, exportStreams } from "../../streams-config/export.ts";
 import type { Step } from "../../streams-config/plan.ts";
 import { declaredStreams, STREAM_PROFILES } from "../../streams-config/streams.ts";
@@ -16,14 +17,13 @@ const VERBS = {
   apply:
     "Create and update streams as declared. Never deletes a message: what would is refused, and then nothing is done.",
   check: "End with 1 unless every stream is as declared. For monitoring and CI.",
-} as const;
-type Verb = keyof typeof VERBS;
+} as const satisfies Record<StreamVerb, string>;
 
 export function addStreamsCommands(program: Command, context: CliContext): void {
   const streams = program
     .command("streams")
     .description("Bring nats-server's streams into line with their declaration.");
-  for (const verb of Object.keys(VERBS) as Verb[]) {
+  for (const verb of Object.keys(VERBS) as StreamVerb[]) {
     streams
       .command(verb)
       .description(VERBS[verb])
@@ -68,30 +68,27 @@ function profileOption(): Option {
     .default("single" satisfies Profile);
 }
 
-async function runVerb(context: CliContext, verb: Verb, { profile, json }: Options, command: Command): Promise<void> {
+async function runVerb(
+  context: CliContext,
+  verb: StreamVerb,
+  { profile, json }: Options,
+  command: Command,
+): Promise<void> {
   const loaded = readConfig(context, command, "streams");
   const log = logFor(context, loaded);
   const { connectService } = await import("../../runtime/service-connection.ts");
-  const { applyPlan, formatPlan, planStreams } = await import("../../streams-config/apply.ts");
+  const { runStreams } = await import("../../streams-config/apply.ts");
   await using scope = createScope();
   const { config } = loaded;
   const connect = (account: "CORE" | "STORE") => connectService({ config, service: "streams", account, log, scope });
   const connections = { CORE: await connect("CORE"), STORE: await connect("STORE") };
-  const plan = await planStreams(connections, declaredStreams({ clusterId: config.clusterId, profile }));
-  const refused = plan.some((step) => step.action === "refuse");
-  const same = plan.every((step) => step.action === "same");
-  if (verb === "apply" && !refused) await applyPlan(connections, plan);
-  context.exitCode = verb === "check" ? Number(!same) : Number(refused);
-  if (json) print(context, JSON.stringify(plan.map(rowOf), null, 2));
-  else print(context, `${formatPlan(plan)}${verb === "apply" ? `\n${outcome(refused, same)}` : ""}`);
+  const declared = declaredStreams({ clusterId: config.clusterId, profile });
+  const { plan, text, exitCode } = await runStreams(verb, connections, declared);
+  context.exitCode = exitCode;
+  print(context, json ? JSON.stringify(plan.map(rowOf), null, 2) : text);
 }
 
 function rowOf(step: Step): object {
   const { stream, ...rest } = step;
   return { stream: stream.name, account: stream.account, ...rest };
-}
-
-function outcome(refused: boolean, same: boolean): string {
-  if (refused) return "nothing was changed, because some of it is refused";
-  return same ? "nothing to do" : "applied";
 }

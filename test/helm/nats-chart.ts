@@ -9,17 +9,22 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
 import { WebSocket } from "ws";
-import { parseAllDocuments } from "yaml";
 import { freePorts } from "../../dev/free-ports.ts";
 import { findNatsServer } from "../../dev/nats-server.ts";
+import { serviceInbox } from "../../streams-config/accounts.ts";
 import { publicVariables, seedVariables, type Variables } from "../../streams-config/key-variables.ts";
-import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
+import { generateKeys, publicKeys, type ServiceKeys } from "../../streams-config/keys.ts";
 import { quotedForServer } from "../../streams-config/keys-manifest.ts";
-import { helm, type Manifest } from "../support/helm.ts";
-import { answers, createProcesses, type Processes } from "../support/processes.ts";
+import { declaredStreams } from "../../streams-config/streams.ts";
+import { makeCertificate } from "../support/certificate.ts";
+import { helm, type Manifest, manifestsOf } from "../support/helm.ts";
+import { answers, createProcesses, type Processes, type Started } from "../support/processes.ts";
 import { step } from "../support/steps.ts";
 import { until } from "../support/until.ts";
+import { faultsOf } from "./kube-schemas.ts";
 
 const VALUES = fileURLToPath(new URL("../../helm/nats-values.yaml", import.meta.url));
 const NODES = [0, 1, 2] as const;
@@ -41,8 +46,13 @@ try {
 }
 
 async function run(chart: string, processes: Processes): Promise<void> {
-  const text = await step("rendered", () => conf(chart));
-  const ca = await step("certificate", () => certificate(processes));
+  const manifests = await step("rendered", () => manifestsFrom(chart));
+  await step(`${manifests.length} manifests as Kubernetes' schemas have them`, () => {
+    for (const manifest of manifests)
+      assert.deepEqual(faultsOf(withoutNulls(manifest)), [], `${manifest.kind} ${manifest.metadata.name}`);
+  });
+  const text = confOf(manifests);
+  const ca = await step("certificate", certificate);
   const keys = generateKeys();
   const publics = Object.entries(publicVariables(publicKeys(keys)));
   const environment = Object.fromEntries(publics.map(([name, value]) => [name, quotedForServer(value)]));
@@ -52,7 +62,7 @@ async function run(chart: string, processes: Processes): Promise<void> {
     return { client, websocket, monitor, route };
   });
   const first = ports[0] as Ports;
-  await step("three servers, with a leader", () => startServers(processes, text, ports, environment));
+  const servers = await step("three servers, with a leader", () => startServers(processes, text, ports, environment));
 
   const ours = { ...seedVariables(keys), ...connection(first), NODE_EXTRA_CA_CERTS: ca };
   const streams = async (verb: string) => {
@@ -61,6 +71,7 @@ async function run(chart: string, processes: Processes): Promise<void> {
   };
   await step("streams with three replicas", () => streams("apply"));
   await step("which are as declared", () => streams("check"));
+  await step("every one on three servers, none of which lags", () => onThreeServers(keys, first, ca));
   await step("a foreign origin is refused, the allowed one is not", async () => {
     assert.equal(await upgrade(first, "https://evil.example.org", ca), 403);
     assert.equal(await upgrade(first, "https://workbench.example.org", ca), 101);
@@ -70,40 +81,66 @@ async function run(chart: string, processes: Processes): Promise<void> {
     assert.equal(code, 1);
     assert.match(says, /certificate/);
   });
+  await step("one server is killed: the streams are still there", async () => {
+    const last = servers.at(-1);
+    last?.child.kill("SIGKILL");
+    await last?.ended;
+    // Where it was the leader, the others choose one first.
+    const check = () => processes.cli(["streams", "check", "--profile", "cluster"], ours).ended;
+    await until(async () => (await check()).code === 0, "streams as declared", 30_000);
+  });
+}
+
+async function onThreeServers(keys: ServiceKeys, { client }: Ports, ca: string): Promise<void> {
+  for (const account of ["CORE", "STORE"] as const) {
+    const { seed } = keys.users.streams[account];
+    const connection = await connect({
+      servers: `tls://localhost:${client}`,
+      authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)),
+      inboxPrefix: serviceInbox("streams"),
+      tls: { caFile: ca },
+    });
+    try {
+      const manager = await jetstreamManager(connection);
+      const declared = declaredStreams({ clusterId: "zzzzz" }).filter((stream) => stream.account === account);
+      for (const { name } of declared) {
+        await until(async () => {
+          const { cluster } = await manager.streams.info(name);
+          const current = (cluster?.replicas ?? []).filter((peer) => peer.current && !peer.offline);
+          return cluster?.leader !== undefined && current.length === NODES.length - 1;
+        }, `${name} on three servers`);
+      }
+    } finally {
+      await connection.close();
+    }
+  }
 }
 
 function connection({ client }: Ports): Variables {
   return { ARVADOS_NATS_CLUSTER_ID: "zzzzz", ARVADOS_NATS_URL: `tls://localhost:${client}` };
 }
 
-async function conf(chart: string): Promise<string> {
-  const { ok, out, err } = await helm(
-    "template",
-    "nats",
-    chart,
-    "-n",
-    "nats",
-    "-f",
-    VALUES,
-    "--kube-version",
-    "1.36.0",
-  );
+async function manifestsFrom(chart: string): Promise<Manifest[]> {
+  const args = ["-n", "nats", "-f", VALUES, "--kube-version", "1.36.0"];
+  const { ok, out, err } = await helm("template", "nats", chart, ...args);
   assert.ok(ok, err);
-  const manifests = parseAllDocuments(out).map((document) => document.toJS() as Manifest | null);
-  const text = manifests.find((manifest) => manifest?.data?.["nats.conf"])?.data?.["nats.conf"];
+  return manifestsOf(out);
+}
+
+function confOf(manifests: readonly Manifest[]): string {
+  const text = manifests.find((manifest) => manifest.data?.["nats.conf"])?.data?.["nats.conf"];
   assert.ok(text, "no nats.conf was rendered");
   return text;
 }
 
+/** The official chart writes nulls, which the API takes for "not set". */
+function withoutNulls<T>(value: T): T {
+  return JSON.parse(JSON.stringify(value, (_key, part) => (part === null ? undefined : part))) as T;
+}
+
 /** One for all three servers and all purposes. */
-async function certificate(processes: Processes): Promise<string> {
-  const [crt, key] = [join(dir, "tls.crt"), join(dir, "tls.key")];
-  const names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
-  const usage = "extendedKeyUsage=serverAuth,clientAuth";
-  const what = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"];
-  const args = [...what, "-addext", names, "-addext", usage, "-keyout", key, "-out", crt];
-  const { code, text } = await processes.start("openssl", args).ended;
-  assert.equal(code, 0, text);
+async function certificate(): Promise<string> {
+  const [crt, key] = await makeCertificate(dir);
   for (const folder of FOLDERS) {
     mkdirSync(join(dir, folder));
     writeFileSync(join(dir, folder, "tls.crt"), readFileSync(crt));
@@ -112,14 +149,14 @@ async function certificate(processes: Processes): Promise<string> {
   return crt;
 }
 
-async function startServers(processes: Processes, text: string, ports: Ports[], env: Variables): Promise<void> {
+async function startServers(processes: Processes, text: string, ports: Ports[], env: Variables): Promise<Started[]> {
   const { path } = await findNatsServer();
-  for (const [node, own] of ports.entries()) {
+  const servers = ports.map((own, node) => {
     const home = join(dir, `nats-${node}`);
     mkdirSync(home);
     writeFileSync(join(home, "nats.conf"), localized(text, home, own, ports));
-    processes.start(path, ["-c", join(home, "nats.conf")], { ...env, SERVER_NAME: `nats-${node}` });
-  }
+    return processes.start(path, ["-c", join(home, "nats.conf")], { ...env, SERVER_NAME: `nats-${node}` });
+  });
   // Without parameters it asks for JetStream too, which needs a leader.
   await until(
     async () =>
@@ -127,6 +164,7 @@ async function startServers(processes: Processes, text: string, ports: Ports[], 
     "three healthy servers",
     30_000,
   );
+  return servers;
 }
 
 /** Only what a pod's surroundings give is changed: mounts, ports, names of the other pods. */

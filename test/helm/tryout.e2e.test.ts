@@ -163,6 +163,7 @@ describe("a try-out as the chart renders it", () => {
   it("fails helm test for a token that nobody knows", async () => {
     secrets = { ...secrets, arvados: { systemRootToken: "unknown".repeat(8) } };
     const { code, text } = await startOurs(pick(manifests, "Pod", "-test")).ended;
-    assert.equal(code, 1, text);
+    assert.equal(code, 2, text);
+    assert.match(text, /fails: the token is refused\n.*authcallout's log says why/);
   });
 });

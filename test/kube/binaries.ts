@@ -5,10 +5,10 @@ import { access, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { goModule, KUBERNETES, KUBERNETES_MODULE } from "../support/kube-modules.ts";
 
 const run = promisify(execFile);
 
-const KUBERNETES = "1.36.3";
 const ETCD = "3.7.3";
 const CACHE = fileURLToPath(new URL(`../../.cache/kube-${KUBERNETES}`, import.meta.url));
 const MODULES = {
@@ -32,14 +32,6 @@ export async function kubeBinaries(log: (line: string) => void): Promise<KubeBin
   return paths;
 }
 
-/** The module of a third party as the Go proxy has it: its folder. */
-export async function goModule(name: string, version: string, cwd?: string): Promise<string> {
-  const { stdout } = await run("go", ["mod", "download", "-json", `${name}@v${version}`], {
-    cwd: cwd ?? process.cwd(),
-  });
-  return (JSON.parse(stdout) as { Dir: string }).Dir;
-}
-
 async function build(name: keyof KubeBinaries, path: string): Promise<void> {
   const work = `${path}.build`;
   await rm(work, { recursive: true, force: true });
@@ -61,7 +53,7 @@ function etcdModule(): string {
 
 /** Kubernetes' own go.mod points into its source tree for its parts; as a dependency they are modules of their own. */
 async function kubernetesModule(): Promise<string> {
-  const original = await readFile(join(await goModule("k8s.io/kubernetes", KUBERNETES), "go.mod"), "utf8");
+  const original = await readFile(join(await goModule(KUBERNETES_MODULE, KUBERNETES), "go.mod"), "utf8");
   const parts = [...original.matchAll(/^\t(k8s\.io\/\S+) => \.\/staging/gm)].map(([, part]) => part as string);
   const staging = KUBERNETES.replace(/^1\./, "0.");
   const lines = original.split("\n").filter((line) => /^(go|godebug) /.test(line));

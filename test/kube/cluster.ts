@@ -128,19 +128,24 @@ type Question = {
 
 function ask<T>({ url, path, method, token, ca, type, body }: Question): Promise<Answer<T>> {
   return new Promise((resolve, reject) => {
-    const headers = { authorization: `Bearer ${token}`, "content-type": type, accept: "application/json" };
+    const text = body === undefined ? "" : JSON.stringify(body);
+    const headers = {
+      ...{ authorization: `Bearer ${token}`, accept: "application/json", "content-type": type },
+      // Said by ourselves: Node frames no body of a DELETE.
+      "content-length": Buffer.byteLength(text),
+    };
     const sent = request(`${url}${path}`, { method, ca, headers }, (response) => {
-      let text = "";
+      let answer = "";
       response.setEncoding("utf8").on("data", (part: string) => {
-        text += part;
+        answer += part;
       });
       response.on("end", () => {
         const isJson = (response.headers["content-type"] ?? "").startsWith("application/json");
-        resolve({ status: response.statusCode ?? 0, body: (isJson ? JSON.parse(text) : text) as T });
+        resolve({ status: response.statusCode ?? 0, body: (isJson ? JSON.parse(answer) : answer) as T });
       });
       response.on("error", reject);
     });
     sent.on("error", reject);
-    sent.end(body === undefined ? undefined : JSON.stringify(body));
+    sent.end(text);
   });
 }

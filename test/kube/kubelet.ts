@@ -1,146 +1,143 @@
 /**
- * Stands in for the nodes of a cluster. Pods of Jobs and bare pods are done by what `work` gives for them, with the token of their service account;
- * all other pods are only said to run and to be ready, unless `broken` says that they never are.
+ * Stands in for scheduler and node of a cluster: binds every pod of a namespace to a node, runs what is in it as `start` says, tells the API server how
+ * it goes, starts it again where it ends and should not, and ends it where the pod is deleted.
  */
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import type { Cluster, KubeObject } from "./cluster.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { reasonOf } from "../../core/errors.ts";
+import type { Cluster } from "./cluster.ts";
+import { isTask, type Pod, type PodState, statusOf } from "./pod.ts";
 
-export type Pod = KubeObject & {
-  metadata: {
-    name: string;
-    namespace: string;
-    uid: string;
-    deletionTimestamp?: string;
-    ownerReferences?: { kind: string }[];
-  };
-  spec: {
-    containers: { name: string; image: string; args?: string[] }[];
-    serviceAccountName?: string;
-    automountServiceAccountToken?: boolean;
-  };
-  status: { phase?: string };
+export type PodProcess = {
+  ended: Promise<number>;
+  /** By the container's readiness probe. */
+  ready(): Promise<boolean>;
+  stop(): Promise<void>;
 };
-
-/** What a pod's container finds: `mounts` is where the service account's files lie. */
-export type Surroundings = { env: Record<string, string>; mounts: string };
 
 export type KubeletOptions = {
   cluster: Cluster;
   namespace: string;
-  /** The exit code of a pod that ends. */
-  work: (pod: Pod, surroundings: Surroundings) => Promise<number>;
-  broken: (pod: Pod) => boolean;
+  /** Rejects where the container cannot be made: a Secret is missing, for instance. Tried again then. */
+  start: (pod: Pod) => Promise<PodProcess>;
 };
 
+const NODE = "local";
 const POLL_MS = 50;
+const AGAIN_MS = 500;
+const BEAT_MS = 10_000;
 
-export function startKubelet(options: KubeletOptions): AsyncDisposable {
-  const { cluster, namespace, broken } = options;
-  const seen = new Set<string>();
-  const running = new Set<Promise<void>>();
+export async function startKubelet({ cluster, namespace, start }: KubeletOptions): Promise<AsyncDisposable> {
+  const base = `/api/v1/namespaces/${namespace}/pods`;
+  /** Asked to end: deleted, or gone. */
+  const leaving = new Map<string, AbortController>();
+  const caring = new Map<string, Promise<void>>();
   let stopped = false;
 
+  await cluster.call("POST", "/api/v1/nodes", { apiVersion: "v1", kind: "Node", metadata: { name: NODE } });
+
+  const beat = async () => {
+    const time = new Date().toISOString();
+    const ready = { type: "Ready", status: "True", reason: "Here", lastHeartbeatTime: time, lastTransitionTime: time };
+    const room = { cpu: "64", memory: "256Gi", pods: "500" };
+    const status = { capacity: room, allocatable: room, conditions: [ready] };
+    await cluster.call("PATCH", `/api/v1/nodes/${NODE}/status`, { status }, "application/merge-patch+json");
+  };
+
   const look = async () => {
-    const { body } = await cluster.call<{ items?: Pod[] }>("GET", `/api/v1/namespaces/${namespace}/pods`);
-    for (const pod of body.items ?? []) {
-      if (seen.has(pod.metadata.uid)) continue;
-      seen.add(pod.metadata.uid);
-      const done = care(pod)
-        .catch((error: unknown) => void process.stderr.write(`kubelet: ${pod.metadata.name}: ${error}\n`))
-        .finally(() => running.delete(done));
-      running.add(done);
+    const { status, body } = await cluster.call<{ items?: Pod[] }>("GET", base);
+    if (status !== 200) return;
+    const pods = new Map((body.items ?? []).map((pod) => [pod.metadata.uid, pod]));
+    for (const [uid, pod] of pods) {
+      if (!leaving.has(uid)) {
+        const asked = new AbortController();
+        leaving.set(uid, asked);
+        const done = care(pod, asked.signal)
+          .catch((error: unknown) => void process.stderr.write(`kubelet: ${pod.metadata.name}: ${reasonOf(error)}\n`))
+          .finally(() => caring.delete(uid));
+        caring.set(uid, done);
+      }
+      if (!pod.metadata.deletionTimestamp) continue;
+      leaving.get(uid)?.abort();
+      // With no grace any more: what was in it has ended.
+      if (!caring.has(uid)) await cluster.call("DELETE", `${base}/${pod.metadata.name}`, { gracePeriodSeconds: 0 });
+    }
+    for (const [uid, asked] of leaving) if (!pods.has(uid)) asked.abort();
+  };
+
+  const care = async (pod: Pod, asked: AbortSignal) => {
+    const target = { apiVersion: "v1", kind: "Node", name: NODE };
+    const binding = { apiVersion: "v1", kind: "Binding", metadata: { name: pod.metadata.name }, target };
+    await cluster.call("POST", `${base}/${pod.metadata.name}/binding`, binding);
+    for (let restarts = 0; !asked.aborted; restarts++) {
+      const code = await runOnce(pod, asked, restarts);
+      if (code === null) return;
+      if (code !== undefined && isTask(pod) && (code === 0 || pod.spec.restartPolicy === "Never")) {
+        await say(pod, { state: "ended", code }, restarts);
+        return;
+      }
+      if (code !== undefined)
+        await say(
+          pod,
+          { state: "waiting", reason: "CrashLoopBackOff", message: `it ended with ${code}` },
+          restarts + 1,
+        );
+      await delay(AGAIN_MS, undefined, { signal: asked }).catch(() => {});
     }
   };
 
-  const care = async (pod: Pod) => {
-    const owner = pod.metadata.ownerReferences?.[0]?.kind;
-    const ends = owner === undefined || owner === "Job";
-    if (!ends) {
-      await say(pod, "Running", !broken(pod));
-      return;
-    }
-    await say(pod, "Running", true);
-    const code = await inSurroundings(pod);
-    await say(pod, code === 0 ? "Succeeded" : "Failed", false, code);
-  };
-
-  const inSurroundings = async (pod: Pod): Promise<number> => {
-    const mounts = mkdtempSync(join(tmpdir(), "arvados-nats-pod-"));
+  /** The exit code; undefined = it could not be started; null = it was asked to end. */
+  const runOnce = async (pod: Pod, asked: AbortSignal, restarts: number): Promise<number | null | undefined> => {
+    let running: PodProcess;
     try {
-      if (pod.spec.automountServiceAccountToken !== false) await mountAccount(pod, mounts);
-      const { hostname, port } = new URL(cluster.url);
-      return await options.work(pod, {
-        mounts,
-        env: { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
-      });
-    } finally {
-      rmSync(mounts, { recursive: true, force: true });
+      running = await start(pod);
+    } catch (error) {
+      await say(pod, { state: "waiting", reason: "CreateContainerConfigError", message: reasonOf(error) }, restarts);
+      return undefined;
     }
-  };
-
-  const mountAccount = async (pod: Pod, mounts: string) => {
-    const account = pod.spec.serviceAccountName ?? "default";
-    const { body } = await cluster.call<{ status: { token: string } }>(
-      "POST",
-      `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`,
-      { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: { expirationSeconds: 3600 } },
-    );
-    mkdirSync(mounts, { recursive: true });
-    const files = { token: body.status.token, namespace, "ca.crt": cluster.ca };
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(mounts, name), text);
-  };
-
-  const say = async (pod: Pod, phase: string, ready: boolean, exitCode?: number) => {
-    const time = new Date().toISOString().replace(/\.\d+Z$/, "Z");
-    const condition = (type: string, ok: boolean) => ({
-      type,
-      status: ok ? "True" : "False",
-      lastTransitionTime: time,
+    const gone = new Promise<null>((resolve) => {
+      if (asked.aborted) resolve(null);
+      asked.addEventListener("abort", () => resolve(null));
     });
-    const state =
-      exitCode === undefined
-        ? { running: { startedAt: time } }
-        : {
-            terminated: { exitCode, reason: exitCode === 0 ? "Completed" : "Error", startedAt: time, finishedAt: time },
-          };
-    const status = {
-      phase,
-      startTime: time,
-      podIP: "127.0.0.1",
-      podIPs: [{ ip: "127.0.0.1" }],
-      conditions: [
-        condition("Initialized", true),
-        condition("PodScheduled", true),
-        condition("ContainersReady", ready),
-        condition("Ready", ready),
-      ],
-      containerStatuses: pod.spec.containers.map(({ name, image }) => ({
-        name,
-        image,
-        imageID: image,
-        ready,
-        started: true,
-        restartCount: 0,
-        state,
-      })),
-    };
-    const path = `/api/v1/namespaces/${namespace}/pods/${pod.metadata.name}/status`;
-    await cluster.call("PATCH", path, { status }, "application/merge-patch+json");
+    const over = Promise.race([running.ended, gone]);
+    let isOver = false;
+    void over.then(() => {
+      isOver = true;
+    });
+    // A task is as ready as it will be.
+    let ready = isTask(pod);
+    await say(pod, { state: "running", ready }, restarts);
+    while (!isOver && !isTask(pod)) {
+      const now = await running.ready();
+      if (now !== ready && !isOver) await say(pod, { state: "running", ready: now }, restarts);
+      ready = now;
+      await Promise.race([over, delay(POLL_MS)]);
+    }
+    const code = await over;
+    if (code === null) await running.stop();
+    return code;
   };
 
+  const say = async (pod: Pod, now: PodState, restarts: number) => {
+    const time = new Date().toISOString().replace(/\.\d+Z$/, "Z");
+    const status = statusOf(pod, now, restarts, time);
+    await cluster.call("PATCH", `${base}/${pod.metadata.name}/status`, { status }, "application/merge-patch+json");
+  };
+
+  await beat();
+  const beats = setInterval(() => void beat().catch(() => {}), BEAT_MS);
   const loop = (async () => {
     while (!stopped) {
-      await look().catch(() => {});
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      await look();
+      await delay(POLL_MS);
     }
-    await Promise.all(running);
+    for (const asked of leaving.values()) asked.abort();
+    await Promise.all(caring.values());
   })();
   return {
     async [Symbol.asyncDispose]() {
       stopped = true;
+      clearInterval(beats);
       await loop;
     },
   };

@@ -1,130 +1,247 @@
 /**
- * The chart in a real control plane: `npm run test:kube`. Install, upgrade, failing hook, failing rollout, rollback, test, uninstall; the Job that
- * makes the keys runs for real, with its service account's rights. Not in `npm test`: the control plane is built once, for some minutes.
+ * The chart in a real control plane: `npm run test:kube`. Dry runs, install, upgrade, failing hook, failing rollout, rollback, test, uninstall, with
+ * everything in the pods running for real as processes of this machine, beside a real database. A try-out, and an installation with every option on a
+ * cluster of three nats-servers with TLS. Not in `npm test`: the control plane is built once, for some minutes. TEST_LOG=1 shows what pods say.
  */
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseAllDocuments } from "yaml";
-import { generateKeys } from "../../streams-config/keys.ts";
+import { startNatsCluster } from "../../dev/nats-cluster.ts";
+import { findNatsServer } from "../../dev/nats-server.ts";
+import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
 import { keysSecret } from "../../streams-config/keys-manifest.ts";
-import { CHART, findHelm } from "../support/helm.ts";
-import { createProcesses } from "../support/processes.ts";
+import { deriveSchemas, SCHEMAS_FILE } from "../helm/derive-schemas.ts";
+import { makeCertificate } from "../support/certificate.ts";
+import { CHART, findHelm, valuesFile } from "../support/helm.ts";
+import { crdFiles } from "../support/kube-modules.ts";
+import { freshDatabase, sharedPostgres } from "../support/postgres.ts";
 import { step } from "../support/steps.ts";
 import { until } from "../support/until.ts";
-import { goModule, kubeBinaries } from "./binaries.ts";
+import { kubeBinaries } from "./binaries.ts";
 import { type Cluster, type KubeObject, startCluster } from "./cluster.ts";
-import { type Pod, type Surroundings, startKubelet } from "./kubelet.ts";
+import { dryRunMatrix, dryRunWrong } from "./dry-run.ts";
+import { startKubelet } from "./kubelet.ts";
+import { isTask } from "./pod.ts";
+import { createPrograms } from "./programs.ts";
 
 const NAMESPACE = "arvados";
-const MOUNTS = fileURLToPath(new URL("mounts.ts", import.meta.url));
-const valuesFile = (name: string) => ["-f", join(CHART, "ci", `${name}-values.yaml`)];
+const TOKEN = "root".repeat(12);
+const GIB = 1024 ** 3;
 const write = (line: string) => void process.stdout.write(`${line}\n`);
 
 const dir = mkdtempSync(join(tmpdir(), "arvados-nats-kube-"));
 try {
-  const binaries = await kubeBinaries(write);
+  await run();
+} finally {
+  rmSync(dir, { recursive: true, force: true });
+  await (await sharedPostgres()).stop();
+}
+
+async function run(): Promise<void> {
+  const [binaries, nats] = [await kubeBinaries(write), await findNatsServer()];
   await findHelm();
-  await using processes = createProcesses();
+  await using database = await step("database", freshDatabase);
   await using cluster = await step("control plane", () => startCluster(join(dir, "cluster"), binaries));
-  let failing: RegExp | null = null;
 
-  const work = async (pod: Pod, { env, mounts }: Surroundings): Promise<number> => {
-    if (failing?.test(pod.metadata.name)) return 1;
-    const [container] = pod.spec.containers;
-    // The others need a database and a nats-server: test/helm/tryout.e2e.test.ts runs those.
-    if (container?.name !== "keys") return 0;
-    const args = ["--import", "tsx", "--import", MOUNTS, "cli/main.ts", ...(container.args ?? [])];
-    const { code, text } = await processes.start(process.execPath, args, { ...env, POD_MOUNTS: mounts }).ended;
-    write(`         ${pod.metadata.name}: ${text.trim()}`);
-    return code ?? 1;
-  };
-  await using _kubelet = startKubelet({
-    cluster,
-    namespace: NAMESPACE,
-    work,
-    broken: (pod) => pod.spec.containers.some(({ image }) => image.includes("broken.invalid")),
+  /** What tasks have said, by the pod's name. */
+  const said = new Map<string, string>();
+  const outside = new Map<string, string>();
+  mkdirSync(join(dir, "pods"));
+  await using programs = createPrograms({
+    ...{ cluster, namespace: NAMESPACE, dir: join(dir, "pods"), natsServer: nats.path, outside },
+    onEnded: (pod, code, text) => {
+      said.set(pod.metadata.name, text);
+      if (!isTask(pod) && !process.env.TEST_LOG) return;
+      write(`           ${pod.metadata.name} ended with ${code}${code === 0 ? "" : `: ${text.trim().slice(-300)}`}`);
+      if (process.env.TEST_LOG) write(text);
+    },
   });
+  await using _kubelet = await startKubelet({ cluster, namespace: NAMESPACE, start: programs.start });
+  await using _writer = writing(() =>
+    database.simulator.createProject({ name: "a project", owner: "zzzzz-tpzed-000000000000000" }),
+  );
   const helm = createHelm(cluster.kubeconfig);
-  const get = async (path: string) => (await cluster.call<KubeObject>("GET", path)).body;
-  const secret = (name: string) => get(`/api/v1/namespaces/${NAMESPACE}/secrets/${name}`);
+  const statusOf = async (path: string) => (await cluster.call("GET", path)).status;
+  const secret = async (name: string) =>
+    (await cluster.call<KubeObject>("GET", `/api/v1/namespaces/${NAMESPACE}/secrets/${name}`)).body;
+  const deployment = async (name: string) =>
+    (await cluster.call<KubeObject>("GET", `/apis/apps/v1/namespaces/${NAMESPACE}/deployments/${name}`)).body;
 
+  const ours = generateKeys();
+  const { host, port, user, password, database: dbname } = database.config;
+  const [crt, key] = await makeCertificate(dir);
   await step("namespace, Secrets, CRDs of Prometheus' operator and Gateway API", async () => {
     await create(cluster, "/api/v1/namespaces", { metadata: { name: NAMESPACE } });
-    const secrets = `/api/v1/namespaces/${NAMESPACE}/secrets`;
-    await create(cluster, secrets, { metadata: { name: "arvados" }, stringData: { systemRootToken: "t" } });
-    await create(cluster, secrets, keysSecret(generateKeys(), { name: "nats-keys" }));
     await create(cluster, "/apis/scheduling.k8s.io/v1/priorityclasses", { metadata: { name: "high" }, value: 1000 });
+    const secrets = {
+      arvados: { systemRootToken: TOKEN },
+      "probe-token": { token: TOKEN },
+      "wrong-token": { token: "unknown".repeat(8) },
+      "arvados-db": { password },
+      "arvados-db-owner": { password },
+      "site-ca": { "ca.pem": readFileSync(crt, "utf8") },
+      pull: {},
+    };
+    for (const [name, stringData] of Object.entries(secrets))
+      await create(cluster, `/api/v1/namespaces/${NAMESPACE}/secrets`, { metadata: { name }, stringData });
+    await create(cluster, `/api/v1/namespaces/${NAMESPACE}/secrets`, keysSecret(ours, { name: "nats-keys" }));
     await createCrds(cluster);
+    // Which the controller manager makes, and every pod needs.
+    const account = `/api/v1/namespaces/${NAMESPACE}/serviceaccounts/default`;
+    await until(async () => (await statusOf(account)) === 200, "the namespace's service account", 20_000);
   });
 
-  const tryout = ["install", "demo", CHART, ...valuesFile("tryout"), "--wait", "--timeout", "60s"];
-  await step("install the try-out", () => helm.succeeds(...tryout));
+  await step("the committed schemas are those of these versions", async () => {
+    assert.equal(readFileSync(SCHEMAS_FILE, "utf8"), await deriveSchemas());
+  });
+  await counted("manifests of every values file, as the API server takes them strictly", () =>
+    dryRunMatrix(cluster, NAMESPACE),
+  );
+  await counted("wrong manifests, refused", () => dryRunWrong(cluster, NAMESPACE));
+
+  const postgres = `settings.postgres.host=${host},settings.postgres.port=${port},settings.postgres.dbname=${dbname},settings.postgres.user=${user},settings.postgres.sslmode=disable`;
+  const wait = ["--wait", "--timeout", "150s"];
+  const tryout = [
+    ...valuesFile("tryout"),
+    ...["--set", postgres, "--set", "secrets.postgres.existingSecret=arvados-db,setupDb.enabled=true"],
+    ...["--set", "tests.eventSeconds=20,authcallout.replicas=1,proxy.replicas=1"],
+  ];
+  const demoPod = "demo-arvados-nats-test";
+  const testSaw = () => {
+    assert.match(said.get(demoPod) ?? "", /^gateway: zzzzz-tpzed-0{15}, /m);
+    assert.match(said.get(demoPod) ?? "", /^event: create of zzzzz-j7d0g-/m);
+    assert.ok(!said.get(demoPod)?.includes(TOKEN));
+  };
+  const passes = async () => {
+    said.delete(demoPod);
+    await helm.succeeds("test", "demo", "--timeout", "60s");
+    testSaw();
+  };
+
+  /** `left`: hooks that helm leaves for whoever wants to read what they said. */
+  const uninstalled = async (release: string, left: string[]) => {
+    const isLeft = (name: string) => left.some((hook) => name.startsWith(`${release}-arvados-nats-${hook}`));
+    const rest = async () =>
+      (await workloads(cluster)).filter((name) => name.startsWith(`${release}-`) && !isLeft(name));
+    await until(async () => (await rest()).length === 0, "an empty namespace", 60_000);
+    await until(() => programs.running() === 0, "the end of every process", 60_000);
+  };
+
+  write("a try-out");
+  await step("install: keys, setup-db, nats-server, streams and services, all ready", () =>
+    helm.succeeds("install", "demo", CHART, ...tryout, ...wait),
+  );
   const made = await secret("demo-arvados-nats-keys");
-  await step("  the keys were made, seeds and public ones", async () => {
+  await step("  the keys were made, seeds and public ones", () => {
     const wanted = Object.keys(keysSecret(generateKeys(), { name: "k" }).stringData);
     assert.deepEqual(Object.keys(made.data as object).sort(), wanted.sort());
   });
   await step("  the right to make them is gone with the hook", async () => {
-    const role = await cluster.call(
-      "GET",
-      `/apis/rbac.authorization.k8s.io/v1/namespaces/${NAMESPACE}/roles/demo-arvados-nats-keys`,
-    );
-    assert.equal(role.status, 404);
+    const roles = `/apis/rbac.authorization.k8s.io/v1/namespaces/${NAMESPACE}/roles`;
+    assert.equal(await statusOf(`${roles}/demo-arvados-nats-keys`), 404);
   });
-  await step("upgrade: the keys stay", async () => {
-    await helm.succeeds(
-      "upgrade",
-      "demo",
-      CHART,
-      ...valuesFile("tryout"),
-      "--set",
-      "secretsRevision=2",
-      "--wait",
-      "--timeout",
-      "60s",
-    );
-    const now = await secret("demo-arvados-nats-keys");
-    assert.equal(now.metadata.resourceVersion, made.metadata.resourceVersion);
+  await step("helm test: a login, who one is, an event", passes);
+  await step("upgrade: every pod is rolled, the keys stay", async () => {
+    const changes = ["--set", "secretsRevision=2,tests.tokenSecret=wrong-token"];
+    await helm.succeeds("upgrade", "demo", CHART, ...tryout, ...changes, ...wait);
+    assert.equal((await secret("demo-arvados-nats-keys")).metadata.resourceVersion, made.metadata.resourceVersion);
+    assert.equal((await deployment("demo-arvados-nats-bridge")).metadata.generation, 2);
   });
-  await step("helm test", () => helm.succeeds("test", "demo", "--timeout", "30s"));
-  await step("uninstall: the keys stay, nothing else of ours", async () => {
-    await helm.succeeds("uninstall", "demo", "--wait", "--timeout", "60s");
-    assert.equal((await secret("demo-arvados-nats-keys")).metadata.uid, made.metadata.uid);
-    await until(async () => (await workloads(cluster)).length === 0, "an empty namespace", 20_000);
-  });
-
-  const everything = [...valuesFile("everything"), "--wait", "--timeout", "60s"];
-  await step("install with every option", () => helm.succeeds("install", "full", CHART, ...everything));
-  const deployment = () => get(`/apis/apps/v1/namespaces/${NAMESPACE}/deployments/full-arvados-nats-bridge`);
-  const before = await deployment();
-  await step("a failing streams hook ends an upgrade before it changes a service", async () => {
-    failing = /-streams/;
-    const says = await helm.fails("upgrade", "full", CHART, ...everything, "--set", "settings.log.level=warn");
-    assert.match(says, /hook|failed/i);
-    assert.equal((await deployment()).metadata.generation, before.metadata.generation);
-    failing = null;
+  await step("helm test fails with a token that nobody knows", async () => {
+    await helm.fails("test", "demo", "--timeout", "60s");
+    assert.match(said.get(demoPod) ?? "", /the token is refused/);
   });
   await step("a rollout that does not become ready is rolled back", async () => {
-    const args = ["--set", "image.repository=broken.invalid/x", "--timeout", "10s", "--rollback-on-failure"];
-    await helm.fails("upgrade", "full", CHART, ...everything, ...args);
-    const spec = JSON.stringify((await deployment()).spec);
-    assert.ok(!spec.includes("broken.invalid"));
+    const changes = ["--set", "secrets.arvados.systemRootTokenKey=misspelt"];
+    await helm.fails(
+      ...["upgrade", "demo", CHART, ...tryout, ...changes],
+      ...["--wait", "--timeout", "20s", "--rollback-on-failure"],
+    );
+    assert.doesNotMatch(JSON.stringify((await deployment("demo-arvados-nats-proxy")).spec), /misspelt/);
   });
-  await step("rollback to the first revision", () =>
-    helm.succeeds("rollback", "full", "1", "--wait", "--timeout", "60s"),
+  await step("rollback to the first revision", () => helm.succeeds("rollback", "demo", "1", ...wait));
+  await step("helm test, again", passes);
+  await step("uninstall: the keys stay, nothing else of ours, and no process", async () => {
+    await helm.succeeds("uninstall", "demo", "--wait", "--timeout", "60s");
+    assert.equal((await secret("demo-arvados-nats-keys")).metadata.uid, made.metadata.uid);
+    await uninstalled("demo", ["test"]);
+  });
+
+  write("every option, with three nats-servers and TLS");
+  const everything = [
+    ...valuesFile("everything"),
+    ...["--set", postgres, "--set", `clusterId=zzzzz,setupDb.user=${user}`],
+    ...["--set", "secrets.keys.existingSecret=nats-keys", ...wait],
+  ];
+  await using servers = await step("nats-servers", () =>
+    startNatsCluster({
+      ...{ clusterId: "zzzzz", keys: publicKeys(ours), tls: { certFile: crt, keyFile: key } },
+      limits: { maxFileStore: 220 * GIB },
+    }),
   );
-  await step("every other values file, as the API server takes it", async () => {
-    for (const name of readdirSync(join(CHART, "ci")))
-      await helm.succeeds("install", "dry", CHART, "-f", join(CHART, "ci", name), "--dry-run=server");
+  const [first] = servers.servers;
+  assert.ok(first);
+  outside.set("nats.nats.svc:4222", `localhost:${new URL(first.url).port}`);
+  outside.set("nats.nats.svc:8080", `localhost:${new URL(first.websocketUrl).port}`);
+  await step("install: setup-db and streams before the services", async () => {
+    await helm.succeeds("install", "full", CHART, ...everything);
+    const streams = [...said].find(([name]) => name.startsWith("full-arvados-nats-streams"))?.[1] ?? "";
+    assert.match(streams, /^5 applied$/m);
   });
-  await step("uninstall", () => helm.succeeds("uninstall", "full", "--wait", "--timeout", "60s"));
-} finally {
-  rmSync(dir, { recursive: true, force: true });
+  await step("helm test", async () => {
+    await helm.succeeds("test", "full", "--timeout", "60s");
+    assert.match(said.get("full-arvados-nats-test") ?? "", /^event: create of zzzzz-j7d0g-/m);
+  });
+  const before = await deployment("full-arvados-nats-bridge");
+  await step(
+    "a hook that fails (streams of another profile are refused) ends an upgrade before it changes a service",
+    async () => {
+      said.clear();
+      const changes = ["--set", "streams.profile=single,settings.log.level=warn"];
+      const says = await helm.fails("upgrade", "full", CHART, ...everything, ...changes);
+      assert.match(says, /hook|failed/i);
+      const streams = [...said]
+        .filter(([name]) => name.startsWith("full-arvados-nats-streams"))
+        .map(([, text]) => text);
+      assert.ok(streams.length > 0);
+      for (const text of streams) assert.match(text, /max_bytes would shrink.*nothing was changed/s);
+      assert.equal((await deployment("full-arvados-nats-bridge")).metadata.generation, before.metadata.generation);
+    },
+  );
+  await step("rollback to the first revision", () => helm.succeeds("rollback", "full", "1", ...wait));
+  await step("uninstall", async () => {
+    await helm.succeeds("uninstall", "full", "--wait", "--timeout", "60s");
+    await uninstalled("full", ["test", "streams"]);
+  });
+}
+
+/** A step whose line tells how many there were. */
+async function counted(what: string, work: () => Promise<number>): Promise<void> {
+  const begun = performance.now();
+  const count = await work();
+  write(`${((performance.now() - begun) / 1000).toFixed(1).padStart(6)} s  ${count} ${what}`);
+  assert.ok(count > 0);
+}
+
+/** Somebody who writes all the time, since only what happens is an event. */
+function writing(work: () => Promise<unknown>): AsyncDisposable {
+  let over = false;
+  const loop = (async () => {
+    while (!over) {
+      await work();
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  })();
+  return {
+    async [Symbol.asyncDispose]() {
+      over = true;
+      await loop;
+    },
+  };
 }
 
 type Helm = { succeeds(...args: string[]): Promise<string>; fails(...args: string[]): Promise<string> };
@@ -161,15 +278,7 @@ async function create(cluster: Cluster, path: string, object: object): Promise<v
 }
 
 async function createCrds(cluster: Cluster): Promise<void> {
-  const operator = await goModule("github.com/prometheus-operator/prometheus-operator", "0.85.0", dir);
-  const gateway = await goModule("sigs.k8s.io/gateway-api", "1.6.3", dir);
-  const crds = join(operator, "example/prometheus-operator-crd");
-  const files = [
-    join(crds, "monitoring.coreos.com_servicemonitors.yaml"),
-    join(crds, "monitoring.coreos.com_prometheusrules.yaml"),
-    join(gateway, "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"),
-  ];
-  for (const file of files)
+  for (const file of await crdFiles())
     for (const document of parseAllDocuments(readFileSync(file, "utf8")))
       await create(cluster, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", document.toJS() as object);
   const groups = ["/apis/monitoring.coreos.com/v1", "/apis/gateway.networking.k8s.io/v1"];
@@ -182,6 +291,7 @@ async function workloads(cluster: Cluster): Promise<string[]> {
     `/apis/apps/v1/namespaces/${NAMESPACE}/deployments`,
     `/apis/apps/v1/namespaces/${NAMESPACE}/statefulsets`,
     `/apis/batch/v1/namespaces/${NAMESPACE}/jobs`,
+    `/api/v1/namespaces/${NAMESPACE}/pods`,
     `/api/v1/namespaces/${NAMESPACE}/services`,
     `/apis/networking.k8s.io/v1/namespaces/${NAMESPACE}/networkpolicies`,
   ];

@@ -63,4 +63,19 @@ describe("a stream's plan", () => {
       assert.match(formatPlan([step]), /^! .*\n(.*\n)* {4}refused: .*\n {4}remedy: /);
     });
   }
+
+  it("refuses for every reason at once, with the remedy that all of them need", () => {
+    const step = planStream(named("LOGS"), actual("LOGS", { sealed: true, max_age: 0, deny_purge: true }));
+    assert.ok(step.action === "refuse");
+    assert.match(
+      step.reason,
+      /^max_age would shrink .*; deny_purge is on.*; somebody has set sealed.* cannot be undone$/,
+    );
+    assert.match(step.remedy, /^copy what is worth keeping, remove the stream by hand, and apply again$/);
+    const bounds = planStream(named("LOGS"), actual("LOGS", { max_age: 0, max_bytes: -1 }));
+    assert.ok(
+      bounds.action === "refuse" &&
+        bounds.remedy === "set it by hand if those messages may go, or declare at least unlimited",
+    );
+  });
 });

