@@ -124,7 +124,7 @@ for (const servers of [1, 3] as const) {
     };
 
     before(async () => {
-      nats = await startNats({ streams: false, servers });
+      nats = await startNats({ streams: false, servers, reconnect: true });
       both = { CORE: await nats.connect("streams", "CORE"), STORE: await nats.connect("streams", "STORE") };
       await startTestCallout(nats, ({ auth_token: account = "" }) => ({
         ...{ name: "admin", account, publish: [">"], subscribe: [">"] },
