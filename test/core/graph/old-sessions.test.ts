@@ -14,7 +14,7 @@ import { Oracle, tablesOf } from "./oracle.ts";
 import { audienceMin, CLUSTER, objectsOf, tameMoves, tameRows, USERS } from "./universe.ts";
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
-const runs = { numRuns: Number(process.env.RUNS ?? 60), seed };
+const runs = { numRuns: Number(process.env.RUNS ?? 40), seed };
 
 type Session = { user: string; hash: string; patterns: readonly string[] };
 
@@ -48,63 +48,57 @@ function assertSound(sessions: readonly Session[], graph: PermissionGraph, all: 
   }
 }
 
-/** Follows deltas with a session of every user made before each of them. */
-function follow(
-  changes: readonly PermissionChange[],
-  following: readonly PermissionChange[][],
-  min: number,
-  cutBy: (effect: Effect) => ReadonlySet<string>,
-): void {
-  const graph = graphFrom(changes, min);
-  const all = [...changes];
-  let sessions: Session[] = [];
-  for (const delta of following) {
-    sessions.push(...USERS.map((user) => sessionOf(graph, user)));
-    const cut = cutBy(graph.apply(delta));
-    all.push(...delta);
-    sessions = spared(graph, cut, sessions);
-    assertSound(sessions, graph, all);
-  }
-}
-
 describe(`a session granted before the last changes (seed ${seed})`, () => {
   it("is cut before it would hear what its user may not read", () => {
-    const property = fc.property(tameRows, tameMoves, audienceMin, (...world) => follow(...world, anyOf));
+    const property = fc.property(tameRows, tameMoves, audienceMin, (changes, following, min) => {
+      const graph = graphFrom(changes, min);
+      const all = [...changes];
+      let sessions: Session[] = [];
+      for (const delta of following) {
+        sessions.push(...USERS.map((user) => sessionOf(graph, user)));
+        const effect = graph.apply(delta);
+        all.push(...delta);
+        sessions = spared(graph, anyOf(effect), sessions);
+        assertSound(sessions, graph, all);
+      }
+    });
     fc.assert(property, runs);
-  });
-
-  it("would hear that if only those who lose a right were cut", () => {
-    const property = fc.property(tameRows, tameMoves, audienceMin, (...world) =>
-      follow(...world, ({ shrank }) => shrank),
-    );
-    assert.throws(() => fc.assert(property, { numRuns: 1_000, seed, endOnFailure: true }), /Property failed/);
   });
 
   const world = [user("ann"), user("bob"), project("plan", U("ann")), project("bobs", U("bob")), role("crew")];
   const c = collection("c", G("plan"));
-  /** Bob's session goes on after all these deltas but the last, and is cut by it or not. */
-  const isCut = (graph: PermissionGraph, deltas: PermissionChange[][]) => {
-    let sessions = [sessionOf(graph, U("bob"))];
-    for (const [place, delta] of deltas.entries()) {
-      assert.equal(sessions.length, 1, `delta ${place}`);
-      sessions = spared(graph, anyOf(graph.apply(delta)), sessions);
-    }
-    assert.ok(!graph.check(U("bob"), c, NOW) || sessions.length === 0);
-    return sessions.length === 0;
+  const deltas = {
+    "its share goes, and one with everybody stays until that goes": [
+      [link("in", U("bob"), G("everybody")), link("all", G("everybody"), G("plan"))],
+      [unlink("share")],
+      [unlink("all")],
+    ],
+    "its project comes to lie at home, its share goes, and it moves back": [
+      [project("plan", G("bobs"))],
+      [unlink("share")],
+      [project("plan", U("ann"))],
+    ],
+    "its role grows large, and loses the share": [
+      [unlink("share"), link("in", U("bob"), G("crew")), link("crews", G("crew"), G("plan"))],
+      members("crew", 10),
+      [unlink("crews")],
+    ],
   };
+  for (const [when, following] of Object.entries(deltas)) {
+    /** Is bob's session there after all, with him not allowed to read what it hears? */
+    const leaks = (cutBy: (effect: Effect) => ReadonlySet<string>): boolean => {
+      const graph = graphOf(10, ...world, link("share", U("bob"), G("plan")));
+      let sessions = [sessionOf(graph, U("bob"))];
+      for (const delta of following) sessions = spared(graph, cutBy(graph.apply(delta)), sessions);
+      assert.ok(!graph.check(U("bob"), c, NOW));
+      return sessions.some((session) => hears(session, graph.route(c, NOW)));
+    };
 
-  it("is cut where its share goes and a share with everybody stays, which would go without cutting anybody", () => {
-    const graph = graphOf(10, ...world, link("in", U("bob"), G("everybody")), link("share", U("bob"), G("plan")));
-    graph.apply([link("all", G("everybody"), G("plan"))]);
-    assert.ok(isCut(graph, [[unlink("share")]]));
-    assert.deepEqual([...graph.apply([unlink("all")]).shrank], []);
-  });
+    it(`is cut where ${when}`, () => assert.ok(!leaks(anyOf)));
 
-  it("is cut where its project lies at home and its share goes: no grant would change where it moved back", () => {
-    const graph = graphOf(10, ...world, link("share", U("bob"), G("plan")));
-    assert.ok(isCut(graph, [[project("plan", G("bobs"))], [unlink("share")]]));
-    assert.deepEqual([...graph.apply([project("plan", U("ann"))]).shrank], []);
-  });
+    it(`would hear on if only those who lose a right were cut, where ${when}`, () =>
+      assert.ok(leaks(({ shrank }) => shrank)));
+  }
 
   it("goes on where it has the grants of now", () => {
     const graph = graphOf(10, ...world, link("share", U("bob"), G("plan")), link("sub", U("bob"), G("sub")));
