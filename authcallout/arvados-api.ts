@@ -1,8 +1,8 @@
 /** Arvados' API, asked whose token this is. The token goes into the request's Authorization and nowhere else. */
 import type { Voucher } from "../core/aliases.ts";
-import { type Fault, fault } from "../core/errors.ts";
+import { Fault, fault } from "../core/errors.ts";
 import { isUserUuid, isUuid } from "../core/uuid.ts";
-import { arvadosGet } from "../runtime/arvados-get.ts";
+import { arvadosGet, whyNoAnswer } from "../runtime/arvados-get.ts";
 
 export type ArvadosApiOptions = {
   url: string;
@@ -57,7 +57,8 @@ export class ArvadosApi {
       if (response.status === 403) return "forbidden";
       throw unavailable(`HTTP ${response.status}`);
     } catch (error) {
-      throw unavailable(reasonOf(error));
+      if (error instanceof Fault) throw error;
+      throw unavailable(whyNoAnswer(error));
     }
   }
 }
@@ -71,13 +72,6 @@ async function limitedText(response: Response): Promise<string> {
     if (size > MAX_BODY) throw unavailable("its answer is too long");
   }
   return Buffer.concat(parts).toString();
-}
-
-/** In words of our own: what a library says may repeat what it was given. */
-function reasonOf(error: unknown): string {
-  const { code, facts, name, cause } = error as Error & { code?: string; facts?: { reason?: string } };
-  if (facts?.reason) return facts.reason;
-  return (cause as { code?: string } | undefined)?.code ?? (typeof code === "string" ? code : name);
 }
 
 function unavailable(reason: string): Fault {

@@ -4,7 +4,7 @@ import { uuidOf } from "./uuid-of.ts";
 
 /** One event's worth of rows, without the round trips that the simulator takes. */
 const FUNCTIONS = `
-CREATE OR REPLACE FUNCTION bench_create(object varchar, owner varchar) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION bench_create(object varchar, owner varchar, notify boolean DEFAULT true) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE log bigint;
 BEGIN
   INSERT INTO collections (uuid, owner_uuid, created_at, updated_at, modified_at, name, current_version_uuid, portable_data_hash, manifest_text)
@@ -13,7 +13,7 @@ BEGIN
     SELECT overlay(object placing '57u5n' from 7 for 5), owner, object, owner, 'create', now(), now(), now(),
       json_build_object('old_attributes', null, 'new_attributes', row_to_json(c))::text FROM collections c WHERE uuid = object
     RETURNING id INTO log;
-  PERFORM pg_notify('logs', log::text);
+  IF notify THEN PERFORM pg_notify('logs', log::text); END IF;
 END $$;
 CREATE OR REPLACE PROCEDURE bench_commits(stem varchar, owner varchar, commits int, each_commit int) LANGUAGE plpgsql AS $$
 BEGIN
@@ -59,6 +59,24 @@ export async function createLoad(url: string, owner: string, connections = 8) {
       };
       await Promise.all(Array.from({ length: connections }, worker));
       return total;
+    },
+    /** Commits by all connections for `ms`, `rate` a second or, with Infinity, as many as they can; resolves with those a second that were done in time. */
+    async writes(rate: number, ms: number, notify: boolean): Promise<number> {
+      const begun = performance.now();
+      const end = begun + ms;
+      let [next, done] = [0, 0];
+      const worker = async () => {
+        for (;;) {
+          const due = begun + (next++ / rate) * 1_000;
+          if (Math.max(due, performance.now()) >= end) return;
+          const wait = due - performance.now();
+          if (wait > 1) await new Promise((resolve) => setTimeout(resolve, wait));
+          await pool.query(`SELECT bench_create('${uuidOf("4zz18", ++made)}', '${owner}', ${notify})`);
+          if (performance.now() <= end) done++;
+        }
+      };
+      await Promise.all(Array.from({ length: connections }, worker));
+      return (done * 1_000) / ms;
     },
     /** Commits of so many events each, one after the other, until it is stopped; resolves then with the events a second. */
     flow(rate: number, eachCommit: number) {

@@ -1,11 +1,30 @@
 /** Timing, percentiles and the table and JSON that benchmarks share. */
 import { writeFile } from "node:fs/promises";
 
-/** `target`: the most that `value` may be; null = for information. */
-export type Row = { name: string; value: number; unit: string; target: number | null; ok: boolean };
+/** `target`: what `value` may be at most or, where `bound` says so, at least; null = for information. */
+export type Row = {
+  name: string;
+  value: number;
+  unit: string;
+  target: number | null;
+  bound: "most" | "least";
+  ok: boolean;
+};
 
-export function row(name: string, value: number, unit: string, target: number | null = null): Row {
-  return { name, value: Number(value.toPrecision(4)), unit, target, ok: target === null || value <= target };
+export function row(name: string, value: number, unit: string, most: number | null = null): Row {
+  return { name, value: rounded(value), unit, target: most, bound: "most", ok: most === null || value <= most };
+}
+
+export function rowAtLeast(name: string, value: number, unit: string, least: number): Row {
+  return { name, value: rounded(value), unit, target: least, bound: "least", ok: value >= least };
+}
+
+function rounded(value: number): number {
+  return Number(value.toPrecision(4));
+}
+
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 /** Times of single calls, in milliseconds. */
@@ -59,10 +78,10 @@ export function percentiles(what: string, times: readonly number[], target: numb
 }
 
 export function table(rows: readonly Row[]): string {
-  const cells = rows.map(({ name, value, unit, target, ok }) => [
+  const cells = rows.map(({ name, value, unit, target, bound, ok }) => [
     name,
     `${value} ${unit}`,
-    target === null ? "" : `<= ${target} ${unit}`,
+    target === null ? "" : `${bound === "most" ? "<=" : ">="} ${target} ${unit}`,
     target === null ? "" : ok ? "ok" : "MISSED",
   ]);
   const widths = [0, 1, 2, 3].map((i) => Math.max(...cells.map((row) => (row[i] as string).length)));

@@ -1,6 +1,5 @@
 /** Parts of a container's log files from the Arvados API, as they are now, live or saved. */
-import { reasonOf } from "../core/errors.ts";
-import { arvadosGet } from "../runtime/arvados-get.ts";
+import { arvadosGet, whyNoAnswer } from "../runtime/arvados-get.ts";
 
 export type LogFileName = { request: string; container: string; file: string };
 
@@ -38,7 +37,7 @@ export function createLogApi({ url, token, timeoutMs }: LogApiOptions): ReadLog 
       });
       return await answerOf(response, from, length);
     } catch (error) {
-      return { type: "failed", reason: reasonOf(error instanceof Error ? (error.cause ?? error) : error) };
+      return { type: "failed", reason: whyNoAnswer(error) };
     }
   };
 }

@@ -10,7 +10,7 @@
  * Each opening is an attempt with a reply subject of its own, so what a former one still sends is told apart.
  * Bytes are delivered once and in order: overlaps are cut off by their offset, holes are announced.
  */
-import { CLOSE_CODES, type CloseName } from "../core/close-codes.ts";
+import { CLOSE_CODES, type CloseName, isCloseName } from "../core/close-codes.ts";
 import type { TailRequest } from "../core/wire.ts";
 
 export const DEFAULT_WINDOW = 64;
@@ -165,8 +165,4 @@ function fault(state: TailState, said: { code: number; fault: string; reason: st
 
 function end(state: TailState, why: TailEnd, first: TailAction[] = []): TailStep {
   return { state: { ...state, phase: "ended", id: null }, actions: [...first, { do: "end", end: why }] };
-}
-
-function isCloseName(name: string): name is CloseName {
-  return Object.hasOwn(CLOSE_CODES, name);
 }

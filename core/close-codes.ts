@@ -23,3 +23,7 @@ export const CLOSE_CODES = {
 } as const;
 
 export type CloseName = keyof typeof CLOSE_CODES;
+
+export function isCloseName(name: string): name is CloseName {
+  return Object.hasOwn(CLOSE_CODES, name);
+}

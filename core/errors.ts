@@ -55,6 +55,11 @@ export const ERRORS = {
     message: "{what} cannot listen on {address}: {reason}",
     remedy: "give {setting} a host name or address of this machine, and a port that this user may take",
   },
+  "arvados.unreachable": {
+    handling: "retry",
+    message: "the Arvados API at {url} does not answer: {reason}",
+    remedy: "check arvados.apiUrl, that arvados-controller runs, and that this service may reach it",
+  },
   "postgres.unreachable": {
     handling: "retry",
     message: "PostgreSQL at {address} does not answer: {reason}",

@@ -73,6 +73,7 @@ export function subjectsOf(clusterId: string) {
     /** Where the gateway listens: every session's every verb. */
     apiAll: `${root}.api.*.*.*`,
     notice: (key: SessionKey) => `${root}.notice.${session(key)}`,
+    noticesAll: `${root}.notice.*.*`,
     inbox: (key: SessionKey) => `_INBOX.${session(key)}.>`,
     inboxPrefix: (key: SessionKey) => `_INBOX.${session(key)}`,
     graph: (kind: string, uuid: string) => `${root}.graph.${kind}.${subjectToken(uuid)}`,

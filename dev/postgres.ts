@@ -5,7 +5,7 @@
  *     await pg.createDatabase("arvados");
  *     new Client({ connectionString: pg.url("arvados") });
  *
- * It is quick and forgetful: fsync is off, so the data survives `kill -9` of PostgreSQL but not a power cut.
+ * It is quick and forgetful: fsync is off unless it is asked to be durable, so the data survives `kill -9` of PostgreSQL but not a power cut.
  * **When we are killed** (`kill -9`, a crash) a small shell, the *minder*, sees the pipe from us close, ends PostgreSQL and removes
  * a temporary data folder. Something stays only when the minder is killed as well (PostgreSQL's process and folder) or when we are
  * killed before it runs, in the first fraction of a second (the folder). The folder is `arvados-nats-postgres-*` below the temporary
@@ -43,6 +43,8 @@ export type PostgresOptions = {
   portSetting?: string;
   /** Default `logical`. */
   walLevel?: "logical" | "replica";
+  /** Every COMMIT waits for the disk. For benchmarks. Default false. */
+  durable?: boolean;
   /** PostgreSQL's own log, a line at a time. */
   log?: (line: string) => void;
 };
@@ -129,18 +131,14 @@ async function freePort(port: number): Promise<number | null> {
 }
 
 async function start(launch: Launch, port: number): Promise<PostgresServer | "port taken"> {
-  const child = spawn(
-    launch.binaries.postgres,
-    ["-D", launch.dataDir, ...settings(port, launch.walLevel ?? "logical")],
-    {
-      ...launch.as,
-      cwd: "/",
-      env: ENVIRONMENT,
-      // A session of its own: Ctrl-C is for us, who then stop it in order.
-      detached: true,
-      stdio: ["ignore", "ignore", "pipe"],
-    },
-  );
+  const child = spawn(launch.binaries.postgres, ["-D", launch.dataDir, ...settings(port, launch)], {
+    ...launch.as,
+    cwd: "/",
+    env: ENVIRONMENT,
+    // A session of its own: Ctrl-C is for us, who then stop it in order.
+    detached: true,
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   const exited = ended(child);
   const lines: string[] = [];
   const ready = new Promise<void>((done) => {
@@ -165,7 +163,7 @@ async function start(launch: Launch, port: number): Promise<PostgresServer | "po
   return server(launch, { port, pid, child, exited, minder });
 }
 
-function settings(port: number, walLevel: string): string[] {
+function settings(port: number, { walLevel = "logical", durable = false }: PostgresOptions): string[] {
   const values: Record<string, string | number> = {
     port,
     listen_addresses: HOST,
@@ -176,7 +174,7 @@ function settings(port: number, walLevel: string): string[] {
     max_connections: 200,
     timezone: "UTC",
     log_timezone: "UTC",
-    fsync: "off",
+    fsync: durable ? "on" : "off",
     // Shared memory in the data folder: nothing stays in /dev/shm after kill -9.
     dynamic_shared_memory_type: "mmap",
   };

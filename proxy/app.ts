@@ -1,7 +1,9 @@
 /** The proxy's HTTP side: discovery, and the console page. */
+import type { RequestListener } from "node:http";
 import { fileURLToPath } from "node:url";
 import express, { type Express } from "express";
 import type { WellKnown } from "../core/wire.ts";
+import { isApiRequest } from "./edge/arvados-api.ts";
 import { NATS_PATH } from "./edge/edge.ts";
 
 /** The wire format's version: it grows when a reader of an older one would misread. */
@@ -15,6 +17,8 @@ export type AppOptions = {
   serviceVersion: string;
   /** Where the built console page lies. */
   consoleDir: string;
+  /** What answers the Arvados API's requests. */
+  api?: RequestListener;
 };
 
 export const PAGE_HEADERS = {
@@ -42,6 +46,9 @@ export function createApp(options: AppOptions): Express {
     };
     response.set("Access-Control-Allow-Origin", "*").json(body);
   });
+  const { api } = options;
+  // Not by express' own paths: it would take off what it is mounted on.
+  if (api) app.use((request, response, next) => (isApiRequest(request.url) ? api(request, response) : next()));
   app.use("/console", express.static(options.consoleDir));
   app.get("/", (_request, response) => response.sendFile("index.html", { root: options.consoleDir }));
   return app;

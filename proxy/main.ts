@@ -6,6 +6,7 @@ import { parseNetworks } from "../core/address.ts";
 import { parseBarrierEntry } from "../core/barrier/entry.ts";
 import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
+import type { Notice } from "../core/wire.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { GraphFollower } from "../runtime/graph-follower.ts";
 import { graphOptions, tokenOptions } from "../runtime/graph-settings.ts";
@@ -16,6 +17,7 @@ import { urlOf } from "../runtime/setting.ts";
 import { followStream } from "../runtime/stream-follower.ts";
 import { SERVICE_VERSION } from "../runtime/version.ts";
 import { builtConsoleDir, createApp } from "./app.ts";
+import { passToArvados } from "./edge/arvados-api.ts";
 import { attachEdge } from "./edge/edge.ts";
 import { createAccess } from "./gateway/access.ts";
 import { Gateway } from "./gateway/gateway.ts";
@@ -100,12 +102,24 @@ export async function runProxy(
   }, SWEEP_MS);
   scope.defer("tail sweep", () => clearInterval(sweep));
 
+  const isForwarder = parseNetworks(config.trustedForwarders) ?? (() => false);
+  const passed = metrics.counter("api_requests_total", "Requests passed on to the Arvados API, by status", ["status"]);
   const web = createApp({
     clusterId: config.clusterId,
     publicWebsocketUrl: config.publicWebsocketUrl,
     publicNatsUrl: config.publicNatsUrl,
     serviceVersion: SERVICE_VERSION,
     consoleDir: extras.consoleDir ?? builtConsoleDir(),
+    ...(config.passApi && config.arvadosApiUrl
+      ? {
+          api: passToArvados({
+            url: config.arvadosApiUrl,
+            isForwarder,
+            log,
+            onAnswer: (status) => passed.inc({ status: String(status) }),
+          }),
+        }
+      : {}),
   });
   extras.extend?.(web);
   const server = createServer(web);
@@ -113,13 +127,21 @@ export async function runProxy(
   const edge = attachEdge(server, {
     natsWebsocketUrl: config.natsWebsocketUrl,
     seed: config.edgeSeed,
-    isForwarder: parseNetworks(config.trustedForwarders) ?? (() => false),
+    isForwarder,
     connectWithin: config.authTimeout * CONNECT_SHARE,
     stalledAfter: STALLED_MS,
     now,
     log,
     onEnded: (reason) => ended.inc({ reason }),
   });
+  const notices = app.subscribe(subjects.noticesAll, {
+    callback(error, message) {
+      if (error) return;
+      const session = message.subject.split(".").slice(-2).join(".");
+      edge.told(session, message.json<Notice>().notice);
+    },
+  });
+  scope.defer("notices", () => notices.unsubscribe());
   metrics.gauge("sockets", "WebSockets open at the edge", [], () => edge.sockets());
   const address = await listen(server, config.proxyListen, { what: "the proxy", setting: "ARVADOS_NATS_LISTEN" });
   const done = deferred<void>();

@@ -16,3 +16,10 @@ export function arvadosGet({ url, path, token, headers, signal }: ArvadosGet): P
     signal,
   });
 }
+
+/** In words of our own, `ECONNREFUSED`, `TimeoutError`: what a library says may repeat what it was given, the token. */
+export function whyNoAnswer(error: unknown): string {
+  const { code, name, cause } = error as Error & { code?: unknown };
+  const deeper = (cause as { code?: unknown } | undefined)?.code;
+  return ([deeper, code].find((said) => typeof said === "string") as string | undefined) ?? name;
+}

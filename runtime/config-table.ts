@@ -72,7 +72,7 @@ export const CONFIG_TABLE = {
     file: "arvados.apiUrl",
     arvados: "Services.Controller.ExternalURL",
     default: null,
-    doc: "The Arvados API: the log follower reads from it, and authcallout asks it about tokens (lookup.kinds).",
+    doc: "The Arvados API: the log follower reads from it, authcallout asks it about tokens (lookup.kinds), and the proxy passes requests on to it (proxy.passApi).",
   },
   arvadosWebsocketUrl: {
     type: "url",
@@ -191,6 +191,13 @@ export const CONFIG_TABLE = {
     file: "proxy.trustedForwarders",
     default: "127.0.0.1 ::1",
     doc: "Addresses and networks, separated by spaces, of the site's own nginx or ingress: their X-Forwarded-For says who the client is.",
+  },
+  passApi: {
+    type: "boolean",
+    env: "ARVADOS_NATS_PASS_API",
+    file: "proxy.passApi",
+    default: "false",
+    doc: "Whether the proxy passes plain HTTP (`/arvados/v1/`, `/discovery/v1/`) on to arvados.apiUrl, for pages on its own origin.",
   },
   edgeSeed: {
     type: "seed",

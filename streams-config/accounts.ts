@@ -219,7 +219,7 @@ export function servicePermissions(clusterId: string): PerServiceUser<Permission
         ],
       },
       // Answers go to the asking session's inbox only; that check is the gateway's own, since a subject cannot express it.
-      APP: { publish: ["_INBOX.>", `${root}.notice.>`], subscribe: [`${root}.api.>`, inbox("gateway")] },
+      APP: { publish: ["_INBOX.>"], subscribe: [`${root}.api.>`, `${root}.notice.>`, inbox("gateway")] },
     },
     streams: {
       CORE: { publish: streamsAdmin("CORE"), subscribe: [inbox("streams")] },

@@ -7,12 +7,15 @@ import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import { WebSocket, WebSocketServer } from "ws";
-import type { CloseName } from "../../core/close-codes.ts";
+import { type CloseName, isCloseName } from "../../core/close-codes.ts";
 import { signStatement } from "../../core/edge-statement.ts";
 import { reasonOf } from "../../core/errors.ts";
 import { seedBytes, signingKey } from "../../core/nkey.ts";
+import { sessionId } from "../../core/session.ts";
+import { parseToken, sessionToken } from "../../core/token.ts";
 import { clientAddress, requestToken } from "./client.ts";
 import { formatConnect, tokenOf } from "./connect-line.ts";
+import { Renewals } from "./renewals.ts";
 import { Tunnel } from "./tunnel.ts";
 
 export const NATS_PATH = "/nats";
@@ -39,13 +42,22 @@ export type EdgeOptions = {
   onEnded: (because: CloseName) => void;
 };
 
-export type Edge = { sockets(): number; close(): void };
+export type Edge = {
+  sockets(): number;
+  /** What authcallout has told a session: `<token>.<sid>`. */
+  told(session: string, notice: string): void;
+  close(): void;
+};
+
+/** Reasons for which a session is better off with a login of today. */
+const NEWS: readonly CloseName[] = ["permissionsGrown", "objectsMoved"];
 
 export function attachEdge(server: Server, options: EdgeOptions): Edge {
   const { natsWebsocketUrl, isForwarder, connectWithin, stalledAfter, now, log, onEnded } = options;
   const key = signingKey(seedBytes("user", options.seed));
   const acceptor = new WebSocketServer({ noServer: true, clientTracking: false, ...SOCKET_OPTIONS });
   const open = new Set<Tunnel>();
+  const renewals = new Renewals({ now, later: (callback, ms) => void setTimeout(callback, ms).unref() });
 
   const accept = (client: WebSocket, socket: Socket, { headers, url = "" }: IncomingMessage): void => {
     const address = clientAddress(socket.remoteAddress ?? "", headers["x-forwarded-for"]?.toString(), isForwarder);
@@ -64,6 +76,8 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
       stalledAfter,
       connect(connect, nonce) {
         const token = tokenOf(connect) || given;
+        const session = sessionOf(token, connect.user);
+        if (session !== null) renewals.opened(tunnel, session);
         return formatConnect(connect, {
           auth_token: token,
           pass: signStatement(key, address, token, now()),
@@ -72,6 +86,7 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
       },
       onEnd(because) {
         open.delete(tunnel);
+        renewals.ended(tunnel);
         if (because === null) return;
         onEnded(because);
         // Clients that misbehave are daily business; that there is no nats-server is not.
@@ -96,9 +111,19 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
 
   return {
     sockets: () => open.size,
+    told(session, notice) {
+      if (isCloseName(notice) && NEWS.includes(notice)) renewals.news(session, notice);
+    },
     close() {
       acceptor.close();
       for (const tunnel of open) tunnel.end("draining");
     },
   };
+}
+
+/** As the callout will name it, where it admits the token at all. */
+function sessionOf(text: string, user: unknown): string | null {
+  const token = parseToken(text);
+  const sid = typeof user === "string" || user === undefined ? sessionId(user) : null;
+  return token && sid ? `${sessionToken(token)}.${sid}` : null;
 }

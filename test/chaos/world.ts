@@ -54,6 +54,8 @@ export type World = AsyncDisposable & {
 export type WorldOptions = {
   /** PostgreSQL's `wal_sender_timeout`, ms: a bridge that is stopped for longer loses the slot. Default: its own, a minute. */
   walSenderTimeout?: number;
+  /** Every COMMIT waits for the disk. For benchmarks. Default false. */
+  durable?: boolean;
   /** What nats-server is said to sync within, ms. Default 0, so that positions are confirmed after the margin alone. */
   syncInterval?: number;
   /** nats-servers; default 1. */
@@ -61,14 +63,14 @@ export type WorldOptions = {
 };
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
-  const { walSenderTimeout = 60_000, syncInterval = 0, servers = 1 } = options;
+  const { walSenderTimeout = 60_000, durable = false, syncInterval = 0, servers = 1 } = options;
   const dir = await mkdtemp(join(tmpdir(), "arvados-nats-chaos-"));
   // PostgreSQL's user, who may be another one, has his data in it.
   await chmod(dir, 0o711);
   const dataDir = join(dir, "postgres");
   const bridges: BridgeProcess[] = [];
   const [first, nats] = await Promise.all([
-    startPostgres({ dataDir }),
+    startPostgres({ dataDir, durable }),
     startNats({ reconnect: true, servers, profile: { recordsBytes: RECORDS_BYTES } }),
   ]);
   // One address for all servers, of whom one may be down: the client library learns the others' once it is connected.
@@ -119,11 +121,11 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     },
     async killPostgres() {
       await postgres.kill9();
-      postgres = await startPostgres({ dataDir: postgres.dataDir, port });
+      postgres = await startPostgres({ dataDir: postgres.dataDir, port, durable });
     },
     async replacePostgres(folder) {
       await postgres.stop();
-      postgres = await startPostgres({ dataDir: folder, port });
+      postgres = await startPostgres({ dataDir: folder, port, durable });
     },
     async killNats(server = nats.server, awayMs = 0) {
       await server.kill9();

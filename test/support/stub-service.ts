@@ -72,6 +72,7 @@ export async function startStubService(): Promise<StubService> {
     };
   });
   const gateway = await nats.connect("gateway", "APP");
+  const callout = await nats.connect("authcallout", "APP");
   const store = await nats.connect("bridge", "STORE");
   const system = await nats.connect("authcallout", "SYS");
 
@@ -124,7 +125,7 @@ export async function startStubService(): Promise<StubService> {
       revision += 1;
       if (!mayReadLog) service.revokeTails(user);
       service.notify(user, shrunk ? "permissionsChanged" : "permissionsGrown");
-      await gateway.flush();
+      await Promise.all([gateway.flush(), callout.flush()]);
       if (shrunk) await service.kick(user);
     },
     async store(tail, object, { type = "update", name } = {}) {
@@ -138,7 +139,7 @@ export async function startStubService(): Promise<StubService> {
     notify(user, name) {
       const notice: Notice = { notice: name, ...CLOSE_CODES[name], revision: `1.${revision}` };
       for (const sid of sids.get(user) ?? []) {
-        gateway.publish(subjects.notice({ token: user.tokenUuid, sid }), JSON.stringify(notice));
+        callout.publish(subjects.notice({ token: user.tokenUuid, sid }), JSON.stringify(notice));
       }
     },
     kick: (user) => kick(system, user.name),

@@ -1,0 +1,63 @@
+/** From COMMIT to an event at 10 subscribers, beside a bare LISTEN relay: by turns, so that what else the machine does meets both. */
+import { until } from "../test/support/until.ts";
+import type { BridgeWorld } from "./bridge-world.ts";
+import { type Row, row } from "./measure.ts";
+import { startRelay } from "./relay.ts";
+
+const SUBSCRIBERS = 10;
+const ROUNDS = 3;
+/** The rate whose ratios have targets, and from which on the bridge must not fall behind. */
+const [TARGET_RATE, FULL_RATE] = [100, 1_000];
+const LAG_TARGET_MS = 500;
+const SHARES = [
+  { name: "p50", share: 0.5, target: 2.5 },
+  { name: "p99", share: 0.99, target: 4 },
+];
+
+/** Milliseconds from COMMIT to each subscriber, by object. */
+class Stopwatch {
+  readonly #begun = new Map<string, number>();
+  readonly delays: number[] = [];
+  begin = (object: string) => void this.#begun.set(object, performance.now());
+  seen = (object: string) => {
+    const begun = this.#begun.get(object);
+    if (begun !== undefined) this.delays.push(performance.now() - begun);
+  };
+  percentile(share: number): number {
+    const sorted = this.delays.toSorted((a, b) => a - b);
+    return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+  }
+}
+
+/** @param rate commits a second, each of an object never seen before */
+export async function commitToEvent(world: BridgeWorld, rate: number, seconds: number): Promise<Row[]> {
+  const { load } = world;
+  const [relayed, bridged] = [new Stopwatch(), new Stopwatch()];
+  let lag = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    world.pause();
+    const relay = await startRelay(world.url, SUBSCRIBERS, relayed.seen);
+    const wanted = relayed.delays.length + SUBSCRIBERS * (await load.paced(rate, seconds / ROUNDS, relayed.begin));
+    await until(() => relayed.delays.length >= wanted, "the relay", 60_000);
+    await relay.close();
+    world.goOn();
+    await world.settled();
+
+    await using _ = await world.subscribe(SUBSCRIBERS, bridged.seen);
+    const due = bridged.delays.length + SUBSCRIBERS * (await load.paced(rate, seconds / ROUNDS, bridged.begin));
+    const ended = performance.now();
+    await until(() => bridged.delays.length >= due, "the bridge", 60_000);
+    lag = Math.max(lag, performance.now() - ended);
+  }
+  const rows = SHARES.flatMap(({ name, share, target }) => {
+    const [own, floor] = [bridged.percentile(share), relayed.percentile(share)];
+    const what = `COMMIT -> event ${name}, ${rate}/s`;
+    return [
+      row(`${what}: relay`, floor, "ms"),
+      row(`${what}: bridge`, own, "ms"),
+      row(`${what}: bridge / relay`, own / floor, "x", rate === TARGET_RATE ? target : null),
+    ];
+  });
+  const behind = row(`lag after ${(seconds / ROUNDS).toFixed(1)} s at ${rate}/s`, lag, "ms", LAG_TARGET_MS);
+  return rate >= FULL_RATE ? [...rows, behind] : rows;
+}
