@@ -110,7 +110,7 @@ function pickFault(world: World, random: Random): Fault {
   const chance = random();
   if (chance < 0.35) return "bridge killed";
   if (chance < 0.45) return "bridge stopped";
-  if (chance < 0.7) return "nats-server killed";
+  if (chance < 0.65) return "nats-server killed";
   // With copies elsewhere one server's loss is nobody's.
   if (chance < 0.8) return world.nats.servers.length === 1 ? "power lost" : "nats-server killed";
   return "PostgreSQL killed";

@@ -98,6 +98,37 @@ describe("after a power loss of nats-server, what is missing comes again under a
   });
 });
 
+describe("a bridge that takes for synced what is not", () => {
+  it("would lack what PostgreSQL was told to forget", async () => {
+    await using world = await startWorld({ syncInterval: 0 });
+    const { server } = world.nats;
+    const scene = await prepare(world);
+    const bridge = world.bridge("a");
+    await leading(bridge);
+    await scene.commit(5);
+    await scene.caughtUp();
+    await using synced = await syncedNow(server);
+    await scene.commit(5);
+    await scene.caughtUp();
+    const end = (await world.last())?.lsn;
+    const isConfirmed = async () => {
+      const { rows } = await world.pool.query<{ done: boolean }>(
+        "SELECT confirmed_flush_lsn >= $1::pg_lsn AS done FROM pg_replication_slots WHERE slot_name = $2",
+        [end, world.config.replication.slot],
+      );
+      return rows[0]?.done;
+    };
+    await until(isConfirmed, "the bridge to confirm what it has stored", 30_000);
+    await server.kill9();
+    await synced.putBack();
+    await server.restart();
+    await until(async () => (await world.leads()).at(-1)?.epoch === 2, "the new epoch, which tells of it", 20_000);
+    await scene.commit(3);
+    await scene.caughtUp();
+    assert.equal((await scene.findings()).filter(({ what }) => what === "missing").length, 5);
+  });
+});
+
 describe("after the replication slot was lost", () => {
   it("the bridge makes it anew, or takes the one that somebody made, under a new epoch, and goes on", async () => {
     await using world = await startWorld();

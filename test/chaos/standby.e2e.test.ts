@@ -5,6 +5,7 @@ import pg from "pg";
 import { parseRevision } from "../../core/revision.ts";
 import { type PostgresServer, startPostgres } from "../../dev/postgres.ts";
 import { until } from "../support/until.ts";
+import { byEventId, type Stored } from "./checker.ts";
 import { openSlot, readCommitLog } from "./commit-log.ts";
 import { assertNone, leading, prepare } from "./scene.ts";
 import { standbyOf } from "./standby.ts";
@@ -15,25 +16,22 @@ describe("after a standby that lags was promoted", () => {
     await using world = await startWorld();
     const scene = await prepare(world);
     const { uuid: friend } = await world.arvados.createUser({ username: "friend" });
-    await world.postgres.kill9();
-    const standbyFolder = await standbyOf(world.postgres);
-    await world.replacePostgres(world.postgres.dataDir);
-    await using standby = await startPostgres({ dataDir: standbyFolder });
+    await using standby = await startStandby(world);
     const bridge = world.bridge("a");
     await leading(bridge);
     await scene.commit(5);
     await scene.caughtUp();
     await replayed(world, standby);
     await standby.stop();
-
     await scene.commit(5);
     const { uuid: share } = await world.arvados.share(friend, scene.project, "can_read");
     await scene.caughtUp();
     const lost = await readCommitLog(world.pool);
     assert.notEqual(await graphRow(world, share), null);
+
     const said = bridge.lines.length;
     await world.postgres.kill9();
-    await world.replacePostgres(standbyFolder);
+    await world.replacePostgres(standby.dataDir);
     const waits = () => bridge.lines.slice(said).some((line) => line.includes("is a standby"));
     await until(waits, "the bridge to see that this is no primary yet", 10_000);
     await world.pool.query("SELECT pg_promote()");
@@ -42,22 +40,63 @@ describe("after a standby that lags was promoted", () => {
     await scene.commit(5);
     await scene.caughtUp();
 
-    const lead = (await world.leads()).at(-1);
-    assert.equal(lead?.reason, "another database");
-    assert.deepEqual([lead?.epoch, lead?.system.timeline], [2, 2]);
-    const records = await world.records();
-    const under = (epoch: number) => records.filter((message) => message.epoch === epoch);
-    assertNone(scene.compared(lost, under(1)));
-    assertNone(await scene.findings(under(2)));
-    assert.deepEqual(
-      records.map(({ epoch }) => epoch),
-      [...under(1), ...under(2)].map(({ epoch }) => epoch),
-    );
+    await assertNewHistory(world);
+    const { before, after } = await byEpoch(world);
+    assertNone(scene.compared(lost, before));
+    assertNone(await scene.findings(after));
     assert.equal(await graphRow(world, share), null, "the graph was read again");
-    const [{ sequence = 0 } = {}] = under(2);
-    assert.ok((await enforced(world, 2)) < (await storedAt(world, "RECORDS", sequence)), "a barrier came first");
+  });
+
+  it("what nobody had published yet is not lost where it has the slot, and comes once to who goes by event id", async () => {
+    await using world = await startWorld();
+    const scene = await prepare(world);
+    await using standby = await startStandby(world, { keepsSlots: true });
+    const bridge = world.bridge("a");
+    await leading(bridge);
+    await scene.commit(5);
+    await scene.caughtUp();
+    bridge.signal("SIGSTOP");
+    await scene.commit(5);
+    await replayed(world, standby);
+    await standby.stop();
+    await world.postgres.kill9();
+    await world.replacePostgres(standby.dataDir);
+    await world.pool.query("SELECT pg_promote()");
+    const said = bridge.lines.length;
+    bridge.signal("SIGCONT");
+    await leading(bridge, said);
+    await scene.commit(5);
+    await scene.caughtUp();
+
+    await assertNewHistory(world);
+    const { before, after } = await byEpoch(world);
+    assertNone(await scene.findings(after));
+    assertNone(await scene.findings(byEventId([...before, ...after])));
+    assert.ok(byEventId(before).length + byEventId(after).length > byEventId([...before, ...after]).length);
   });
 });
+
+async function startStandby(world: World, slots: { keepsSlots?: boolean } = {}): Promise<PostgresServer> {
+  await world.postgres.kill9();
+  const dataDir = await standbyOf(world.postgres, slots);
+  await world.replacePostgres(world.postgres.dataDir);
+  return startPostgres({ dataDir });
+}
+
+async function assertNewHistory(world: World): Promise<void> {
+  const lead = (await world.leads()).at(-1);
+  assert.deepEqual([lead?.reason, lead?.epoch, lead?.system.timeline], ["another database", 2, 2]);
+  const [{ sequence = 0 } = {}] = (await byEpoch(world)).after;
+  assert.ok((await enforced(world, 2)) < (await storedAt(world, "RECORDS", sequence)), "a barrier came first");
+}
+
+/** What RECORDS holds of the first epoch, and behind it of the second. */
+async function byEpoch(world: World): Promise<{ before: Stored[]; after: Stored[] }> {
+  const records = await world.records();
+  const end = records.findIndex(({ epoch }) => epoch === 2);
+  assert.ok(records.slice(end).every(({ epoch }) => epoch === 2));
+  return { before: records.slice(0, end), after: records.slice(end) };
+}
 
 async function replayed(world: World, standby: PostgresServer): Promise<void> {
   const { rows } = await world.pool.query<{ lsn: string }>("SELECT pg_current_wal_lsn() AS lsn");

@@ -9,15 +9,18 @@ const run = promisify(execFile);
 
 /**
  * Makes the data folder of a standby beside the primary's, to be started by `startPostgres({ dataDir })`. The primary must not be running:
- * what it leaves is the state after a crash, which the standby recovers from, and then it streams.
+ * what it leaves is the state after a crash, which the standby recovers from, and then it streams. Slots are the primary's own, unless
+ * something copies them.
  */
-export async function standbyOf({ dataDir, host, port, user, password }: PostgresServer): Promise<string> {
+export async function standbyOf(
+  { dataDir, host, port, user, password }: PostgresServer,
+  { keepsSlots = false } = {},
+): Promise<string> {
   const folder = `${dataDir}-standby`;
   await run("cp", ["-a", dataDir, folder]);
   await rm(join(folder, "postmaster.pid"), { force: true });
-  // As pg_basebackup: slots are the primary's own.
   const slots = join(folder, "pg_replslot");
-  for (const slot of await readdir(slots)) await rm(join(slots, slot), { recursive: true });
+  if (!keepsSlots) for (const slot of await readdir(slots)) await rm(join(slots, slot), { recursive: true });
   await writeFile(join(folder, "standby.signal"), "");
   const source = `host=${host} port=${port} user=${user} password=${password}`;
   await appendFile(join(folder, "postgresql.auto.conf"), `primary_conninfo = '${source}'\n`);

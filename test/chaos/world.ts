@@ -130,7 +130,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     },
     async replacePostgres(folder) {
       await postgres.stop();
-      postgres = await startPostgres({ dataDir: folder, port });
+      postgres = await startPostgres({ dataDir: folder, port, durable });
     },
     async killNats(server = nats.server, awayMs = 0) {
       await server.kill9();
