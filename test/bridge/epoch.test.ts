@@ -72,6 +72,23 @@ describe("an epoch", () => {
   }
 });
 
+describe("that every commit comes again", () => {
+  const SURE: Partial<Evidence>[] = [{}, { hasHole: true }, restarted({}), { witnessed: { graph: 11, records: 20 } }];
+  const UNSURE: Partial<Evidence>[] = [
+    { slot: { isNew: true, confirmed: 50n } },
+    { slot: { isNew: false, confirmed: 61n } },
+    // A hole is the reason that is given; that the slot was lost too, nobody can tell any more.
+    { hasHole: true, graph: { epoch: 2, system } },
+    { hasHole: true, saidStored: null },
+    { database: { id: "8", timeline: 1, lsn: 100n } },
+  ];
+
+  it("is sure whatever the streams lost, and not where the slot is another one or may be", () => {
+    for (const evidence of SURE) assert.equal(decideEpoch({ ...quiet, ...evidence }).commitsHold, true);
+    for (const evidence of UNSURE) assert.equal(decideEpoch({ ...quiet, ...evidence }).commitsHold, false);
+  });
+});
+
 describe("what is read back of a stream", () => {
   const at = (ordinal: number, lsn = 5n) => ({ lsn, ordinal, isWhole: true });
 

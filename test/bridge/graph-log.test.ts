@@ -288,6 +288,24 @@ describe("what GRAPHLOG keeps", () => {
     }
   });
 
+  it("need not have what nothing is to be put back of, but for the log's own sake must not have lost it", () => {
+    const newest: NewestOfGraph = { sequence: 7, epoch: 1, lsn: 50n, log: 3 };
+    const none = { entries: [], floor: null };
+    const said = (target: Lsn, named: GraphLogEntry | null, first: number, log: number | null = 3) => {
+      const tail = new GraphLogTail(first, target);
+      for (let sequence = first; sequence <= 6; sequence++) tail.take(sequence, 50n, null);
+      return tail.undo({ ...newest, log }, named, { first, last: 6 });
+    };
+    assert.deepEqual(said(50n, null, 4), none, "it has gone with age");
+    assert.equal(said(40n, null, 4), null, "it has gone too early");
+    assert.equal(said(50n, null, 2), null, "it was lost");
+    const entry: GraphLogEntry = { epoch: 1, lsn: formatLsn(50n), commit: 7, replaced: [] };
+    assert.deepEqual(said(50n, entry, 2), none);
+    assert.equal(said(50n, { ...entry, epoch: 2 }, 2), null, "another bridge's stands in its place");
+    assert.equal(said(50n, { ...entry, commit: 6 }, 2), null);
+    assert.equal(said(50n, entry, 2, null), null, "GRAPH is of before there was a log");
+  });
+
   it("routes every commit that comes again by the graph of then, wherever bridges crash", async () => {
     const routed = { past: 0, differently: 0 };
     for (let seed = 1; seed <= 60; seed++) {

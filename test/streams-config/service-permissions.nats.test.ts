@@ -45,7 +45,7 @@ async function readEveryWay(connection: NatsConnection, stream: StreamName, subj
   assert.equal(await message?.ackAck(), true, `${stream} by a durable consumer`);
   await manager.consumers.delete(stream, name);
   assert.ok(await manager.streams.getMessage(stream, { last_by_subj: subject }), `${stream} on the leader`);
-  if (stream !== "BARRIER") {
+  if (stream !== "BARRIER" && stream !== "GRAPHLOG") {
     assert.ok(await manager.direct.getMessage(stream, { last_by_subj: subject }), `${stream} by a direct get`);
   }
 }
@@ -56,6 +56,7 @@ async function write(nats: TestNats): Promise<{ core: NatsConnection; store: Nat
   const store = await nats.connect("bridge", "STORE");
   assert.equal(await batch(core, [`${root}.graph.user.a`, `${root}.graph.link.b`, `${root}.graph.commit`]), 3);
   assert.equal(await batch(store, [`${root}.rec.a.b.collections`, `${root}.moved.b`]), 2);
+  await core.request(`${root}.graphlog.stored`, "{}");
   await core.request(`${root}.barrier.mark`, "{}");
   await store.request(`${root}.queue.c`, "{}");
   return { core, store };
@@ -66,6 +67,7 @@ describe("a service's rights", () => {
     await using nats = await startNats();
     const { core, store } = await write(nats);
     await readEveryWay(core, "GRAPH", `${root}.graph.commit`);
+    await readEveryWay(core, "GRAPHLOG", `${root}.graphlog.stored`);
     await readEveryWay(core, "BARRIER", `${root}.barrier.mark`);
     await readEveryWay(store, "RECORDS", `${root}.moved.b`);
     await readEveryWay(store, "QUEUE", `${root}.queue.c`);
@@ -161,6 +163,8 @@ describe("a service's rights", () => {
     await using nats = await startNats();
     const outside: [connection: NatsConnection, subject: string][] = [
       [await nats.connect("gateway", "CORE"), `${root}.graph.user.a`],
+      [await nats.connect("gateway", "CORE"), `${root}.graphlog.commit`],
+      [await nats.connect("gateway", "CORE"), "$JS.API.CONSUMER.CREATE.GRAPHLOG"],
       [await nats.connect("gateway", "CORE"), `${root}.barrier.cut`],
       [await nats.connect("gateway", "STORE"), `${root}.rec.a.b.collections`],
       [await nats.connect("gateway", "STORE"), "$JS.API.STREAM.PURGE.LOGS"],
