@@ -10,7 +10,7 @@ import { type ServerConf, serverConf } from "../streams-config/server-conf.ts";
 import { findNatsServer, type Log } from "./nats-binary.ts";
 import { mind } from "./nats-minder.ts";
 
-export { findNatsServer, NATS_FLOOR, type NatsBinary } from "./nats-binary.ts";
+export { findNatsServer, type NatsBinary } from "./nats-binary.ts";
 
 /** What to start: as nats-server's configuration, but where files go is the launcher's business. */
 export type LaunchConf = Omit<ServerConf, "storeDir" | "portsFileDir">;

@@ -1,6 +1,12 @@
 /** Compares and makes streams over connections of the `streams` service, one for each account that holds streams. */
 
-import { JetStreamApiError, type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
+import {
+  JetStreamApiError,
+  type JetStreamManager,
+  jetstreamManager,
+  type StreamConfig,
+  type StreamInfo,
+} from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { type Fault, fault, reasonOf } from "../core/errors.ts";
 import type { StreamAccount } from "./accounts.ts";
@@ -21,7 +27,10 @@ const STREAM_NOT_FOUND = 10059;
 export async function planStreams(connections: StreamConnections, declared: readonly DeclaredStream[]): Promise<Plan> {
   const managers = await managersOf(connections);
   return Promise.all(
-    declared.map(async (stream) => planStream(stream, await actualConfig(managers[stream.account], stream.name))),
+    declared.map(async (stream) => {
+      const info = await streamInfo(managers[stream.account], stream.name);
+      return planStream(stream, info?.config ?? null);
+    }),
   );
 }
 
@@ -84,9 +93,10 @@ async function managersOf(connections: StreamConnections): Promise<Record<Stream
   return { CORE, STORE };
 }
 
-async function actualConfig(manager: JetStreamManager, name: string): Promise<StreamConfig | null> {
+/** null = there is no such stream. */
+export async function streamInfo(manager: JetStreamManager, name: string): Promise<StreamInfo | null> {
   try {
-    return (await manager.streams.info(name)).config;
+    return await manager.streams.info(name);
   } catch (error) {
     if (error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND) return null;
     throw error;
