@@ -28,7 +28,7 @@ One line for each check: ok, warn (works, but see to it), bad, or unknown (could
       "after",
       examples(
         ["arvados-nats doctor --config /etc/arvados/config.yml --settings /etc/arvados-nats/settings.yml", "look"],
-        ["kubectl exec deploy/events-arvados-nats-bridge -- arvados-nats doctor --profile cluster", "in Kubernetes"],
+        ["kubectl exec deploy/events-arvados-nats-bridge -- node bin/arvados-nats.js doctor", "in Kubernetes"],
         ["arvados-nats doctor --json | jq '.[] | select(.state == \"bad\")'", "for a program"],
       ),
     )

@@ -45,8 +45,8 @@ function serverFinding({ version, url, isEncrypted }: NatsFacts["server"]): Find
   }
   if (isEncrypted || isLoopback(url)) return ok("nats-server", saw);
   const todo =
-    "tokens cross the network as they are: give nats-server a certificate, and nats.url the scheme tls:// (docs/operate.md, TLS)";
-  return problem("bad", "nats-server", saw, todo);
+    "tokens and events cross the network as they are: give nats-server a certificate, and nats.url the scheme tls:// (docs/operate.md, TLS)";
+  return problem("warn", "nats-server", saw, todo);
 }
 
 function isLoopback(url: string): boolean {
