@@ -2,9 +2,12 @@
  * A connection to nats-server for a service: one nkey, one account, and it never gives up. What goes wrong at the first connect is a
  * fault with a remedy; what goes wrong later is logged while the client library reconnects.
  */
-import { errors, type NatsConnection, nkeyAuthenticator, type Status } from "@nats-io/nats-core";
+import { isIP } from "node:net";
+import { type ConnectionOptions, checkServerIdentity } from "node:tls";
+import { errors, type NatsConnection, nkeyAuthenticator, type Status, type TlsOptions } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { type Fault, fault, reasonOf } from "../core/errors.ts";
+import { isUntrusted } from "./certificate.ts";
 import type { Logger } from "./log.ts";
 
 export type NatsConnectionOptions = {
@@ -22,7 +25,7 @@ export type NatsConnectionOptions = {
   timeoutMs?: number;
 };
 
-/** @throws nats.unreachable, nats.refused */
+/** @throws nats.unreachable, nats.refused, nats.untrusted, nats.no_tls */
 export async function connectNats(options: NatsConnectionOptions): Promise<NatsConnection> {
   const { url, seed, account, name, inboxPrefix, timeoutMs = 5_000 } = options;
   const log = options.log.child({ account });
@@ -42,7 +45,7 @@ export async function connectNats(options: NatsConnectionOptions): Promise<NatsC
       pingInterval: 5_000,
       maxPingOut: 2,
       ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
-      ...(url.startsWith("tls:") ? { tls: {} } : {}),
+      ...tlsOf(url),
     });
   } catch (error) {
     throw connectFault(error, url, account);
@@ -52,11 +55,27 @@ export async function connectNats(options: NatsConnectionOptions): Promise<NatsC
   return connection;
 }
 
+/**
+ * The library looks at no scheme: without this a server that offers no TLS would be spoken to in the clear. And of an IP address it
+ * would take any certificate for `localhost`.
+ */
+export function tlsOf(url: string): { tls?: TlsOptions & Pick<ConnectionOptions, "checkServerIdentity"> } {
+  if (!url.startsWith("tls:")) return {};
+  const host = new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
+  return {
+    tls: isIP(host) === 0 ? {} : { checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate) },
+  };
+}
+
 function connectFault(error: unknown, url: string, account: string): Fault {
   if (error instanceof errors.AuthorizationError || error instanceof errors.UserAuthenticationExpiredError) {
     return fault("nats.refused", { url, account, reason: reasonOf(error) }, { cause: error });
   }
-  return fault("nats.unreachable", { url, reason: reasonOf(deepest(error)) }, { cause: error });
+  const cause = deepest(error);
+  if (isUntrusted(cause)) return fault("nats.untrusted", { url, reason: reasonOf(cause) }, { cause: error });
+  // The library has no class for it.
+  if (/does not support 'tls'/.test(reasonOf(cause))) return fault("nats.no_tls", { url }, { cause: error });
+  return fault("nats.unreachable", { url, reason: reasonOf(cause) }, { cause: error });
 }
 
 /** The library wraps what the operating system said, which is what a person can act on. */

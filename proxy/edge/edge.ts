@@ -9,8 +9,9 @@ import type { Logger } from "pino";
 import { WebSocket, WebSocketServer } from "ws";
 import type { CloseName } from "../../core/close-codes.ts";
 import { signStatement } from "../../core/edge-statement.ts";
-import { reasonOf } from "../../core/errors.ts";
+import { fault, reasonOf } from "../../core/errors.ts";
 import { seedBytes, signingKey } from "../../core/nkey.ts";
+import { isUntrusted } from "../../runtime/certificate.ts";
 import { clientAddress, requestToken } from "./client.ts";
 import { formatConnect, tokenOf } from "./connect-line.ts";
 import { Tunnel } from "./tunnel.ts";
@@ -50,6 +51,7 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
   const accept = (client: WebSocket, socket: Socket, { headers, url = "" }: IncomingMessage): void => {
     const address = clientAddress(socket.remoteAddress ?? "", headers["x-forwarded-for"]?.toString(), isForwarder);
     const given = requestToken(headers, url);
+    let broken: string | undefined;
     const upstream = new WebSocket(natsWebsocketUrl, {
       ...SOCKET_OPTIONS,
       handshakeTimeout: connectWithin,
@@ -75,7 +77,8 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
         if (because === null) return;
         onEnded(because);
         // Clients that misbehave are daily business; that there is no nats-server is not.
-        log[because === "natsUnreachable" ? "warn" : "info"]({ address, reason: because }, "a WebSocket was ended");
+        const fields = { address, reason: because, ...(broken === undefined ? {} : { cause: broken }) };
+        log[because === "natsUnreachable" ? "warn" : "info"](fields, "a WebSocket was ended");
       },
     });
     open.add(tunnel);
@@ -83,7 +86,9 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
       log.warn({ status: statusCode, origin: headers.origin }, "nats-server refuses a WebSocket");
       tunnel.end(statusCode === 403 ? "originRefused" : "natsUnreachable");
     });
-    upstream.on("error", (error) => log.debug({ reason: reasonOf(error) }, "a WebSocket to nats-server broke"));
+    upstream.on("error", (error) => {
+      broken = isUntrusted(error) ? untrusted(natsWebsocketUrl, error) : reasonOf(error);
+    });
   };
 
   server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
@@ -101,4 +106,10 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
       for (const tunnel of open) tunnel.end("draining");
     },
   };
+}
+
+/** Here it is told with each client that cannot come in, for the proxy itself goes on. */
+function untrusted(url: string, error: Error): string {
+  const { message, remedy } = fault("nats.untrusted", { url, reason: reasonOf(error) });
+  return `${message}: ${remedy}`;
 }

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { createServer, type Server, type Socket } from "node:net";
+import type { PeerCertificate } from "node:tls";
 import { createUser } from "@nats-io/nkeys";
 import { Fault } from "../../core/errors.ts";
 import { listen } from "../../runtime/listen.ts";
 import { createLog, silentLog } from "../../runtime/log.ts";
-import { connectNats, type NatsConnectionOptions } from "../../runtime/nats-connection.ts";
+import { connectNats, type NatsConnectionOptions, tlsOf } from "../../runtime/nats-connection.ts";
 import { until } from "../support/until.ts";
 
 const INFO = { server_id: "X", version: "2.15.2", proto: 1, headers: true, max_payload: 1048576, nonce: "noncenonce" };
@@ -74,6 +75,22 @@ describe("connectNats", () => {
     const failure = await faultOf(connectNats({ ...options, url }));
     assert.equal(failure.code, "nats.unreachable");
     assert.match(failure.message, /nats-server at nats:\/\/127\.0\.0\.1:\d+ does not answer: .*ECONNREFUSED/);
+  });
+
+  it("sends nothing to a server that offers no TLS, where it was told to use it", async () => {
+    const { url, connects } = await fake("PONG");
+    const failure = await faultOf(connectNats({ ...options, url: url.replace("nats:", "tls:") }));
+    assert.equal(failure.code, "nats.no_tls");
+    assert.deepEqual(connects, []);
+  });
+
+  it("takes a certificate for an address only if that address stands in it", () => {
+    const check = tlsOf("tls://[fd00::1]:4222").tls?.checkServerIdentity;
+    const names = (subjectaltname: string) => ({ subjectaltname, subject: {} }) as PeerCertificate;
+    assert.equal(check?.("localhost", names("IP Address:FD00:0:0:0:0:0:0:1")), undefined);
+    assert.ok(check?.("localhost", names("DNS:localhost")) instanceof Error);
+    assert.deepEqual(tlsOf("tls://nats.example.org:4222"), { tls: {} });
+    assert.deepEqual(tlsOf("nats://127.0.0.1:4222"), {});
   });
 
   it("does not wait for ever for a server that says nothing", async () => {

@@ -92,7 +92,7 @@ key: {{ .env }}
 
 {{- define "arvados-nats.natsUrl" -}}
 {{- if .Values.nats.builtin -}}
-nats://{{ include "arvados-nats.fullname" . }}-nats:4222
+{{ ternary "tls" "nats" (ne .Values.nats.tls.existingSecret "") }}://{{ include "arvados-nats.fullname" . }}-nats:4222
 {{- else -}}
 {{ .Values.nats.url }}
 {{- end -}}
@@ -100,7 +100,7 @@ nats://{{ include "arvados-nats.fullname" . }}-nats:4222
 
 {{- define "arvados-nats.natsWebsocketUrl" -}}
 {{- if .Values.nats.builtin -}}
-ws://{{ include "arvados-nats.fullname" . }}-nats:8080
+{{ ternary "wss" "ws" (ne .Values.nats.tls.existingSecret "") }}://{{ include "arvados-nats.fullname" . }}-nats:8080
 {{- else -}}
 {{ .Values.nats.websocketUrl }}
 {{- end -}}
