@@ -5,7 +5,6 @@ import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { aliasOf } from "../core/aliases.ts";
 import { timing } from "../core/barrier/timing.ts";
 import { CLOSE_CODES } from "../core/close-codes.ts";
-import { publicKeyBytes, verifyingKey } from "../core/nkey.ts";
 import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
 import type { Notice } from "../core/wire.ts";
@@ -18,13 +17,13 @@ import { sleep } from "../runtime/sleep.ts";
 import { BarrierMember } from "./barrier-member.ts";
 import { Enforcer } from "./enforcer.ts";
 import { GuessLimit } from "./guess-limit.ts";
-import { createSigner, createVerifier } from "./jwt.ts";
 import { Kicker } from "./kicker.ts";
 import { createLogins } from "./logins.ts";
 import { Lookout } from "./lookout.ts";
 import { calloutMetrics } from "./metrics.ts";
 import { Notices } from "./notices.ts";
 import { calloutReadiness } from "./readiness.ts";
+import { requestKeys } from "./request-keys.ts";
 import { Responder } from "./responder.ts";
 import type { Action } from "./revocation-plan.ts";
 import { ServerWatch } from "./server-watch.ts";
@@ -32,7 +31,6 @@ import { Servers } from "./servers.ts";
 import { Sessions } from "./sessions.ts";
 import { type SystemAccount, systemAccount } from "./system-account.ts";
 import { createTokenLookup } from "./token-lookup.ts";
-import { createSealer } from "./xkey.ts";
 
 /** What a test puts between the service and the world, to show what a guard is good for. */
 export type AuthcalloutSeams = { system?: (real: SystemAccount) => SystemAccount };
@@ -161,12 +159,7 @@ export async function runAuthcallout(
 
   const lookup = createTokenLookup(config, signal, now, measured.lookup);
   const responder = new Responder({
-    keys: {
-      signer: createSigner("account", config.issuerSeed),
-      sealer: createSealer(config.xkeySeed),
-      verifier: createVerifier("server"),
-      edge: verifyingKey(publicKeyBytes("user", config.edgeKey)),
-    },
+    keys: requestKeys(config),
     view: follower,
     options: {
       clusterId: config.clusterId,

@@ -18,6 +18,12 @@ export const ERRORS = {
     message: "the configuration has {count} fault(s):\n{list}",
     remedy: "mend each line above; `arvados-nats config print` shows what is in force",
   },
+  "keys.incomplete": {
+    handling: "config",
+    message: "the keys in use are not all there: {missing}",
+    remedy:
+      "name with --replace what `arvados-nats keys` made: the folder, or the Secret of the services (the one with seeds)",
+  },
   "install.incomplete": {
     handling: "config",
     message: "`{command}` needs packages that are not installed: {reason}",

@@ -42,8 +42,8 @@ export type NatsServer = AsyncDisposable & {
   stop(): Promise<void>;
   /** SIGKILL; folder and ports stay for `restart`. */
   kill9(): Promise<void>;
-  /** Stops it if it runs, and starts it again on the same ports and store. */
-  restart(): Promise<void>;
+  /** Stops it if it runs, and starts it again on the same ports and store, with what is to be changed. */
+  restart(change?: Partial<LaunchConf>): Promise<void>;
 };
 
 const LOG_BYTES = 1024 * 1024;
@@ -138,8 +138,9 @@ export async function startNatsServer(options: LaunchOptions): Promise<NatsServe
     logs: () => output,
     stop,
     kill9: () => stopRun("SIGKILL"),
-    restart: async () => {
+    restart: async (change = {}) => {
       await stopRun("SIGTERM");
+      conf = { ...conf, ...change };
       await launch();
     },
     [Symbol.asyncDispose]: stop,

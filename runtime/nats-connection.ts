@@ -4,15 +4,17 @@
  */
 import { isIP } from "node:net";
 import { type ConnectionOptions, checkServerIdentity } from "node:tls";
-import { errors, type NatsConnection, nkeyAuthenticator, type Status, type TlsOptions } from "@nats-io/nats-core";
+import { errors, type NatsConnection, type Status, type TlsOptions } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { type Fault, fault, reasonOf } from "../core/errors.ts";
+import { seedsIn } from "../core/nkey.ts";
 import { isUntrusted } from "./certificate.ts";
 import type { Logger } from "./log.ts";
+import { chooseNkey } from "./nkey-choice.ts";
 
 export type NatsConnectionOptions = {
   url: string;
-  /** The nkey seed of the service's user in that account. */
+  /** The nkey seed of the service's user in that account; two while it is being changed. */
   seed: string;
   /** For logs and faults only: the server knows the account by the nkey. */
   account: string;
@@ -25,16 +27,20 @@ export type NatsConnectionOptions = {
   timeoutMs?: number;
 };
 
+/** With two nkeys: enough that the right one was surely among them. */
+const TRIES = 16;
+
 /** @throws nats.unreachable, nats.refused, nats.untrusted, nats.no_tls */
 export async function connectNats(options: NatsConnectionOptions): Promise<NatsConnection> {
   const { url, seed, account, name, inboxPrefix, timeoutMs = 5_000 } = options;
   const log = options.log.child({ account });
-  let connection: NatsConnection;
-  try {
-    connection = await connect({
+  const seeds = seedsIn(seed);
+  const choice = chooseNkey(seeds, Math.random);
+  const open = () =>
+    connect({
       servers: url,
       name,
-      authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)),
+      authenticator: choice.authenticator,
       timeout: timeoutMs,
       // A service outlives any outage of its server; and after a denial it tries again, since the server may have been reconfigured.
       maxReconnectAttempts: -1,
@@ -47,10 +53,18 @@ export async function connectNats(options: NatsConnectionOptions): Promise<NatsC
       ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
       ...tlsOf(url),
     });
-  } catch (error) {
-    throw connectFault(error, url, account);
+  let connection: NatsConnection;
+  for (let tries = 1; ; tries++) {
+    try {
+      connection = await open();
+      break;
+    } catch (error) {
+      const failure = connectFault(error, url, account);
+      if (failure.code !== "nats.refused" || seeds.length === 1 || tries === TRIES) throw failure;
+    }
   }
-  void logStatus(connection, log);
+  choice.taken();
+  void logStatus(connection, log, choice.taken);
   log.debug({ server: connection.getServer() }, "connected to nats-server");
   return connection;
 }
@@ -83,8 +97,11 @@ function deepest(error: unknown): unknown {
   return error instanceof Error && error.cause instanceof Error ? deepest(error.cause) : error;
 }
 
-async function logStatus(connection: NatsConnection, log: Logger): Promise<void> {
-  for await (const status of connection.status()) logOne(status, log);
+async function logStatus(connection: NatsConnection, log: Logger, onReconnect: () => void): Promise<void> {
+  for await (const status of connection.status()) {
+    if (status.type === "reconnect") onReconnect();
+    logOne(status, log);
+  }
   const error = await connection.closed();
   if (error) log.error({ reason: reasonOf(error) }, "the connection to nats-server is closed for good");
 }

@@ -2,7 +2,7 @@
  * The door for browsers: `/nats` leads to nats-server's WebSocket listener. nats-server knows the edge by its key (ADR-55 of NATS), and
  * authcallout learns the client's address from what the edge signs. Who may do what is decided there: this can refuse, and admit nobody.
  */
-import { sign } from "node:crypto";
+import { type KeyObject, sign } from "node:crypto";
 import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
@@ -10,7 +10,7 @@ import { WebSocket, WebSocketServer } from "ws";
 import type { CloseName } from "../../core/close-codes.ts";
 import { signStatement } from "../../core/edge-statement.ts";
 import { fault, reasonOf } from "../../core/errors.ts";
-import { seedBytes, signingKey } from "../../core/nkey.ts";
+import { seedBytes, seedsIn, signingKey } from "../../core/nkey.ts";
 import { isUntrusted } from "../../runtime/certificate.ts";
 import { clientAddress, requestToken } from "./client.ts";
 import { formatConnect, tokenOf } from "./connect-line.ts";
@@ -27,7 +27,7 @@ const USER_AGENT = "Mozilla/5.0 (arvados-nats edge)";
 
 export type EdgeOptions = {
   natsWebsocketUrl: string;
-  /** The edge's nkey seed. */
+  /** The edge's nkey seed; two while it is being changed. */
   seed: string;
   /** Is this address one of the site's own forwarders? */
   isForwarder: (address: string) => boolean;
@@ -44,7 +44,7 @@ export type Edge = { sockets(): number; close(): void };
 
 export function attachEdge(server: Server, options: EdgeOptions): Edge {
   const { natsWebsocketUrl, isForwarder, connectWithin, stalledAfter, now, log, onEnded } = options;
-  const key = signingKey(seedBytes("user", options.seed));
+  const keys = seedsIn(options.seed).map((seed) => signingKey(seedBytes("user", seed)));
   const acceptor = new WebSocketServer({ noServer: true, clientTracking: false, ...SOCKET_OPTIONS });
   const open = new Set<Tunnel>();
 
@@ -68,8 +68,8 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
         const token = tokenOf(connect) || given;
         return formatConnect(connect, {
           auth_token: token,
-          pass: signStatement(key, address, token, now()),
-          ...(nonce === null ? {} : { proxy_sig: sign(null, Buffer.from(nonce), key).toString("base64url") }),
+          pass: signStatement(keys, address, token, now()),
+          ...proofOf(keys, nonce),
         });
       },
       onEnd(because) {
@@ -106,6 +106,16 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
       for (const tunnel of open) tunnel.end("draining");
     },
   };
+}
+
+/**
+ * While the key is being changed some nats-servers trust only the old one and some only the new one, and refuse whoever comes with the
+ * other: then none is shown, which is no loss to a client (what authcallout believes is signed with both).
+ */
+function proofOf(keys: readonly KeyObject[], nonce: string | null): { proxy_sig?: string } {
+  const [key, ...others] = keys;
+  if (nonce === null || !key || others.length > 0) return {};
+  return { proxy_sig: sign(null, Buffer.from(nonce), key).toString("base64url") };
 }
 
 /** Here it is told with each client that cannot come in, for the proxy itself goes on. */

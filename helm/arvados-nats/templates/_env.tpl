@@ -87,6 +87,9 @@ key: {{ $values.secrets.postgres.passwordKey }}
 {{- else }}
 name: {{ include "arvados-nats.keysSecret" .root }}
 key: {{ .env }}
+{{- if eq .env "ARVADOS_NATS_PUBLIC_EDGE_OLD" }}
+optional: true
+{{- end }}
 {{- end }}
 {{- end -}}
 
