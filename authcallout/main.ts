@@ -18,6 +18,7 @@ import { BarrierMember } from "./barrier-member.ts";
 import { Enforcer } from "./enforcer.ts";
 import { GuessLimit } from "./guess-limit.ts";
 import { Kicker } from "./kicker.ts";
+import { moveFromLameDucks } from "./lame-ducks.ts";
 import { createLogins } from "./logins.ts";
 import { Lookout } from "./lookout.ts";
 import { calloutMetrics } from "./metrics.ts";
@@ -218,6 +219,7 @@ export async function runAuthcallout(
     log,
   });
   lookout.start();
+  moveFromLameDucks({ core, group, leads: () => member.leads(), signal, random: Math.random, log });
   scope.defer("the lookout", () => lookout.stop());
   const reconciling = setInterval(() => void enforcer.maintain().catch(() => undefined), RECONCILE_MS);
   scope.defer("reconciling", () => clearInterval(reconciling));

@@ -45,8 +45,10 @@ export async function connectNats(options: NatsConnectionOptions): Promise<NatsC
       // A service outlives any outage of its server; and after a denial it tries again, since the server may have been reconfigured.
       maxReconnectAttempts: -1,
       ignoreAuthErrorAbort: true,
-      reconnectTimeWait: 500,
-      reconnectJitter: 250,
+      // With two nkeys a refusal is no sign of trouble: the other one is offered at once.
+      ...(seeds.length > 1
+        ? { reconnectTimeWait: 50, reconnectJitter: 50 }
+        : { reconnectTimeWait: 500, reconnectJitter: 250 }),
       // A server that vanished without closing its sockets is noticed within 15 s.
       pingInterval: 5_000,
       maxPingOut: 2,
