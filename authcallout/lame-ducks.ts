@@ -19,9 +19,9 @@ export type LameDuckParts = {
 };
 
 /** Replicas on one server are told at the same time and must not leave together: the leader goes first, and is back when others go. */
-const LEADER_WITHIN_MS = 1_000;
-/** Before nats-server's grace period (5 s) is over. */
-const OTHERS_MS = { from: 2_000, to: 4_000 };
+const LEADER_WITHIN_MS = 500;
+/** When the leader has read the graph over its new server and holds a lease again, and before nats-server's grace period (5 s) is over. */
+const OTHERS_MS = { from: 4_000, to: 4_800 };
 
 export function moveFromLameDucks({ core, group, leads, signal, random, log }: LameDuckParts): void {
   void (async () => {
@@ -30,9 +30,10 @@ export function moveFromLameDucks({ core, group, leads, signal, random, log }: L
       await sleep(moveAfter(leads(), random()), signal);
       if (signal.aborted) return;
       await group.leave();
+      // Its answers are on their way before the connection is gone.
+      await core.flush();
+      // `Lookout` joins again.
       await core.reconnect();
-      // The subscription is made anew with the connection; `Lookout` sees to the rest.
-      group.join();
     }
   })().catch((error: unknown) => log.warn({ reason: reasonOf(error) }, "did not leave a nats-server that shuts down"));
 }

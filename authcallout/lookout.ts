@@ -12,8 +12,11 @@ export type LookoutParts = {
   member: BarrierMember;
   enforcer: Enforcer;
   group: QueueGroup;
-  /** Milliseconds since the graph was last known to be complete. */
-  age: () => number;
+  /**
+   * Milliseconds since sessions were last known to have what they may, or since this replica began. Not the graph's age, which is infinite
+   * for a moment whenever another nats-server answers: that is no reason to end anybody's session.
+   */
+  overdue: () => number;
   /** Is the graph young enough to let people in? */
   isFit: () => boolean;
   /** Milliseconds of age beyond which sessions end. */
@@ -46,7 +49,7 @@ export class Lookout {
   }
 
   #look(): void {
-    const { member, enforcer, age, isFit, endsAt } = this.#parts;
+    const { member, enforcer, overdue, isFit, endsAt } = this.#parts;
     const fit = isFit();
     // Others see by the lease whether we are fit, so it is sent as soon as that changes.
     if (fit !== this.#wasFit) member.renew();
@@ -56,7 +59,7 @@ export class Lookout {
     enforcer.closeLapsed();
     // With BARRIER out of reach nobody holds a lease, and nobody leads: then everyone ends what is stale.
     const mine = member.leads() || member.replicas() === 0;
-    if (age() > endsAt && mine) void this.#endStale();
+    if (overdue() > endsAt && mine) void this.#endStale();
   }
 
   #joinOrLeave(fit: boolean): void {

@@ -41,6 +41,8 @@ export type AuthcalloutService = Service & { replica: string; leads(): boolean; 
 /** Sessions that were lost sight of are found again, and servers written into BARRIER again, this often. */
 const RECONCILE_MS = 60_000;
 const HOLD_MS = 20;
+/** A request that went to a nats-server that is gone is made again after this long; logins wait for it. */
+const REQUEST_MS = 1_500;
 /** nats-server counts the headers and the subject too. */
 const PAYLOAD_MARGIN = 1_024;
 
@@ -50,11 +52,12 @@ export async function runAuthcallout(
 ): Promise<AuthcalloutService> {
   const subjects = subjectsOf(config.clusterId);
   const now = Date.now;
+  const begun = now();
   const replica = `${hostname()}-${randomBytes(6).toString("hex")}`;
   const connect = (account: "SYS" | "CORE" | "APP") =>
     connectService({ config, service: "authcallout", account, log, scope });
   const [sys, core, app] = await Promise.all([connect("SYS"), connect("CORE"), connect("APP")]);
-  const [js, jsm] = [jetstream(core), await jetstreamManager(core)];
+  const [js, jsm] = [jetstream(core), await jetstreamManager(core, { timeout: REQUEST_MS })];
   const system = seam(systemAccount(sys, "APP", now));
   const sessions = new Sessions();
   const servers = new Servers();
@@ -212,7 +215,7 @@ export async function runAuthcallout(
     member,
     enforcer,
     group,
-    age,
+    overdue: () => now() - Math.max(begun, follower.vouched ?? 0),
     isFit,
     endsAt: config.stalenessEnd,
     spared: ({ user }) => config.stalenessKeepAdmins && follower.graph.grants(user).patterns.includes(">"),

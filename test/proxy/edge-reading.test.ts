@@ -1,5 +1,6 @@
 /** What the edge reads: the upgrade request, INFO and CONNECT; and what it makes of CONNECT. */
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import fc from "fast-check";
 import { parseNetworks } from "../../core/address.ts";
 import { signStatement, verifyStatement } from "../../core/edge-statement.ts";
@@ -143,6 +144,16 @@ describe("a statement about a client's address", () => {
       assert.equal(verifyStatement([known], said, "token", NOW + 30_000), null);
       assert.equal(verifyStatement([known], said, "another", NOW), null);
     }
+  });
+
+  it("holds for whoever knows either key, while the edge signs with two", () => {
+    const other = generateKeyPairSync("ed25519");
+    const said = signStatement([other.privateKey, key], "203.0.113.7", "token", NOW);
+    for (const trusted of [[known], [other.publicKey], [known, other.publicKey]]) {
+      assert.equal(verifyStatement(trusted, said, "token", NOW), "203.0.113.7");
+    }
+    assert.equal(verifyStatement([generateKeyPairSync("ed25519").publicKey], said, "token", NOW), null);
+    assert.equal(verifyStatement([], said, "token", NOW), null);
   });
 
   it("holds in no other form", () => {
