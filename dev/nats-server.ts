@@ -44,8 +44,8 @@ export type NatsServer = AsyncDisposable & {
   kill9(): Promise<void>;
   /** Stops it if it runs, and starts it again on the same ports and store, with what is to be changed. */
   restart(change?: Partial<LaunchConf>): Promise<void>;
-  /** Tells clients to go elsewhere (lame duck), and resolves once it has ended. */
-  retire(): Promise<void>;
+  /** Tells clients to go elsewhere (lame duck), and stops it once they have, or after so many ms. */
+  retire(within: number): Promise<void>;
 };
 
 const LOG_BYTES = 1024 * 1024;
@@ -140,12 +140,12 @@ export async function startNatsServer(options: LaunchOptions): Promise<NatsServe
     logs: () => output,
     stop,
     kill9: () => stopRun("SIGKILL"),
-    retire: async () => {
+    retire: async (within) => {
       if (!run) return;
       run.expected = true;
       run.child.kill("SIGUSR2");
-      await run.exited;
-      run = undefined;
+      await Promise.race([run.exited, delay(within, undefined, { ref: false })]);
+      await stopRun("SIGTERM");
     },
     restart: async (change = {}) => {
       await stopRun("SIGTERM");

@@ -29,6 +29,9 @@ const START: Record<ServiceName, StartService> = { bridge: runBridge, authcallou
 /** Two callouts, as the chart has them: one answers while the other goes to another nats-server. */
 const GENERATION: readonly ServiceName[] = ["bridge", "authcallout", "authcallout", "proxy"];
 
+/** As a supervisor would: long enough for services to go elsewhere (5 s), not for each client. */
+const LAME_DUCK_MS = 8_000;
+
 type Env = Record<string, string>;
 
 function readEnv(...files: string[]): Env {
@@ -93,7 +96,7 @@ describe("changing all keys", function () {
 
   async function restartServer(place: number, keys: PublicKeys): Promise<void> {
     const server = oneServer(place);
-    await server.retire();
+    await server.retire(LAME_DUCK_MS);
     await server.restart({ keys });
     await until(() => answers(`${server.monitorUrl}/healthz`), "the server to be healthy", 30_000);
   }

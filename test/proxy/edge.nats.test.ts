@@ -234,6 +234,13 @@ describe("the edge", () => {
       assert.deepEqual(logins, []);
     });
 
+    it("to authcallout alone while it has two keys, since each nats-server may know but one of them", async () => {
+      const two = `${generateKeys().edge.seed} ${nats.keys.edge.seed}`;
+      await using changing = await disposable(openDoor({ seed: two }));
+      assert.equal(await isAdmitted(changing.url, { auth_token: "t" }), true);
+      assert.match(logins[0]?.pass ?? "", /^edge1\|127\.0\.0\.1\|\d+\|[\w-]{86}\|[\w-]{86}$/);
+    });
+
     it("by nothing but the signature of the nonce: without one a client is an ordinary one", async () => {
       const direct = nats.server.websocketUrl;
       const admitted = async (key: string | null) => {
