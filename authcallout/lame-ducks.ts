@@ -23,19 +23,28 @@ const LEADER_WITHIN_MS = 500;
 /** When the leader has read the graph over its new server and holds a lease again, and before nats-server's grace period (5 s) is over. */
 const OTHERS_MS = { from: 4_000, to: 4_800 };
 
-export function moveFromLameDucks({ core, group, leads, signal, random, log }: LameDuckParts): void {
+export function moveFromLameDucks(parts: LameDuckParts): void {
+  const { core, log } = parts;
   void (async () => {
     for await (const status of core.status()) {
       if (status.type !== "ldm") continue;
-      await sleep(moveAfter(leads(), random()), signal);
-      if (signal.aborted) return;
-      await group.leave();
-      // Its answers are on their way before the connection is gone.
-      await core.flush();
-      // `Lookout` joins again.
-      await core.reconnect();
+      await moveAway(parts).catch((error: unknown) => {
+        log.warn({ reason: reasonOf(error) }, "did not leave a nats-server that shuts down before it did");
+      });
     }
-  })().catch((error: unknown) => log.warn({ reason: reasonOf(error) }, "did not leave a nats-server that shuts down"));
+  })();
+}
+
+async function moveAway({ core, group, leads, signal, random }: LameDuckParts): Promise<void> {
+  const leaving = core.info?.server_id;
+  await sleep(moveAfter(leads(), random()), signal);
+  // It may have been quicker, or has said it twice.
+  if (signal.aborted || core.info?.server_id !== leaving) return;
+  await group.leave();
+  // Its answers are on their way before the connection is gone.
+  await core.flush();
+  // `Lookout` joins again.
+  await core.reconnect();
 }
 
 /** Milliseconds. */

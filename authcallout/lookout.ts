@@ -13,8 +13,8 @@ export type LookoutParts = {
   enforcer: Enforcer;
   group: QueueGroup;
   /**
-   * Milliseconds since sessions were last known to have what they may, or since this replica began. Not the graph's age, which is infinite
-   * for a moment whenever another nats-server answers: that is no reason to end anybody's session.
+   * Milliseconds since sessions were last known to have what they may. Not the graph's age, which is infinite for a moment whenever
+   * another nats-server answers: that is no reason to end anybody's session.
    */
   overdue: () => number;
   /** Is the graph young enough to let people in? */

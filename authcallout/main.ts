@@ -52,7 +52,6 @@ export async function runAuthcallout(
 ): Promise<AuthcalloutService> {
   const subjects = subjectsOf(config.clusterId);
   const now = Date.now;
-  const begun = now();
   const replica = `${hostname()}-${randomBytes(6).toString("hex")}`;
   const connect = (account: "SYS" | "CORE" | "APP") =>
     connectService({ config, service: "authcallout", account, log, scope });
@@ -215,7 +214,7 @@ export async function runAuthcallout(
     member,
     enforcer,
     group,
-    overdue: () => now() - Math.max(begun, follower.vouched ?? 0),
+    overdue: () => now() - (follower.vouched ?? Number.NEGATIVE_INFINITY),
     isFit,
     endsAt: config.stalenessEnd,
     spared: ({ user }) => config.stalenessKeepAdmins && follower.graph.grants(user).patterns.includes(">"),

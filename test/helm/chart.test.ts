@@ -300,6 +300,14 @@ describe("the chart", () => {
     assert.notEqual(checksum(of("tryout")), checksum(other));
   });
 
+  it("lets a Secret have the edge's key of before, or not", () => {
+    const entries = podsOf([pick(of("tryout"), "Deployment", "-authcallout")]).flatMap(({ pod }) =>
+      pod.containers.flatMap(({ env = [] }) => env),
+    );
+    const old = entries.find(({ name }) => name === "ARVADOS_NATS_PUBLIC_EDGE_OLD");
+    assert.equal(old?.valueFrom?.secretKeyRef?.optional, true);
+  });
+
   it("gives the builtin nats-server TLS on both ports where there is a certificate, and tells the services so", () => {
     const conf = pick(of("bare"), "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
     const tls = 'tls { cert_file: "/etc/nats-tls/tls.crt", key_file: "/etc/nats-tls/tls.key" }';
