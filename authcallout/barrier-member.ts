@@ -134,6 +134,8 @@ export class BarrierMember {
       filter: `${subjects.root}.barrier.>`,
       from: "lastPerSubject",
       server: () => nc.info?.server_id,
+      // No login is answered while our own lease is not read back.
+      urgent: true,
       onMessage: (message) => this.#read(message),
       onCaughtUp: () => this.#caughtUp.resolve(),
       onReset: () => this.#forget(),

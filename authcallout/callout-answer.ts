@@ -1,7 +1,6 @@
 /** Our answer (facts/nats 1.3): a user JWT that says what nats-server is to enforce, or a reason, inside a response JWT, sealed. */
 import type { CalloutRequest } from "./callout-request.ts";
 import type { Signer } from "./jwt.ts";
-import type { Sealer } from "./xkey.ts";
 
 /** The account that every answer puts its user in: nothing else is ever signed. */
 const USERS_ACCOUNT = "APP";
@@ -31,11 +30,11 @@ export function userJwt(signer: Signer, userNkey: string, admission: Admission, 
 
 /** @param outcome the user JWT, or the reason of the refusal (it appears in nats-server's log, never at the client) */
 export function sealedAnswer(
-  keys: { signer: Signer; sealer: Sealer },
-  request: Pick<CalloutRequest, "userNkey" | "server" | "expires">,
+  request: Pick<CalloutRequest, "userNkey" | "server" | "expires" | "keys">,
   outcome: { jwt: string } | { error: string },
   issuedAt: number,
 ): Buffer {
+  const { keys } = request;
   const head = JSON.stringify({
     iss: keys.signer.publicKey,
     sub: request.userNkey,

@@ -2,7 +2,7 @@
 import type { KeyObject } from "node:crypto";
 import { isStatement, verifyStatement } from "../core/edge-statement.ts";
 import { type Fault, fault } from "../core/errors.ts";
-import type { Verifier } from "./jwt.ts";
+import type { Signer, Verifier } from "./jwt.ts";
 import type { Sealer } from "./xkey.ts";
 
 export type CalloutRequest = {
@@ -21,6 +21,19 @@ export type CalloutRequest = {
   token: string;
   /** Seconds: when the server stops waiting. */
   expires: number;
+  /** Those of our keys that this server knows. */
+  keys: AnswerKeys;
+};
+
+/** The issuer and the curve key that one configuration of nats-server names. */
+export type AnswerKeys = { signer: Signer; sealer: Sealer };
+
+export type RequestKeys = {
+  /** More than one while keys are being changed: servers that know the old ones, and servers that know the new ones, are answered. */
+  pairs: readonly AnswerKeys[];
+  verifier: Verifier;
+  /** The edge's public keys. */
+  edges: readonly KeyObject[];
 };
 
 const AUDIENCE = "nats-authorization-request";
@@ -35,19 +48,19 @@ type Raw = {
 
 /**
  * @param serverXkey the header `Nats-Server-Xkey`; a request without it is not encrypted and refused
- * @param keys `edge`: the edge's public key
  * @param now UTC milliseconds
  */
 export function decodeRequest(
   body: Uint8Array,
   serverXkey: string | undefined,
-  keys: { sealer: Sealer; verifier: Verifier; edge: KeyObject },
+  keys: RequestKeys,
   now: number,
 ): CalloutRequest | Fault {
   const refuse = (reason: string) => fault("callout.request", { reason });
   if (!serverXkey) return refuse("it is not encrypted");
-  const plain = keys.sealer.open(body, serverXkey);
-  if (!plain) return refuse("it cannot be decrypted");
+  const opened = openedBy(keys.pairs, body, serverXkey);
+  if (!opened) return refuse("it cannot be decrypted");
+  const { plain, pair } = opened;
   const claims = keys.verifier.verify(plain.toString());
   if (!claims) return refuse("its signature is not a server's");
   const raw = claims.nats as Raw;
@@ -65,7 +78,7 @@ export function decodeRequest(
   const stated = isStatement(pass);
   const token = textOf(options.auth_token) || (stated ? "" : pass);
   const peer = textOf(raw.client_info?.host);
-  const address = stated ? verifyStatement(keys.edge, pass, token, now) : peer;
+  const address = stated ? verifyStatement(keys.edges, pass, token, now) : peer;
   return {
     userNkey: raw.user_nkey,
     server: { id: claims.iss, name: textOf(server.name), xkey: serverXkey },
@@ -75,7 +88,16 @@ export function decodeRequest(
     user: typeof options.user === "string" ? options.user : undefined,
     token,
     expires,
+    keys: pair,
   };
+}
+
+function openedBy(pairs: readonly AnswerKeys[], body: Uint8Array, sender: string) {
+  for (const pair of pairs) {
+    const plain = pair.sealer.open(body, sender);
+    if (plain) return { plain, pair };
+  }
+  return null;
 }
 
 function textOf(value: unknown): string {

@@ -12,8 +12,11 @@ export type LookoutParts = {
   member: BarrierMember;
   enforcer: Enforcer;
   group: QueueGroup;
-  /** Milliseconds since the graph was last known to be complete. */
-  age: () => number;
+  /**
+   * Milliseconds since sessions were last known to have what they may. Not the graph's age, which is infinite for a moment whenever
+   * another nats-server answers: that is no reason to end anybody's session.
+   */
+  overdue: () => number;
   /** Is the graph young enough to let people in? */
   isFit: () => boolean;
   /** Milliseconds of age beyond which sessions end. */
@@ -70,11 +73,11 @@ export class Lookout {
   }
 
   #isTooOld(): boolean {
-    const { age, endsAt, now } = this.#parts;
+    const { overdue, endsAt, now } = this.#parts;
     const at = now();
     const wasStopped = at - this.#lookedAt > STOPPED_MS;
     this.#lookedAt = at;
-    if (age() <= endsAt) this.#endsFrom = null;
+    if (overdue() <= endsAt) this.#endsFrom = null;
     else this.#endsFrom ??= wasStopped ? at + CATCH_UP_MS : at;
     return this.#endsFrom !== null && at >= this.#endsFrom;
   }

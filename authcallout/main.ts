@@ -5,7 +5,6 @@ import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { aliasOf } from "../core/aliases.ts";
 import { timing } from "../core/barrier/timing.ts";
 import { CLOSE_CODES } from "../core/close-codes.ts";
-import { publicKeyBytes, verifyingKey } from "../core/nkey.ts";
 import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
 import type { Notice } from "../core/wire.ts";
@@ -18,13 +17,14 @@ import { sleep } from "../runtime/sleep.ts";
 import { BarrierMember } from "./barrier-member.ts";
 import { Enforcer } from "./enforcer.ts";
 import { GuessLimit } from "./guess-limit.ts";
-import { createSigner, createVerifier } from "./jwt.ts";
 import { Kicker } from "./kicker.ts";
+import { moveFromLameDucks } from "./lame-ducks.ts";
 import { createLogins } from "./logins.ts";
 import { Lookout } from "./lookout.ts";
 import { calloutMetrics } from "./metrics.ts";
 import { Notices } from "./notices.ts";
 import { calloutReadiness } from "./readiness.ts";
+import { requestKeys } from "./request-keys.ts";
 import { type Question, Responder } from "./responder.ts";
 import type { Action } from "./revocation-plan.ts";
 import { ServerWatch } from "./server-watch.ts";
@@ -32,7 +32,6 @@ import { Servers } from "./servers.ts";
 import { Sessions } from "./sessions.ts";
 import { type SystemAccount, systemAccount } from "./system-account.ts";
 import { createTokenLookup } from "./token-lookup.ts";
-import { createSealer } from "./xkey.ts";
 
 /** What a test puts between the service and the world, to show what a guard is good for. */
 export type AuthcalloutSeams = {
@@ -45,6 +44,8 @@ export type AuthcalloutService = Service & { replica: string; leads(): boolean; 
 /** Sessions that were lost sight of are found again, and servers written into BARRIER again, this often. */
 const RECONCILE_MS = 60_000;
 const HOLD_MS = 20;
+/** A request that went to a nats-server that is gone is made again after this long; logins wait for it. */
+const REQUEST_MS = 1_500;
 /** nats-server counts the headers and the subject too. */
 const PAYLOAD_MARGIN = 1_024;
 
@@ -58,7 +59,7 @@ export async function runAuthcallout(
   const connect = (account: "SYS" | "CORE" | "APP") =>
     connectService({ config, service: "authcallout", account, log, scope });
   const [sys, core, app] = await Promise.all([connect("SYS"), connect("CORE"), connect("APP")]);
-  const [js, jsm] = [jetstream(core), await jetstreamManager(core)];
+  const [js, jsm] = [jetstream(core), await jetstreamManager(core, { timeout: REQUEST_MS })];
   const system = seam(systemAccount(sys, "APP", now));
   const sessions = new Sessions();
   const servers = new Servers();
@@ -165,12 +166,7 @@ export async function runAuthcallout(
 
   const lookup = createTokenLookup(config, signal, now, measured.lookup);
   const responder = new Responder({
-    keys: {
-      signer: createSigner("account", config.issuerSeed),
-      sealer: createSealer(config.xkeySeed),
-      verifier: createVerifier("server"),
-      edge: verifyingKey(publicKeyBytes("user", config.edgeKey)),
-    },
+    keys: requestKeys(config),
     view: follower,
     options: {
       clusterId: config.clusterId,
@@ -223,7 +219,7 @@ export async function runAuthcallout(
     member,
     enforcer,
     group,
-    age,
+    overdue: () => now() - (follower.vouched ?? Number.NEGATIVE_INFINITY),
     isFit,
     endsAt: config.stalenessEnd,
     spared: ({ user }) => config.stalenessKeepAdmins && follower.graph.grants(user).patterns.includes(">"),
@@ -231,6 +227,7 @@ export async function runAuthcallout(
     log,
   });
   lookout.start();
+  moveFromLameDucks({ core, group, leads: () => member.leads(), signal, random: Math.random, log });
   scope.defer("the lookout", () => lookout.stop());
   const reconciling = setInterval(() => void enforcer.maintain().catch(() => undefined), RECONCILE_MS);
   scope.defer("reconciling", () => clearInterval(reconciling));

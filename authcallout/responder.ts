@@ -2,7 +2,6 @@
  * Answers nats-server's logins: opens the question, lets `authorize` decide, signs and seals the answer. Between the last look at the
  * lease and `respond` nothing waits; whatever has to be waited for (BARRIER, Arvados' API) leads back to that look.
  */
-import type { KeyObject } from "node:crypto";
 import type { Msg } from "@nats-io/nats-core";
 import { CLOCK_MARGIN_MS } from "../core/barrier/timing.ts";
 import { Fault, fault } from "../core/errors.ts";
@@ -12,17 +11,15 @@ import type { Logger } from "../runtime/log.ts";
 import { sleep } from "../runtime/sleep.ts";
 import { type Admitted, type AuthorizerOptions, authorize, type GraphView, type Lookup } from "./authorizer.ts";
 import { sealedAnswer, userJwt } from "./callout-answer.ts";
-import { type CalloutRequest, decodeRequest } from "./callout-request.ts";
+import { type CalloutRequest, decodeRequest, type RequestKeys } from "./callout-request.ts";
 import type { GuessLimit } from "./guess-limit.ts";
-import type { Signer, Verifier } from "./jwt.ts";
 import { type OnOutage, type Reply, replyTo } from "./reply.ts";
 import type { Sessions } from "./sessions.ts";
-import type { Sealer } from "./xkey.ts";
 
 export type Question = Pick<Msg, "data" | "headers" | "respond">;
 
 export type ResponderParts = {
-  keys: { signer: Signer; sealer: Sealer; verifier: Verifier; edge: KeyObject };
+  keys: RequestKeys;
   view: GraphView;
   options: AuthorizerOptions;
   sessions: Sessions;
@@ -97,7 +94,7 @@ export class Responder {
 
   /** @param asked Arvados' API has been asked, or at least waited for */
   #answer(message: Question, request: CalloutRequest, asked = false): void {
-    const { now, mayAnswer, keys, guesses } = this.#parts;
+    const { now, mayAnswer, guesses } = this.#parts;
     // Asked again, since time may have passed: from here to `respond` nothing waits.
     if (!mayAnswer()) return this.#refuse(message, request, fault("login.no_lease"));
     const issuedAt = Math.floor(now() / 1000);
@@ -109,8 +106,8 @@ export class Responder {
     }
     const unknown = this.#parts.alias(outcome.identity);
     if (unknown) return this.#answerAfter(unknown, message, request);
-    const jwt = userJwt(keys.signer, request.userNkey, outcome.admission, issuedAt);
-    const body = sealedAnswer(keys, request, { jwt }, issuedAt);
+    const jwt = userJwt(request.keys.signer, request.userNkey, outcome.admission, issuedAt);
+    const body = sealedAnswer(request, { jwt }, issuedAt);
     if (body.length > this.#parts.maxPayload()) {
       const facts = { user: outcome.session.user, count: outcome.grants, bytes: body.length };
       return this.#refuse(message, request, fault("answer.too_large", facts));
@@ -159,9 +156,9 @@ export class Responder {
 
   /** A refusal never becomes a session, so it needs no lease. */
   #refuse(message: Question, request: CalloutRequest, why: Fault): void {
-    const { keys, onOutage, onResult, log, now } = this.#parts;
+    const { onOutage, onResult, log, now } = this.#parts;
     const { result, silent } = replyTo(why.code, onOutage);
-    if (!silent) message.respond(sealedAnswer(keys, request, { error: why.code }, Math.floor(now() / 1000)));
+    if (!silent) message.respond(sealedAnswer(request, { error: why.code }, Math.floor(now() / 1000)));
     onResult(result, why.code, 0);
     const { host, cid } = request;
     const level = result === "denied" ? "info" : "warn";

@@ -12,6 +12,37 @@ export type SetupStep = { what: string; sql: string };
 /** Column lists in publications exist since PostgreSQL 15; before, whole tables are published and columns dropped at the door. */
 const COLUMN_LISTS_SINCE = 150_000;
 
+/** What a publication should hold: the columns by table, of the tables that Arvados has here. */
+export type DeclaredPublication = {
+  name: string;
+  tables: Readonly<Record<string, readonly string[]>>;
+  insertsOnly: boolean;
+};
+
+export function declaredPublications(
+  names: SetupNames,
+  tables: readonly TableName[],
+): [DeclaredPublication, DeclaredPublication] {
+  const records = Object.fromEntries(tables.map((table) => [table, TABLES[table]]));
+  return [
+    { name: names.publication, tables: records, insertsOnly: false },
+    { name: names.logPublication, tables: { logs: LOG_COLUMNS }, insertsOnly: true },
+  ];
+}
+
+/** Brings a publication that is there into line, without a moment in which there is none. */
+export function remakeSql(publication: DeclaredPublication, serverVersion: number): string {
+  const name = pg.escapeIdentifier(publication.name);
+  const kinds = publication.insertsOnly ? "insert" : "insert, update, delete, truncate";
+  return `ALTER PUBLICATION ${name} SET TABLE ${tableList(publication, serverVersion)}; ALTER PUBLICATION ${name} SET (publish = '${kinds}')`;
+}
+
+function tableList({ tables }: DeclaredPublication, serverVersion: number): string {
+  return Object.entries(tables)
+    .map(([table, columns]) => (serverVersion >= COLUMN_LISTS_SINCE ? `${table} (${columns.join(", ")})` : table))
+    .join(", ");
+}
+
 /** The statements for a database that has `tables`, without those whose object `exists` already. Pure. */
 export function setupSteps(
   names: SetupNames,
@@ -19,22 +50,20 @@ export function setupSteps(
   serverVersion: number,
   exists: { publications: readonly string[]; slots: readonly string[] },
 ): SetupStep[] {
-  const listed = (table: string, columns: readonly string[]) =>
-    serverVersion >= COLUMN_LISTS_SINCE ? `${table} (${columns.join(", ")})` : table;
   const quote = (name: string) => pg.escapeIdentifier(name);
-  const all = tables.map((table) => listed(table, TABLES[table])).join(", ");
+  const [records, logs] = declaredPublications(names, tables);
   const steps = [
     {
       kind: "publications" as const,
       name: names.publication,
       what: `publication ${names.publication} of ${tables.length} tables`,
-      sql: `CREATE PUBLICATION ${quote(names.publication)} FOR TABLE ${all}`,
+      sql: `CREATE PUBLICATION ${quote(names.publication)} FOR TABLE ${tableList(records, serverVersion)}`,
     },
     {
       kind: "publications" as const,
       name: names.logPublication,
       what: `publication ${names.logPublication} of inserted log rows`,
-      sql: `CREATE PUBLICATION ${quote(names.logPublication)} FOR TABLE ${listed("logs", LOG_COLUMNS)} WITH (publish = 'insert')`,
+      sql: `CREATE PUBLICATION ${quote(names.logPublication)} FOR TABLE ${tableList(logs, serverVersion)} WITH (publish = 'insert')`,
     },
     {
       kind: "slots" as const,

@@ -11,6 +11,8 @@ export type CliContext = {
   err: LogSink;
   env: ConfigRequest["env"];
   signals: SignalSource;
+  /** `out` is a terminal that shows them. */
+  colours: boolean;
   /** Grows as configurations are read; no error message may hold one of these. */
   secrets: string[];
   /** Stacks are shown for errors that we have no sentence for. */
@@ -24,9 +26,9 @@ export type GlobalOptions = { config?: string; settings?: string; debug?: boolea
 /** Reads the configuration that the global options name. */
 export function readConfig(context: CliContext, command: Command, consumer?: Consumer): LoadedConfig {
   const { env } = context;
-  const { config, settings } = command.optsWithGlobals<GlobalOptions>();
+  const { settings } = command.optsWithGlobals<GlobalOptions>();
   const loaded = loadConfig({
-    configFile: config ?? env.ARVADOS_CONFIG,
+    configFile: configFileOf(context, command),
     settingsFile: settings ?? env.ARVADOS_NATS_SETTINGS,
     env,
     ...(consumer ? { consumer } : {}),
@@ -34,6 +36,11 @@ export function readConfig(context: CliContext, command: Command, consumer?: Con
   context.secrets.push(...secretsOf(loaded.config));
   if (["trace", "debug"].includes(loaded.config.logLevel)) context.debug = true;
   return loaded;
+}
+
+/** Arvados' own file, where one was named. */
+export function configFileOf({ env }: CliContext, command: Command): string | undefined {
+  return command.optsWithGlobals<GlobalOptions>().config ?? env.ARVADOS_CONFIG;
 }
 
 export function logFor(context: CliContext, { config }: LoadedConfig): Logger {

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { SERVICE_VERSION } from "../runtime/version.ts";
 import { addConfigCommands } from "./commands/config.ts";
 import { addDevCommand } from "./commands/dev.ts";
+import { addDoctorCommand } from "./commands/doctor.ts";
 import { addKeysCommand } from "./commands/keys.ts";
 import { addProbeCommand } from "./commands/probe.ts";
 import { addRightsCommands } from "./commands/rights.ts";
@@ -42,12 +43,14 @@ ${examples(
   ["arvados-nats setup-db --config /etc/arvados/config.yml", "once: publication and replication slot"],
   ["arvados-nats streams apply --settings nats.yml", "once, and after each upgrade"],
   ["arvados-nats bridge --config /etc/arvados/config.yml", "then the services: bridge, authcallout, proxy"],
+  ["arvados-nats doctor --config /etc/arvados/config.yml", "what is wrong, and what to do about it"],
 )}`,
   );
   addDevCommand(program, context);
   addServiceCommands(program, context);
   addSetupDbCommand(program, context);
   addStreamsCommands(program, context);
+  addDoctorCommand(program, context);
   addSessionCommands(program, context);
   addRightsCommands(program, context);
   addKeysCommand(program, context);

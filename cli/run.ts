@@ -4,18 +4,19 @@ import { type CliContext, print } from "./context.ts";
 import { failureOf } from "./failure.ts";
 import { createProgram } from "./program.ts";
 
-export type CliIo = Pick<CliContext, "out" | "err" | "env" | "signals">;
+export type CliIo = Pick<CliContext, "out" | "err" | "env" | "signals"> & Partial<Pick<CliContext, "colours">>;
 
 const processIo: CliIo = {
   out: (text) => void process.stdout.write(text),
   err: process.stderr,
   env: process.env,
   signals: process,
+  colours: process.stdout.isTTY === true && process.env.NO_COLOR === undefined,
 };
 
 /** @param args without node and script name */
 export async function runCli(args: readonly string[], io: CliIo = processIo): Promise<number> {
-  const context: CliContext = { ...io, secrets: [], debug: args.includes("--debug"), exitCode: 0 };
+  const context: CliContext = { colours: false, ...io, secrets: [], debug: args.includes("--debug"), exitCode: 0 };
   const program = createProgram(context);
   if (args.length === 0) {
     print(context, program.helpInformation());

@@ -16,19 +16,25 @@ export function isStatement(pass: string): boolean {
 }
 
 /**
+ * @param keys two while the edge's key is being changed, since some authcallouts know only one of them: a signature by each
  * @param address as `canonicalAddress` writes it
  * @param now UTC milliseconds
  */
-export function signStatement(key: KeyObject, address: string, token: string, now: number): string {
+export function signStatement(keys: readonly KeyObject[], address: string, token: string, now: number): string {
   const said = `${MARK}${address}|${Math.floor(now / 1000) + LIFE_S}`;
-  return `${said}|${sign(null, signedText(said, token), key).toString("base64url")}`;
+  const signatures = keys.map((key) => sign(null, signedText(said, token), key).toString("base64url"));
+  return [said, ...signatures].join("|");
 }
 
 /** The address, or null where the edge did not say it of this token, or said it too long ago. */
-export function verifyStatement(key: KeyObject, pass: string, token: string, now: number): string | null {
-  const [, said, address, expires, signature] = /^(edge1\|([\d.:a-f]+)\|(\d{1,12}))\|([\w-]{86})$/.exec(pass) ?? [];
-  if (!said || !address || !signature || Number(expires) * 1000 <= now) return null;
-  return verify(null, signedText(said, token), key, Buffer.from(signature, "base64url")) ? address : null;
+export function verifyStatement(keys: readonly KeyObject[], pass: string, token: string, now: number): string | null {
+  const [, said, address, expires, signatures] =
+    /^(edge1\|([\d.:a-f]+)\|(\d{1,12}))((?:\|[\w-]{86}){1,2})$/.exec(pass) ?? [];
+  if (!said || !address || !signatures || Number(expires) * 1000 <= now) return null;
+  const signed = signedText(said, token);
+  const given = signatures.slice(1).split("|");
+  const isBy = (key: KeyObject) => given.some((text) => verify(null, signed, key, Buffer.from(text, "base64url")));
+  return keys.some(isBy) ? address : null;
 }
 
 function signedText(said: string, token: string): Buffer {

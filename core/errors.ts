@@ -18,6 +18,12 @@ export const ERRORS = {
     message: "the configuration has {count} fault(s):\n{list}",
     remedy: "mend each line above; `arvados-nats config print` shows what is in force",
   },
+  "keys.incomplete": {
+    handling: "config",
+    message: "the keys in use are not all there: {missing}",
+    remedy:
+      "name with --replace what `arvados-nats keys` made: the folder, or the Secret of the services (the one with seeds)",
+  },
   "install.incomplete": {
     handling: "config",
     message: "`{command}` needs packages that are not installed: {reason}",
@@ -44,6 +50,17 @@ export const ERRORS = {
     handling: "config",
     message: "nats-server at {url} refuses the {account} user: {reason}",
     remedy: "the nkey seed does not match the server's configuration: make both again with the same keys",
+  },
+  "nats.untrusted": {
+    handling: "config",
+    message: "nats-server at {url} shows a certificate that is not trusted: {reason}",
+    remedy:
+      "give this process the CA that signed it (NODE_EXTRA_CA_CERTS=/path/to/ca.crt; in the chart tls.caSecret) and restart it; the host name in the URL must be in the certificate",
+  },
+  "nats.no_tls": {
+    handling: "config",
+    message: "nats-server at {url} offers no TLS, so nothing was sent to it",
+    remedy: "give nats-server a certificate (docs/operate.md, TLS), or on loopback an address with nats://",
   },
   "port.occupied": {
     handling: "config",

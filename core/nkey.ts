@@ -32,6 +32,12 @@ export function seedBytes(type: KeyType, text: string): Buffer {
   return bytes.subarray(2);
 }
 
+/** The seeds of a setting: one, or two while keys are being changed, the new one first. */
+export function seedsIn(setting: string): [string, ...string[]] {
+  const [first = "", ...others] = setting.trim().split(/\s+/);
+  return [first, ...others];
+}
+
 /** The text form of a public key. */
 export function publicKeyText(type: KeyType, key: Uint8Array): string {
   const body = Buffer.concat([Buffer.from([PREFIX[type]]), key]);

@@ -7,11 +7,9 @@ import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Fault, fault, reasonOf } from "../core/errors.ts";
+import { isNewEnough, NATS_FLOOR } from "../core/nats-version.ts";
 
 const run = promisify(execFile);
-
-/** Older ones let a client that sends PING before CONNECT skip the auth callout. */
-export const NATS_FLOOR = "2.14.4";
 
 const MODULE = "github.com/nats-io/nats-server/v2";
 
@@ -49,18 +47,6 @@ export async function findNatsServer({
 /** `2.15.2` of `nats-server: v2.15.2`; null for anything else. */
 export function parseVersion(output: string): string | null {
   return /^nats-server: v(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)\s*$/m.exec(output)?.[1] ?? null;
-}
-
-/** A pre-release counts as older than its release. */
-export function isNewEnough(version: string, floor: string = NATS_FLOOR): boolean {
-  const [release = "", preRelease] = version.split(/-(.*)/s);
-  const have = release.split(".").map(Number);
-  const need = floor.split(".").map(Number);
-  for (const [place, least] of need.entries()) {
-    const part = have[place] ?? 0;
-    if (part !== least) return part > least;
-  }
-  return preRelease === undefined;
 }
 
 async function requireVersion(path: string): Promise<string> {

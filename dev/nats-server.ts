@@ -10,7 +10,7 @@ import { type ServerConf, serverConf } from "../streams-config/server-conf.ts";
 import { findNatsServer, type Log } from "./nats-binary.ts";
 import { mind } from "./nats-minder.ts";
 
-export { findNatsServer, NATS_FLOOR, type NatsBinary } from "./nats-binary.ts";
+export { findNatsServer, type NatsBinary } from "./nats-binary.ts";
 
 /** What to start: as nats-server's configuration, but where files go is the launcher's business. */
 export type LaunchConf = Omit<ServerConf, "storeDir" | "portsFileDir">;
@@ -42,8 +42,10 @@ export type NatsServer = AsyncDisposable & {
   stop(): Promise<void>;
   /** SIGKILL; folder and ports stay for `restart`. */
   kill9(): Promise<void>;
-  /** Stops it if it runs, and starts it again on the same ports and store. */
-  restart(): Promise<void>;
+  /** Stops it if it runs, and starts it again on the same ports and store, with what is to be changed. */
+  restart(change?: Partial<LaunchConf>): Promise<void>;
+  /** Tells clients to go elsewhere (lame duck), and stops it once they have, or after so many ms. */
+  retire(within: number): Promise<void>;
 };
 
 const LOG_BYTES = 1024 * 1024;
@@ -138,8 +140,16 @@ export async function startNatsServer(options: LaunchOptions): Promise<NatsServe
     logs: () => output,
     stop,
     kill9: () => stopRun("SIGKILL"),
-    restart: async () => {
+    retire: async (within) => {
+      if (!run) return;
+      run.expected = true;
+      run.child.kill("SIGUSR2");
+      await Promise.race([run.exited, delay(within, undefined, { ref: false })]);
       await stopRun("SIGTERM");
+    },
+    restart: async (change = {}) => {
+      await stopRun("SIGTERM");
+      conf = { ...conf, ...change };
       await launch();
     },
     [Symbol.asyncDispose]: stop,

@@ -52,6 +52,8 @@ export type Stack = {
   arvados: Simulator;
   cluster: DemoCluster;
   services: Record<ServiceName, HostedService>;
+  /** Drains a service and releases what it holds, as SIGTERM would. */
+  endService(name: ServiceName): Promise<void>;
   /** Where browsers go. */
   url: string;
 };
@@ -76,7 +78,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const conf = { clusterId: CLUSTER_ID, keys: publicKeys(keys) };
   const startServers = async (): Promise<readonly NatsServer[]> => {
     const { servers: size = 1 } = options;
-    if (size > 1) return scope.use("nats-servers", await startNatsCluster(conf, size), (it) => it.stop()).servers;
+    if (size > 1)
+      return scope.use("nats-servers", await startNatsCluster({ ...conf, lameDuck: "30s" }, size), (it) => it.stop())
+        .servers;
     const started = await startNatsServer({
       conf,
       ...(options.onNote ? { log: options.onNote } : {}),
@@ -146,9 +150,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     return seedDemo(arvados);
   });
 
+  const ends = new Map<ServiceName, () => Promise<void>>();
   const host = (name: ServiceName, start: StartService) =>
     step(name, async () => {
-      const service = await hostService({ name, start, config, log, scope: scope.child(name) });
+      const own = scope.child(name);
+      const service = await hostService({ name, start, config, log, scope: own });
+      ends.set(name, () => service.drain().then(() => own.close()));
       while (!isReady(service.readiness())) await sleep(READY_POLL_MS, scope.signal);
       return service;
     });
@@ -161,7 +168,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     url = service.url;
     return service;
   });
-  return { config, postgres, nats, servers, arvados, cluster, services: { bridge, authcallout, proxy }, url };
+  const services = { bridge, authcallout, proxy };
+  const endService = async (name: ServiceName) => ends.get(name)?.();
+  return { config, postgres, nats, servers, arvados, cluster, services, endService, url };
 }
 
 async function declareStreams(config: Config, log: Logger, servers: number): Promise<void> {

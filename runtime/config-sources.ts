@@ -93,6 +93,12 @@ function secretFrom(setting: Setting, file: string, origin: string, faults: Conf
   return undefined;
 }
 
+/** A section of one cluster in Arvados' own file; empty where it is not there. For what is no setting of ours. */
+export function arvadosSection(file: string, clusterId: string, name: string): Section {
+  const section = lookUp(readYaml(file), ["Clusters", clusterId, name]);
+  return isSection(section) ? section : {};
+}
+
 function lookUp(value: unknown, path: readonly string[]): unknown {
   const [key, ...rest] = path;
   if (key === undefined) return value;

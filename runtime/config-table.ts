@@ -128,7 +128,7 @@ export const CONFIG_TABLE = {
     secret: true,
     neededBy: ["authcallout"],
     together: "callout",
-    doc: "Seed of the account key that signs user JWTs. Whoever holds it can be anybody.",
+    doc: "Seed of the account key that signs user JWTs. Whoever holds it can be anybody. While keys are being changed: the new one, a space, the old one; so for every seed.",
   },
   xkeySeed: {
     type: "seed",
@@ -158,6 +158,14 @@ export const CONFIG_TABLE = {
     default: "",
     neededBy: ["authcallout"],
     doc: "Public key of the edge's nkey: what it says about a client's address is believed. nats-server has it among its trusted proxies.",
+  },
+  edgeKeyOld: {
+    type: "nkey",
+    prefix: "U",
+    env: "ARVADOS_NATS_PUBLIC_EDGE_OLD",
+    file: "callout.edgeKeyOld",
+    default: "",
+    doc: "The one before it, believed as well while keys are being changed.",
   },
   guessesPerMinute: {
     type: "integer",

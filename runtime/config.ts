@@ -2,6 +2,7 @@
  * The configuration of a process, resolved from the table: defaults < Arvados' configuration file < our settings file < environment.
  * All faults are reported together, and none repeats a secret.
  */
+import { seedsIn } from "../core/nkey.ts";
 import { ConfigFaults } from "./config-faults.ts";
 import { arvadosSource, type Environment, environmentSource, type Source, settingsSource } from "./config-sources.ts";
 import { ASCENDING, allSettings, type Config, type PlacedSetting, settingName } from "./config-table.ts";
@@ -62,9 +63,11 @@ export function defaultConfig(overrides: ConfigOverrides = {}): Config {
 export function secretsOf(config: Config): string[] {
   return allSettings()
     .filter(({ setting }) => setting.secret)
-    .map(({ path }) => valueAt(config, path))
-    .filter((value) => typeof value === "string" && value !== "")
-    .map(String);
+    .flatMap(({ path, setting }) => {
+      const value = valueAt(config, path);
+      if (typeof value !== "string" || value === "") return [];
+      return setting.type === "seed" ? seedsIn(value) : [value];
+    });
 }
 
 export function valueAt(tree: unknown, path: readonly string[]): unknown {

@@ -46,6 +46,7 @@ export class GraphFollower {
   #pending: GraphChange[] = [];
   #revision: Revision = NO_REVISION;
   #beat: number | null = null;
+  #vouched: number | null = null;
   #follower: StreamFollower | null = null;
   #waiters: { revision: Revision; resolve: () => void }[] = [];
 
@@ -83,6 +84,14 @@ export class GraphFollower {
     const known =
       this.#beat !== null && this.#revision !== NO_REVISION && this.#server === this.#options.nc.info?.server_id;
     return known ? Math.max(0, now - (this.#beat ?? 0)) : Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * UTC milliseconds up to which a graph was ever known here to be complete, and sessions had what it grants: that stays true while the
+   * graph is read anew. Null before the first time.
+   */
+  get vouched(): number | null {
+    return this.#vouched;
   }
 
   /** What a session's token is, which cannot be told from its name. */
@@ -124,7 +133,9 @@ export class GraphFollower {
 
   /** A beat vouches for the graph up to its revision; it counts once that revision has been applied here. */
   #hearBeat({ time, revision }: { time: number; revision: Revision }): void {
-    if (atLeast(this.#revision, revision)) this.#beat = Math.max(this.#beat ?? 0, time);
+    if (!atLeast(this.#revision, revision)) return;
+    this.#beat = Math.max(this.#beat ?? 0, time);
+    this.#vouched = Math.max(this.#vouched ?? 0, time);
   }
 
   #take(message: JsMsg): void {

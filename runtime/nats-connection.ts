@@ -2,14 +2,19 @@
  * A connection to nats-server for a service: one nkey, one account, and it never gives up. What goes wrong at the first connect is a
  * fault with a remedy; what goes wrong later is logged while the client library reconnects.
  */
-import { errors, type NatsConnection, nkeyAuthenticator, type Status } from "@nats-io/nats-core";
+import { isIP } from "node:net";
+import { type ConnectionOptions, checkServerIdentity } from "node:tls";
+import { errors, type NatsConnection, type Status, type TlsOptions } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { type Fault, fault, reasonOf } from "../core/errors.ts";
+import { seedsIn } from "../core/nkey.ts";
+import { isUntrusted } from "./certificate.ts";
 import type { Logger } from "./log.ts";
+import { chooseNkey } from "./nkey-choice.ts";
 
 export type NatsConnectionOptions = {
   url: string;
-  /** The nkey seed of the service's user in that account. */
+  /** The nkey seed of the service's user in that account; two while it is being changed. */
   seed: string;
   /** For logs and faults only: the server knows the account by the nkey. */
   account: string;
@@ -22,41 +27,71 @@ export type NatsConnectionOptions = {
   timeoutMs?: number;
 };
 
-/** @throws nats.unreachable, nats.refused */
+/** With two nkeys: enough that the right one was surely among them. */
+const TRIES = 16;
+
+/** @throws nats.unreachable, nats.refused, nats.untrusted, nats.no_tls */
 export async function connectNats(options: NatsConnectionOptions): Promise<NatsConnection> {
   const { url, seed, account, name, inboxPrefix, timeoutMs = 5_000 } = options;
   const log = options.log.child({ account });
-  let connection: NatsConnection;
-  try {
-    connection = await connect({
+  const seeds = seedsIn(seed);
+  const choice = chooseNkey(seeds, Math.random);
+  const open = () =>
+    connect({
       servers: url,
       name,
-      authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)),
+      authenticator: choice.authenticator,
       timeout: timeoutMs,
       // A service outlives any outage of its server; and after a denial it tries again, since the server may have been reconfigured.
       maxReconnectAttempts: -1,
       ignoreAuthErrorAbort: true,
-      reconnectTimeWait: 500,
-      reconnectJitter: 250,
+      // With two nkeys a refusal is no sign of trouble: the other one is offered at once.
+      ...(seeds.length > 1
+        ? { reconnectTimeWait: 50, reconnectJitter: 50 }
+        : { reconnectTimeWait: 500, reconnectJitter: 250 }),
       // A server that vanished without closing its sockets is noticed within 15 s.
       pingInterval: 5_000,
       maxPingOut: 2,
       ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
-      ...(url.startsWith("tls:") ? { tls: {} } : {}),
+      ...tlsOf(url),
     });
-  } catch (error) {
-    throw connectFault(error, url, account);
+  let connection: NatsConnection;
+  for (let tries = 1; ; tries++) {
+    try {
+      connection = await open();
+      break;
+    } catch (error) {
+      const failure = connectFault(error, url, account);
+      if (failure.code !== "nats.refused" || seeds.length === 1 || tries === TRIES) throw failure;
+    }
   }
-  void logStatus(connection, log);
+  choice.taken();
+  void logStatus(connection, log, choice.taken);
   log.debug({ server: connection.getServer() }, "connected to nats-server");
   return connection;
+}
+
+/**
+ * The library looks at no scheme: without this a server that offers no TLS would be spoken to in the clear. And of an IP address it
+ * would take any certificate for `localhost`.
+ */
+export function tlsOf(url: string): { tls?: TlsOptions & Pick<ConnectionOptions, "checkServerIdentity"> } {
+  if (!url.startsWith("tls:")) return {};
+  const host = new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
+  return {
+    tls: isIP(host) === 0 ? {} : { checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate) },
+  };
 }
 
 function connectFault(error: unknown, url: string, account: string): Fault {
   if (error instanceof errors.AuthorizationError || error instanceof errors.UserAuthenticationExpiredError) {
     return fault("nats.refused", { url, account, reason: reasonOf(error) }, { cause: error });
   }
-  return fault("nats.unreachable", { url, reason: reasonOf(deepest(error)) }, { cause: error });
+  const cause = deepest(error);
+  if (isUntrusted(cause)) return fault("nats.untrusted", { url, reason: reasonOf(cause) }, { cause: error });
+  // The library has no class for it.
+  if (/does not support 'tls'/.test(reasonOf(cause))) return fault("nats.no_tls", { url }, { cause: error });
+  return fault("nats.unreachable", { url, reason: reasonOf(cause) }, { cause: error });
 }
 
 /** The library wraps what the operating system said, which is what a person can act on. */
@@ -64,8 +99,11 @@ function deepest(error: unknown): unknown {
   return error instanceof Error && error.cause instanceof Error ? deepest(error.cause) : error;
 }
 
-async function logStatus(connection: NatsConnection, log: Logger): Promise<void> {
-  for await (const status of connection.status()) logOne(status, log);
+async function logStatus(connection: NatsConnection, log: Logger, onReconnect: () => void): Promise<void> {
+  for await (const status of connection.status()) {
+    if (status.type === "reconnect") onReconnect();
+    logOne(status, log);
+  }
   const error = await connection.closed();
   if (error) log.error({ reason: reasonOf(error) }, "the connection to nats-server is closed for good");
 }

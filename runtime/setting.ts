@@ -1,6 +1,7 @@
 /** The kinds of values that a setting can have: how each is read from text or YAML, what TypeScript type it gets, how it is shown. */
 import { fromPublic, fromSeed } from "@nats-io/nkeys";
 import { parseNetworks } from "../core/address.ts";
+import { seedsIn } from "../core/nkey.ts";
 
 /** `host:port` to listen on; an empty host means every interface. */
 export type Address = { host: string; port: number };
@@ -9,6 +10,7 @@ export type Address = { host: string; port: number };
 type Kind =
   | { type: "text" | "tokenSecret" | "clusterId" | "sqlName" | "boolean" | "address" | "networks" }
   | { type: "url"; schemes: readonly string[] }
+  /** One, or two with a space between them while keys are being changed. */
   | { type: "seed"; prefix: "SU" | "SA" | "SX" }
   /** A public one. */
   | { type: "nkey"; prefix: "U" }
@@ -93,9 +95,9 @@ export function parseSetting(setting: Setting, raw: unknown): Parsed {
     case "url":
       return parseUrl(text, setting.schemes, quoted);
     case "seed":
-      return isSeed(text, setting.prefix)
+      return areSeeds(text, setting.prefix)
         ? { value: text }
-        : { wrong: `is not an nkey seed that begins with ${setting.prefix} (58 characters)` };
+        : { wrong: `is not an nkey seed that begins with ${setting.prefix} (58 characters), or two of them` };
     case "nkey":
       return publicNkey(text, setting.prefix);
     case "networks":
@@ -204,6 +206,11 @@ function publicNkey(text: string, prefix: "U"): Parsed {
     // Said below, as for a key of another kind.
   }
   return { wrong: `is not a public nkey that begins with ${prefix} (56 characters)` };
+}
+
+function areSeeds(text: string, prefix: "SU" | "SA" | "SX"): boolean {
+  const seeds = seedsIn(text);
+  return seeds.length <= 2 && seeds.every((seed) => isSeed(seed, prefix));
 }
 
 function isSeed(text: string, prefix: "SU" | "SA" | "SX"): boolean {

@@ -26,6 +26,8 @@ export type FollowOptions = {
   /** What was delivered so far may not be what the stream holds: it is delivered anew, from the start. */
   onReset?: (reason: string) => void;
   onMessage: (message: JsMsg) => void;
+  /** Somebody waits for each message: a silence is noticed within 1 s to 1.5 s and not 2 s to 3 s, for twice the heartbeats. */
+  urgent?: boolean;
   /** The stream's present end was reached; called each time a consumer gets there. */
   onCaughtUp?: () => void;
   /** A disturbance, and that it goes on in `delay` ms. */
@@ -34,9 +36,12 @@ export type FollowOptions = {
 
 export type StreamFollower = { stop(): Promise<void> };
 
-const HEARTBEAT_MS = 1_000;
+const PACE = { heartbeatMs: 1_000, retryMs: 500 };
+/** The library takes no shorter heartbeat. */
+const URGENT = { heartbeatMs: 500, retryMs: 100 };
+const LOOK_MS = 50;
+const MOVED = "another nats-server answers";
 const EXPIRES_MS = 10_000;
-const RETRY_MS = 500;
 /** A consumer nobody pulls from for this long is removed by the server. */
 const INACTIVE_MS = 30_000;
 
@@ -52,6 +57,7 @@ const FATAL = new Set([
 export function followStream(options: FollowOptions): StreamFollower {
   /** Null: the last message of each subject comes first. */
   const from = options.from === "lastPerSubject" ? null : (options.from ?? 1);
+  const { heartbeatMs, retryMs } = options.urgent ? URGENT : PACE;
   let next = from;
   let server: string | undefined;
   let stopped = false;
@@ -87,11 +93,17 @@ export function followStream(options: FollowOptions): StreamFollower {
     const messages = await consumer.consume({
       max_messages: 1_000,
       expires: EXPIRES_MS,
-      idle_heartbeat: HEARTBEAT_MS,
+      idle_heartbeat: heartbeatMs,
     });
     current = messages;
     if (stopped) messages.stop();
     let trouble = "the consumer ended";
+    // Another server process answers: no need to wait for heartbeats that will not come.
+    const looking = setInterval(() => {
+      if (options.server?.() === server) return;
+      trouble = MOVED;
+      messages.stop();
+    }, LOOK_MS);
     void (async () => {
       for await (const status of messages.status()) {
         if (!FATAL.has(status.type)) continue;
@@ -99,12 +111,16 @@ export function followStream(options: FollowOptions): StreamFollower {
         messages.stop();
       }
     })();
-    if (info.num_pending === 0) options.onCaughtUp?.();
-    for await (const message of messages) {
-      if (stopped) break;
-      options.onMessage(message);
-      next = message.seq + 1;
-      if (message.info.pending === 0) options.onCaughtUp?.();
+    try {
+      if (info.num_pending === 0) options.onCaughtUp?.();
+      for await (const message of messages) {
+        if (stopped) break;
+        options.onMessage(message);
+        next = message.seq + 1;
+        if (message.info.pending === 0) options.onCaughtUp?.();
+      }
+    } finally {
+      clearInterval(looking);
     }
     // Where its server is gone nobody answers for seconds; what is not deleted falls silent and is removed.
     const deleted = consumer.delete().catch(() => false);
@@ -116,9 +132,10 @@ export function followStream(options: FollowOptions): StreamFollower {
     while (!stopped) {
       const reason = await round().catch(reasonOf);
       if (stopped) return;
-      options.onTrouble?.(reason, RETRY_MS);
+      const wait = reason === MOVED ? 0 : retryMs;
+      options.onTrouble?.(reason, wait);
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, RETRY_MS);
+        const timer = setTimeout(resolve, wait);
         wake = () => {
           clearTimeout(timer);
           resolve();

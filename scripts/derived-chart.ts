@@ -23,6 +23,7 @@ const CHART_SETS: ReadonlySet<Setting> = new Set<Setting>([
 /** Secrets that a command uses where they are given, and does without where not. */
 const OPTIONAL_SECRETS: ReadonlyMap<Setting, readonly Consumer[]> = new Map<Setting, readonly Consumer[]>([
   [CONFIG_TABLE.postgres.password, ["bridge", "setup-db"]],
+  [CONFIG_TABLE.edgeKeyOld, ["authcallout"]],
   [CONFIG_TABLE.anonymousUserToken, ["authcallout", "proxy"]],
   // The log follower's.
   [CONFIG_TABLE.systemRootToken, ["bridge"]],

@@ -205,6 +205,8 @@ export function servicePermissions(clusterId: string): PerServiceUser<Permission
           // The log follower: the logs of containers that do not publish them themselves.
           logAll,
           "$JS.API.STREAM.MSG.GET.LOGS",
+          // `doctor` signs in as the bridge, and looks at every stream.
+          "$JS.API.STREAM.INFO.LOGS",
         ],
         subscribe: [tailed, inbox("bridge")],
       },

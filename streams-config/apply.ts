@@ -1,6 +1,12 @@
 /** Compares and makes streams over connections of the `streams` service, one for each account that holds streams. */
 
-import { JetStreamApiError, type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
+import {
+  JetStreamApiError,
+  type JetStreamManager,
+  jetstreamManager,
+  type StreamConfig,
+  type StreamInfo,
+} from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { type Fault, fault, reasonOf } from "../core/errors.ts";
 import type { StreamAccount } from "./accounts.ts";
@@ -31,7 +37,10 @@ const REMEDIES: Readonly<Record<number, string>> = {
 export async function planStreams(connections: StreamConnections, declared: readonly DeclaredStream[]): Promise<Plan> {
   const managers = await managersOf(connections);
   return Promise.all(
-    declared.map(async (stream) => planStream(stream, await actualConfig(managers[stream.account], stream))),
+    declared.map(async (stream) => {
+      const info = await answered(stream.account, streamInfo(managers[stream.account], stream.name));
+      return planStream(stream, info?.config ?? null);
+    }),
   );
 }
 
@@ -85,15 +94,14 @@ async function managersOf(connections: StreamConnections): Promise<Record<Stream
   return { CORE, STORE };
 }
 
-async function actualConfig(
-  manager: JetStreamManager,
-  { account, name }: DeclaredStream,
-): Promise<StreamConfig | null> {
-  const info = manager.streams.info(name).catch((error: unknown) => {
+/** null = there is no such stream. */
+export async function streamInfo(manager: JetStreamManager, name: string): Promise<StreamInfo | null> {
+  try {
+    return await manager.streams.info(name);
+  } catch (error) {
     if (error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND) return null;
     throw error;
-  });
-  return (await answered(account, info))?.config ?? null;
+  }
 }
 
 async function perform(manager: JetStreamManager, step: Step): Promise<void> {

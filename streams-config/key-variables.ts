@@ -3,6 +3,9 @@
  * whose configuration (`$NAME`) reads them from there. The same names are the keys of the Kubernetes Secret.
  */
 
+import { fromSeed } from "@nats-io/nkeys";
+import { fault } from "../core/errors.ts";
+import { seedsIn } from "../core/nkey.ts";
 import { perServiceUser, serviceUsers } from "./accounts.ts";
 import type { PublicKeys, ServiceKeys } from "./keys.ts";
 
@@ -21,6 +24,21 @@ export function seedVariables(keys: ServiceKeys): Variables {
     ARVADOS_NATS_EDGE_SEED: keys.edge.seed,
     ...Object.fromEntries(users),
   });
+}
+
+/**
+ * The same while keys are being changed: beside each seed the one that is in use, and the edge's public key of before. nats-servers with
+ * either configuration are then served.
+ * @throws keys.incomplete
+ */
+export function seedVariablesBeside(keys: ServiceKeys, inUse: Variables): Variables {
+  const seeds = seedVariables(keys);
+  const lacking = Object.keys(seeds).filter((name) => !inUse[name]?.trim());
+  if (lacking.length > 0) throw fault("keys.incomplete", { missing: lacking.join(", ") });
+  const old = (name: string) => seedsIn(inUse[name] ?? "")[0];
+  const both = Object.entries(seeds).map(([name, seed]) => [name, `${seed} ${old(name)}`] as const);
+  const edge = fromSeed(new TextEncoder().encode(old("ARVADOS_NATS_EDGE_SEED"))).getPublicKey();
+  return { ...Object.fromEntries(both), [`${publicKeyNames().edge}_OLD`]: edge };
 }
 
 /** Public keys: not secret, but they must be those of the seeds. */

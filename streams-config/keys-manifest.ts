@@ -1,6 +1,6 @@
 /** The keys of an installation in the two forms in which they are kept: a Kubernetes Secret, and environment files for plain hosts. Pure. */
 
-import { publicVariables, seedVariables, type Variables } from "./key-variables.ts";
+import { publicVariables, seedVariables, seedVariablesBeside, type Variables } from "./key-variables.ts";
 import { publicKeys, type ServiceKeys } from "./keys.ts";
 
 export type SecretManifest = {
@@ -13,9 +13,12 @@ export type SecretManifest = {
 
 export type SecretPlace = { name: string; namespace?: string };
 
-/** Everything: seeds for our services, public keys for nats-server. One object, so that it is there whole or not at all. */
-export function keysSecret(keys: ServiceKeys, place: SecretPlace): SecretManifest {
-  return secret(place, { ...seedVariables(keys), ...forServerConf(publicVariables(publicKeys(keys))) });
+/**
+ * Everything: seeds for our services, public keys for nats-server. One object, so that it is there whole or not at all.
+ * @param inUse seeds that the services are to know as well, while keys are being changed
+ */
+export function keysSecret(keys: ServiceKeys, place: SecretPlace, inUse?: Variables): SecretManifest {
+  return secret(place, { ...seedsOf(keys, inUse), ...forServerConf(publicVariables(publicKeys(keys))) });
 }
 
 /** The public keys alone: for a nats-server in another namespace, which no seed needs to reach. */
@@ -29,9 +32,9 @@ export function formatManifests(manifests: readonly SecretManifest[]): string {
 }
 
 /** One environment file for each program, with its own keys and no other's, for systemd's EnvironmentFile. By file name. */
-export function keysEnvironmentFiles(keys: ServiceKeys): Record<string, string> {
+export function keysEnvironmentFiles(keys: ServiceKeys, inUse?: Variables): Record<string, string> {
   const publics = publicVariables(publicKeys(keys));
-  const known = Object.entries({ ...seedVariables(keys), ...publics });
+  const known = Object.entries({ ...seedsOf(keys, inUse), ...publics });
   const ours = Object.entries(PROGRAM_KEYS).map(([program, pattern]) => [
     `${program}.env`,
     environmentFile(known.filter(([name]) => pattern.test(name))),
@@ -42,15 +45,19 @@ export function keysEnvironmentFiles(keys: ServiceKeys): Record<string, string> 
   };
 }
 
+function seedsOf(keys: ServiceKeys, inUse: Variables | undefined): Variables {
+  return inUse === undefined ? seedVariables(keys) : seedVariablesBeside(keys, inUse);
+}
+
 /** Which program takes which keys. */
 const PROGRAM_KEYS = {
   bridge: /_NKEY_BRIDGE_/,
-  authcallout: /_NKEY_AUTHCALLOUT_|_(ISSUER|XKEY)_SEED$|_PUBLIC_EDGE$/,
+  authcallout: /_NKEY_AUTHCALLOUT_|_(ISSUER|XKEY)_SEED$|_PUBLIC_EDGE(_OLD)?$/,
   proxy: /_NKEY_GATEWAY_|_EDGE_SEED$/,
   streams: /_NKEY_STREAMS_/,
 } as const;
 
-/** Without quotes: systemd would take them away, and nkeys need none. */
+/** Without quotes: systemd would take them away, and neither an nkey nor a space between two needs any. */
 function environmentFile(variables: readonly (readonly [name: string, value: string])[]): string {
   return variables.map(([name, value]) => `${name}=${value}\n`).join("");
 }

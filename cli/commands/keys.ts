@@ -10,6 +10,7 @@ import {
   publicKeysSecret,
 } from "../../streams-config/keys-manifest.ts";
 import { type CliContext, examples, print } from "../context.ts";
+import { readKeysInUse } from "../keys-in-use.ts";
 import { createSecret, podApi } from "../kubernetes.ts";
 
 type Options = {
@@ -18,6 +19,7 @@ type Options = {
   natsNamespace?: string;
   create?: boolean;
   write?: string;
+  replace?: string;
 };
 
 export function addKeysCommand(program: Command, context: CliContext): void {
@@ -25,7 +27,9 @@ export function addKeysCommand(program: Command, context: CliContext): void {
     .command("keys")
     .summary("make the keys of a new installation, as a Secret or as environment files")
     .description(
-      "Make the keys of a new installation: the callout's account key and curve key, and an nkey for each service and account. They are printed once and stored nowhere: send the output to a file that only you can read, or straight to kubectl. Each run makes other keys.",
+      `Make the keys of a new installation: the callout's account key and curve key, and an nkey for each service and account. They are printed once and stored nowhere: send the output to a file that only you can read, or straight to kubectl. Each run makes other keys.
+
+To change the keys of an installation that runs (docs/operate.md, Keys), name those in use with --replace. Then everything comes twice: the new keys, and in NAME-both or FOLDER/both the new ones with the old ones beside them, with which services serve nats-servers that know either.`,
     )
     .addOption(new Option("--name <name>", "the Secret's name").argParser(kubernetesName).default("arvados-nats-keys"))
     .addOption(new Option("--namespace <name>", "the Secret's namespace").argParser(kubernetesName))
@@ -41,17 +45,31 @@ export function addKeysCommand(program: Command, context: CliContext): void {
         "write one environment file for each program there, for plain hosts; print no key",
       ).conflicts(["create", "natsNamespace"]),
     )
+    .addOption(
+      new Option(
+        "--replace <place>",
+        "the keys in use: the folder that --write made, or a file (-: standard input) with the Secret",
+      ).conflicts("create"),
+    )
     .addHelpText(
       "after",
       examples(
         ["arvados-nats keys --namespace arvados | kubectl create -f -", "Kubernetes"],
         ["arvados-nats keys --write /etc/arvados-nats/keys", "plain hosts"],
+        ["arvados-nats keys --write /etc/arvados-nats/keys-2 --replace /etc/arvados-nats/keys", "change them"],
       ),
     )
-    .action(async ({ name, namespace, natsNamespace, create, write }: Options) => {
+    .action(async ({ name, namespace, natsNamespace, create, write, replace }: Options) => {
       const keys = generateKeys();
+      const inUse = replace === undefined ? undefined : await readKeysInUse(replace);
       if (write !== undefined) {
-        for (const file of await writeFiles(write, keysEnvironmentFiles(keys))) print(context, `wrote ${file}`);
+        // nats-server knows one key of each kind, the new one.
+        const { "nats-server.env": _, ...both } = inUse ? keysEnvironmentFiles(keys, inUse) : {};
+        const files = [
+          ...(await writeFiles(write, keysEnvironmentFiles(keys))),
+          ...(inUse ? await writeFiles(join(write, "both"), both) : []),
+        ];
+        for (const file of files) print(context, `wrote ${file}`);
         return;
       }
       const place = { name, ...(namespace === undefined ? {} : { namespace }) };
@@ -61,6 +79,7 @@ export function addKeysCommand(program: Command, context: CliContext): void {
         return;
       }
       const manifests = [
+        ...(inUse ? [keysSecret(keys, { ...place, name: `${name}-both` }, inUse)] : []),
         keysSecret(keys, place),
         ...(natsNamespace === undefined
           ? []

@@ -64,13 +64,13 @@ export function addRightsCommands(program: Command, context: CliContext): void {
       context.secrets.push(token);
       const { connect } = await import("@nats-io/transport-node");
       const { connectOptions, createClient, sessionId } = await import("../../client/mod.ts");
+      const { tlsOf } = await import("../../runtime/nats-connection.ts");
       const sid = sessionId();
       const { clusterId, natsUrl } = config;
-      const nc = await connect({ servers: natsUrl, ...(await connectOptions(token, sid)), reconnect: false }).catch(
-        (error: unknown) => {
-          throw fault("login.refused", { url: natsUrl, reason: reasonOf(error) }, { cause: error });
-        },
-      );
+      const options = { servers: natsUrl, ...tlsOf(natsUrl), ...(await connectOptions(token, sid)), reconnect: false };
+      const nc = await connect(options).catch((error: unknown) => {
+        throw fault("login.refused", { url: natsUrl, reason: reasonOf(error) }, { cause: error });
+      });
       const client = await createClient({ nc, clusterId, token, sid });
       print(context, JSON.stringify(await client.whoami(), null, 2));
       client.close();

@@ -9,7 +9,7 @@ import type { Step } from "../../streams-config/plan.ts";
 import { declaredStreams, STREAM_PROFILES } from "../../streams-config/streams.ts";
 import { type CliContext, examples, logFor, print, readConfig } from "../context.ts";
 
-type Profile = keyof typeof STREAM_PROFILES;
+export type Profile = keyof typeof STREAM_PROFILES;
 type Options = { profile: Profile; json?: boolean };
 
 const VERBS = {
@@ -62,7 +62,8 @@ export function addStreamsCommands(program: Command, context: CliContext): void 
     });
 }
 
-function profileOption(): Option {
+/** Of which size the installation is. */
+export function profileOption(): Option {
   return new Option("--profile <name>", "sizes and replicas")
     .choices(Object.keys(STREAM_PROFILES))
     .default("single" satisfies Profile);

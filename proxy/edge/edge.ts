@@ -2,17 +2,18 @@
  * The door for browsers: `/nats` leads to nats-server's WebSocket listener. nats-server knows the edge by its key (ADR-55 of NATS), and
  * authcallout learns the client's address from what the edge signs. Who may do what is decided there: this can refuse, and admit nobody.
  */
-import { sign } from "node:crypto";
+import { type KeyObject, sign } from "node:crypto";
 import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import { WebSocket, WebSocketServer } from "ws";
 import { type CloseName, isCloseName } from "../../core/close-codes.ts";
 import { signStatement } from "../../core/edge-statement.ts";
-import { reasonOf } from "../../core/errors.ts";
-import { seedBytes, signingKey } from "../../core/nkey.ts";
+import { fault, reasonOf } from "../../core/errors.ts";
+import { seedBytes, seedsIn, signingKey } from "../../core/nkey.ts";
 import { sessionId } from "../../core/session.ts";
 import { parseToken, sessionToken } from "../../core/token.ts";
+import { isUntrusted } from "../../runtime/certificate.ts";
 import { clientAddress, requestToken } from "./client.ts";
 import { formatConnect, tokenOf } from "./connect-line.ts";
 import { Renewals } from "./renewals.ts";
@@ -29,7 +30,7 @@ const USER_AGENT = "Mozilla/5.0 (arvados-nats edge)";
 
 export type EdgeOptions = {
   natsWebsocketUrl: string;
-  /** The edge's nkey seed. */
+  /** The edge's nkey seed; two while it is being changed. */
   seed: string;
   /** Is this address one of the site's own forwarders? */
   isForwarder: (address: string) => boolean;
@@ -54,7 +55,7 @@ const NEWS: readonly CloseName[] = ["permissionsGrown", "objectsMoved"];
 
 export function attachEdge(server: Server, options: EdgeOptions): Edge {
   const { natsWebsocketUrl, isForwarder, connectWithin, stalledAfter, now, log, onEnded } = options;
-  const key = signingKey(seedBytes("user", options.seed));
+  const keys = seedsIn(options.seed).map((seed) => signingKey(seedBytes("user", seed)));
   const acceptor = new WebSocketServer({ noServer: true, clientTracking: false, ...SOCKET_OPTIONS });
   const open = new Set<Tunnel>();
   const renewals = new Renewals({ now, later: (callback, ms) => void setTimeout(callback, ms).unref() });
@@ -62,6 +63,7 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
   const accept = (client: WebSocket, socket: Socket, { headers, url = "" }: IncomingMessage): void => {
     const address = clientAddress(socket.remoteAddress ?? "", headers["x-forwarded-for"]?.toString(), isForwarder);
     const given = requestToken(headers, url);
+    let broken: string | undefined;
     const upstream = new WebSocket(natsWebsocketUrl, {
       ...SOCKET_OPTIONS,
       handshakeTimeout: connectWithin,
@@ -80,8 +82,8 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
         if (session !== null) renewals.opened(tunnel, session);
         return formatConnect(connect, {
           auth_token: token,
-          pass: signStatement(key, address, token, now()),
-          ...(nonce === null ? {} : { proxy_sig: sign(null, Buffer.from(nonce), key).toString("base64url") }),
+          pass: signStatement(keys, address, token, now()),
+          ...proofOf(keys, nonce),
         });
       },
       onEnd(because) {
@@ -90,7 +92,8 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
         if (because === null) return;
         onEnded(because);
         // Clients that misbehave are daily business; that there is no nats-server is not.
-        log[because === "natsUnreachable" ? "warn" : "info"]({ address, reason: because }, "a WebSocket was ended");
+        const fields = { address, reason: because, ...(broken === undefined ? {} : { cause: broken }) };
+        log[because === "natsUnreachable" ? "warn" : "info"](fields, "a WebSocket was ended");
       },
     });
     open.add(tunnel);
@@ -98,7 +101,9 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
       log.warn({ status: statusCode, origin: headers.origin }, "nats-server refuses a WebSocket");
       tunnel.end(statusCode === 403 ? "originRefused" : "natsUnreachable");
     });
-    upstream.on("error", (error) => log.debug({ reason: reasonOf(error) }, "a WebSocket to nats-server broke"));
+    upstream.on("error", (error) => {
+      broken = isUntrusted(error) ? untrusted(natsWebsocketUrl, error) : reasonOf(error);
+    });
   };
 
   server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
@@ -126,4 +131,20 @@ function sessionOf(text: string, user: unknown): string | null {
   const token = parseToken(text);
   const sid = typeof user === "string" || user === undefined ? sessionId(user) : null;
   return token && sid ? `${sessionToken(token)}.${sid}` : null;
+}
+
+/**
+ * While the key is being changed some nats-servers trust only the old one and some only the new one, and refuse whoever comes with the
+ * other: then none is shown, which is no loss to a client (what authcallout believes is signed with both).
+ */
+function proofOf(keys: readonly KeyObject[], nonce: string | null): { proxy_sig?: string } {
+  const [key, ...others] = keys;
+  if (nonce === null || !key || others.length > 0) return {};
+  return { proxy_sig: sign(null, Buffer.from(nonce), key).toString("base64url") };
+}
+
+/** Here it is told with each client that cannot come in, for the proxy itself goes on. */
+function untrusted(url: string, error: Error): string {
+  const { message, remedy } = fault("nats.untrusted", { url, reason: reasonOf(error) });
+  return `${message}: ${remedy}`;
 }

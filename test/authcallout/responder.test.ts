@@ -46,10 +46,10 @@ function world(change: Partial<ResponderParts> = {}) {
   const sessions = new Sessions();
   const responder = new Responder({
     keys: {
-      signer: createSigner("account", text(issuer.getSeed())),
-      sealer: createSealer(text(ours.getSeed())),
+      pairs: [{ signer: createSigner("account", text(issuer.getSeed())), sealer: createSealer(text(ours.getSeed())) }],
+
       verifier: createVerifier("server"),
-      edge: verifyingKey(publicKeyBytes("user", edge.getPublicKey())),
+      edges: [verifyingKey(publicKeyBytes("user", edge.getPublicKey()))],
     },
     view: {
       graph,
@@ -145,7 +145,7 @@ describe("the responder", () => {
   });
 
   describe("over the edge", () => {
-    const over = (address: string, auth_token: string, pass = signStatement(edgeKey, address, auth_token, NOW)) =>
+    const over = (address: string, auth_token: string, pass = signStatement([edgeKey], address, auth_token, NOW)) =>
       question({}, { auth_token, pass });
     const right = `v2/${TOKEN}/secret`;
     const wrong = `v2/${TOKEN}/wrong`;
@@ -163,10 +163,10 @@ describe("the responder", () => {
       const { ask, results } = world();
       const another = signingKey(seedBytes("user", text(createPair(Prefix.User).getSeed())));
       const statements = [
-        signStatement(edgeKey, "203.0.113.7", wrong, NOW),
-        signStatement(another, "203.0.113.7", right, NOW),
-        signStatement(edgeKey, "203.0.113.7", right, NOW - 60_000),
-        signStatement(edgeKey, "203.0.113.7", right, NOW).replace(".7|", ".8|"),
+        signStatement([edgeKey], "203.0.113.7", wrong, NOW),
+        signStatement([another], "203.0.113.7", right, NOW),
+        signStatement([edgeKey], "203.0.113.7", right, NOW - 60_000),
+        signStatement([edgeKey], "203.0.113.7", right, NOW).replace(".7|", ".8|"),
         "edge1|203.0.113.7|9999999999|",
         "edge1|",
       ];

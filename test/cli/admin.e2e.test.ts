@@ -39,6 +39,22 @@ describe("an admin's command", function () {
     assert.match(err, /no nats-server of the name nobody/);
   });
 
+  it("doctor: finds nothing bad in a product that works, and ends with 1 once something is", async () => {
+    const well = await run("doctor");
+    assert.equal(well.code, 0, well.text);
+    assert.match(well.out, /^ok {7}slot arvados_nats {2,}is read by backend \d+$/m);
+    assert.match(well.out, / 0 bad, 0 unknown$/m);
+    const lost = { ...stack.config, natsUrl: "nats://127.0.0.1:1", postgres: { ...stack.config.postgres, port: 1 } };
+    const { code, out } = await runCli(["doctor", "--json"], environmentOf(lost));
+    assert.equal(code, 1);
+    const findings = JSON.parse(out) as { name: string; state: string; todo: string }[];
+    assert.deepEqual(
+      findings.map(({ name, state }) => `${state} ${name}`),
+      ["bad PostgreSQL", "bad nats-server"],
+    );
+    for (const { todo } of findings) assert.match(todo, /check that it runs/);
+  });
+
   it("explain, impact: say why, and what a change would do", async () => {
     const { users, projects } = stack.cluster;
     const yes = await run("explain", users.alice.uuid, projects.genomes);

@@ -187,7 +187,7 @@ describe("arvados-nats", () => {
   });
 
   describe("asked for help", () => {
-    const io = { out: () => {}, err: { write: () => {} }, env: {}, signals: new EventEmitter() };
+    const io = { out: () => {}, err: { write: () => {} }, env: {}, signals: new EventEmitter(), colours: false };
     const program = createProgram({ ...io, secrets: [], debug: false, exitCode: 0 });
     const leaves = (command: Command, path: string[] = []): string[][] =>
       command.commands.length === 0

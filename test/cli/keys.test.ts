@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -61,6 +61,64 @@ describe("arvados-nats keys", () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+
+  describe("in place of those in use", () => {
+    const folder = mkdtempSync(join(tmpdir(), "arvados-nats-keys-"));
+    after(() => rmSync(folder, { recursive: true }));
+    const variables = (...path: string[]) =>
+      Object.fromEntries(
+        readFileSync(join(folder, ...path), "utf8")
+          .trim()
+          .split("\n")
+          .map((line) => line.split("=") as [string, string]),
+      );
+
+    it("come alone, and beside the old ones for the services", async () => {
+      await cli("keys", "--write", join(folder, "old"));
+      const { code, out } = await cli("keys", "--write", join(folder, "new"), "--replace", join(folder, "old"));
+      assert.equal(code, 0);
+      assert.doesNotMatch(out, SEED);
+      for (const file of ["bridge.env", "authcallout.env", "proxy.env", "streams.env"]) {
+        const [old, fresh, both] = [variables("old", file), variables("new", file), variables("new", "both", file)];
+        for (const [name, value] of Object.entries(fresh)) {
+          if (name.endsWith("_PUBLIC_EDGE")) assert.equal(both[name], value);
+          else assert.equal(both[name], `${value} ${old[name]}`, name);
+        }
+      }
+      const edgeOf = (...path: string[]) => variables(...path, "authcallout.env").ARVADOS_NATS_PUBLIC_EDGE;
+      assert.equal(variables("new", "both", "authcallout.env").ARVADOS_NATS_PUBLIC_EDGE_OLD, edgeOf("old"));
+      assert.ok(!readdirSync(join(folder, "new", "both")).includes("nats-server.env"), "it knows one key of each kind");
+    });
+
+    it("are found in a Secret, as we print it and as Kubernetes gives it back", async () => {
+      const { out } = await cli("keys");
+      const printed = parseAllDocuments(out)[0]?.toJS() as { stringData: Record<string, string> };
+      const { stringData, ...rest } = printed;
+      const encoded = Object.entries(stringData).map(([name, value]) => [name, Buffer.from(value).toString("base64")]);
+      writeFileSync(join(folder, "printed.yaml"), out);
+      writeFileSync(join(folder, "given.json"), JSON.stringify({ ...rest, data: Object.fromEntries(encoded) }));
+      for (const file of ["printed.yaml", "given.json"]) {
+        const changed = await cli("keys", "--name", "two", "--replace", join(folder, file), "--nats-namespace", "nats");
+        const [both, fresh, publics] = parseAllDocuments(changed.out).map((document) => document.toJS());
+        assert.deepEqual(
+          [both, fresh, publics].map(({ metadata }) => metadata.name),
+          ["two-both", "two", "two-public"],
+        );
+        const name = "ARVADOS_NATS_ISSUER_SEED";
+        assert.equal(both.stringData[name], `${fresh.stringData[name]} ${stringData[name]}`);
+        assert.equal(both.stringData.ARVADOS_NATS_PUBLIC_ISSUER, publics.stringData.ARVADOS_NATS_PUBLIC_ISSUER);
+      }
+    });
+
+    it("are missed by name, without a word of what was read", async () => {
+      writeFileSync(join(folder, "half.yaml"), "stringData:\n  ARVADOS_NATS_ISSUER_SEED: SAxyz\n");
+      const { code, err, out } = await cli("keys", "--replace", join(folder, "half.yaml"));
+      assert.equal(code, 2);
+      assert.match(err, /the keys in use are not all there: ARVADOS_NATS_XKEY_SEED, /);
+      assert.ok(!(err + out).includes("SAxyz"));
+      assert.match((await cli("keys", "--replace", join(folder, "nowhere"))).err, /cannot be read: ENOENT/);
+    });
   });
 
   it("does not create anything outside a pod, and prints no key then", async () => {

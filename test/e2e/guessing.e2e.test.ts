@@ -52,7 +52,7 @@ describe("guessing", function () {
     const { edgeSeed } = stack.config;
     const ours = signingKey(seedBytes("user", edgeSeed));
     const theirs = signingKey(seedBytes("user", generateKeys().edge.seed));
-    const state = (key: typeof ours, token: string) => signStatement(key, "203.0.113.9", token, Date.now());
+    const state = (key: typeof ours, token: string) => signStatement([key], "203.0.113.9", token, Date.now());
     const good = { auth_token: alice(), pass: state(ours, alice()) };
     assert.ok(await direct(good), "as the edge itself says it");
     for (const pass of [state(theirs, alice()), state(ours, guess(1)), "edge1|203.0.113.9|9999999999|x"]) {

@@ -91,6 +91,19 @@ describe("the chart", () => {
         ],
         /must be tls:\/\/ and wss:\/\//,
       ],
+      [
+        "a certificate that nobody could verify",
+        ["--set", "nats.tls.existingSecret=nats-tls"],
+        /needs tls\.caSecret\.name/,
+      ],
+      [
+        "a certificate for somebody else's nats-server",
+        [
+          "--set",
+          "nats.builtin=false,nats.url=tls://n:4222,nats.websocketUrl=wss://n:8080,secrets.keys.existingSecret=k,nats.tls.existingSecret=t",
+        ],
+        /nats\.tls is for the builtin nats-server/,
+      ],
       ["an ingress without TLS", ["--set", "proxy.ingress.enabled=true,proxy.ingress.host=h"], /needs tlsSecretName/],
       ["a route without a Gateway", ["--set", "proxy.httpRoute.enabled=true"], /parentRefs is empty/],
       ["an empty origin", ["--set", "nats.allowedOrigins={}", "--set", "nats.allowedOrigins[0]=*"], /allowedOrigins/],
@@ -264,6 +277,29 @@ describe("the chart", () => {
       const password = job.env?.find(({ name }) => name === "ARVADOS_NATS_POSTGRES_PASSWORD")?.valueFrom?.secretKeyRef;
       assert.equal(password?.name, "arvados-db-owner");
     });
+  });
+
+  it("lets a Secret have the edge's key of before, or not", () => {
+    const entries = podsOf([pick(of("tryout"), "Deployment", "-authcallout")]).flatMap(({ pod }) =>
+      pod.containers.flatMap(({ env = [] }) => env),
+    );
+    const old = entries.find(({ name }) => name === "ARVADOS_NATS_PUBLIC_EDGE_OLD");
+    assert.equal(old?.valueFrom?.secretKeyRef?.optional, true);
+  });
+
+  it("gives the builtin nats-server TLS on both ports where there is a certificate, and tells the services so", () => {
+    const conf = pick(of("bare"), "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
+    const tls = 'tls { cert_file: "/etc/nats-tls/tls.crt", key_file: "/etc/nats-tls/tls.key" }';
+    assert.deepEqual(conf.match(/^ *tls \{.*$/gm), [tls, `  ${tls}`]);
+    assert.doesNotMatch(conf, /no_tls/);
+    for (const { owner, pod } of podsOf(of("bare"))) {
+      const urls = pod.containers.flatMap(({ env = [] }) =>
+        env.filter(({ name }) => /_NATS_(WEBSOCKET_)?URL$/.test(name)),
+      );
+      for (const { value } of urls) assert.match(value ?? "", /^(tls|wss):\/\//, owner.metadata.name);
+    }
+    const plain = pick(of("tryout"), "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
+    assert.doesNotMatch(plain, /tls \{/);
   });
 
   it("names the cluster in every subject of the builtin nats-server", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parse } from "yaml";
-import { isNewEnough } from "../../dev/nats-binary.ts";
+import { isNewEnough } from "../../core/nats-version.ts";
 import { allSettings } from "../../runtime/config-table.ts";
 import { DERIVED, readDerived } from "../../scripts/derived.ts";
 import { allMetrics } from "../../scripts/metrics.ts";

@@ -1,5 +1,6 @@
 /** What the edge reads: the upgrade request, INFO and CONNECT; and what it makes of CONNECT. */
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import fc from "fast-check";
 import { parseNetworks } from "../../core/address.ts";
 import { signStatement, verifyStatement } from "../../core/edge-statement.ts";
@@ -124,7 +125,7 @@ describe("INFO", () => {
 
   it("gets no statement signed by calling it a nonce", () => {
     const key = signingKey(Buffer.alloc(32, 1));
-    const nonce = signStatement(key, "203.0.113.7", "token", 0).split("|").slice(0, 3).join("|");
+    const nonce = signStatement([key], "203.0.113.7", "token", 0).split("|").slice(0, 3).join("|");
     assert.deepEqual(readInfo(bytes(`INFO ${JSON.stringify({ nonce })}\r\n`)), { nonce: null });
   });
 });
@@ -137,27 +138,37 @@ describe("a statement about a client's address", () => {
 
   it("holds for the token that it was made for, for a while", () => {
     for (const address of ["203.0.113.7", "2001:db8::7"]) {
-      const said = signStatement(key, address, "token", NOW);
-      assert.equal(verifyStatement(known, said, "token", NOW), address);
-      assert.equal(verifyStatement(known, said, "token", NOW + 29_000), address);
-      assert.equal(verifyStatement(known, said, "token", NOW + 30_000), null);
-      assert.equal(verifyStatement(known, said, "another", NOW), null);
+      const said = signStatement([key], address, "token", NOW);
+      assert.equal(verifyStatement([known], said, "token", NOW), address);
+      assert.equal(verifyStatement([known], said, "token", NOW + 29_000), address);
+      assert.equal(verifyStatement([known], said, "token", NOW + 30_000), null);
+      assert.equal(verifyStatement([known], said, "another", NOW), null);
     }
   });
 
+  it("holds for whoever knows either key, while the edge signs with two", () => {
+    const other = generateKeyPairSync("ed25519");
+    const said = signStatement([other.privateKey, key], "203.0.113.7", "token", NOW);
+    for (const trusted of [[known], [other.publicKey], [known, other.publicKey]]) {
+      assert.equal(verifyStatement(trusted, said, "token", NOW), "203.0.113.7");
+    }
+    assert.equal(verifyStatement([generateKeyPairSync("ed25519").publicKey], said, "token", NOW), null);
+    assert.equal(verifyStatement([], said, "token", NOW), null);
+  });
+
   it("holds in no other form", () => {
-    const said = signStatement(key, "203.0.113.7", "token", NOW);
+    const said = signStatement([key], "203.0.113.7", "token", NOW);
     fc.assert(
       fc.property(fc.nat(said.length - 1), fc.constantFrom(..."09afAF|.:-_ "), (place, char) => {
         fc.pre(said[place] !== char);
         const changed = said.slice(0, place) + char + said.slice(place + 1);
         // The last letter of 64 bytes in base64 has bits that mean nothing.
         fc.pre(place !== said.length - 1);
-        assert.equal(verifyStatement(known, changed, "token", NOW), null);
+        assert.equal(verifyStatement([known], changed, "token", NOW), null);
       }),
     );
     for (const text of ["", "edge1|", `${said}x`, ` ${said}`, said.slice(0, -1), `${said}\n`]) {
-      assert.equal(verifyStatement(known, text, "token", NOW), null);
+      assert.equal(verifyStatement([known], text, "token", NOW), null);
     }
   });
 });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { sign } from "node:crypto";
 import { createServer, type Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -9,9 +10,10 @@ import { WebSocket, WebSocketServer } from "ws";
 import { seedBytes, signingKey } from "../../core/nkey.ts";
 import { type NatsServer, startNatsServer } from "../../dev/nats-server.ts";
 import { attachEdge, type Edge, type EdgeOptions } from "../../proxy/edge/edge.ts";
-import { silentLog } from "../../runtime/log.ts";
+import { createLog, silentLog } from "../../runtime/log.ts";
 import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
 import { type ConnectOpts, startTestCallout } from "../support/callout.ts";
+import { createAuthority } from "../support/certificates.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 import { connectLine, isAdmitted, openRawClient, type RawClient } from "../support/raw-client.ts";
 import { until } from "../support/until.ts";
@@ -147,6 +149,27 @@ describe("the edge", () => {
       assert.deepEqual(lost.ended, ["natsUnreachable"]);
     });
 
+    it("all clients, while nats-server's certificate is not trusted, and its log says what to do", async () => {
+      const certificate = createAuthority().issue(["localhost"]);
+      const stranger = createTlsServer(certificate);
+      const asked: string[] = [];
+      new WebSocketServer({ server: stranger }).on("connection", (_, { url }) => void asked.push(url ?? ""));
+      await using upstream = await disposable(
+        listening(stranger).then((port) => ({
+          url: `wss://localhost:${port}`,
+          close: () => new Promise<void>((resolve) => stranger.close(() => resolve())),
+        })),
+      );
+      const lines: string[] = [];
+      const log = createLog({ format: "json", sink: { write: (line) => void lines.push(line) } });
+      await using wary = await disposable(openDoor({ natsWebsocketUrl: upstream.url, log }));
+      const client = await openRawClient(wary.url);
+      assert.equal((await client.closed).code, 4014);
+      const said = await until(() => lines.find((line) => line.includes("a WebSocket was ended")), "a line in the log");
+      assert.match(said, /certificate that is not trusted: .*NODE_EXTRA_CA_CERTS/);
+      assert.deepEqual(asked, []);
+    });
+
     it("a page of an origin that nats-server does not take", async () => {
       const conf = { clusterId: "zzzzz", keys: publicKeys(generateKeys()), allowedOrigins: ["https://good.example"] };
       await using strict: NatsServer = await startNatsServer({ conf });
@@ -209,6 +232,13 @@ describe("the edge", () => {
       await using false_ = await disposable(openDoor({ seed: generateKeys().edge.seed }));
       assert.equal(await isAdmitted(false_.url, { auth_token: "t" }), false);
       assert.deepEqual(logins, []);
+    });
+
+    it("to authcallout alone while it has two keys, since each nats-server may know but one of them", async () => {
+      const two = `${generateKeys().edge.seed} ${nats.keys.edge.seed}`;
+      await using changing = await disposable(openDoor({ seed: two }));
+      assert.equal(await isAdmitted(changing.url, { auth_token: "t" }), true);
+      assert.match(logins[0]?.pass ?? "", /^edge1\|127\.0\.0\.1\|\d+\|[\w-]{86}\|[\w-]{86}$/);
     });
 
     it("by nothing but the signature of the nonce: without one a client is an ordinary one", async () => {

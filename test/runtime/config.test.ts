@@ -244,5 +244,7 @@ describe("defaultConfig", () => {
     assert.deepEqual(secretsOf(defaultConfig()), []);
     const config = defaultConfig({ systemRootToken: "root", nkeys: { bridge: { CORE: "SUA" } }, clusterId: "zzzzz" });
     assert.deepEqual(secretsOf(config).sort(), ["SUA", "root"]);
+    const changing = defaultConfig({ issuerSeed: "SAnew SAold" });
+    assert.deepEqual(secretsOf(changing).sort(), ["SAnew", "SAold"], "each is hidden wherever it stands");
   });
 });

@@ -1,17 +1,18 @@
 import assert from "node:assert/strict";
 import { createServer, type Server, type Socket } from "node:net";
+import type { PeerCertificate } from "node:tls";
 import { createUser } from "@nats-io/nkeys";
 import { Fault } from "../../core/errors.ts";
 import { listen } from "../../runtime/listen.ts";
 import { createLog, silentLog } from "../../runtime/log.ts";
-import { connectNats, type NatsConnectionOptions } from "../../runtime/nats-connection.ts";
+import { connectNats, type NatsConnectionOptions, tlsOf } from "../../runtime/nats-connection.ts";
 import { until } from "../support/until.ts";
 
 const INFO = { server_id: "X", version: "2.15.2", proto: 1, headers: true, max_payload: 1048576, nonce: "noncenonce" };
 
-/** As much of nats-server as a sign-in needs; `answer` is what CONNECT gets. */
+/** As much of nats-server as a sign-in needs; `answerTo` says what CONNECT gets. */
 async function fakeServer(
-  answer: string,
+  answerTo: (connect: string) => string,
 ): Promise<{ url: string; server: Server; sockets: Socket[]; connects: string[] }> {
   const sockets: Socket[] = [];
   const connects: string[] = [];
@@ -23,6 +24,7 @@ async function fakeServer(
       const text = data.toString();
       if (text.includes("CONNECT")) {
         connects.push(text);
+        const answer = answerTo(text);
         socket.write(`${answer}\r\n`);
         if (answer.startsWith("-ERR")) socket.end();
       } else if (text.includes("PING")) socket.write("PONG\r\n");
@@ -47,8 +49,8 @@ async function faultOf(work: Promise<unknown>): Promise<Fault> {
 
 describe("connectNats", () => {
   const servers: { server: Server; sockets: Socket[] }[] = [];
-  const fake = async (answer: string) => {
-    const made = await fakeServer(answer);
+  const fake = async (answer: string | ((connect: string) => string)) => {
+    const made = await fakeServer(typeof answer === "string" ? () => answer : answer);
     servers.push(made);
     return made;
   };
@@ -76,6 +78,22 @@ describe("connectNats", () => {
     assert.match(failure.message, /nats-server at nats:\/\/127\.0\.0\.1:\d+ does not answer: .*ECONNREFUSED/);
   });
 
+  it("sends nothing to a server that offers no TLS, where it was told to use it", async () => {
+    const { url, connects } = await fake("PONG");
+    const failure = await faultOf(connectNats({ ...options, url: url.replace("nats:", "tls:") }));
+    assert.equal(failure.code, "nats.no_tls");
+    assert.deepEqual(connects, []);
+  });
+
+  it("takes a certificate for an address only if that address stands in it", () => {
+    const check = tlsOf("tls://[fd00::1]:4222").tls?.checkServerIdentity;
+    const names = (subjectaltname: string) => ({ subjectaltname, subject: {} }) as PeerCertificate;
+    assert.equal(check?.("localhost", names("IP Address:FD00:0:0:0:0:0:0:1")), undefined);
+    assert.ok(check?.("localhost", names("DNS:localhost")) instanceof Error);
+    assert.deepEqual(tlsOf("tls://nats.example.org:4222"), { tls: {} });
+    assert.deepEqual(tlsOf("nats://127.0.0.1:4222"), {});
+  });
+
   it("does not wait for ever for a server that says nothing", async () => {
     const sockets: Socket[] = [];
     const mute = createServer((socket) => sockets.push(socket));
@@ -93,6 +111,21 @@ describe("connectNats", () => {
     assert.equal(failure.handling, "config");
     assert.match(failure.message, /refuses the CORE user: .*Authorization Violation/i);
     assert.equal(connects.length, 1);
+  });
+
+  it("signs in with either of two nkeys, whichever the server knows", async () => {
+    const nkeys = [createUser(), createUser()];
+    const [known, unknown] = nkeys.map((pair) => pair.getPublicKey());
+    const seeds = nkeys.map((pair) => new TextDecoder().decode(pair.getSeed()));
+    for (const both of [seeds.join(" "), seeds.reverse().join(" ")]) {
+      const { url, connects } = await fake((connect) =>
+        connect.includes(known ?? "") ? "PONG" : "-ERR 'Authorization Violation'",
+      );
+      const connection = await connectNats({ ...options, url, seed: both });
+      await connection.close();
+      assert.ok(connects.at(-1)?.includes(known ?? ""));
+      assert.equal(connects.filter((text) => text.includes(unknown ?? "")).length, connects.length - 1);
+    }
   });
 
   it("comes back by itself when the server does, and logs both", async () => {

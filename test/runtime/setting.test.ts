@@ -34,6 +34,16 @@ describe("a setting's value", () => {
     }
   });
 
+  it("takes two seeds while keys are being changed, and no more", () => {
+    const [one, two, three] = [createUser(), createUser(), createUser()].map((pair) =>
+      new TextDecoder().decode(pair.getSeed()),
+    );
+    assert.equal(parsed(seed, `${one} ${two}`), `${one} ${two}`);
+    for (const text of [`${one} ${two} ${three}`, `${one} nonsense`, `${one},${two}`]) {
+      assert.match(String(parsed(seed, text)), /is not an nkey seed/);
+    }
+  });
+
   it("says which bounds it passes", () => {
     assert.equal(parsed(duration, "10ms"), "10ms is not between 100ms and 1d");
     assert.equal(

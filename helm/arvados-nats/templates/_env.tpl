@@ -87,12 +87,15 @@ key: {{ $values.secrets.postgres.passwordKey }}
 {{- else }}
 name: {{ include "arvados-nats.keysSecret" .root }}
 key: {{ .env }}
+{{- if eq .env "ARVADOS_NATS_PUBLIC_EDGE_OLD" }}
+optional: true
+{{- end }}
 {{- end }}
 {{- end -}}
 
 {{- define "arvados-nats.natsUrl" -}}
 {{- if .Values.nats.builtin -}}
-nats://{{ include "arvados-nats.fullname" . }}-nats:4222
+{{ ternary "tls" "nats" (ne .Values.nats.tls.existingSecret "") }}://{{ include "arvados-nats.fullname" . }}-nats:4222
 {{- else -}}
 {{ .Values.nats.url }}
 {{- end -}}
@@ -100,7 +103,7 @@ nats://{{ include "arvados-nats.fullname" . }}-nats:4222
 
 {{- define "arvados-nats.natsWebsocketUrl" -}}
 {{- if .Values.nats.builtin -}}
-ws://{{ include "arvados-nats.fullname" . }}-nats:8080
+{{ ternary "wss" "ws" (ne .Values.nats.tls.existingSecret "") }}://{{ include "arvados-nats.fullname" . }}-nats:8080
 {{- else -}}
 {{ .Values.nats.websocketUrl }}
 {{- end -}}

@@ -73,7 +73,13 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- if or .Values.nats.url .Values.nats.websocketUrl -}}
 {{- fail "nats.url and nats.websocketUrl are for an external nats-server: leave them out, or set nats.builtin=false" -}}
 {{- end -}}
+{{- if and .Values.nats.tls.existingSecret (not .Values.tls.caSecret.name) -}}
+{{- fail "nats.tls.existingSecret needs tls.caSecret.name: the services verify nats-server by the CA in that Secret (it may be the same one, where it has ca.crt)" -}}
+{{- end -}}
 {{- else -}}
+{{- if .Values.nats.tls.existingSecret -}}
+{{- fail "nats.tls is for the builtin nats-server: an external one has its certificate from its own release (docs/install.md)" -}}
+{{- end -}}
 {{- if not (and .Values.nats.url .Values.nats.websocketUrl) -}}
 {{- fail "nats.builtin=false needs nats.url and nats.websocketUrl: where the official nats chart's services are" -}}
 {{- end -}}

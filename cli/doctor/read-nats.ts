@@ -1,0 +1,55 @@
+/** Reads what `doctor` judges of nats-server, over the bridge's two connections. */
+import { jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/nats-core";
+import { type StreamConnections, streamInfo } from "../../streams-config/apply.ts";
+import type { DeclaredStream } from "../../streams-config/streams.ts";
+import type { ClockFacts } from "./clock.ts";
+import type { Look } from "./finding.ts";
+import { clockFacts, look } from "./read-database.ts";
+import type { NatsFacts } from "./streams.ts";
+
+const TIMEOUT_MS = 5_000;
+/** What JetStream says to a request that it cannot read. */
+const INVALID_JSON = 10025;
+
+export async function readNats(
+  connections: StreamConnections,
+  declared: readonly DeclaredStream[],
+  { url, now }: { url: string; now: () => number },
+): Promise<NatsFacts> {
+  const { CORE, STORE } = connections;
+  // Not asked whether JetStream is there: each stream's look says so.
+  const options = { checkAPI: false, timeout: TIMEOUT_MS };
+  const managers = { CORE: await jetstreamManager(CORE, options), STORE: await jetstreamManager(STORE, options) };
+  const streams: Record<string, Look<StreamInfo | null>> = {};
+  for (const { name, account } of declared) {
+    streams[name] = await look(() => streamInfo(managers[account], name));
+  }
+  const [graph] = declared.filter(({ account }) => account === "CORE");
+  const probe = `$JS.API.STREAM.INFO.${graph?.name}`;
+  return {
+    server: { version: CORE.info?.version ?? "", url, isEncrypted: url.startsWith("tls:") },
+    strict: await look(() => isStrict(CORE, probe)),
+    streams,
+    clock: await look(() => readClock(CORE, probe, now)),
+  };
+}
+
+/** Asked with a field that no server knows. */
+async function isStrict(nc: NatsConnection, subject: string): Promise<boolean> {
+  const { error } = await ask(nc, subject, JSON.stringify({ arvados_nats_doctor: true }));
+  return error?.err_code === INVALID_JSON;
+}
+
+async function readClock(nc: NatsConnection, subject: string, now: () => number): Promise<ClockFacts> {
+  const asked = now();
+  const { ts } = await ask(nc, subject, "");
+  if (ts === undefined) throw new Error("nats-server tells its time with a stream, and there is none");
+  return clockFacts(asked, now(), Date.parse(ts));
+}
+
+type Answer = { ts?: string; error?: { err_code?: number } };
+
+async function ask(nc: NatsConnection, subject: string, body: string): Promise<Answer> {
+  return (await nc.request(subject, body, { timeout: TIMEOUT_MS })).json<Answer>();
+}

@@ -1,0 +1,86 @@
+/** What `doctor` finds at nats-server: its version, strict mode, the streams, its clock. Pure. */
+import type { StreamInfo } from "@nats-io/jetstream";
+import { isNewEnough, NATS_FLOOR } from "../../core/nats-version.ts";
+import { planStream } from "../../streams-config/plan.ts";
+import type { DeclaredStream } from "../../streams-config/streams.ts";
+import { type ClockFacts, clockFinding } from "./clock.ts";
+import { type Finding, formatBytes, judge, type Look, ok, problem } from "./finding.ts";
+
+export type NatsFacts = {
+  server: { version: string; url: string; isEncrypted: boolean };
+  /** Whether JetStream refuses a request with a field that it does not know. */
+  strict: Look<boolean>;
+  /** By name; null = there is none. */
+  streams: Record<string, Look<StreamInfo | null>>;
+  clock: Look<ClockFacts>;
+};
+
+const SEE_SERVER = "look at nats-server's log; JetStream may have no leader (`nats server report jetstream`)";
+
+export function natsFindings(
+  declared: readonly DeclaredStream[],
+  facts: NatsFacts,
+  { profile, staleness }: { profile: string; staleness: number },
+): Finding[] {
+  return [
+    serverFinding(facts.server),
+    judge("strict mode", facts.strict, SEE_SERVER, strictFinding),
+    ...declared.map((stream) =>
+      judge(
+        `stream ${stream.name}`,
+        facts.streams[stream.name] ?? { failed: "was not looked at" },
+        SEE_SERVER,
+        (info) => streamFinding(stream, info, profile),
+      ),
+    ),
+    clockFinding("nats-server's clock", facts.clock, staleness),
+  ];
+}
+
+function serverFinding({ version, url, isEncrypted }: NatsFacts["server"]): Finding {
+  const saw = `${version} at ${url}, ${isEncrypted ? "with TLS" : "without TLS"}`;
+  if (!isNewEnough(version)) {
+    const todo = `upgrade it to ${NATS_FLOOR} or newer: older ones let a client skip the auth callout`;
+    return problem("bad", "nats-server", saw, todo);
+  }
+  if (isEncrypted || isLoopback(url)) return ok("nats-server", saw);
+  const todo =
+    "tokens and events cross the network as they are: give nats-server a certificate, and nats.url the scheme tls:// (docs/operate.md, TLS)";
+  return problem("warn", "nats-server", saw, todo);
+}
+
+function isLoopback(url: string): boolean {
+  return ["localhost", "[::1]"].includes(new URL(url).hostname) || new URL(url).hostname.startsWith("127.");
+}
+
+function strictFinding(isStrict: boolean): Finding {
+  if (isStrict) return ok("strict mode", "is on");
+  return problem(
+    "bad",
+    "strict mode",
+    "is off: nats-server ignores settings of streams that it does not know",
+    "set `strict: true` in the jetstream block of nats-server.conf, and restart it",
+  );
+}
+
+function streamFinding(stream: DeclaredStream, info: StreamInfo | null, profile: string): Finding {
+  const name = `stream ${stream.name}`;
+  const step = planStream(stream, info?.config ?? null);
+  const remake = profile === "single" ? "" : ` --profile ${profile}`;
+  if (info === null) return problem("bad", name, "there is none", `run \`arvados-nats streams apply${remake}\``);
+  if (step.action === "refuse") return problem("bad", name, step.reason, step.remedy);
+  if (step.action === "update") {
+    const saw = `not as declared: ${step.differences.map(({ setting }) => setting).join(", ")}`;
+    return problem("bad", name, saw, `see \`arvados-nats streams plan${remake}\`, then \`streams apply${remake}\``);
+  }
+  const away = (info.cluster?.replicas ?? []).filter(({ offline, current }) => offline || !current);
+  const held = `${info.state.messages} messages, ${room(info)}`;
+  if (away.length === 0) return ok(name, held);
+  const saw = `${held}; behind or away: ${away.map((replica) => replica.name).join(", ")}`;
+  return problem("warn", name, saw, "start that nats-server, or let it catch up: one more loss stops the stream");
+}
+
+function room({ config, state }: StreamInfo): string {
+  const held = formatBytes(state.bytes);
+  return config.max_bytes > 0 ? `${held} of at most ${formatBytes(config.max_bytes)}` : held;
+}

@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { clockFinding } from "../../cli/doctor/clock.ts";
+import { formatBytes, formatFindings, isBad, ok, problem } from "../../cli/doctor/finding.ts";
+import { natsFindings } from "../../cli/doctor/streams.ts";
+
+const FINDINGS = [ok("wal_level", "logical"), problem("bad", "slot a", "there is none", "make one")];
+
+describe("doctor's words", () => {
+  it("are a line for each check, and what to do beneath those that are not well", () => {
+    assert.equal(
+      formatFindings(FINDINGS, { colours: false }),
+      [
+        "ok       wal_level  logical",
+        "bad      slot a     there is none",
+        "         → make one",
+        "",
+        "1 ok, 0 warn, 1 bad, 0 unknown",
+      ].join("\n"),
+    );
+  });
+
+  it("are coloured when asked for only", () => {
+    const green = "\u001b[32mok     \u001b[0m  wal_level";
+    assert.ok(formatFindings(FINDINGS, { colours: true }).startsWith(green));
+  });
+
+  it("are bad when one is, not when something could not be looked at", () => {
+    assert.equal(isBad(FINDINGS), true);
+    assert.equal(isBad([ok("a", ""), problem("unknown", "b", "", ""), problem("warn", "c", "", "")]), false);
+  });
+
+  it("show bytes as a person reads them", () => {
+    assert.deepEqual([0, 1023, 1024, 3.5 * 1024 ** 2, 250 * 1024 ** 3].map(formatBytes), [
+      "0 B",
+      "1023 B",
+      "1.0 KiB",
+      "3.5 MiB",
+      "250 GiB",
+    ]);
+  });
+});
+
+describe("doctor, of a clock", () => {
+  const state = (offset: number, uncertainty: number) =>
+    clockFinding("it", { seen: { offset, uncertainty } }, 5_000).state;
+
+  it("blames no clock for what the question itself took", () => {
+    assert.equal(state(4_000, 3_500), "ok");
+    assert.equal(state(4_000, 10), "warn");
+  });
+
+  it("is bad from the age on at which tails stop, ahead or behind", () => {
+    assert.equal(state(4_900, 0), "warn");
+    assert.equal(state(-5_100, 0), "bad");
+  });
+});
+
+describe("doctor, of a nats-server's address and version", () => {
+  const server = (version: string, url: string) =>
+    natsFindings(
+      [],
+      {
+        server: { version, url, isEncrypted: url.startsWith("tls:") },
+        strict: { seen: true },
+        streams: {},
+        clock: { seen: { offset: 0, uncertainty: 0 } },
+      },
+      { profile: "single", staleness: 5_000 },
+    )[0];
+
+  it("accepts no server that lets clients skip the callout", () => {
+    assert.equal(server("2.14.3", "nats://127.0.0.1:4222")?.state, "bad");
+    assert.equal(server("2.14.4", "nats://127.0.0.1:4222")?.state, "ok");
+  });
+
+  it("warns of a plain connection, unless it is to this machine", () => {
+    const plain = server("2.15.0", "nats://nats.example.org:4222");
+    assert.equal(plain?.state, "warn");
+    assert.match(plain?.todo ?? "", /tls:\/\//);
+    for (const url of ["tls://nats.example.org:4222", "nats://localhost:4222", "nats://[::1]:4222"]) {
+      assert.equal(server("2.15.0", url)?.state, "ok", url);
+    }
+  });
+});
