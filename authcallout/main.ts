@@ -8,6 +8,7 @@ import { CLOSE_CODES } from "../core/close-codes.ts";
 import { publicKeyBytes, verifyingKey } from "../core/nkey.ts";
 import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
+import { wellKnown } from "../core/uuid.ts";
 import type { Notice } from "../core/wire.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { GraphFollower } from "../runtime/graph-follower.ts";
@@ -16,6 +17,7 @@ import type { Service, ServiceContext } from "../runtime/service.ts";
 import { connectService } from "../runtime/service-connection.ts";
 import { sleep } from "../runtime/sleep.ts";
 import { BarrierMember } from "./barrier-member.ts";
+import { Endings } from "./endings.ts";
 import { Enforcer } from "./enforcer.ts";
 import { GuessLimit } from "./guess-limit.ts";
 import { createSigner, createVerifier } from "./jwt.ts";
@@ -146,9 +148,13 @@ export async function runAuthcallout(
     notices,
     system,
     sessions,
+    endings: new Endings(now()),
     servers,
     follower,
     subjects,
+    sessionTtl: config.sessionTtl,
+    anonymousUser: wellKnown(config.clusterId).anonymousUser,
+    mayBeKnownElsewhere: (name) => lookup?.concernsName(name) ?? false,
     log,
     now,
     signal,

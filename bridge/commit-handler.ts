@@ -5,7 +5,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { Revision } from "../core/revision.ts";
-import { type GraphChange, isPermissionChange } from "../core/rows.ts";
+import { type GraphChange, isAlive, isPermissionChange } from "../core/rows.ts";
 import { type Subjects, subjectToken } from "../core/subjects.ts";
 import type { Commit } from "./commit.ts";
 import { type RoutedEvent, type StoredEvent, unitsOf } from "./commit-units.ts";
@@ -82,7 +82,12 @@ export class CommitHandler {
     if (changes.length === 0) return;
     changes.push(...(await lookUpOwners()));
     const effect = graph.apply(changes.filter(isPermissionChange));
-    const isRemoval = effect.shrank.size > 0 || effect.disputed || endsTokens(commit, changes) || mayEndRole(commit);
+    const isRemoval =
+      effect.shrank.size > 0 ||
+      effect.disputed ||
+      endsTokens(commit, changes) ||
+      endsRole(commit) ||
+      endsContainer(commit, changes);
     const { lsn } = commit;
     toGraph.open(lsn);
     toAll.open(lsn);
@@ -164,9 +169,9 @@ export class CommitHandler {
   }
 }
 
-/** May somebody have left a group to which the settings give a role? That shows in no grant, and is the callout's to know. */
-function mayEndRole(commit: Commit): boolean {
-  return commit.rows.some((row) => row.table === "links" && row.op !== "insert");
+/** May somebody have lost a role that the settings give? That shows in no grant, and is the callout's to know. */
+function endsRole(commit: Commit): boolean {
+  return commit.rows.some((row) => (row.table === "links" || row.table === "users") && row.op !== "insert");
 }
 
 /** May a token have lost something? (A new one cannot.) */
@@ -174,5 +179,13 @@ function endsTokens(commit: Commit, changes: readonly GraphChange[]): boolean {
   return (
     changes.some((change) => change.kind === "token") &&
     commit.rows.some((row) => row.table === "api_client_authorizations" && row.op !== "insert")
+  );
+}
+
+/** Has a container ended? Of a token that was given to it nothing else tells: its own row stays as it is. */
+function endsContainer(commit: Commit, changes: readonly GraphChange[]): boolean {
+  return (
+    changes.some(({ kind, row }) => kind === "container" && !(row && isAlive(row))) &&
+    commit.rows.some((row) => row.table === "containers" && row.op !== "insert")
   );
 }
