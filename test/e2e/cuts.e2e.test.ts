@@ -25,7 +25,9 @@ describe("a session", function () {
   const people = new People(() => stack, logins);
 
   before(async () => {
-    const overrides = { roles: `${AUDITORS}=auditor`, anonymousUserToken: ANONYMOUS, guessesPerMinute: 100_000 };
+    // An inactive user loses nothing else then.
+    const settings = { roles: `${AUDITORS}=auditor`, roleGroupsVisibleToAll: false };
+    const overrides = { ...settings, anonymousUserToken: ANONYMOUS, guessesPerMinute: 100_000 };
     // Late enough that whatever does not wait for a cut comes before it.
     const slow = (real: SystemAccount): SystemAccount => ({
       ...real,
@@ -140,8 +142,12 @@ describe("a session", function () {
         told: "permissionsChanged",
       }),
       row({
-        when: "its user is set inactive and nothing else",
-        given: people.withOwn,
+        when: "its user, of such a group, is set inactive and nothing else",
+        given: async () => {
+          const user = await people.user();
+          await stack.arvados.addToRole(user, AUDITORS);
+          return people.person(user, await people.collection(people.alice));
+        },
         done: ({ user }) => people.raw("UPDATE users SET is_active = false WHERE uuid = $1", user),
         told: "permissionsChanged",
       }),
