@@ -62,8 +62,9 @@ export function isNameOfAnother(sessionToken: string, clusterId: string): boolea
   return !(suffixedParts(sessionToken)?.token ?? sessionToken).startsWith(`${clusterId}-`);
 }
 
+/** Is it the session token of a bare one? A cluster's id, with which the others begin, may have any first letter. */
 export function isBareName(sessionToken: string): boolean {
-  return sessionToken.startsWith("h");
+  return /^h[a-z2-7]{26}$/.test(sessionToken);
 }
 
 /** A bare token's session token, from its hex SHA-256. */
