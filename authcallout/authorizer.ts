@@ -13,6 +13,7 @@ import type { Identity, TokenIndex } from "../core/token-index.ts";
 import { wellKnown } from "../core/uuid.ts";
 import type { Admission } from "./callout-answer.ts";
 import type { CalloutRequest } from "./callout-request.ts";
+import { AHEAD_MS } from "./endings.ts";
 
 export type GraphView = {
   graph: PermissionGraph;
@@ -87,8 +88,8 @@ export function authorize(
   const ends = Math.min(now + life, identity.expiresAt ?? Number.POSITIVE_INFINITY);
   // nats-server counts whole seconds from the begun one, so it ends a session up to a second after this.
   const expires = Math.floor(ends / 1000) - 1;
-  // One that has no second left it would end at once, and the client would loop.
-  if (expires * 1000 <= now) return fault("token.expired", { token: identity.token });
+  // One that has no second left would end at once, and the client would loop.
+  if (expires * 1000 <= now + AHEAD_MS) return fault("token.expired", { token: identity.token });
   return {
     session,
     identity,

@@ -9,10 +9,12 @@ import { atLeast, type Revision } from "../core/revision.ts";
 import type { SessionName } from "../core/session.ts";
 import { sessionRights } from "../core/session-rights.ts";
 import type { Subjects } from "../core/subjects.ts";
+import type { Identity } from "../core/token-index.ts";
 import type { Applied, GraphFollower } from "../runtime/graph-follower.ts";
 import { sleep } from "../runtime/sleep.ts";
 import type { BarrierMember, Marked } from "./barrier-member.ts";
 import { CuttingRound } from "./cutting-round.ts";
+import type { Endings } from "./endings.ts";
 import type { Kicker } from "./kicker.ts";
 import type { Notices } from "./notices.ts";
 import { type Action, planActions, planCuts } from "./revocation-plan.ts";
@@ -29,11 +31,17 @@ export type EnforcerParts = {
   notices: Notices;
   system: SystemAccount;
   sessions: Sessions;
+  endings: Endings;
   servers: Servers;
   follower: GraphFollower;
   /** Is the graph young enough to judge by? */
   isFit: () => boolean;
   subjects: Subjects;
+  /** Milliseconds. */
+  sessionTtl: number;
+  anonymousUser: string;
+  /** May Arvados' API vouch for a token of this name, though no row stands for it? */
+  mayBeKnownElsewhere: (sessionToken: string) => boolean;
   log: Logger;
   now: () => number;
   signal: AbortSignal;
@@ -94,7 +102,8 @@ export class Enforcer {
 
   /** Somebody else's answer, or our own, has become a session: one of an older graph is looked at again. */
   connected(session: Session): void {
-    const { follower, member } = this.#parts;
+    const { follower, member, now } = this.#parts;
+    this.#expectEnd(session.name, follower.tokens.bySessionToken(session.name.key.token, now()));
     if (!member.leads() || atLeast(session.name.revision, follower.revision)) return;
     const actions = planCuts([session], this.judge);
     if (actions.length > 0) this.#carryOut(actions, null);
@@ -151,6 +160,15 @@ export class Enforcer {
       });
   }
 
+  /** Cuts sessions whose tokens end now. */
+  endWithTokens(): void {
+    const { endings, member, sessions, now } = this.#parts;
+    const due = endings.take(now());
+    if (!member.leads()) return;
+    const actions = due.flatMap(({ name, at }) => planCuts(sessions.like({ name }), (one) => this.judge(one, at)));
+    if (actions.length > 0) this.#carryOut(actions, null);
+  }
+
   /** Takes replicas that died without closing their connection out of the queue group: one that comes back connects anew. */
   closeLapsed(): void {
     const { member, system, log } = this.#parts;
@@ -167,14 +185,32 @@ export class Enforcer {
     }
   }
 
-  readonly judge = (name: SessionName): Soundness => {
-    const { follower, subjects, now } = this.#parts;
-    const identity = follower.tokens.bySessionToken(name.key.token, now());
-    const roles = identity ? follower.roles.of(identity.user) : [];
-    const hash = identity && sessionRights(follower.graph, subjects, identity, roles).hash;
-    const soundness = this.#history.judge(name, hash, identity ?? undefined);
-    return soundness === "void" && !follower.graph.isActive(name.user) ? "deactivated" : soundness;
+  readonly judge = (name: SessionName, at = this.#parts.now()): Soundness => {
+    const { follower, subjects } = this.#parts;
+    const identity = follower.tokens.bySessionToken(name.key.token, at);
+    if (!identity) return this.#voidBecause(name, at);
+    this.#expectEnd(name, identity);
+    const { hash } = sessionRights(follower.graph, subjects, identity, follower.roles.of(identity.user));
+    return this.#history.judge(name, hash, identity);
   };
+
+  /** What lasts longer than a session can is nobody's concern. */
+  #expectEnd(name: SessionName, identity: Identity | null): void {
+    const { endings, sessionTtl, now } = this.#parts;
+    const at = identity?.expiresAt ?? Number.POSITIVE_INFINITY;
+    if (at < now() + sessionTtl) endings.add({ name, at });
+  }
+
+  #voidBecause({ user, key }: SessionName, at: number): Soundness {
+    const { follower, anonymousUser, mayBeKnownElsewhere } = this.#parts;
+    const end = follower.tokens.endOf(key.token, at);
+    if (end === "user") return "deactivated";
+    if (end === "refresh") return "uncertain";
+    if (end !== "unknown") return "void";
+    // Whoever is anonymous never was active.
+    if (!follower.graph.isActive(user) && user !== anonymousUser) return "deactivated";
+    return mayBeKnownElsewhere(key.token) ? "uncertain" : "void";
+  }
 
   async #enforce(mark: number): Promise<void> {
     const { watch, kicker, servers, member, signal, now, onPhase } = this.#parts;

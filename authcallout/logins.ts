@@ -16,14 +16,14 @@ export type LoginsParts = {
   measured: Pick<CalloutMetrics, "login" | "shed">;
   log: Logger;
   /** A seam: the question as the responder gets it. */
-  question: (real: Question) => Question;
+  question?: (real: Question) => Question;
 };
 
 const QUEUE_LENGTH = 5_000;
 const HOLD_MS = 20;
 
 export function createLogins(parts: LoginsParts): { group: QueueGroup; waiting: () => number } {
-  const { core, responder, mayAnswer, authTimeout, measured, log, question } = parts;
+  const { core, responder, mayAnswer, authTimeout, measured, log, question = (real) => real } = parts;
   const queue = new LoginQueue<Question>({
     take(message) {
       const end = measured.login();

@@ -1,6 +1,6 @@
 /**
  * Looks, ten times a second, at what time alone changes: whether this replica takes logins (queue-group.ts), whose lease has run
- * out, and whether the graph is so old that sessions end.
+ * out, whose token has, and whether the graph is so old that sessions end.
  */
 import type { Logger } from "pino";
 import type { SessionName } from "../core/session.ts";
@@ -67,6 +67,7 @@ export class Lookout {
     this.#joinOrLeave(fit);
     enforcer.consider();
     enforcer.closeLapsed();
+    enforcer.endWithTokens();
     // With BARRIER out of reach nobody holds a lease, and nobody leads: then everyone ends what is stale.
     const mine = member.leads() || member.replicas() === 0;
     if (this.#isTooOld() && mine) void this.#endStale();

@@ -7,6 +7,7 @@ import { timing } from "../core/barrier/timing.ts";
 import { CLOSE_CODES } from "../core/close-codes.ts";
 import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
+import { wellKnown } from "../core/uuid.ts";
 import type { Notice } from "../core/wire.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { GraphFollower } from "../runtime/graph-follower.ts";
@@ -15,6 +16,7 @@ import type { Service, ServiceContext } from "../runtime/service.ts";
 import { connectService } from "../runtime/service-connection.ts";
 import { sleep } from "../runtime/sleep.ts";
 import { BarrierMember } from "./barrier-member.ts";
+import { Endings } from "./endings.ts";
 import { Enforcer } from "./enforcer.ts";
 import { GuessLimit } from "./guess-limit.ts";
 import { Kicker } from "./kicker.ts";
@@ -150,10 +152,14 @@ export async function runAuthcallout(
     notices,
     system,
     sessions,
+    endings: new Endings(now()),
     servers,
     follower,
     isFit,
     subjects,
+    sessionTtl: config.sessionTtl,
+    anonymousUser: wellKnown(config.clusterId).anonymousUser,
+    mayBeKnownElsewhere: (name) => lookup?.concernsName(name) ?? false,
     log,
     now,
     signal,

@@ -12,6 +12,7 @@ export type Judge = (name: SessionName) => Soundness;
 const CUTS: Partial<Record<Soundness, CloseName>> = {
   unsound: "permissionsChanged",
   void: "tokenEnded",
+  uncertain: "tokenUncertain",
   deactivated: "userDeactivated",
 };
 

@@ -75,7 +75,7 @@ export class Sessions {
   }
 
   /** Those that hear the same notices: of the same token and session id. */
-  like({ name: { user, key } }: Session): Session[] {
+  like({ name: { user, key } }: Pick<Session, "name">): Session[] {
     return [...this.of([user])].filter(({ name }) => name.key.token === key.token && name.key.sid === key.sid);
   }
 

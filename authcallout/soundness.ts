@@ -5,8 +5,11 @@
 import { atLeast, NO_REVISION, type Revision } from "../core/revision.ts";
 import { type SessionName, sessionMarks } from "../core/session.ts";
 
-/** `void` and `deactivated`: the token is good for nothing any more, the second where its user is not active either. */
-export type Soundness = "same" | "outgrown" | "unsound" | "void" | "deactivated";
+/**
+ * The last three: the token is good for nothing any more. `uncertain` where somebody else may still vouch for it, `deactivated` where
+ * its user is gone or not active either.
+ */
+export type Soundness = "same" | "outgrown" | "unsound" | "void" | "uncertain" | "deactivated";
 
 export class RightsHistory {
   #loaded: Revision = NO_REVISION;
@@ -24,18 +27,17 @@ export class RightsHistory {
   }
 
   /**
-   * @param hash of the rights as the graph has them now; null = the token is void
+   * @param hash of the rights as the graph has them now
    * @param identity the token's uuid, which a bare token's session is not named for, and whether it is vouched for only: then its row
    * may have come and gone since, and nothing else would tell
    */
   judge(
     name: SessionName,
-    hash: string | null,
+    hash: string,
     identity?: { token: string; vouched?: boolean },
-  ): Exclude<Soundness, "deactivated"> {
-    if (hash === null) return "void";
+  ): Exclude<Soundness, "void" | "deactivated"> {
     const token = identity?.token;
-    if (identity?.vouched && !atLeast(name.revision, this.#lossOf(identity.token))) return "void";
+    if (identity?.vouched && !atLeast(name.revision, this.#lossOf(identity.token))) return "uncertain";
     if (hash === name.hash) return "same";
     const marks = token === undefined ? sessionMarks(name) : [...sessionMarks(name), token];
     return marks.every((mark) => atLeast(name.revision, this.#lossOf(mark))) ? "outgrown" : "unsound";

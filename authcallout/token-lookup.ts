@@ -6,12 +6,13 @@
 import type { Voucher } from "../core/aliases.ts";
 import { Fault, fault, reasonOf } from "../core/errors.ts";
 import { keepNewest } from "../core/keep-newest.ts";
-import { isOfAnother, type ParsedToken, sha256 } from "../core/token.ts";
+import { isBareName, isNameOfAnother, isOfAnother, type ParsedToken, sha256 } from "../core/token.ts";
 import type { Config } from "../runtime/config.ts";
 import { sleep } from "../runtime/sleep.ts";
 import { Turns } from "../runtime/turns.ts";
 import { ArvadosApi } from "./arvados-api.ts";
 import { Circuit } from "./circuit.ts";
+import { AHEAD_MS } from "./endings.ts";
 
 export type LookupResult = "row" | "vouched" | "unknown" | "outage";
 
@@ -38,8 +39,8 @@ export type Answer = Voucher | "unknown" | Fault;
 const KEEP_UNKNOWN_MS = 10_000;
 /** Long enough for all who wait for the same answer. */
 const KEEP_OUTAGE_MS = 1_000;
-/** With less time left than this a session is not worth its login. */
-const LEAST_LEFT_MS = 2_000;
+/** With no more time left than this no session is begun (authorizer.ts). */
+const LEAST_LEFT_MS = 2_000 + AHEAD_MS;
 /** Bounded: guesses push out the oldest, which are then asked about again. */
 const MAX_KEPT = 10_000;
 const MAX_FLIGHTS = 1_000;
@@ -68,6 +69,12 @@ export class TokenLookup {
     const { clusterId, bare } = this.#parts;
     if (token.form === "v1" && !bare) return false;
     return refusal.code === "token.refresh" || (refusal.code === "token.unknown" && isOfAnother(token, clusterId));
+  }
+
+  /** The same of a session's token, by its name alone. */
+  concernsName(sessionToken: string): boolean {
+    const { clusterId, bare } = this.#parts;
+    return isBareName(sessionToken) ? bare : isNameOfAnother(sessionToken, clusterId);
   }
 
   /** What is known without asking; null = nothing. */

@@ -7,7 +7,7 @@ import type { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { Effect } from "../core/graph/types.ts";
 import type { Lsn } from "../core/lsn.ts";
 import type { Revision } from "../core/revision.ts";
-import { type GraphChange, permissionChanges } from "../core/rows.ts";
+import { type GraphChange, isAlive, permissionChanges } from "../core/rows.ts";
 import { type Subjects, subjectToken } from "../core/subjects.ts";
 import type { Commit } from "./commit.ts";
 import { type RoutedEvent, type StoredEvent, unitsOf } from "./commit-units.ts";
@@ -107,7 +107,8 @@ export class CommitHandler {
       this.#past !== null ||
       takesAway(graph.apply(permissionChanges(changes))) ||
       endsTokens(commit, changes) ||
-      mayEndRole(commit);
+      endsRole(commit) ||
+      endsContainer(commit, changes);
     const { lsn } = commit;
     toGraph.open(lsn);
     // GRAPHLOG and GRAPH.
@@ -198,9 +199,9 @@ function takesAway({ shrank, stale }: Effect): boolean {
   return shrank.size > 0 || stale.size > 0;
 }
 
-/** May somebody have left a group to which the settings give a role? That shows in no grant, and is the callout's to know. */
-function mayEndRole(commit: Commit): boolean {
-  return commit.rows.some((row) => row.table === "links" && row.op !== "insert");
+/** May somebody have lost a role that the settings give? That shows in no grant, and is the callout's to know. */
+function endsRole(commit: Commit): boolean {
+  return commit.rows.some((row) => (row.table === "links" || row.table === "users") && row.op !== "insert");
 }
 
 /** May a token have lost something? (A new one cannot.) */
@@ -208,5 +209,13 @@ function endsTokens(commit: Commit, changes: readonly GraphChange[]): boolean {
   return (
     changes.some((change) => change.kind === "token") &&
     commit.rows.some((row) => row.table === "api_client_authorizations" && row.op !== "insert")
+  );
+}
+
+/** Has a container ended? Of a token that was given to it nothing else tells: its own row stays as it is. */
+function endsContainer(commit: Commit, changes: readonly GraphChange[]): boolean {
+  return (
+    changes.some(({ kind, row }) => kind === "container" && !(row && isAlive(row))) &&
+    commit.rows.some((row) => row.table === "containers" && row.op !== "insert")
   );
 }

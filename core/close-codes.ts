@@ -6,6 +6,7 @@ export const CLOSE_CODES = {
   permissionsChanged: { code: 4003, reason: "permissions changed: some rights were taken away", reconnect: true },
   permissionsGrown: { code: 4004, reason: "permissions changed: new rights", reconnect: true },
   objectsMoved: { code: 4005, reason: "permissions changed: objects you may read have moved", reconnect: true },
+  tokenUncertain: { code: 4006, reason: "the token has to be vouched for anew", reconnect: true },
   graphStale: { code: 4010, reason: "the permission graph is out of date", reconnect: true },
   draining: { code: 4011, reason: "this service is shutting down", reconnect: true },
   slowConsumer: { code: 4012, reason: "too slow: what was sent was not taken in time", reconnect: true },

@@ -179,6 +179,11 @@ export const ERRORS = {
     message: "the token {token} is another authority's, and that has to be asked about it again",
     remedy: "send a request to the Arvados API with it, or log in again; see lookup.kinds",
   },
+  "token.user": {
+    handling: "deny",
+    message: "the user {user} of token {token} was deleted, or merged into another account",
+    remedy: "log in again",
+  },
   "lookup.unavailable": {
     handling: "retry",
     message: "Arvados' API cannot be asked about a token: {reason}",

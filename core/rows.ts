@@ -57,6 +57,11 @@ export type ContainerRow = {
   runtime_token_sha256: string | null;
 };
 
+/** While it lives, and no longer, is a token good that comes with it. */
+export function isAlive({ state }: Pick<ContainerRow, "state">): boolean {
+  return state === "Locked" || state === "Running";
+}
+
 export type GraphRows = {
   user: UserRow;
   group: GroupRow;

@@ -5,7 +5,7 @@
 import { timingSafeEqual } from "node:crypto";
 import type { Alias, Voucher } from "./aliases.ts";
 import { type Fault, fault } from "./errors.ts";
-import type { ContainerRow, GraphChange, TokenRow } from "./rows.ts";
+import { type ContainerRow, type GraphChange, isAlive, type TokenRow } from "./rows.ts";
 import {
   bareSessionToken,
   oidcSecret,
@@ -40,7 +40,12 @@ export type TokenIndexOptions = {
   aliases?: { get(session: string): Alias | undefined };
   /** Users.AnonymousUserToken reduced to its secret; empty = anonymous access is off. */
   anonymousSecret: string;
+  /** Is there a user of this uuid, who was not merged into another? Left out: always. */
+  isUser?: (uuid: string) => boolean;
 };
+
+/** Why a session's token is good for nothing: `unknown` = no row stands for it. */
+export type TokenEnd = "expired" | "refresh" | "user" | "container" | "unknown";
 
 const ANONYMOUS_SCOPES = ["GET /"];
 
@@ -91,20 +96,25 @@ export class TokenIndex {
     if (this.#tokens.has(voucher.token)) return fault("lookup.unavailable", { reason: "its row here says otherwise" });
     if (voucher.until <= now) return fault("token.expired", { token: voucher.token });
     const wrong = token.form === "v2" && token.container !== null && this.#suffixFault(token, token.container);
-    return wrong || vouchedIdentity(voucher, sessionToken(token));
+    return wrong || this.#vouchedIdentity(voucher, sessionToken(token));
   }
 
   /** The identity behind a session's subject, for a session that nats-server has let in. */
   bySessionToken(key: string, now: number): Identity | null {
     if (this.#anonymousSessions.has(key)) return this.#anonymousIdentity(key);
     if (key === this.#rootSession) return this.#rootIdentity(key);
-    const suffixed = suffixedParts(key);
+    if (this.#suffixEnded(key)) return null;
     const alias = this.#options.aliases?.get(key);
-    const uuid = suffixed?.token ?? this.#bySession.get(key) ?? alias?.token ?? key;
-    if (suffixed && this.#containerFault(uuid, null, suffixed.container)) return null;
-    const row = this.#tokens.get(uuid);
-    if (row) return voidness(row, now) ? null : this.#identityOf(row, key);
-    return alias?.voucher && alias.voucher.until > now ? vouchedIdentity(alias.voucher, key) : null;
+    const row = this.#rowOf(key, alias);
+    if (row) return this.#endOf(row, now) ? null : this.#identityOf(row, key);
+    return alias?.voucher && alias.voucher.until > now ? this.#vouchedIdentity(alias.voucher, key) : null;
+  }
+
+  /** Why `bySessionToken` knows nobody. */
+  endOf(key: string, now: number): TokenEnd {
+    if (this.#suffixEnded(key)) return "container";
+    const row = this.#rowOf(key, this.#options.aliases?.get(key));
+    return (row && this.#endOf(row, now)) ?? "unknown";
   }
 
   #anonymous(token: ParsedToken): Identity | null {
@@ -161,8 +171,8 @@ export class TokenIndex {
         return fault("token.unknown", { token: shown });
       }
     }
-    const end = voidness(row, now);
-    if (end) return fault(end, { token: row.uuid });
+    const end = this.#endOf(row, now);
+    if (end) return fault(`token.${end}`, { token: row.uuid, user: row.user_uuid });
     const wrong = token.form === "v2" && token.container !== null && this.#suffixFault(token, token.container);
     return wrong || this.#identityOf(row, sessionToken(token));
   }
@@ -188,8 +198,23 @@ export class TokenIndex {
     if (plain !== null && row.runtime_token_sha256 !== null && !equal(sha256(plain), row.runtime_token_sha256)) {
       return refuse("it runs with another token");
     }
-    if (row.state !== "Locked" && row.state !== "Running") return refuse(`its state is ${row.state}`);
+    if (!isAlive(row)) return refuse(`its state is ${row.state}`);
     return null;
+  }
+
+  #suffixEnded(key: string): boolean {
+    const suffixed = suffixedParts(key);
+    return suffixed !== null && this.#containerFault(suffixed.token, null, suffixed.container) !== null;
+  }
+
+  #rowOf(key: string, alias: Alias | undefined): TokenRow | undefined {
+    return this.#tokens.get(suffixedParts(key)?.token ?? this.#bySession.get(key) ?? alias?.token ?? key);
+  }
+
+  #endOf({ user_uuid, expires_at, refreshes_at }: TokenRow, now: number): "expired" | "refresh" | "user" | null {
+    if (this.#options.isUser?.(user_uuid) === false) return "user";
+    if (expires_at !== null && expires_at <= now) return "expired";
+    return refreshes_at !== null && refreshes_at <= now ? "refresh" : null;
   }
 
   #identityOf(row: TokenRow, key: string): Identity {
@@ -199,9 +224,24 @@ export class TokenIndex {
       sessionToken: key,
       scopes: row.scopes,
       expiresAt: earliest(row.expires_at, row.refreshes_at),
-      containers: [...(this.#containersByAuth.get(row.uuid) ?? [])].sort(),
+      containers: [...(this.#containersByAuth.get(row.uuid) ?? []), ...this.#suppliedTo(key)].sort(),
       vouched: false,
     };
+  }
+
+  #vouchedIdentity({ token, user, scopes, until }: Voucher, key: string): Identity {
+    const containers = this.#suppliedTo(key);
+    return { user, token, sessionToken: key, scopes, expiresAt: until, containers, vouched: true };
+  }
+
+  /**
+   * The container that was given its token instead of getting one. Such a token is somebody's for other things too: it is the
+   * container's own as sent with the suffix, which was compared with the row when it was shown, and not without.
+   */
+  #suppliedTo(key: string): string[] {
+    const { container = "" } = suffixedParts(key) ?? {};
+    const row = this.#containers.get(container);
+    return row && isAlive(row) && row.auth_uuid === null && row.runtime_token_sha256 !== null ? [container] : [];
   }
 
   #setToken(uuid: string, row: TokenRow | null): void {
@@ -236,19 +276,9 @@ export class TokenIndex {
   }
 }
 
-/** The token a container may log with: its own, while it is Locked or Running. */
+/** The token that was made for a container, while it is good. */
 function ownTokenOf(row: ContainerRow): string | null {
-  return row.state === "Locked" || row.state === "Running" ? row.auth_uuid : null;
-}
-
-function vouchedIdentity({ token, user, scopes, until }: Voucher, key: string): Identity {
-  return { user, token, sessionToken: key, scopes, expiresAt: until, containers: [], vouched: true };
-}
-
-/** Why a row's token is void, if it is. */
-function voidness({ expires_at, refreshes_at }: TokenRow, now: number): "token.expired" | "token.refresh" | null {
-  if (expires_at !== null && expires_at <= now) return "token.expired";
-  return refreshes_at !== null && refreshes_at <= now ? "token.refresh" : null;
+  return isAlive(row) ? row.auth_uuid : null;
 }
 
 function earliest(a: number | null, b: number | null): number | null {

@@ -57,6 +57,16 @@ export function suffixedParts(sessionToken: string): { token: string; container:
   return token !== undefined && container !== undefined ? { token, container } : null;
 }
 
+/** May another authority know the token of a session with this session token: `isOfAnother` by its name alone. */
+export function isNameOfAnother(sessionToken: string, clusterId: string): boolean {
+  return !(suffixedParts(sessionToken)?.token ?? sessionToken).startsWith(`${clusterId}-`);
+}
+
+/** Is it the session token of a bare one? A cluster's id, with which the others begin, may have any first letter. */
+export function isBareName(sessionToken: string): boolean {
+  return /^h[a-z2-7]{26}$/.test(sessionToken);
+}
+
 /** A bare token's session token, from its hex SHA-256. */
 export function bareSessionToken(sha256Hex: string): string {
   let bits = BigInt(`0x${sha256Hex}`) >> (256n - 130n);

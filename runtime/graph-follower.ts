@@ -177,7 +177,8 @@ export class GraphFollower {
   }
 
   #newTokens(): TokenIndex {
-    return new TokenIndex({ ...this.#options.tokens, aliases: this.#aliases });
+    const isUser = (uuid: string) => this.#graph.isUser(uuid);
+    return new TokenIndex({ ...this.#options.tokens, aliases: this.#aliases, isUser });
   }
 
   /** Nothing that was read counts any more; nobody is let in before it has been read anew. */

@@ -106,11 +106,17 @@ export class PermissionGraph implements PermissionEngine {
     return impactOf(this.#state, changes);
   }
 
+  /** Is there a user of this uuid, who was not merged into another? */
+  isUser(user: string): boolean {
+    const { topology } = this.#state;
+    const node = topology.nodes.find(user);
+    return node >= 0 && topology.isAccount(node);
+  }
+
   /** Is there an active user of this uuid? */
   isActive(user: string): boolean {
     const { topology } = this.#state;
-    const node = topology.nodes.find(user);
-    return node >= 0 && topology.isAccount(node) && topology.isActive(node);
+    return this.isUser(user) && topology.isActive(topology.nodes.find(user));
   }
 
   /** The owner of an object by its row in the graph, or null where there is none. */

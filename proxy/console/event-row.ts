@@ -11,6 +11,7 @@ const NOTICES: Partial<Record<CloseName, { text: string; tone: Tone }>> = {
   permissionsGrown: { text: "New rights: more may be read from now on", tone: "good" },
   permissionsChanged: { text: "Rights taken away: cut off, and back with what is left", tone: "bad" },
   objectsMoved: { text: "Objects have moved: listening at their new place", tone: "info" },
+  tokenUncertain: { text: "The token has to be vouched for anew: signing in again", tone: "info" },
   tokenEnded: { text: "The token has expired or was revoked", tone: "bad" },
   userDeactivated: { text: "The user is no longer active", tone: "bad" },
 };

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type LookupResult, TokenLookup, type TokenLookupParts } from "../../authcallout/token-lookup.ts";
 import type { Voucher } from "../../core/aliases.ts";
 import { Fault, fault } from "../../core/errors.ts";
-import { parseToken } from "../../core/token.ts";
+import { type ParsedToken, parseToken, sessionToken } from "../../core/token.ts";
 import { deferred } from "../../runtime/deferred.ts";
 
 const UUID = "yyyyy-gj3su-000000000000001";
@@ -58,13 +58,27 @@ describe("tokens asked about at Arvados' API", () => {
     assert.ok(concerned(`v2/${UUID}/s`, "token.unknown", remote) && !concerned("bare", "token.unknown", remote));
   });
 
+  it("are the same by the names of their sessions, whatever letter a cluster's id begins with", () => {
+    for (const clusterId of ["zzzzz", "hhhhh"]) {
+      for (const bare of [true, false]) {
+        const { lookup } = world({ clusterId, bare });
+        const own = `${clusterId}-gj3su-000000000000001`;
+        for (const text of [`v2/${own}/s`, `v2/${UUID}/s`, `v2/${UUID}/s/${clusterId}-dz642-000000000000001`, "bare"]) {
+          const token = parseToken(text) as ParsedToken;
+          const concerned = lookup.concerns(token, fault("token.unknown"));
+          assert.equal(lookup.concernsName(sessionToken(token)), concerned, `${text} in ${clusterId}`);
+        }
+      }
+    }
+  });
+
   it("are asked about once, however many ask at a time, and then for a while not again", async () => {
     const { lookup, clock, asked } = world();
     assert.equal(lookup.known("t"), null);
     await Promise.all([lookup.ask("t"), lookup.ask("t"), lookup.ask("t")]);
     assert.deepEqual(asked, ["t"]);
     assert.deepEqual(lookup.known("t"), voucher({ until: clock.now + 60_000 }));
-    clock.now += 57_999;
+    clock.now += 57_749;
     assert.ok(lookup.known("t"));
     clock.now += 1;
     assert.equal(lookup.known("t"), null, "what is left gives no session");

@@ -11,7 +11,15 @@ import { declaredStreams } from "../../streams-config/streams.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 import { until } from "../support/until.ts";
 
-const PROFILE = { replicas: 1, recordsBytes: 256 * 1024 * 1024, logsBytes: 256 * 1024 * 1024, maxMsgSize: 1024 * 1024 };
+const MIB = 1024 * 1024;
+const PROFILE = {
+  replicas: 1,
+  recordsBytes: 256 * MIB,
+  logsBytes: 256 * MIB,
+  graphLogBytes: 64 * MIB,
+  syslogBytes: 64 * MIB,
+  maxMsgSize: MIB,
+};
 const DECLARED = declaredStreams({ clusterId: "zzzzz", profile: PROFILE });
 
 async function doctor(nats: TestNats, now = Date.now): Promise<Record<string, Finding>> {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { Fault } from "../../core/errors.ts";
 import type { ContainerRow, TokenRow } from "../../core/rows.ts";
-import { oidcSecret, parseToken, saltedSecret, sessionToken, sha256 } from "../../core/token.ts";
-import { type Identity, TokenIndex } from "../../core/token-index.ts";
+import { oidcSecret, type ParsedToken, parseToken, saltedSecret, sessionToken, sha256 } from "../../core/token.ts";
+import { type Identity, type TokenEnd, TokenIndex } from "../../core/token-index.ts";
 
 const NOW = 1_000_000;
 const TOKEN = "zzzzz-gj3su-0123456789abcde";
@@ -144,6 +144,21 @@ describe("the token index", () => {
       assert.equal(userOf(indexWith(tokenRow(), runtime), suffixed), USER);
     });
 
+    it("logs for the container that was given it, as sent with the container, and only while it runs", () => {
+      const runtime = { auth_uuid: null, runtime_token_sha256: sha256(v2) };
+      const index = indexWith(tokenRow(), containerRow(runtime));
+      const containersOf = (text: string) => {
+        const found = identify(index, text);
+        return typeof found === "string" ? found : found.containers;
+      };
+      assert.deepEqual([containersOf(suffixed), containersOf(v2), containersOf(SECRET)], [[CONTAINER], [], []]);
+      assert.deepEqual(containersOf(`${v2}/zzzzz-dz642-another00000000`), [], "one that nobody has");
+      for (const state of ["Queued", "Complete"]) {
+        index.apply([{ kind: "container", uuid: CONTAINER, row: containerRow({ ...runtime, state }) }]);
+        assert.equal(containersOf(suffixed), "token.container");
+      }
+    });
+
     it("may log for its own container only, and only while it runs", () => {
       const index = indexWith(tokenRow(), containerRow());
       const running = identify(index, suffixed);
@@ -170,6 +185,37 @@ describe("the token index", () => {
     }
     assert.equal(index.bySessionToken(OTHER, NOW), null);
   });
+
+  it("has no use for the token of a user who is gone", () => {
+    let isThere = true;
+    const index = new TokenIndex({
+      clusterId: "zzzzz",
+      systemRootToken: ROOT,
+      anonymousSecret: "",
+      isUser: (uuid) => isThere && uuid === USER,
+    });
+    index.apply([{ kind: "token", uuid: TOKEN, row: tokenRow() }]);
+    assert.equal(userOf(index, v2), USER);
+    isThere = false;
+    assert.equal(userOf(index, v2), "token.user");
+    assert.equal(index.bySessionToken(TOKEN, NOW), null);
+  });
+
+  const ends: [end: TokenEnd, token: TokenRow | null, container?: Partial<ContainerRow>][] = [
+    ["expired", tokenRow({ expires_at: NOW, refreshes_at: NOW })],
+    ["refresh", tokenRow({ refreshes_at: NOW })],
+    ["unknown", null],
+    ["container", tokenRow(), { state: "Complete" }],
+    ["container", null, { auth_uuid: OTHER }],
+  ];
+  for (const [end, token, container] of ends) {
+    it(`says why a session has nobody behind it: ${end}`, () => {
+      const index = indexWith(token, container ? containerRow(container) : null);
+      const key = container ? sessionToken(parseToken(`${v2}/${CONTAINER}`) as ParsedToken) : TOKEN;
+      assert.equal(index.bySessionToken(key, NOW), null);
+      assert.equal(index.endOf(key, NOW), end);
+    });
+  }
 
   it("finds nobody behind a session whose token has ended", () => {
     const index = indexWith(tokenRow({ expires_at: NOW }));

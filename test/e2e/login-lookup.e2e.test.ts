@@ -8,6 +8,7 @@ import type { ConfigOverrides } from "../../runtime/config.ts";
 import { createScope, type Scope } from "../../runtime/scope.ts";
 import { type HostedService, hostService } from "../../runtime/service-host.ts";
 import { startTokenApi, type TokenApi } from "../support/arvados-api.ts";
+import { listen, toldTo } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { until } from "../support/until.ts";
@@ -153,6 +154,17 @@ describe("a token that the database does not have", function () {
       assert.ok(performance.now() - begun < KEEP_MS / 2, "cut, not ended");
       const { grants } = await logins.whoIs("oidc.of.bob");
       assert.ok(!grants.subscribe.includes(pattern));
+    });
+
+    it("is cut when a row for it comes, and told that it may come back: by the row, then", async () => {
+      const uuid = "zzzzz-gj3su-comesandstays00";
+      api.holders.set("oidc.comes", { uuid, user: alice().uuid });
+      const session = await listen(logins, "oidc.comes");
+      await insert(uuid, oidcSecret("oidc.comes", stack.config.systemRootToken), alice().uuid)();
+      await session.nc.closed();
+      assert.deepEqual(toldTo(session), ["tokenUncertain"]);
+      api.state = "silent";
+      assert.equal((await logins.whoIs("oidc.comes")).token_uuid, uuid);
     });
 
     it("is cut when a row for it comes and goes", async () => {

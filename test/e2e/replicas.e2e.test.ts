@@ -65,29 +65,3 @@ describe("several callouts", function () {
     assert.ok((await held) > 250);
   });
 });
-
-describe("a callout whose graph grows old", function () {
-  this.timeout(60_000);
-
-  it("refuses new sessions, then ends the old ones, and says so", async () => {
-    const overrides = { stalenessTail: 1_500, stalenessRefuse: 2_000, stalenessEnd: 4_000, stalenessKeepAdmins: true };
-    await using stack = await startTestStack({ overrides });
-    const { users } = stack.cluster;
-    const alice = await stack.connectBare(users.alice.token.v2);
-    const admin = await stack.connectBare(users.admin.token.v2);
-    await stack.services.bridge.drain();
-    await until(
-      () =>
-        stack.connectBare(users.alice.token.v2).then(
-          (nc) => nc.close(),
-          () => true,
-        ),
-      "the refusal",
-    );
-    assert.ok(!alice.isClosed(), "refused before it is ended");
-    assert.match(await (await fetch(`${firstReplica(stack).adminUrl}/readyz`)).text(), /graph\.stale/);
-    await until(() => alice.isClosed(), "the session to end");
-    assert.ok(!admin.isClosed(), "an admin may look what is wrong");
-    await admin.close();
-  });
-});

@@ -182,6 +182,15 @@ describe("a role", function () {
       }
     });
 
+    /** A container of alice's that runs with a token of hers which the request brought along. */
+    async function withGivenToken() {
+      const { uuid: user } = stack.cluster.users.alice;
+      const { v2: runtimeToken } = await stack.arvados.issueToken(user);
+      const { uuid } = await stack.arvados.createContainer({ runtimeUser: user, runtimeToken });
+      const { token } = await stack.arvados.runContainer(uuid);
+      return { uuid, token };
+    }
+
     it("is not needed by a container, whose token writes its own log by its literal names, and nothing else", async () => {
       const { uuid, token } = stack.cluster.container;
       const store = await connectService({
@@ -194,22 +203,35 @@ describe("a role", function () {
       const streams = (await jetstreamManager(store)).streams;
       const stored = async () =>
         Object.keys((await streams.info("LOGS", { subjects_filter: `${root}.log.>` })).state.subjects ?? {});
-      const { nc } = await logins.login(token.withContainer);
-      for (const file of LOG_FILES) assert.ok(await mayWrite(nc, log(uuid, file)), file);
-      const before = await stored();
-      assert.equal(before.filter((subject) => subject.startsWith(`${root}.log.${uuid}.`)).length, LOG_FILES.length);
-      const others = [
-        log(uuid, "passwd"),
-        log(uuid, "stdout.txt.old"),
-        `${root}.log.${uuid}`,
-        `${root}.log.${uuid}.stdout`,
-        ...LOG_FILES.map((file) => log(OTHER_CONTAINER, file)),
-        `${root}.sys.crunch.host1.info`,
-        ...NEVER_WRITTEN,
-      ];
-      for (const subject of others) assert.ok(!(await mayWrite(nc, subject)), subject);
-      assert.deepEqual(await stored(), before);
-      await nc.close();
+      const given = await withGivenToken();
+      await logins.isKnown(given.token.withContainer);
+      for (const one of [stack.cluster.container, given]) {
+        const { nc } = await logins.login(one.token.withContainer);
+        const own = (file: string) => log(one.uuid, file);
+        for (const file of LOG_FILES) assert.ok(await mayWrite(nc, own(file)), file);
+        const before = await stored();
+        const written = before.filter((subject) => subject.startsWith(`${root}.log.${one.uuid}.`));
+        assert.equal(written.length, LOG_FILES.length);
+        const others = [
+          own("passwd"),
+          own("stdout.txt.old"),
+          `${root}.log.${one.uuid}`,
+          `${root}.log.${one.uuid}.stdout`,
+          ...LOG_FILES.map((file) => log(OTHER_CONTAINER, file)),
+          ...LOG_FILES.map((file) => log(one === given ? uuid : given.uuid, file)),
+          `${root}.sys.crunch.host1.info`,
+          ...NEVER_WRITTEN,
+        ];
+        for (const subject of others) assert.ok(!(await mayWrite(nc, subject)), subject);
+        assert.deepEqual(await stored(), before);
+        await nc.close();
+      }
+      const hers = await logins.login(given.token.v2);
+      assert.ok(
+        !(await mayWrite(hers.nc, log(given.uuid, "stdout.txt"))),
+        "what was given to it is hers without the suffix",
+      );
+      await hers.nc.close();
       const suffixless = await logins.login(token.v2);
       assert.ok(
         await mayWrite(suffixless.nc, log(uuid, "stdout.txt")),

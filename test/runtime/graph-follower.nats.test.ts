@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { formatGraphEntry } from "../../core/graph-entry.ts";
 import type { Revision } from "../../core/revision.ts";
@@ -12,12 +12,18 @@ import { GraphFollower } from "../../runtime/graph-follower.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 import { until } from "../support/until.ts";
 
+const USER = "zzzzz-tpzed-000000000000001";
+const user: GraphChange = {
+  kind: "user",
+  uuid: USER,
+  row: { id: 1, uuid: USER, owner_uuid: USER, is_admin: false, is_active: true, redirect_to_user_uuid: null },
+};
 const token = (n: number, row: Partial<TokenRow> | null = {}): GraphChange => {
   const uuid = `zzzzz-gj3su-00000000000000${n}`;
   const whole = {
     id: n,
     uuid,
-    user_uuid: "zzzzz-tpzed-000000000000001",
+    user_uuid: USER,
     scopes: ["all"],
     expires_at: null,
     refreshes_at: null,
@@ -37,18 +43,20 @@ async function commit(nats: TestNats, bridge: NatsConnection, changes: GraphChan
   return { epoch: 1, sequence: seq };
 }
 
-async function followerOn(nats: TestNats, nc: NatsConnection, loaded: Revision[], onRead = () => {}) {
+type Seams = { onRead?: () => void; jsm?: JetStreamManager };
+
+async function followerOn(nats: TestNats, nc: NatsConnection, loaded: Revision[], seams: Seams = {}) {
   // Each message is compared with the commit's subject.
   const subjects: Subjects = Object.defineProperty({ ...nats.subjects }, "graphCommit", {
     get() {
-      onRead();
+      seams.onRead?.();
       return nats.subjects.graphCommit;
     },
   });
   return new GraphFollower({
     nc,
     js: jetstream(nc),
-    jsm: await jetstreamManager(nc),
+    jsm: seams.jsm ?? (await jetstreamManager(nc)),
     subjects,
     graph: { clusterId: "zzzzz", roleGroupsVisibleToAll: true, audienceMin: 20 },
     tokens: { clusterId: "zzzzz", systemRootToken: "", anonymousSecret: "" },
@@ -70,7 +78,7 @@ describe("where GRAPH ends with half a commit", () => {
 
     const loaded: Revision[] = [];
     let read = 0;
-    const follower = await followerOn(nats, nc, loaded, () => read++);
+    const follower = await followerOn(nats, nc, loaded, { onRead: () => read++ });
     await using _ = { [Symbol.asyncDispose]: () => follower.stop() };
     const started = follower.start();
     await until(() => read === 3, "token 2, the entry, and the half to be read");
@@ -81,35 +89,51 @@ describe("where GRAPH ends with half a commit", () => {
   });
 });
 
+/** A connection and a manager by which nobody notices that another server process answers, or that the stream ends too early. */
+function unnoticed(nc: NatsConnection, jsm: JetStreamManager): [NatsConnection, JetStreamManager] {
+  const info = nc.info;
+  const streams = new Proxy(jsm.streams, {
+    get: (target, name) =>
+      name === "info"
+        ? async () => ({ state: { last_seq: Number.MAX_SAFE_INTEGER } })
+        : Reflect.get(target, name).bind?.(target),
+  });
+  return [overlaid(nc, { info }), overlaid(jsm, { streams })];
+}
+
+function overlaid<T extends object>(target: T, values: Partial<Record<keyof T, unknown>>): T {
+  return new Proxy(target, {
+    get(_, name) {
+      if (Object.hasOwn(values, name)) return values[name as keyof T];
+      const value: unknown = Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
 describe("after a power loss of nats-server", function () {
   this.timeout(60_000);
 
-  it("a follower trusts nothing it has, reads GRAPH anew, and sees the removal under an old sequence", async () => {
-    await using nats = await startNats({ reconnect: true });
+  /** A follower of GRAPH that has applied what the server, without its power, then has never had; token 1 goes under an old sequence. */
+  async function afterRollback(nats: TestNats, follow: (nc: NatsConnection) => Promise<GraphFollower>) {
     const options = { maxReconnectAttempts: -1, reconnectTimeWait: 50 };
     const bridge = await nats.connect("bridge", "CORE", options);
     const nc = await nats.connect("authcallout", "CORE", options);
-    const loaded: Revision[] = [];
-    const follower = await followerOn(nats, nc, loaded);
-    await using _ = { [Symbol.asyncDispose]: () => follower.stop() };
-    const has = (n: number) => follower.tokens.bySessionToken(token(n).uuid, Date.now()) !== null;
-
-    await commit(nats, bridge, [token(1), token(2)]);
-    await follower.start();
+    const taken = (changes: GraphChange[]) =>
+      until(() => commit(nats, bridge, changes).catch(() => null), "the server to take it", 20_000);
     const store = join(nats.server.dir, "store");
     const saved = join(nats.server.dir, "saved");
+    await taken([user, token(1), token(2)]);
+    const follower = await follow(nc);
+    await follower.start();
     await nats.server.kill9();
     await cp(store, saved, { recursive: true });
     await nats.server.restart();
-    await until(() => loaded.length === 2, "the second reading", 20_000);
 
-    await until(() => commit(nats, bridge, [token(3)]).catch(() => null), "the server to take it");
-    const lost = await commit(nats, bridge, [token(4)]);
+    const lost = await taken([token(3)]).then(() => taken([token(4)]));
     await follower.reached(lost);
-    assert.ok(has(1) && has(4));
-    const beat = () => bridge.publish(nats.subjects.graphBeat, JSON.stringify({ time: Date.now(), revision: lost }));
     await until(() => {
-      beat();
+      bridge.publish(nats.subjects.graphBeat, JSON.stringify({ time: Date.now(), revision: lost }));
       return follower.age(Date.now()) < 5_000;
     }, "a beat");
 
@@ -119,10 +143,37 @@ describe("after a power loss of nats-server", function () {
     const before = nc.info?.server_id;
     await nats.server.restart();
     await until(() => nc.info?.server_id !== before, "the connection to come back", 20_000);
-    assert.equal(follower.age(Date.now()), Number.POSITIVE_INFINITY, "from the first moment");
-    const removal = await until(() => commit(nats, bridge, [token(1, null)]).catch(() => null), "the removal", 20_000);
+    const age = follower.age(Date.now());
+    const removal = await taken([token(1, null)]);
     assert.ok(removal.sequence <= lost.sequence, "an old sequence");
+    const has = (n: number) => follower.tokens.bySessionToken(token(n).uuid, Date.now()) !== null;
+    return { follower, has, lost, age, taken };
+  }
+
+  it("a follower trusts nothing it has, reads GRAPH anew, and sees the removal under an old sequence", async () => {
+    await using nats = await startNats({ reconnect: true });
+    const loaded: Revision[] = [];
+    const { follower, has, age } = await afterRollback(nats, (nc) => followerOn(nats, nc, loaded));
+    await using _ = { [Symbol.asyncDispose]: () => follower.stop() };
+    assert.equal(age, Number.POSITIVE_INFINITY, "from the first moment");
     await until(() => loaded.length === 3 && !has(1), "the removal to be seen", 20_000);
     assert.ok(has(2) && !has(4), "and what was lost is gone");
+  });
+
+  it("it would go on as if nothing was, with what was removed and what was lost: negative control", async () => {
+    await using nats = await startNats({ reconnect: true });
+    const loaded: Revision[] = [];
+    const { follower, has, lost, age, taken } = await afterRollback(nats, async (nc) => {
+      const [blind, jsm] = unnoticed(nc, await jetstreamManager(nc));
+      return followerOn(nats, blind, loaded, { jsm });
+    });
+    await using _ = { [Symbol.asyncDispose]: () => follower.stop() };
+    assert.ok(age < 60_000, "it takes itself for young");
+    const later = await until(async () => {
+      const revision = await taken([token(5)]);
+      return revision.sequence > lost.sequence ? revision : null;
+    }, "GRAPH to be as long as before");
+    await follower.reached(later);
+    assert.deepEqual([loaded.length, has(1), has(4), has(5)], [1, true, true, true]);
   });
 });

@@ -176,4 +176,10 @@ describe("accounts on a server", () => {
       "nothing but her own message, which stayed in APP",
     );
   });
+
+  it("let nobody in CORE make one either, whatever that user's own permissions say", async () => {
+    const control = await user("CORE control");
+    await assert.rejects(control.request("$SYS.REQ.USER.AUTH", "x"), /permissions violation/i);
+    await assert.rejects(control.request(OWN_LOG, "x"), /no responders/i, "negative control: the other one passes");
+  });
 });

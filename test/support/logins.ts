@@ -33,11 +33,10 @@ export class Logins {
     return { nc, whoami };
   }
 
-  /** The gateway may learn of a session a moment after nats-server. */
   async whoIs(token: string): Promise<WhoamiAnswer> {
-    const { nc, whoami } = await this.login(token);
-    const who = await until(() => whoami().catch(() => null), "the gateway to know the session");
-    await nc.close();
+    const login = await this.login(token);
+    const who = await answered(login);
+    await login.nc.close();
     return who;
   }
 
@@ -54,4 +53,14 @@ export class Logins {
     const line = await until(said, "the reason in the log");
     return (JSON.parse(line) as { code: string }).code;
   }
+}
+
+/** The gateway may learn of a session a moment after nats-server. Rejects at once where the session is cut meanwhile. */
+export function answered({ nc, whoami }: Login): Promise<WhoamiAnswer> {
+  const ask = () =>
+    whoami().catch((error) => {
+      if (nc.isClosed()) throw error;
+      return null;
+    });
+  return until(ask, "the gateway to know the session");
 }

@@ -1,0 +1,94 @@
+/** A callout whose graph grows old: what it does by its bounds, and what would come of it without them. */
+import assert from "node:assert/strict";
+import { runBridge } from "../../bridge/main.ts";
+import type { ConfigOverrides } from "../../runtime/config.ts";
+import { createScope, type Scope } from "../../runtime/scope.ts";
+import { hostService } from "../../runtime/service-host.ts";
+import { type Listener, listen, toldTo } from "../support/listener.ts";
+import { Logins } from "../support/logins.ts";
+import { startTestStack, type TestStack } from "../support/stack.ts";
+import { until } from "../support/until.ts";
+
+const REFUSE_MS = 2_000;
+const END_MS = 4_000;
+
+describe("a callout whose graph grows old", function () {
+  this.timeout(60_000);
+
+  /** bob has a session with what alice has shared; the bridge is gone; she takes it back, which nobody hears of. */
+  async function world(overrides: ConfigOverrides, scope: Scope) {
+    const logins: Logins = new Logins(() => stack);
+    const stack: TestStack = await startTestStack({ log: logins.log, overrides });
+    scope.defer("the stack", () => stack[Symbol.asyncDispose]());
+    const { users, projects } = stack.cluster;
+    const pattern = `arvados.zzzzz.live.${users.alice.uuid}.${projects.genomes}.>`;
+    const has = (session: Listener) => session.grants.includes(pattern);
+    await stack.demo.actions.share?.();
+    const bob = await until(async () => {
+      const session = await listen(logins, users.bob.token.v2);
+      if (has(session)) return session;
+      await session.nc.close();
+      return null;
+    }, "bob to have what was shared");
+    const admin = await listen(logins, users.admin.token.v2);
+    await stack.services.bridge.drain();
+    await stack.demo.actions.unshare?.();
+    const { adminUrl } = stack.services.authcallout;
+    const ask = async (path: string) => (await fetch(`${adminUrl}/${path}`)).text();
+    return {
+      bob,
+      admin,
+      has,
+      login: () => listen(logins, users.bob.token.v2),
+      refusal: () => logins.refusalOf(() => logins.login(users.bob.token.v2)),
+      readyz: () => ask("readyz"),
+      age: async () => Number(/graph_age_seconds ([\d.]+)/.exec(await ask("metrics"))?.[1]) * 1_000,
+      anotherBridge: () =>
+        hostService({
+          name: "bridge",
+          start: runBridge,
+          config: stack.config,
+          log: logins.log,
+          scope: scope.child("bridge"),
+        }),
+    };
+  }
+
+  it("refuses new sessions, then ends the old ones but the admins', says so, and takes people in again", async () => {
+    await using scope = createScope();
+    const bounds = {
+      stalenessTail: 1_500,
+      stalenessRefuse: REFUSE_MS,
+      stalenessEnd: END_MS,
+      stalenessKeepAdmins: true,
+    };
+    const { bob, admin, has, age, login, refusal, readyz, anotherBridge } = await world(bounds, scope);
+    await until(async () => (await age()) > REFUSE_MS, "its graph to be too old for new sessions");
+    assert.equal(await refusal(), "graph.stale");
+    assert.match(await readyz(), /graph\.stale/);
+    assert.ok(!bob.nc.isClosed(), "refused before it is ended");
+    await bob.nc.closed();
+    assert.deepEqual([toldTo(bob), bob.notices[0]?.reconnect], [["graphStale"], true]);
+    assert.equal(await refusal(), "graph.stale", "he may come back, but not yet");
+    assert.ok(!admin.nc.isClosed(), "an admin may look what is wrong");
+    await anotherBridge();
+    const back = await until(() => login().catch(() => null), "bob to come back");
+    assert.ok(!has(back), "without what was taken back meanwhile");
+    await Promise.all([back.nc.close(), admin.nc.close()]);
+  });
+
+  it("would let people in with, and leave them, what was taken from them: negative control", async () => {
+    await using scope = createScope();
+    const off = 3_600_000;
+    const bounds = { stalenessTail: off, stalenessRefuse: off + 1, stalenessEnd: off + 2 };
+    const { bob, admin, has, age, login, anotherBridge } = await world(bounds, scope);
+    await until(async () => (await age()) > END_MS + 500, "its graph to be older than in the test before", 10_000);
+    assert.ok(!bob.nc.isClosed());
+    const next = await login();
+    assert.ok(has(next));
+    await anotherBridge();
+    await Promise.all([bob.nc.closed(), next.nc.closed()]);
+    assert.deepEqual([toldTo(bob), toldTo(next)], [["permissionsChanged"], ["permissionsChanged"]]);
+    await admin.nc.close();
+  });
+});

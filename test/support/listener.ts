@@ -1,0 +1,53 @@
+/** A session that hears all it may, heeds nothing it is told, and does not come back: what reaches somebody until the server closes it. */
+import type { NatsConnection } from "@nats-io/nats-core";
+import { sessionKey } from "../../client/identity.ts";
+import { readEvent } from "../../client/live-event.ts";
+import { type LiveEvent, sessionId } from "../../client/mod.ts";
+import { type Lsn, parseLsn } from "../../core/lsn.ts";
+import { subjectsOf } from "../../core/subjects.ts";
+import type { Notice } from "../../core/wire.ts";
+import { answered, type Logins } from "./logins.ts";
+
+export type Listener = {
+  nc: NatsConnection;
+  events: LiveEvent[];
+  notices: Notice[];
+  /** Subject patterns, as of the login. */
+  grants: readonly string[];
+  /** What it has heard of the object. */
+  about(object: string): LiveEvent[];
+};
+
+export async function listen(logins: Logins, token: string): Promise<Listener> {
+  const sid = sessionId();
+  const subjects = subjectsOf("zzzzz");
+  const login = await logins.login(token, sid);
+  const { nc } = login;
+  const events: LiveEvent[] = [];
+  const notices: Notice[] = [];
+  nc.subscribe(subjects.notice(await sessionKey(token, sid)), {
+    callback: (error, message) => void (error ?? notices.push(message.json<Notice>())),
+  });
+  const { grants } = await answered(login);
+  for (const pattern of grants.subscribe.filter((subject) => subject.startsWith(`${subjects.root}.live.`))) {
+    nc.subscribe(pattern, {
+      callback(error, message) {
+        const event = error ? null : readEvent(message);
+        if (event) events.push(event);
+      },
+    });
+  }
+  await nc.flush();
+  const about = (object: string) => events.filter(({ event }) => event.object_uuid === object);
+  return { nc, events, notices, grants: grants.subscribe, about };
+}
+
+/** Where the event's commit ends. */
+export function lsnOf({ id }: LiveEvent): Lsn {
+  return parseLsn(id.split(":")[0] as string);
+}
+
+/** Why, in the order in which it was told. */
+export function toldTo({ notices }: Listener): string[] {
+  return notices.map(({ notice }) => notice);
+}
