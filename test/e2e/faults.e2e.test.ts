@@ -10,6 +10,7 @@ import { HEADER } from "../../core/wire.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
 import { LOG_MESSAGE_BYTES } from "../../streams-config/streams.ts";
+import { toldTo } from "../support/listener.ts";
 import { answered, Logins } from "../support/logins.ts";
 import { People } from "../support/people.ts";
 import { connectLine, isAdmitted } from "../support/raw-client.ts";
@@ -139,10 +140,19 @@ describe("at the limits of nats-server", function () {
       const before = session.about(one.sees).length;
       await people.update(one.sees);
       await until(() => session.about(one.sees).length > before, "what was committed meanwhile");
-      assert.ok(!session.nc.isClosed());
+
+      // Which shows, too, who it is that ends a session with a token whose end was set after its login.
+      const end = Date.now() + 1_000;
+      const at = new Date(end).toISOString().replace("Z", "");
+      await people.raw("UPDATE api_client_authorizations SET expires_at = $2 WHERE uuid = $1", one.tokenUuid, at);
+      await until(() => Date.now() > end, "the token's end");
+      await session.nc.flush();
+      assert.ok(!session.nc.isClosed(), "not nats-server");
+      await people.update(one.sees);
       const { config } = stack;
       await hostService({ name: "authcallout", start: runAuthcallout, config, log: logins.log, scope });
-      await session.nc.close();
+      await session.nc.closed();
+      assert.deepEqual([toldTo(session), session.about(one.sees).length], [["tokenEnded"], before + 1]);
     });
   });
 });
