@@ -207,6 +207,7 @@ export function servicePermissions(clusterId: string): PerServiceUser<Permission
           "$JS.API.STREAM.MSG.GET.LOGS",
           // `doctor` signs in as the bridge, and looks at every stream.
           "$JS.API.STREAM.INFO.LOGS",
+          "$JS.API.STREAM.INFO.SYSLOG",
         ],
         subscribe: [tailed, inbox("bridge")],
       },

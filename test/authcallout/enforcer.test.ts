@@ -15,10 +15,11 @@ function replica(isFit: boolean) {
   const parts = {
     sessions,
     isFit: () => isFit,
-    follower: { tokens: { bySessionToken: () => null }, graph: { isActive: () => true } },
+    follower: { tokens: { bySessionToken: () => null, endOf: () => "unknown" }, graph: { isActive: () => true } },
     watch: { look: async () => {}, listAll: async () => {} },
     kicker: { cut: async (actions: Action[]) => void cuts.push(...actions) },
     member: { leads: () => false },
+    mayBeKnownElsewhere: () => false,
     now: () => 0,
     log: silentLog(),
   };
