@@ -8,7 +8,6 @@ import { readCommitLog, type TrueCommit } from "./commit-log.ts";
 import type { World } from "./world.ts";
 
 export type Scene = {
-  user: string;
   project: string;
   /** So many commits of one event each. */
   commit(count: number): Promise<void>;
@@ -21,7 +20,7 @@ export type Scene = {
   history(): Promise<Stored[]>;
 };
 
-export const LEAD_MS = 15_000;
+const LEAD_MS = 15_000;
 const CATCH_UP_MS = 20_000;
 
 export async function prepare(world: World): Promise<Scene> {
@@ -30,7 +29,6 @@ export async function prepare(world: World): Promise<Scene> {
   const places = new Map([[project, `${user}.${project}`]]);
   const compared: Scene["compared"] = (commits, stored) => check(commits, stored, places, world.subjectPrefix);
   return {
-    user,
     project,
     async commit(count) {
       for (let i = 0; i < count; i++) await world.arvados.createCollection({ name: `c ${i}`, owner: project });
