@@ -202,6 +202,16 @@ describe("the chart's workloads", () => {
       }
     });
 
+    it("and taken away a day later: what a hook has made, which helm leaves where it failed", () => {
+      const jobs = [...of("tryout"), ...of("everything")].filter(({ kind }) => kind === "Job");
+      for (const { metadata, spec } of jobs) {
+        const isHook = metadata.annotations?.["helm.sh/hook"] !== undefined;
+        // One of the release itself is helm's to take away.
+        assert.equal(spec?.ttlSecondsAfterFinished, isHook ? 86_400 : undefined, metadata.name);
+      }
+      assert.equal(jobs.length, 4);
+    });
+
     it("only when load balancers have heard of it: the proxy", () => {
       const { lifecycle } = containerOf(placed(of("tryout"), "proxy"));
       assert.deepEqual(lifecycle, { preStop: { exec: { command: ["sleep", "5"] } } });

@@ -1,6 +1,6 @@
 /**
  * Stands in for scheduler and node of a cluster: binds every pod of a namespace to a node, runs what is in it as `start` says, tells the API server how
- * it goes, starts it again where it ends and should not, and ends it where the pod is deleted.
+ * it goes, starts it again where it ends and should not, and ends it where the pod is deleted. Without places to choose from, limits and preStop hooks.
  */
 
 import { setTimeout as delay } from "node:timers/promises";
@@ -128,7 +128,7 @@ export async function startKubelet({ cluster, namespace, start }: KubeletOptions
   const beats = setInterval(() => void beat().catch(() => {}), BEAT_MS);
   const loop = (async () => {
     while (!stopped) {
-      await look();
+      await look().catch((error: unknown) => void process.stderr.write(`kubelet: ${reasonOf(error)}\n`));
       await delay(POLL_MS);
     }
     for (const asked of leaving.values()) asked.abort();

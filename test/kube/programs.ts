@@ -212,7 +212,8 @@ function localizeConf(folder: string, ports: Map<number, number>, mounts: Map<st
         .replaceAll(`port: ${there}\n`, `port: ${local}\n`)
         .replaceAll(`0.0.0.0:${there}"`, `127.0.0.1:${local}"`);
     }
-    for (const [there, local] of mounts) text = text.replaceAll(`"${there}`, `"${local}`);
+    // In one go: what stands for a folder may itself begin with another's name.
+    text = text.replace(/"(\/\w+)/g, (whole, path: string) => (mounts.has(path) ? `"${mounts.get(path)}` : whole));
     writeFileSync(join(folder, name), text.replaceAll('"0.0.0.0"', '"127.0.0.1"'));
   }
 }

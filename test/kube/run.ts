@@ -56,7 +56,7 @@ async function run(): Promise<void> {
     onEnded: (pod, code, text) => {
       said.set(pod.metadata.name, text);
       if (!isTask(pod) && !process.env.TEST_LOG) return;
-      write(`           ${pod.metadata.name} ended with ${code}${code === 0 ? "" : `: ${text.trim().slice(-300)}`}`);
+      write(`           ${pod.metadata.name} ended with ${code}: ${text.trim().split("\n").at(-1)}`);
       if (process.env.TEST_LOG) write(text);
     },
   });
@@ -116,6 +116,8 @@ async function run(): Promise<void> {
     assert.match(said.get(demoPod) ?? "", /^event: create of zzzzz-j7d0g-/m);
     assert.ok(!said.get(demoPod)?.includes(TOKEN));
   };
+  /** What the last pod of a Job has said. */
+  const lastOf = (name: string) => [...said].findLast(([pod]) => pod.startsWith(`${name}-`))?.[1] ?? "";
   const passes = async () => {
     said.delete(demoPod);
     await helm.succeeds("test", "demo", "--timeout", "60s");
@@ -145,11 +147,13 @@ async function run(): Promise<void> {
     assert.equal(await statusOf(`${roles}/demo-arvados-nats-keys`), 404);
   });
   await step("helm test: a login, who one is, an event", passes);
-  await step("upgrade: every pod is rolled, the keys stay", async () => {
+  await step("upgrade: every pod is rolled, keys and streams stay", async () => {
     const changes = ["--set", "secretsRevision=2,tests.tokenSecret=wrong-token"];
     await helm.succeeds("upgrade", "demo", CHART, ...tryout, ...changes, ...wait);
     assert.equal((await secret("demo-arvados-nats-keys")).metadata.resourceVersion, made.metadata.resourceVersion);
     assert.equal((await deployment("demo-arvados-nats-bridge")).metadata.generation, 2);
+    await until(() => lastOf("demo-arvados-nats-streams-2"), "the streams' Job", 60_000);
+    assert.match(lastOf("demo-arvados-nats-streams-2"), /^nothing to do$/m);
   });
   await step("helm test fails with a token that nobody knows", async () => {
     await helm.fails("test", "demo", "--timeout", "60s");
@@ -157,11 +161,22 @@ async function run(): Promise<void> {
   });
   await step("a rollout that does not become ready is rolled back", async () => {
     const changes = ["--set", "secrets.arvados.systemRootTokenKey=misspelt"];
-    await helm.fails(
+    const says = await helm.fails(
       ...["upgrade", "demo", CHART, ...tryout, ...changes],
       ...["--wait", "--timeout", "20s", "--rollback-on-failure"],
     );
+    assert.match(says, /proxy not ready/);
     assert.doesNotMatch(JSON.stringify((await deployment("demo-arvados-nats-proxy")).spec), /misspelt/);
+    const history = JSON.parse(await helm.succeeds("history", "demo", "--output", "json")) as Revision[];
+    assert.deepEqual(
+      history.map(({ status, description }) => `${status}: ${description.split(" ").slice(0, 3).join(" ")}`),
+      [
+        "superseded: Install complete",
+        "superseded: Upgrade complete",
+        'failed: Upgrade "demo" failed:',
+        "deployed: Rollback to 2",
+      ],
+    );
   });
   await step("rollback to the first revision", () => helm.succeeds("rollback", "demo", "1", ...wait));
   await step("helm test, again", passes);
@@ -189,8 +204,7 @@ async function run(): Promise<void> {
   outside.set("nats.nats.svc:8080", `localhost:${new URL(first.websocketUrl).port}`);
   await step("install: setup-db and streams before the services", async () => {
     await helm.succeeds("install", "full", CHART, ...everything);
-    const streams = [...said].find(([name]) => name.startsWith("full-arvados-nats-streams"))?.[1] ?? "";
-    assert.match(streams, /^5 applied$/m);
+    assert.match(lastOf("full-arvados-nats-streams"), /^5 applied$/m);
   });
   await step("helm test", async () => {
     await helm.succeeds("test", "full", "--timeout", "60s");
@@ -243,6 +257,8 @@ function writing(work: () => Promise<unknown>): AsyncDisposable {
     },
   };
 }
+
+type Revision = { status: string; description: string };
 
 type Helm = { succeeds(...args: string[]): Promise<string>; fails(...args: string[]): Promise<string> };
 
