@@ -100,7 +100,9 @@ export function followStream(options: FollowOptions): StreamFollower {
     let trouble = "the consumer ended";
     // Another server process answers: no need to wait for heartbeats that will not come.
     const looking = setInterval(() => {
-      if (options.server?.() === server) return;
+      const now = options.server?.();
+      // Without a connection there is none.
+      if (now === undefined || now === server) return;
       trouble = MOVED;
       messages.stop();
     }, LOOK_MS);
