@@ -47,7 +47,8 @@ type Open = { nc: NatsConnection; log: Session; whoami: () => Promise<WhoamiAnsw
 
 export function startRecorder(options: RecorderOptions): Recorder {
   const { name, token, mark, marker, heeds } = options;
-  let sessions: Session[] = [];
+  /** Those that were cut while they subscribed are among them: what reached them is judged too. */
+  let opened: Open[] = [];
   let current: Open | null = null;
   let stopped = false;
   /** For whoever waits in vain. */
@@ -74,12 +75,11 @@ export function startRecorder(options: RecorderOptions): Recorder {
         state = `could not sign in: ${error}`;
         return null;
       };
-      const open = good === null ? null : await openSession(options, good).catch(failed);
+      const open = good === null ? null : await openSession(options, good, (one) => opened.push(one)).catch(failed);
       if (!open) {
         await pause();
         continue;
       }
-      sessions.push(open.log);
       current = open;
       state = "waits for its marker";
       if (await marked(open)) state = "listens";
@@ -101,10 +101,10 @@ export function startRecorder(options: RecorderOptions): Recorder {
     name,
     heeds,
     take() {
-      const taken = sessions;
-      sessions = sessions.filter(({ lives }) => lives).map((session) => ({ ...session, heard: [] }));
+      const taken = opened.map(({ log }) => log);
+      opened = opened.filter(({ log }) => log.lives);
       // What comes from now on belongs to the next round.
-      if (current) current.log = sessions.at(-1) ?? current.log;
+      for (const open of opened) open.log = { ...open.log, heard: [] };
       return taken;
     },
     async settled() {
@@ -135,7 +135,8 @@ export function startRecorder(options: RecorderOptions): Recorder {
   };
 }
 
-async function openSession(options: RecorderOptions, token: string): Promise<Open> {
+/** `onOpen`: it may hear something from then on. */
+async function openSession(options: RecorderOptions, token: string, onOpen: (open: Open) => void): Promise<Open> {
   const { name, user, urls, subjects, heeds } = options;
   const sid = sessionId();
   const key = await sessionKey(token, sid);
@@ -143,6 +144,7 @@ async function openSession(options: RecorderOptions, token: string): Promise<Ope
   const log: Session = { user, name, opened: Date.now(), patterns: [], since: null, heard: [], lives: true, heeds };
   const whoami = () => ask<WhoamiAnswer>(nc, subjects.api(key, "whoami"), {}, ASK_MS);
   const open: Open = { nc, log, whoami, revision: null };
+  onOpen(open);
   let refused = false;
   nc.subscribe(subjects.notice(key), {
     callback(error, message) {
@@ -173,6 +175,7 @@ async function openSession(options: RecorderOptions, token: string): Promise<Ope
     if (refused) throw new Error("a granted pattern was refused");
   } catch (error) {
     await nc.close();
+    open.log.lives = false;
     throw error;
   }
   return open;
