@@ -38,6 +38,8 @@ export class Lookout {
   #wasFit: boolean;
   #ending = false;
   #lookedAt: number;
+  /** When the graph was last known to be complete; before the first time, when we began. UTC milliseconds. */
+  #completeAt: number;
   /** When sessions end for the graph's age; null while it is not that old. */
   #endsFrom: number | null = null;
 
@@ -45,6 +47,7 @@ export class Lookout {
     this.#parts = parts;
     this.#wasFit = parts.isFit();
     this.#lookedAt = parts.now();
+    this.#completeAt = parts.now();
   }
 
   start(): void {
@@ -74,7 +77,9 @@ export class Lookout {
     const at = now();
     const wasStopped = at - this.#lookedAt > STOPPED_MS;
     this.#lookedAt = at;
-    if (age() <= endsAt) this.#endsFrom = null;
+    // While it is read anew, from another server say, its age is not known; that alone is no reason to end anybody.
+    if (Number.isFinite(age())) this.#completeAt = at - age();
+    if (at - this.#completeAt <= endsAt) this.#endsFrom = null;
     else this.#endsFrom ??= wasStopped ? at + CATCH_UP_MS : at;
     return this.#endsFrom !== null && at >= this.#endsFrom;
   }

@@ -37,6 +37,7 @@ export type StreamFollower = { stop(): Promise<void> };
 const HEARTBEAT_MS = 1_000;
 const EXPIRES_MS = 10_000;
 const RETRY_MS = 500;
+const LOOK_MS = 250;
 /** A consumer nobody pulls from for this long is removed by the server. */
 const INACTIVE_MS = 30_000;
 
@@ -71,6 +72,8 @@ export function followStream(options: FollowOptions): StreamFollower {
     server = now;
   };
 
+  const isElsewhere = () => server !== undefined && options.server?.() !== server;
+
   const round = async () => {
     await lookForRollback();
     const { consumer, info } = await ephemeralConsumer({
@@ -99,13 +102,20 @@ export function followStream(options: FollowOptions): StreamFollower {
         messages.stop();
       }
     })();
+    // In a cluster the consumer outlives a change of the server that we talk to, and nothing else would tell.
+    const looking = setInterval(() => {
+      if (!isElsewhere()) return;
+      trouble = "another nats-server answers";
+      messages.stop();
+    }, LOOK_MS);
     if (info.num_pending === 0) options.onCaughtUp?.();
     for await (const message of messages) {
-      if (stopped) break;
+      if (stopped || isElsewhere()) break;
       options.onMessage(message);
       next = message.seq + 1;
       if (message.info.pending === 0) options.onCaughtUp?.();
     }
+    clearInterval(looking);
     // Where its server is gone nobody answers for seconds; what is not deleted falls silent and is removed.
     const deleted = consumer.delete().catch(() => false);
     if (stopped) await deleted;
