@@ -77,6 +77,12 @@ export function followStream(options: FollowOptions): StreamFollower {
     server = now;
   };
 
+  /** Without a connection there is none. */
+  const isElsewhere = () => {
+    const now = options.server?.();
+    return now !== undefined && now !== server;
+  };
+
   const round = async () => {
     await lookForRollback();
     const { consumer, info } = await ephemeralConsumer({
@@ -98,11 +104,9 @@ export function followStream(options: FollowOptions): StreamFollower {
     current = messages;
     if (stopped) messages.stop();
     let trouble = "the consumer ended";
-    // Another server process answers: no need to wait for heartbeats that will not come.
+    // Another server process answers: no need to wait for heartbeats that will not come, and in a cluster the consumer may outlive the change.
     const looking = setInterval(() => {
-      const now = options.server?.();
-      // Without a connection there is none.
-      if (now === undefined || now === server) return;
+      if (!isElsewhere()) return;
       trouble = MOVED;
       messages.stop();
     }, LOOK_MS);
@@ -116,7 +120,7 @@ export function followStream(options: FollowOptions): StreamFollower {
     try {
       if (info.num_pending === 0) options.onCaughtUp?.();
       for await (const message of messages) {
-        if (stopped) break;
+        if (stopped || isElsewhere()) break;
         options.onMessage(message);
         next = message.seq + 1;
         if (message.info.pending === 0) options.onCaughtUp?.();

@@ -1,7 +1,7 @@
 /** Three nats-servers with sessions on each: a revocation cuts them all, and waits for a server that does not answer. */
 import assert from "node:assert/strict";
 import type { NatsServer } from "../../dev/nats-server.ts";
-import { environmentOf } from "../support/callout-process.ts";
+import { anotherReplica, environmentOf, firstReplica } from "../support/callout-process.ts";
 import { runCli } from "../support/cli.ts";
 import { bobAt, heardLater, takeBack } from "../support/leaks.ts";
 import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
@@ -21,12 +21,13 @@ describe("a cluster of three servers, with sessions of one user on each", functi
   const urls = () => stack.servers.map(({ url }) => url);
   const third = () => stack.servers[2] as NatsServer;
   const cli = (...args: string[]) => runCli(args, environmentOf(stack.config));
-  const silent = async () => {
-    const { adminUrl } = stack.services.authcallout;
+  const silent = async (name: string, { adminUrl } = stack.services.authcallout) => {
     const [readiness, metrics] = await Promise.all(
       ["readyz", "metrics"].map(async (path) => (await fetch(`${adminUrl}/${path}`)).text()),
     );
-    return /silent: n3;/.test(readiness ?? "") && /^arvados_nats_authcallout_silent_servers 1$/m.test(metrics ?? "");
+    return (
+      readiness?.includes(`silent: ${name};`) && /^arvados_nats_authcallout_silent_servers 1$/m.test(metrics ?? "")
+    );
   };
 
   it("has every one of them cut by one revocation, before anything later is released", async () => {
@@ -41,7 +42,7 @@ describe("a cluster of three servers, with sessions of one user on each", functi
     process.kill(third().pid, "SIGSTOP");
     const isReleased = await takeBack(stack, witness);
     await until(() => bobs.slice(0, 2).every(({ nc }) => nc.isClosed()), "the others' sessions to be cut", 30_000);
-    await until(silent, "/readyz and the metric to say so", 30_000);
+    await until(() => silent("n3"), "/readyz and the metric to say so", 30_000);
     await stack.demo.actions.update?.();
     assert.ok(!isReleased() && !bobs[2]?.nc.isClosed());
     process.kill(third().pid, "SIGCONT");
@@ -62,16 +63,27 @@ describe("a cluster of three servers, with sessions of one user on each", functi
     await until(() => bobs.every(({ nc }) => nc.isClosed()), "the session to be cut", 30_000);
   });
 
-  it("holds records while one of them is dead, until an admin gives it up", async () => {
+  it("holds records while one of them is dead, and the callout's connections with it, until an admin gives it up", async () => {
+    const [first, second, third] = stack.servers as [NatsServer, NatsServer, NatsServer];
+    await using callout = await anotherReplica({ config: { ...stack.config, natsUrl: second.url } });
+    await firstReplica(stack).drain();
+    const { v2 } = stack.cluster.users.alice.token;
+    const alices = await Promise.all([first, third].map(({ url }) => stack.connectBare(v2, url)));
     const bobs = await bobAt(stack, urls());
-    await third().kill9();
+    await second.kill9();
     const isReleased = await takeBack(stack, witness);
-    await until(silent, "/readyz and the metric to say so", 30_000);
+    await until(() => silent("n2", callout), "/readyz and the metric to say so", 30_000);
+    await until(() => bobs.every(({ nc }) => nc.isClosed()), "the others' sessions to be cut", 30_000);
     assert.ok(!isReleased());
     // While the streams that it led have no leader yet, neither can be asked.
-    await until(async () => /^n3 .* SILENT$/m.test((await cli("servers")).out), "`servers` to say so", 30_000);
-    await until(async () => (await cli("servers", "forget", "n3")).code === 0, "the admin to be heard", 30_000);
+    await until(async () => /^n2 .* SILENT$/m.test((await cli("servers")).out), "`servers` to say so", 30_000);
+    await until(async () => (await cli("servers", "forget", "n2")).code === 0, "the admin to be heard", 30_000);
     await until(isReleased, "the update", 30_000);
     assert.equal(heardLater(bobs), 0);
+    assert.ok(
+      alices.every((nc) => !nc.isClosed()),
+      "whoever lost nothing goes on",
+    );
+    await Promise.all(alices.map((nc) => nc.close()));
   });
 });

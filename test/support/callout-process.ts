@@ -5,7 +5,7 @@ import { type AuthcalloutSeams, type AuthcalloutService, runAuthcallout } from "
 import { freePorts } from "../../dev/free-ports.ts";
 import type { Config } from "../../runtime/config.ts";
 import { allSettings } from "../../runtime/config-table.ts";
-import { silentLog } from "../../runtime/log.ts";
+import { createLog, silentLog } from "../../runtime/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { type HostedService, hostService } from "../../runtime/service-host.ts";
 import type { Address } from "../../runtime/setting.ts";
@@ -81,13 +81,13 @@ export function firstReplica(stack: TestStack): HostedService<AuthcalloutService
   return stack.services.authcallout as HostedService<AuthcalloutService>;
 }
 
-export async function anotherReplica({ config }: TestStack, seams: AuthcalloutSeams = {}) {
+export async function anotherReplica({ config }: Pick<TestStack, "config">, seams: AuthcalloutSeams = {}) {
   const scope = createScope();
   const service = await hostService({
     name: "authcallout",
     start: (context) => runAuthcallout(context, seams),
     config,
-    log: silentLog(),
+    log: process.env.TEST_LOG ? createLog({ level: "debug" }) : silentLog(),
     scope,
   });
   return Object.assign(service, { [Symbol.asyncDispose]: () => scope.close() });
