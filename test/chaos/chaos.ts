@@ -45,6 +45,7 @@ const FEWEST_FAULTS = 5;
 const FAULTS_AT_A_STRETCH = 10;
 const CALM_MS = 12_000;
 const SAY_MS = 10_000;
+/** And as long as it was written. */
 const CATCH_UP_MS = 120_000;
 /** A server of three is away for up to so long, ms. */
 const AWAY_MS = 3_000;
@@ -84,7 +85,7 @@ export async function chaos(world: World, options: ChaosOptions): Promise<ChaosR
     await until(
       () => reached(world, last),
       `the bridge to reach ${last}; it says ${bridges.map(({ lines }) => lines.slice(-3).join(" ")).join(" | ")}`,
-      CATCH_UP_MS,
+      CATCH_UP_MS + seconds * 1_000,
     );
     doing = "comparing";
     const stored = await world.records();
