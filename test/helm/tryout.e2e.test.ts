@@ -25,6 +25,17 @@ describe("a try-out as the chart renders it", () => {
     assert.ok(!text.includes(run.secrets.arvados?.systemRootToken ?? "?"));
   });
 
+  it("fails helm test where nothing happens, and where there is no proxy, and says so", async () => {
+    const container = containerOf(pick(manifests, "Pod", "-test"));
+    const url = localized(container.args?.[2] ?? "");
+    const probe = (at: string) =>
+      processes.cli(["probe", "--url", at, "--event-seconds", "1"], environmentOf(container)).ended;
+    const [quiet, nobody] = await Promise.all([probe(url), probe("http://127.0.0.1:1")]);
+    assert.deepEqual([quiet.code, nobody.code], [2, 2]);
+    assert.match(quiet.text, /fails: no event within 1 s\n.*the bridge is ready/);
+    assert.match(nobody.text, /^arvados-nats: the probe of http:\/\/127\.0\.0\.1:1 fails: .*\n.*the proxy runs/);
+  });
+
   it("fails helm test for a token that nobody knows", async () => {
     run.secrets.arvados = { systemRootToken: "unknown".repeat(8) };
     const { code, text } = await run.startOurs(pick(run.manifests, "Pod", "-test")).ended;
