@@ -26,11 +26,12 @@ describe("a try-out as the chart renders it", () => {
   });
 
   it("fails helm test where nothing happens, and where there is no proxy, and says so", async () => {
-    const container = containerOf(pick(manifests, "Pod", "-test"));
-    const url = localized(container.args?.[2] ?? "");
-    const probe = (at: string) =>
-      processes.cli(["probe", "--url", at, "--event-seconds", "1"], environmentOf(container)).ended;
-    const [quiet, nobody] = await Promise.all([probe(url), probe("http://127.0.0.1:1")]);
+    const env = run.environmentOf(run.containerOf(pick(run.manifests, "Pod", "-test")));
+    const probe = (url: string) => run.processes.cli(["probe", "--url", url, "--event-seconds", "1"], env).ended;
+    const [quiet, nobody] = await Promise.all([
+      probe(`http://127.0.0.1:${run.ports.http}`),
+      probe("http://127.0.0.1:1"),
+    ]);
     assert.deepEqual([quiet.code, nobody.code], [2, 2]);
     assert.match(quiet.text, /fails: no event within 1 s\n.*the bridge is ready/);
     assert.match(nobody.text, /^arvados-nats: the probe of http:\/\/127\.0\.0\.1:1 fails: .*\n.*the proxy runs/);
