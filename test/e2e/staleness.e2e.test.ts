@@ -10,7 +10,7 @@ import { startTestStack, type TestStack } from "../support/stack.ts";
 import { until } from "../support/until.ts";
 
 const REFUSE_MS = 2_000;
-const END_MS = 4_000;
+const END_MS = 5_000;
 
 describe("a callout whose graph grows old", function () {
   this.timeout(60_000);
@@ -67,7 +67,7 @@ describe("a callout whose graph grows old", function () {
     assert.equal(await refusal(), "graph.stale");
     assert.match(await readyz(), /graph\.stale/);
     assert.ok(!bob.nc.isClosed(), "refused before it is ended");
-    await bob.nc.closed();
+    await until(() => bob.nc.isClosed(), "the session to end", 20_000);
     assert.deepEqual([toldTo(bob), bob.notices[0]?.reconnect], [["graphStale"], true]);
     assert.equal(await refusal(), "graph.stale", "he may come back, but not yet");
     assert.ok(!admin.nc.isClosed(), "an admin may look what is wrong");
@@ -87,7 +87,7 @@ describe("a callout whose graph grows old", function () {
     const next = await login();
     assert.ok(has(next));
     await anotherBridge();
-    await Promise.all([bob.nc.closed(), next.nc.closed()]);
+    await until(() => bob.nc.isClosed() && next.nc.isClosed(), "both sessions to be cut", 20_000);
     assert.deepEqual([toldTo(bob), toldTo(next)], [["permissionsChanged"], ["permissionsChanged"]]);
     await admin.nc.close();
   });
