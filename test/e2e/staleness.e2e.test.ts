@@ -1,8 +1,10 @@
 /** A callout whose graph grows old: what it does by its bounds, and what would come of it without them. */
 import assert from "node:assert/strict";
+import { runAuthcallout } from "../../authcallout/main.ts";
 import { runBridge } from "../../bridge/main.ts";
-import type { ConfigOverrides } from "../../runtime/config.ts";
+import type { Config, ConfigOverrides } from "../../runtime/config.ts";
 import { createScope, type Scope } from "../../runtime/scope.ts";
+import type { StartService } from "../../runtime/service.ts";
 import { hostService } from "../../runtime/service-host.ts";
 import { type Listener, listen, toldTo } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
@@ -10,7 +12,7 @@ import { startTestStack, type TestStack } from "../support/stack.ts";
 import { until } from "../support/until.ts";
 
 const REFUSE_MS = 2_000;
-const END_MS = 4_000;
+const END_MS = 5_000;
 
 describe("a callout whose graph grows old", function () {
   this.timeout(60_000);
@@ -34,6 +36,8 @@ describe("a callout whose graph grows old", function () {
     await stack.services.bridge.drain();
     await stack.demo.actions.unshare?.();
     const { adminUrl } = stack.services.authcallout;
+    const host = (name: "bridge" | "authcallout", start: StartService, config: Config) =>
+      hostService({ name, start, config, log: logins.log, scope: scope.child(name) });
     const ask = async (path: string) => (await fetch(`${adminUrl}/${path}`)).text();
     return {
       bob,
@@ -43,18 +47,16 @@ describe("a callout whose graph grows old", function () {
       refusal: () => logins.refusalOf(() => logins.login(users.bob.token.v2)),
       readyz: () => ask("readyz"),
       age: async () => Number(/graph_age_seconds ([\d.]+)/.exec(await ask("metrics"))?.[1]) * 1_000,
-      anotherBridge: () =>
-        hostService({
-          name: "bridge",
-          start: runBridge,
-          config: stack.config,
-          log: logins.log,
-          scope: scope.child("bridge"),
-        }),
+      anotherBridge: () => host("bridge", runBridge, stack.config),
+      /** Instead of the first. */
+      async anotherCallout(changes: Partial<Config>) {
+        await stack.services.authcallout.drain();
+        await host("authcallout", runAuthcallout, { ...stack.config, ...changes });
+      },
     };
   }
 
-  it("refuses new sessions, then ends the old ones but the admins', says so, and takes people in again", async () => {
+  it("refuses new sessions, then ends the old ones, admins' too unless they are spared, says so, and takes people in again", async () => {
     await using scope = createScope();
     const bounds = {
       stalenessTail: 1_500,
@@ -62,19 +64,22 @@ describe("a callout whose graph grows old", function () {
       stalenessEnd: END_MS,
       stalenessKeepAdmins: true,
     };
-    const { bob, admin, has, age, login, refusal, readyz, anotherBridge } = await world(bounds, scope);
+    const { bob, admin, has, age, login, refusal, readyz, anotherCallout, anotherBridge } = await world(bounds, scope);
     await until(async () => (await age()) > REFUSE_MS, "its graph to be too old for new sessions");
     assert.equal(await refusal(), "graph.stale");
     assert.match(await readyz(), /graph\.stale/);
     assert.ok(!bob.nc.isClosed(), "refused before it is ended");
-    await bob.nc.closed();
+    await until(() => bob.nc.isClosed(), "the session to end", 20_000);
     assert.deepEqual([toldTo(bob), bob.notices[0]?.reconnect], [["graphStale"], true]);
     assert.equal(await refusal(), "graph.stale", "he may come back, but not yet");
     assert.ok(!admin.nc.isClosed(), "an admin may look what is wrong");
+    await anotherCallout({ stalenessKeepAdmins: false });
+    await until(() => admin.nc.isClosed(), "the admin's session to end where nothing spares it", 20_000);
+    assert.deepEqual(toldTo(admin), ["graphStale"]);
     await anotherBridge();
     const back = await until(() => login().catch(() => null), "bob to come back");
     assert.ok(!has(back), "without what was taken back meanwhile");
-    await Promise.all([back.nc.close(), admin.nc.close()]);
+    await back.nc.close();
   });
 
   it("would let people in with, and leave them, what was taken from them: negative control", async () => {
@@ -87,7 +92,7 @@ describe("a callout whose graph grows old", function () {
     const next = await login();
     assert.ok(has(next));
     await anotherBridge();
-    await Promise.all([bob.nc.closed(), next.nc.closed()]);
+    await until(() => bob.nc.isClosed() && next.nc.isClosed(), "both sessions to be cut", 20_000);
     assert.deepEqual([toldTo(bob), toldTo(next)], [["permissionsChanged"], ["permissionsChanged"]]);
     await admin.nc.close();
   });

@@ -12,7 +12,7 @@ export type Listener = {
   nc: NatsConnection;
   events: LiveEvent[];
   notices: Notice[];
-  /** Subject patterns, as of the login. */
+  /** What it may subscribe to: what the gateway says, less what nats-server refuses, since the login may be older than the answer. */
   grants: readonly string[];
   /** What it has heard of the object. */
   about(object: string): LiveEvent[];
@@ -25,6 +25,7 @@ export async function listen(logins: Logins, token: string): Promise<Listener> {
   const { nc } = login;
   const events: LiveEvent[] = [];
   const notices: Notice[] = [];
+  const refused = new Set<string>();
   nc.subscribe(subjects.notice(await sessionKey(token, sid)), {
     callback: (error, message) => void (error ?? notices.push(message.json<Notice>())),
   });
@@ -32,14 +33,15 @@ export async function listen(logins: Logins, token: string): Promise<Listener> {
   for (const pattern of grants.subscribe.filter((subject) => subject.startsWith(`${subjects.root}.live.`))) {
     nc.subscribe(pattern, {
       callback(error, message) {
-        const event = error ? null : readEvent(message);
+        if (error) return void refused.add(pattern);
+        const event = readEvent(message);
         if (event) events.push(event);
       },
     });
   }
   await nc.flush();
   const about = (object: string) => events.filter(({ event }) => event.object_uuid === object);
-  return { nc, events, notices, grants: grants.subscribe, about };
+  return { nc, events, notices, grants: grants.subscribe.filter((pattern) => !refused.has(pattern)), about };
 }
 
 /** Where the event's commit ends. */
