@@ -131,7 +131,8 @@ describe("after the replication slot was lost", () => {
       await world.pool.query("SELECT pg_drop_replication_slot($1)", [slot]);
       return true;
     };
-    await until(() => drop().catch(() => false), "the slot to be dropped");
+    const dropped = () => until(() => drop().catch(() => false), "the slot to be dropped");
+    await dropped();
     await isLeadingNow(bridge, bridge.lines.length);
     assert.equal((await leader())?.reason, "slot lost");
     assert.equal((await leader())?.epoch, 2);
@@ -140,7 +141,7 @@ describe("after the replication slot was lost", () => {
 
     // By hand, while no bridge runs: what is committed before it is made again comes to nobody.
     await bridge.stop();
-    await world.pool.query("SELECT pg_drop_replication_slot($1)", [slot]);
+    await dropped();
     await world.arvados.createUser({ username: "unheard" });
     await world.pool.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [slot]);
     await isLeadingNow(world.bridge("b"));
