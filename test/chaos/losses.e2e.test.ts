@@ -155,7 +155,8 @@ describe("after the replication slot was lost", () => {
       await world.pool.query("SELECT pg_drop_replication_slot($1)", [slot]);
       return true;
     };
-    await until(() => drop().catch(() => false), "the slot to be dropped");
+    const dropped = () => until(() => drop().catch(() => false), "the slot to be dropped");
+    await dropped();
     await leading(bridge, bridge.lines.length);
     const lead = async () => (await world.leads()).at(-1);
     assert.equal((await lead())?.reason, "slot lost");
@@ -165,7 +166,7 @@ describe("after the replication slot was lost", () => {
 
     // By hand, while no bridge runs: what is committed before it is made again comes to nobody.
     await bridge.stop();
-    await world.pool.query("SELECT pg_drop_replication_slot($1)", [slot]);
+    await dropped();
     await world.arvados.createUser({ username: "unheard" });
     await world.pool.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [slot]);
     await leading(world.bridge("b"));
