@@ -11,6 +11,8 @@ export type BridgeProcess = {
   readonly lines: string[];
   /** Has it said that it leads, from line `after` on? */
   leads(after?: number): boolean;
+  /** By what it said last. */
+  readonly isLeader: boolean;
   signal(signal: NodeJS.Signals): void;
   /** SIGKILL; it comes back at once. */
   kill9(): void;
@@ -46,6 +48,9 @@ export function startBridge(name: string, args: readonly string[]): BridgeProces
     },
     lines,
     leads: (after = 0) => lines.slice(after).some((line) => line.includes('"leading:')),
+    get isLeader() {
+      return lines.findLast((line) => /"leading:|"could not lead/.test(line))?.includes('"leading:') ?? false;
+    },
     signal: (signal) => void child.kill(signal),
     kill9: () => void child.kill("SIGKILL"),
     async stop() {

@@ -11,12 +11,14 @@ import type { World } from "./world.ts";
 import { startWriters, type Tally } from "./writers.ts";
 
 /** Short, so that stops and power losses are as well; `sync_interval` and a margin pass before anything is confirmed. */
-export const CHAOS_WORLD = { walSenderTimeout: 4_000, syncInterval: 3_000 };
+export const CHAOS_WORLD = { walSenderTimeout: 3_000, syncInterval: 3_000 };
 
 export type ChaosOptions = {
   seconds: number;
   seed: number;
   writers?: number;
+  /** Bridges without their fence: then there must be findings. */
+  unfenced?: boolean;
   /** How far the run is, every ten seconds. */
   say?: (line: string) => void;
 };
@@ -41,8 +43,7 @@ type Fault = "bridge killed" | "bridge stopped" | "nats-server killed" | "power 
 const PAUSE = { min: 300, max: 2_500 };
 /** Of however short a run on however slow a machine. */
 const FEWEST_FAULTS = 5;
-/** After so many faults there is a longer one, so that positions are confirmed and PostgreSQL forgets what was before. */
-const FAULTS_AT_A_STRETCH = 10;
+/** Between two stretches, ms: positions are confirmed, and PostgreSQL forgets what was before. */
 const CALM_MS = 12_000;
 const SAY_MS = 10_000;
 /** And as long as it was written. */
@@ -51,11 +52,11 @@ const CATCH_UP_MS = 120_000;
 const AWAY_MS = 3_000;
 
 export async function chaos(world: World, options: ChaosOptions): Promise<ChaosResult> {
-  const { seconds, seed, say = () => {} } = options;
+  const { seconds, seed, unfenced = false, say = () => {} } = options;
   const random = mulberry32(seed);
   const begun = performance.now();
   const elapsed = () => (performance.now() - begun) / 1_000;
-  const bridges = [world.bridge("a"), world.bridge("b")];
+  const bridges = [world.bridge("a", { unfenced }), world.bridge("b", { unfenced })];
   const writers = await startWriters(world.arvados, options.writers ?? 8, mulberry32(seed + 1));
   const faults: ChaosResult["faults"] = {
     "bridge killed": 0,
@@ -68,12 +69,16 @@ export async function chaos(world: World, options: ChaosOptions): Promise<ChaosR
   const progress = (what: string) =>
     say(`${elapsed().toFixed(0)} s: ${writers.written()} transactions, ${story.length} faults; ${what}`);
   let doing = "writing";
+  let coming: Fault[] = [];
   const saying = setInterval(() => progress(doing), SAY_MS);
   try {
     while (elapsed() < seconds || story.length < FEWEST_FAULTS) {
-      const isCalm = story.length > 0 && story.length % FAULTS_AT_A_STRETCH === 0;
-      await delay(isCalm ? CALM_MS : PAUSE.min + random() * (PAUSE.max - PAUSE.min));
-      const fault = pickFault(world, random);
+      if (coming.length === 0) {
+        coming = stretch(world, random);
+        if (story.length > 0) await delay(CALM_MS);
+      }
+      await delay(PAUSE.min + random() * (PAUSE.max - PAUSE.min));
+      const fault = coming.shift() as Fault;
       faults[fault]++;
       story.push(`${elapsed().toFixed(1)} ${fault}`);
       await FAULTS[fault](world, bridges, random);
@@ -109,14 +114,17 @@ export async function chaos(world: World, options: ChaosOptions): Promise<ChaosR
   }
 }
 
-function pickFault(world: World, random: Random): Fault {
-  const chance = random();
-  if (chance < 0.35) return "bridge killed";
-  if (chance < 0.45) return "bridge stopped";
-  if (chance < 0.65) return "nats-server killed";
-  // With copies elsewhere one server's loss is nobody's.
-  if (chance < 0.8) return world.nats.servers.length === 1 ? "power lost" : "nats-server killed";
-  return "PostgreSQL killed";
+/** One stretch: each kind comes in it, in an order of chance's. */
+function stretch(world: World, random: Random): Fault[] {
+  // With copies elsewhere one server's power is nobody's.
+  const power: Fault = world.nats.servers.length === 1 ? "power lost" : "nats-server killed";
+  const left: Fault[] = [
+    ...["bridge killed", "bridge killed", "bridge killed", "bridge stopped", "bridge stopped"],
+    ...["nats-server killed", "nats-server killed", power, power, "PostgreSQL killed", "PostgreSQL killed"],
+  ] as Fault[];
+  const order: Fault[] = [];
+  while (left.length > 0) order.push(...left.splice(Math.floor(random() * left.length), 1));
+  return order;
 }
 
 const FAULTS: Record<Fault, (world: World, bridges: readonly BridgeProcess[], random: Random) => Promise<void>> = {
@@ -125,10 +133,11 @@ const FAULTS: Record<Fault, (world: World, bridges: readonly BridgeProcess[], ra
   },
 
   async "bridge stopped"(world, bridges, random) {
-    const bridge = pick(bridges, random);
-    bridge.signal("SIGSTOP");
-    await delay(world.walSenderTimeout * (0.5 + random()));
-    bridge.signal("SIGCONT");
+    const leader = bridges.find(({ isLeader }) => isLeader) ?? pick(bridges, random);
+    leader.signal("SIGSTOP");
+    // The other one has taken over before it wakes up.
+    await delay(world.walSenderTimeout * (1.25 + random()));
+    leader.signal("SIGCONT");
   },
 
   async "nats-server killed"(world, _bridges, random) {

@@ -1,4 +1,4 @@
-/** `npm run chaos:bridge -- --minutes N --seed S [--servers 1|3]`: exit code 1 where RECORDS is not what was committed. */
+/** `npm run chaos:bridge -- --minutes N --seed S [--servers 1|3] [--unfenced]`: exit code 1 where RECORDS is not what was committed. */
 import { parseArgs } from "node:util";
 import { CHAOS_WORLD, chaos } from "./chaos.ts";
 import { startWorld } from "./world.ts";
@@ -8,6 +8,7 @@ const { values } = parseArgs({
     minutes: { type: "string", default: "2" },
     seed: { type: "string", default: String(Date.now() % 100_000) },
     servers: { type: "string", default: "1" },
+    unfenced: { type: "boolean", default: false },
   },
 });
 const seed = Number(values.seed);
@@ -16,7 +17,9 @@ const print = (line: string) => process.stdout.write(`${line}\n`);
 print(`seed ${seed}, ${servers} nats-server${servers > 1 ? "s" : ""}`);
 await using world = await startWorld({ ...CHAOS_WORLD, servers });
 
-const { findings, story, ...counts } = await chaos(world, { seconds: Number(values.minutes) * 60, seed, say: print });
+const { unfenced } = values;
+const seconds = Number(values.minutes) * 60;
+const { findings, story, ...counts } = await chaos(world, { seconds, seed, unfenced, say: print });
 print(JSON.stringify(counts));
 for (const { what, detail } of findings.slice(0, 50)) print(`${what}: ${detail}`);
 if (findings.length > 0) print(story.join("\n"));
