@@ -109,6 +109,8 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
       onLeading();
       const stopped = deferred<null>();
       signal.addEventListener("abort", () => stopped.resolve(null), { once: true });
+      // Asked to end while it was on its way here.
+      if (signal.aborted) stopped.resolve(null);
       const error = await Promise.race([leader.ended, stopped.promise]);
       if (error) throw error;
     } finally {

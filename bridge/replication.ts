@@ -119,9 +119,11 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     service.on("start", () => resolve());
     service.subscribe(plugin, options.slot).then(
       () => end(stopped ? null : new Error("the replication connection ended")),
-      (error) => {
-        reject(replicationFault(error, options.slot));
+      async (error) => {
         fail(error);
+        // The library leaves the connection open, and PostgreSQL has few places for them (max_wal_senders).
+        await service.destroy().catch(() => {});
+        reject(replicationFault(error, options.slot));
       },
     );
   });

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fromCurveSeed, fromSeed } from "@nats-io/nkeys";
 import { connect } from "@nats-io/transport-node";
 import { runAuthcallout } from "../../authcallout/main.ts";
 import { runBridge } from "../../bridge/main.ts";
@@ -14,7 +15,7 @@ import { createLog } from "../../runtime/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import type { StartService } from "../../runtime/service.ts";
 import { hostService, type ServiceName } from "../../runtime/service-host.ts";
-import { type AccountName, perServiceUser } from "../../streams-config/accounts.ts";
+import { type AccountName, perServiceUser, type Service } from "../../streams-config/accounts.ts";
 import { publicKeyNames } from "../../streams-config/key-variables.ts";
 import type { PublicKeys } from "../../streams-config/keys.ts";
 import { startBalancer } from "../support/balancer.ts";
@@ -44,6 +45,19 @@ function publicKeysOf(env: Env): PublicKeys {
   const of = (name: string) => env[name] ?? "";
   const user = (service: string, account: AccountName) => of(`ARVADOS_NATS_PUBLIC_${service.toUpperCase()}_${account}`);
   return { issuer: of(issuer), xkey: of(xkey), edge: of(edge), users: perServiceUser(user) };
+}
+
+/** The public halves of what a configuration holds. */
+function publicKeysIn({ issuerSeed, xkeySeed, edgeKey, nkeys }: Config): PublicKeys {
+  const bytes = (seed: string) => new TextEncoder().encode(seed);
+  const user = (service: Service, account: AccountName) =>
+    fromSeed(bytes((nkeys[service] as Record<string, string>)[account] ?? "")).getPublicKey();
+  return {
+    issuer: fromSeed(bytes(issuerSeed)).getPublicKey(),
+    xkey: fromCurveSeed(bytes(xkeySeed)).getPublicKey(),
+    edge: edgeKey,
+    users: perServiceUser(user),
+  };
 }
 
 describe("changing all keys", function () {
@@ -154,32 +168,12 @@ describe("changing all keys", function () {
 
   it("would refuse logins at a nats-server with new keys, were the services not told before", async () => {
     const { v2 } = stack.cluster.users.alice.token;
-    const [before, changed] = [readEnvOfStack(), readEnv(join(dir, "new", "nats-server.env"))];
+    const [before, changed] = [publicKeysIn(stack.config), readEnv(join(dir, "new", "nats-server.env"))];
     await oneServer(2).restart({ keys: publicKeysOf(changed) });
     assert.equal(await logIn(v2, [oneServer(2).url]), "refused");
     await oneServer(2).restart({ keys: before });
     assert.equal(await until(async () => (await logIn(v2, [oneServer(2).url])) === "in", "a login", 20_000), true);
   });
-
-  /** The public keys that the stack began with. */
-  function readEnvOfStack(): PublicKeys {
-    const conf = readFileSync(oneServer(0).confPath, "utf8");
-    const users = new Map<string, string>();
-    let account = "";
-    for (const [, opened, service, nkey] of conf.matchAll(
-      /^ {2}([A-Z]+) \{$|^ +# (\w+)$\n^ +\{$\n^ +nkey: "(\w+)"$/gm,
-    )) {
-      if (opened) account = opened;
-      else users.set(`${service} ${account}`, nkey ?? "");
-    }
-    const of = (pattern: RegExp) => pattern.exec(conf)?.[1] ?? "";
-    return {
-      issuer: of(/issuer: "(\w+)"/),
-      xkey: of(/xkey: "(\w+)"/),
-      edge: of(/trusted: \[\{ key: "(\w+)"/),
-      users: perServiceUser((service, name) => users.get(`${service} ${name}`) ?? ""),
-    };
-  }
 
   it("as documented keeps nobody out by either door, and a session goes on to hear events", async () => {
     const { alice } = stack.cluster.users;
