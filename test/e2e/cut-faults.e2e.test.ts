@@ -49,31 +49,33 @@ describe("a revocation", function () {
   let witness: Witness;
 
   before(async () => {
-    stack = await startTestStack({ authcallout: { system: lateKicks } });
+    stack = await startTestStack();
     witness = await stack.witness();
+    // Each test has replicas of its own.
+    await firstReplica(stack).drain();
   });
   after(() => stack?.[Symbol.asyncDispose]());
 
   it("is not undone by a replica that stops with an answer in hand and goes on after it", async () => {
+    await using leader = await anotherReplica(stack, { system: lateKicks });
     await using process = await startCalloutProcess(stack.config, STOPS);
     const bobs = await bobAt(stack, [stack.nats.url]);
     const late = await loginInHand(stack, process);
     const isReleased = await takeBack(stack, witness);
-    await until(() => bobs.every(({ nc }) => nc.isClosed()), "the others to be cut");
     assert.ok(!isReleased());
     process.signal("SIGCONT");
     await until(() => late.text().includes("PONG"), "the late answer to let bob in");
     await until(isReleased, "the update", 15_000);
+    await until(() => bobs.every(({ nc }) => nc.isClosed()), "the others to be cut");
     await late.closed;
     assert.equal(heardBy(late) + heardLater(bobs), 0);
-    assert.ok(!process.isOver());
+    await leader.drain();
   });
 
   it("waits for a leader that is stopped past its lease, which neither leads nor lets anybody in when it goes on", async () => {
     // It would end every session, were it alone and its graph as old as it seems when it wakes.
     const staleness = { stalenessTail: 2_000, stalenessRefuse: 3_000, stalenessEnd: 4_000 };
     await using process = await startCalloutProcess({ ...stack.config, ...staleness }, STOPS);
-    await firstReplica(stack).drain();
     await using second = await anotherReplica(stack);
     const bobs = await bobAt(stack, [stack.nats.url, stack.nats.url]);
     const alice = await stack.connectBare(stack.cluster.users.alice.token.v2);
@@ -117,7 +119,7 @@ describe("a revocation", function () {
     assert.ok(bobs.filter(({ nc }) => nc.isClosed()).length <= 1);
     follower.signal("SIGCONT");
     await until(() => follower.isOver(), "the follower to die");
-    assert.ok(!isReleased() && late.text().includes("PONG"));
+    assert.ok(!isReleased());
     await until(() => third.leads(), "the last one to lead", 3_000);
     await until(isReleased, "the update", 15_000);
     await until(() => bobs.every(({ nc }) => nc.isClosed()), "all to be cut");
@@ -147,7 +149,7 @@ describe("where records wait for no revocation", function () {
   it("they reach whom nobody is there to cut, the late login, and whom a leader left over", async () => {
     await using stack = await startTestStack({ bridge: { barrier: false } });
     const witness = await stack.witness();
-    await using process = await startCalloutProcess(stack.config, { ...STOPS, dies: "after a kick" });
+    await using process = await startCalloutProcess(stack.config, { ...STOPS, dies: "after a kick", kickDelay: 1_000 });
     await firstReplica(stack).drain();
     const bobs = await bobAt(stack, [stack.nats.url, stack.nats.url]);
     const late = await loginInHand(stack, process);
