@@ -13,6 +13,8 @@ const STREAM = "RECORDS";
 const NO_MESSAGE = 10037;
 const PAGE = 1_000;
 const EXPIRES_MS = 5_000;
+/** Consumers that give nothing, one after the other. */
+const TRIES = 3;
 
 export type StoredRecords = {
   leader: LeaderEntry | null;
@@ -37,7 +39,7 @@ export async function readStoredRecords(
   const first = Math.max(state.first_seq, since);
   const from = state.messages === 0 ? state.last_seq + 1 : await firstFrom(jsm, first, state.last_seq, kept);
   const tail = new TailReader(from);
-  if (from <= state.last_seq) await readTail(js, jsm, from, tail);
+  if (state.messages > 0) await readTail(js, jsm, state.last_seq, tail);
   const hasHole = state.messages > 0 && tail.next <= state.last_seq;
   return {
     leader,
@@ -48,7 +50,7 @@ export async function readStoredRecords(
   };
 }
 
-/** Follows messages in sequence and keeps the last event; stops counting at the first gap. Pure. */
+/** Follows messages in sequence and keeps the last event; stops counting at the first gap, until what is missing comes after all. Pure. */
 export class TailReader {
   #next: number;
   #last: (Position & { sequence: number; subjects: Set<string> }) | null = null;
@@ -92,7 +94,21 @@ async function firstFrom(jsm: JetStreamManager, first: number, last: number, kep
   return low;
 }
 
-async function readTail(js: JetStreamClient, jsm: JetStreamManager, from: number, tail: TailReader): Promise<void> {
+/**
+ * Reads from `tail.next` to `last`, or to the first message that is missing. A consumer ends with its server, of several servers too: what it
+ * did not give is asked for by itself before it counts as missing.
+ */
+async function readTail(js: JetStreamClient, jsm: JetStreamManager, last: number, tail: TailReader): Promise<void> {
+  for (let silent = 0; tail.next <= last; ) {
+    const from = tail.next;
+    await readFrom(js, jsm, from, tail);
+    if (tail.next > last || (await at(jsm, tail.next)) === null) return;
+    silent = tail.next === from ? silent + 1 : 0;
+    if (silent === TRIES) throw new Error(`${STREAM} does not give message ${from}, though it is there`);
+  }
+}
+
+async function readFrom(js: JetStreamClient, jsm: JetStreamManager, from: number, tail: TailReader): Promise<void> {
   const { consumer, info } = await ephemeralConsumer({
     js,
     jsm,
@@ -106,7 +122,7 @@ async function readTail(js: JetStreamClient, jsm: JetStreamManager, from: number
       came++;
       tail.take(message.seq, message.subject, positionOf(message.headers));
     }
-    // The server says that there are more and gives none: they are missing.
+    // The server says that there are more and gives none.
     if (came === 0) break;
     left -= came;
   }
