@@ -37,7 +37,7 @@ export async function readGraphLog(
   // From the last one on that is early enough: it vouches that nothing is missing behind it.
   const from = Math.max(ends.first, late - 1);
   const tail = new GraphLogTail(from, target);
-  await readFrom(reader, from, (message) => {
+  await readFrom(reader, { from, last: ends.last }, (message) => {
     const isEntry = message.subject === subjects.graphLogCommit;
     tail.take(message.seq, upToOf(message.headers), isEntry ? message.json<GraphLogEntry>() : null);
   });

@@ -12,6 +12,8 @@ import type { StreamName } from "../streams-config/accounts.ts";
 const NO_MESSAGE = 10037;
 const PAGE = 1_000;
 const EXPIRES_MS = 5_000;
+/** Consumers that give nothing, one after the other. */
+const TRIES = 3;
 
 export type StreamReader = { js: JetStreamClient; jsm: JetStreamManager; stream: StreamName };
 
@@ -44,12 +46,30 @@ export async function firstLate(
   return low;
 }
 
-/** Hands over what the stream holds from `from` on, in order; what the server says it has and does not give is left out. */
+/**
+ * Hands over what the stream holds from `from` to `last` at least, in order. A consumer ends with its server, of several servers too: what it
+ * did not give is asked for by itself, and is missing, with all behind it, only where that is not there.
+ */
 export async function readFrom(
-  { js, jsm, stream }: StreamReader,
-  from: number,
+  reader: StreamReader,
+  { from, last }: { from: number; last: number },
   take: (message: JsMsg) => void,
 ): Promise<void> {
+  let next = from;
+  for (let silent = 0; next <= last; ) {
+    const before = next;
+    await consume(reader, next, (message) => {
+      next = message.seq + 1;
+      take(message);
+    });
+    if (next > last || (await messageAt(reader, next)) === null) return;
+    silent = next === before ? silent + 1 : 0;
+    if (silent === TRIES) throw new Error(`${reader.stream} does not give message ${next}, though it is there`);
+  }
+}
+
+/** As much as one consumer gives. */
+async function consume({ js, jsm, stream }: StreamReader, from: number, take: (message: JsMsg) => void): Promise<void> {
   const { consumer, info } = await ephemeralConsumer({
     js,
     jsm,

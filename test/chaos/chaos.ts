@@ -29,7 +29,8 @@ export type ChaosResult = {
   /** Log rows committed, and messages in RECORDS. */
   rows: number;
   messages: number;
-  epochs: number;
+  /** Why each began. */
+  epochs: string[];
   /** What the writers' transactions were like. */
   tally: Tally & { outOfIdOrder: number; inParts: number };
   faults: Record<Fault, number>;
@@ -100,7 +101,7 @@ export async function chaos(world: World, options: ChaosOptions): Promise<ChaosR
       commits: commits.length,
       rows: commits.reduce((sum, { logs }) => sum + logs.length, 0),
       messages: stored.length,
-      epochs: leads.at(-1)?.epoch ?? 0,
+      epochs: leads.filter(({ sequence, since }) => sequence === since).map(({ reason }) => reason),
       tally: {
         ...writers.tally,
         outOfIdOrder: outOfIdOrder(commits),
