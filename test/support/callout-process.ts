@@ -7,6 +7,7 @@ import type { Config } from "../../runtime/config.ts";
 import { allSettings } from "../../runtime/config-table.ts";
 import { createLog, silentLog } from "../../runtime/log.ts";
 import { createScope } from "../../runtime/scope.ts";
+import type { ServiceContext } from "../../runtime/service.ts";
 import { type HostedService, hostService } from "../../runtime/service-host.ts";
 import type { Address } from "../../runtime/setting.ts";
 import type { TestStack } from "./stack.ts";
@@ -83,12 +84,12 @@ export function firstReplica(stack: TestStack): HostedService<AuthcalloutService
 
 export async function anotherReplica({ config }: Pick<TestStack, "config">, seams: AuthcalloutSeams = {}) {
   const scope = createScope();
-  const service = await hostService({
-    name: "authcallout",
-    start: (context) => runAuthcallout(context, seams),
-    config,
-    log: process.env.TEST_LOG ? createLog({ level: "debug" }) : silentLog(),
-    scope,
+  const log = process.env.TEST_LOG ? createLog({ level: "debug" }) : silentLog();
+  const start = (context: ServiceContext) => runAuthcallout(context, seams);
+  const starting = hostService({ name: "authcallout", start, config, log, scope });
+  const service = await starting.catch(async (error) => {
+    await scope.close();
+    throw error;
   });
   return Object.assign(service, { [Symbol.asyncDispose]: () => scope.close() });
 }
