@@ -14,7 +14,7 @@ describe("the bridge, with everything killed around it", () => {
   ] as const) {
     it(`leaves in RECORDS what was committed, each once, in order, whole: ${servers === 1 ? "one nats-server" : "three, one killed at a time"}`, async () => {
       await using world = await startWorld({ ...CHAOS_WORLD, servers });
-      const { findings, faults, commits, tally, story } = await chaos(world, { seconds: 8, seed });
+      const { findings, faults, commits, tally, story } = await chaos(world, { seconds: 5, seed });
       assert.deepEqual(findings.slice(0, 5), [], story.join("\n"));
       const { rolledBack, savepoints, outOfIdOrder } = tally;
       const seen = { commits, rolledBack, savepoints, outOfIdOrder, ...faults };
