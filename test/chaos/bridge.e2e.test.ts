@@ -8,19 +8,14 @@ import { assertNone, leading, prepare } from "./scene.ts";
 import { startWorld } from "./world.ts";
 
 describe("the bridge, with everything killed around it", () => {
-  for (const [servers, seed] of [
-    [1, 1],
-    [3, 2],
-  ] as const) {
-    it(`leaves in RECORDS what was committed, each once, in order, whole: ${servers === 1 ? "one nats-server" : "three, one killed at a time"}`, async () => {
-      await using world = await startWorld({ ...CHAOS_WORLD, servers });
-      const { findings, faults, commits, tally, story } = await chaos(world, { seconds: 5, seed });
-      assert.deepEqual(findings.slice(0, 5), [], story.join("\n"));
-      const { rolledBack, savepoints, outOfIdOrder } = tally;
-      const seen = { commits, rolledBack, savepoints, outOfIdOrder, ...faults };
-      assert.ok(Math.min(commits, rolledBack, savepoints, outOfIdOrder) > 0 && story.length >= 5, JSON.stringify(seen));
-    }).timeout(180_000);
-  }
+  it("leaves in RECORDS what was committed, each once, in order, whole", async () => {
+    await using world = await startWorld(CHAOS_WORLD);
+    const { findings, faults, commits, tally, story } = await chaos(world, { seconds: 5, seed: 1 });
+    assert.deepEqual(findings.slice(0, 5), [], story.join("\n"));
+    const { rolledBack, savepoints, outOfIdOrder } = tally;
+    const seen = { commits, rolledBack, savepoints, outOfIdOrder, ...faults };
+    assert.ok(Math.min(commits, rolledBack, savepoints, outOfIdOrder) > 0 && story.length >= 5, JSON.stringify(seen));
+  }).timeout(180_000);
 });
 
 /** nats-server's answer to a publish whose expected last sequence does not hold. */
