@@ -10,7 +10,7 @@ import { sustained } from "./sustained.ts";
 
 const { json, quick } = benchArgs(process.argv.slice(2));
 const SECONDS = quick ? { 1: 3, 100: 3, 1000: 3 } : { 1: 15, 100: 15, 1000: 15 };
-const COST_MS = quick ? 400 : 5_000;
+const COST_MS = quick ? 250 : 5_000;
 
 const rows: Row[] = [];
 const add = (more: Row[]) => {
