@@ -17,7 +17,7 @@ import { CuttingRound } from "./cutting-round.ts";
 import type { Endings } from "./endings.ts";
 import type { Kicker } from "./kicker.ts";
 import type { Notices } from "./notices.ts";
-import { type Action, planActions, planCuts } from "./revocation-plan.ts";
+import { type Action, onceEach, planActions, planCuts } from "./revocation-plan.ts";
 import type { ServerWatch } from "./server-watch.ts";
 import type { Servers } from "./servers.ts";
 import type { Session, Sessions } from "./sessions.ts";
@@ -89,15 +89,15 @@ export class Enforcer {
     const { sessions, member } = this.#parts;
     const losers = [...effect.shrank, ...effect.stale, ...touched];
     this.#history.lost(losers, revision);
-    const actions = planActions(effect, touched, sessions, this.judge);
+    const judge = onceEach((name) => this.judge(name));
+    const actions = planActions(effect, touched, sessions, judge);
     // Followers see to what they have answered themselves: nobody else may know of it yet.
     const mine = member.leads()
       ? actions
       : actions.filter(({ session, do: what }) => what === "cut" && sessions.isPending(session));
     if (mine.length > 0) this.#carryOut(mine, commitTime);
     // Else whoever never had what went would be cut by what comes next.
-    for (const session of sessions.of(losers))
-      if (this.judge(session.name) === "same") sessions.renew(session, revision);
+    for (const session of sessions.of(losers)) if (judge(session.name) === "same") sessions.renew(session, revision);
   }
 
   /** Somebody else's answer, or our own, has become a session: one of an older graph is looked at again. */

@@ -6,6 +6,7 @@
  *   quiet ──news: told──► resting ──news──► holding ──interval over: told, if still news──► resting ──interval over──► quiet
  */
 import type { CloseName } from "../core/close-codes.ts";
+import { formatSessionKey } from "../core/subjects.ts";
 import type { Action } from "./revocation-plan.ts";
 import type { Session } from "./sessions.ts";
 
@@ -30,13 +31,13 @@ export class Notices {
   }
 
   beforeCut({ session, because }: Action): void {
-    const key = keyOf(session);
+    const key = formatSessionKey(session.name.key);
     if (this.#held.has(key)) this.#held.set(key, null);
     this.#parts.publish(session, because);
   }
 
   news(action: Action): void {
-    const key = keyOf(action.session);
+    const key = formatSessionKey(action.session.name.key);
     if (this.#held.has(key)) this.#held.set(key, action);
     else this.#tell(key, action);
   }
@@ -54,8 +55,4 @@ export class Notices {
     this.#held.delete(key);
     if (held && this.#parts.isNews(held.session)) this.#tell(key, held);
   }
-}
-
-function keyOf({ name: { key } }: Session): string {
-  return `${key.token}.${key.sid}`;
 }

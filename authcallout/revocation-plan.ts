@@ -16,6 +16,16 @@ const CUTS: Partial<Record<Soundness, CloseName>> = {
   deactivated: "userDeactivated",
 };
 
+/** Judges each session once, however often it is asked: while the graph stays as it is. */
+export function onceEach(judge: Judge): Judge {
+  const known = new Map<SessionName, Soundness>();
+  return (name) => {
+    const soundness = known.get(name) ?? judge(name);
+    known.set(name, soundness);
+    return soundness;
+  };
+}
+
 /** @param touched tokens and containers whose rows changed */
 export function planActions(
   effect: Pick<Effect, "shrank" | "grew" | "moved" | "stale">,

@@ -48,10 +48,7 @@ export function connectFault(target: DatabaseTarget, error: unknown): Error {
 }
 
 /** Which of Arvados' tables are there with the columns that are read; the rest is a fault. */
-export async function checkTables(
-  client: pg.Client,
-  database: string,
-): Promise<{ tables: TableName[]; serverVersion: number }> {
+export async function checkTables(client: pg.Client, database: string): Promise<TableName[]> {
   const { rows } = await client.query<{ table_name: string; column_name: string }>(
     `SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()`,
   );
@@ -66,8 +63,13 @@ export async function checkTables(
     missing.push(lacking.length === columns.length ? `table ${table}` : `${table}.${lacking.join(`, ${table}.`)}`);
   }
   if (missing.length > 0) throw fault("postgres.missing_table", { database, missing: missing.join("; ") });
-  const version = await client.query<{ server_version_num: string }>("SHOW server_version_num");
-  return { tables, serverVersion: Number(version.rows[0]?.server_version_num) };
+  return tables;
+}
+
+/** As PostgreSQL counts: 170004 is 17.4. */
+export async function serverVersion(client: pg.Client): Promise<number> {
+  const { rows } = await client.query<{ server_version_num: string }>("SHOW server_version_num");
+  return Number(rows[0]?.server_version_num);
 }
 
 /** Without it there is nothing to decode. */

@@ -1,7 +1,7 @@
 /** What `arvados-nats setup-db` does to Arvados' database: two publications and a replication slot. No table is altered. */
 import pg from "pg";
 import { fault } from "../core/errors.ts";
-import { checkTables, checkWal, type DatabaseTarget, withClient } from "./preflight.ts";
+import { checkTables, checkWal, type DatabaseTarget, serverVersion, withClient } from "./preflight.ts";
 import { slotSql } from "./slot.ts";
 import { LOG_COLUMNS, TABLES, type TableName } from "./tables.ts";
 
@@ -82,12 +82,12 @@ export async function setupDb(
   { dryRun, print }: { dryRun: boolean; print: (line: string) => void },
 ): Promise<SetupStep[]> {
   return withClient(target, async (client) => {
-    const { tables, serverVersion } = await checkTables(client, target.database);
+    const tables = await checkTables(client, target.database);
     // The dry run shows what is to come, whatever has to be done before.
     if (!dryRun) await checkWal(client);
     const publications = await namesOf(client, "SELECT pubname AS name FROM pg_publication");
     const slots = await namesOf(client, "SELECT slot_name AS name FROM pg_replication_slots");
-    const steps = setupSteps(names, tables, serverVersion, { publications, slots });
+    const steps = setupSteps(names, tables, await serverVersion(client), { publications, slots });
     for (const step of steps) {
       if (dryRun) {
         print(`${step.sql};`);

@@ -3,7 +3,7 @@ import pg from "pg";
 import { fault } from "../core/errors.ts";
 import { type Lsn, parseLsn } from "../core/lsn.ts";
 import type { Place } from "./epoch.ts";
-import { connectFault, type DatabaseTarget } from "./preflight.ts";
+import { connectFault, type DatabaseTarget, serverVersion } from "./preflight.ts";
 
 export type Slot = {
   /** PostgreSQL may send what was committed from here on. */
@@ -30,8 +30,7 @@ export async function ensureSlot(client: pg.Client, name: string): Promise<Slot>
     if (found.active_pid !== null) throw fault("slot.busy", { slot: name, pid: found.active_pid });
     await client.query("SELECT pg_drop_replication_slot($1)", [name]);
   }
-  const { rows } = await client.query<{ server_version_num: string }>("SHOW server_version_num");
-  await client.query(slotSql(name, Number(rows[0]?.server_version_num)));
+  await client.query(slotSql(name, await serverVersion(client)));
   const made = await readSlot(client, name);
   return { confirmed: parseLsn(made?.confirmed ?? "0/0"), isNew: true };
 }

@@ -36,8 +36,9 @@ export async function readStoredRecords(
   const from =
     state.messages === 0 ? state.last_seq + 1 : await firstLate(reader, { first, last: state.last_seq }, isKnown);
   const tail = new TailReader(from);
-  const ends = { from, last: state.messages === 0 ? 0 : state.last_seq };
-  await readFrom(reader, ends, ({ seq, subject, headers }) => tail.take(seq, subject, positionOf(headers)));
+  await readFrom(reader, { from, last: state.last_seq }, ({ seq, subject, headers }) =>
+    tail.take(seq, subject, positionOf(headers)),
+  );
   const hasHole = state.messages > 0 && tail.next <= state.last_seq;
   return {
     leader,

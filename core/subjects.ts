@@ -46,13 +46,17 @@ export function logOfSubject(root: string, subject: string): { container: string
 /** `<token>.<sid>`: what everything private to a session hangs on. */
 export type SessionKey = { token: string; sid: string };
 
+export function formatSessionKey({ token, sid }: SessionKey): string {
+  return `${token}.${sid}`;
+}
+
 /** What a session may ask the gateway. */
 export const VERBS = ["whoami", "tail", "more", "stop"] as const;
 export type Verb = (typeof VERBS)[number];
 
 export function subjectsOf(clusterId: string) {
   const root = `arvados.${clusterId}`;
-  const session = ({ token, sid }: SessionKey) => `${token}.${sid}`;
+  const session = formatSessionKey;
   return {
     root,
     record: (tail: string) => `${root}.rec.${tail}`,

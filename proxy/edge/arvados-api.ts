@@ -6,7 +6,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from "node:http
 import httpProxy from "http-proxy";
 import type { Logger } from "pino";
 import { fault, reasonOf } from "../../core/errors.ts";
-import { clientAddress } from "./client.ts";
+import { requestAddress } from "./client.ts";
 
 /** Arvados' API and its description; neither Workbench's pages nor logins. */
 const API_PATHS = ["/arvados/v1/", "/discovery/v1/"];
@@ -31,9 +31,8 @@ export type ArvadosApiOptions = {
 
 export function passToArvados({ url, isForwarder, log, onAnswer }: ArvadosApiOptions): RequestListener {
   const proxy = httpProxy.createProxyServer({ target: url, changeOrigin: true, proxyTimeout: ANSWER_WITHIN_MS });
-  proxy.on("proxyReq", (question, { socket, headers }) => {
-    const forwarded = headers["x-forwarded-for"]?.toString();
-    question.setHeader("X-Forwarded-For", clientAddress(socket.remoteAddress ?? "", forwarded, isForwarder));
+  proxy.on("proxyReq", (question, request) => {
+    question.setHeader("X-Forwarded-For", requestAddress(request, isForwarder));
     // A page of another origin could make a browser send it; a token it has to know.
     question.removeHeader("cookie");
   });

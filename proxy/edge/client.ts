@@ -1,5 +1,5 @@
 /** Who opens a WebSocket, by the upgrade request: the address, and a token where the client cannot put it into CONNECT. Pure. */
-import type { IncomingHttpHeaders } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { canonicalAddress } from "../../core/address.ts";
 
 /**
@@ -20,6 +20,14 @@ export function clientAddress(
     address = next;
   }
   return address;
+}
+
+/** Of whoever sent the request. */
+export function requestAddress(
+  { socket, headers }: Pick<IncomingMessage, "socket" | "headers">,
+  isForwarder: (address: string) => boolean,
+): string {
+  return clientAddress(socket.remoteAddress ?? "", headers["x-forwarded-for"]?.toString(), isForwarder);
 }
 
 /** From `Authorization: Bearer` or `OAuth2`, else from `?api_token=`: as Arvados takes it. Empty where there is none. */

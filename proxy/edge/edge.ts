@@ -12,9 +12,10 @@ import { signStatement } from "../../core/edge-statement.ts";
 import { fault, reasonOf } from "../../core/errors.ts";
 import { seedBytes, seedsIn, signingKey } from "../../core/nkey.ts";
 import { sessionId } from "../../core/session.ts";
+import { formatSessionKey } from "../../core/subjects.ts";
 import { parseToken, sessionToken } from "../../core/token.ts";
 import { isUntrusted } from "../../runtime/certificate.ts";
-import { clientAddress, requestToken } from "./client.ts";
+import { requestAddress, requestToken } from "./client.ts";
 import { formatConnect, tokenOf } from "./connect-line.ts";
 import { Renewals } from "./renewals.ts";
 import { Tunnel } from "./tunnel.ts";
@@ -60,8 +61,9 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
   const open = new Set<Tunnel>();
   const renewals = new Renewals({ now, later: (callback, ms) => void setTimeout(callback, ms).unref() });
 
-  const accept = (client: WebSocket, socket: Socket, { headers, url = "" }: IncomingMessage): void => {
-    const address = clientAddress(socket.remoteAddress ?? "", headers["x-forwarded-for"]?.toString(), isForwarder);
+  const accept = (client: WebSocket, socket: Socket, request: IncomingMessage): void => {
+    const { headers, url = "" } = request;
+    const address = requestAddress(request, isForwarder);
     const given = requestToken(headers, url);
     let broken: string | undefined;
     const upstream = new WebSocket(natsWebsocketUrl, {
@@ -130,7 +132,7 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
 function sessionOf(text: string, user: unknown): string | null {
   const token = parseToken(text);
   const sid = typeof user === "string" || user === undefined ? sessionId(user) : null;
-  return token && sid ? `${sessionToken(token)}.${sid}` : null;
+  return token && sid ? formatSessionKey({ token: sessionToken(token), sid }) : null;
 }
 
 /**

@@ -9,7 +9,7 @@ import type { ZodType } from "zod";
 import { Fault, fault } from "../../core/errors.ts";
 import { formatRevision } from "../../core/revision.ts";
 import { permissionsOf } from "../../core/session-permissions.ts";
-import { type SessionKey, type Subjects, VERBS, type Verb } from "../../core/subjects.ts";
+import { formatSessionKey, type SessionKey, type Subjects, VERBS, type Verb } from "../../core/subjects.ts";
 import { HEADER, type TailOpened, type WhoamiAnswer } from "../../core/wire.ts";
 import type { Access } from "./access.ts";
 import { moreRequest, stopRequest, tailRequest } from "./tail-request.ts";
@@ -108,7 +108,7 @@ export class Gateway {
     return {
       user_uuid: identity.user,
       token_uuid: identity.token,
-      session: `${key.token}.${key.sid}`,
+      session: formatSessionKey(key),
       grants: { subscribe: permissions.sub.allow, publish: permissions.pub.allow },
       revision: formatRevision(access.revision()),
       records_sequence: state.last_seq,
