@@ -26,6 +26,12 @@ BEGIN
 END $$;
 `;
 
+/** Resolves at this time (by `performance.now`), or at once where it is over. */
+async function dueAt(time: number): Promise<void> {
+  const wait = time - performance.now();
+  if (wait > 1) await new Promise((resolve) => setTimeout(resolve, wait));
+}
+
 /** Of all loads of this process: no two objects have one uuid. */
 let made = 0;
 let stems = 0;
@@ -45,9 +51,7 @@ export async function createLoad(url: string, owner: string, connections = 8) {
         const client = await pool.connect();
         try {
           while (next < total) {
-            const due = begun + (next++ / rate) * 1_000;
-            const wait = due - performance.now();
-            if (wait > 1) await new Promise((resolve) => setTimeout(resolve, wait));
+            await dueAt(begun + (next++ / rate) * 1_000);
             const object = uuidOf("4zz18", ++made);
             await client.query(`BEGIN; SELECT bench_create('${object}', '${owner}')`);
             onCommit(object);
@@ -69,8 +73,7 @@ export async function createLoad(url: string, owner: string, connections = 8) {
         for (;;) {
           const due = begun + (next++ / rate) * 1_000;
           if (Math.max(due, performance.now()) >= end) return;
-          const wait = due - performance.now();
-          if (wait > 1) await new Promise((resolve) => setTimeout(resolve, wait));
+          await dueAt(due);
           await pool.query(`SELECT bench_create('${uuidOf("4zz18", ++made)}', '${owner}', ${notify})`);
           if (performance.now() <= end) done++;
         }
@@ -84,8 +87,7 @@ export async function createLoad(url: string, owner: string, connections = 8) {
       let [commits, going] = [0, true];
       const run = async () => {
         for (; going; commits++) {
-          const wait = begun + (commits * eachCommit * 1_000) / rate - performance.now();
-          if (wait > 1) await new Promise((resolve) => setTimeout(resolve, wait));
+          await dueAt(begun + (commits * eachCommit * 1_000) / rate);
           const objects = Array.from(
             { length: eachCommit },
             () => `bench_create('${uuidOf("4zz18", ++made)}', '${owner}')`,

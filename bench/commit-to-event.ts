@@ -1,7 +1,7 @@
 /** From COMMIT to an event at 10 subscribers, beside a bare LISTEN relay: by turns, so that what else the machine does meets both. */
 import { until } from "../test/support/until.ts";
 import type { BridgeWorld } from "./bridge-world.ts";
-import { type Row, row } from "./measure.ts";
+import { quantile, type Row, row } from "./measure.ts";
 import { startRelay } from "./relay.ts";
 
 const SUBSCRIBERS = 10;
@@ -23,10 +23,6 @@ class Stopwatch {
     const begun = this.#begun.get(object);
     if (begun !== undefined) this.delays.push(performance.now() - begun);
   };
-  percentile(share: number): number {
-    const sorted = this.delays.toSorted((a, b) => a - b);
-    return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
-  }
 }
 
 /** @param rate commits a second, each of an object never seen before */
@@ -50,7 +46,7 @@ export async function commitToEvent(world: BridgeWorld, rate: number, seconds: n
     lag = Math.max(lag, performance.now() - ended);
   }
   const rows = SHARES.flatMap(({ name, share, target }) => {
-    const [own, floor] = [bridged.percentile(share), relayed.percentile(share)];
+    const [own, floor] = [quantile(bridged.delays, share), quantile(relayed.delays, share)];
     const what = `COMMIT -> event ${name}, ${rate}/s`;
     return [
       row(`${what}: relay`, floor, "ms"),

@@ -42,17 +42,15 @@ export async function databaseCost(world: BridgeWorld, ms: number): Promise<Row[
 
   const doneWith = (bridge: boolean, notify: boolean) =>
     [...done].find(([of]) => of.bridge === bridge && of.notify === notify)?.[1] ?? [];
-  return [
-    ...[false, true].flatMap((notify) => {
-      const [off, on] = [doneWith(false, notify), doneWith(true, notify)];
-      const what = `writers, NOTIFY ${notify ? "on" : "off"}`;
-      const kept = median(on.map((rate, round) => rate / (off[round] as number)));
-      return [
-        row(`${what}: as fast as they can, without bridge`, offered(notify) * 2, "commits/s"),
-        row(`${what}: of half of that, without bridge`, median(off), "commits/s"),
-        row(`${what}: of half of that, with bridge`, median(on), "commits/s"),
-        rowAtLeast(`${what}: with / without`, kept, "x", KEPT_TARGET),
-      ];
-    }),
-  ];
+  return [false, true].flatMap((notify) => {
+    const [off, on] = [doneWith(false, notify), doneWith(true, notify)];
+    const what = `writers, NOTIFY ${notify ? "on" : "off"}`;
+    const kept = median(on.map((rate, round) => rate / (off[round] as number)));
+    return [
+      row(`${what}: as fast as they can, without bridge`, offered(notify) * 2, "commits/s"),
+      row(`${what}: of half of that, without bridge`, median(off), "commits/s"),
+      row(`${what}: of half of that, with bridge`, median(on), "commits/s"),
+      rowAtLeast(`${what}: with / without`, kept, "x", KEPT_TARGET),
+    ];
+  });
 }

@@ -7,7 +7,7 @@ import { createScope } from "../runtime/scope.ts";
 import { type Alone, createAsker } from "./callout-alone.ts";
 import { storm } from "./login-client.ts";
 import { SIZES, startWorld, type Variant } from "./login-world.ts";
-import { benchArgs, median, type Row, row, rowAtLeast, table, writeResults } from "./measure.ts";
+import { benchArgs, median, quantile, type Row, row, rowAtLeast, table, writeResults } from "./measure.ts";
 import { processorTime } from "./processes.ts";
 
 const { json, quick } = benchArgs(process.argv.slice(2));
@@ -57,9 +57,7 @@ async function measure(variant: Variant, size: number, parallel: number): Promis
   const before = service ? await processorTime(service.pid) : 0;
   const { perSecond, times } = await storm(variant.target(size), parallel, CELL_MS);
   const cpu = service ? ((await processorTime(service.pid)) - before) / times.length : 0;
-  const sorted = times.sort((a, b) => a - b);
-  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] as number;
-  return { perSecond, p50: at(0.5), p99: at(0.99), cpu };
+  return { perSecond, p50: quantile(times, 0.5), p99: quantile(times, 0.99), cpu };
 }
 
 function rowsOf(size: number, parallel: number): Row[] {

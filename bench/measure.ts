@@ -23,8 +23,14 @@ function rounded(value: number): number {
   return Number(value.toPrecision(4));
 }
 
+/** The value below which `share` (0 to 1) of them lie. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
 export function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+  return quantile(values, 0.5);
 }
 
 /** Times of single calls, in milliseconds. */
@@ -68,12 +74,10 @@ export class Samples {
 
 /** p50, p99 and the highest of some times in milliseconds; `target` is p99's. */
 export function percentiles(what: string, times: readonly number[], target: number | null = null): Row[] {
-  const sorted = [...times].sort((a, b) => a - b);
-  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] as number;
   return [
-    row(`${what}: p50`, at(0.5), "ms"),
-    row(`${what}: p99 of ${times.length}`, at(0.99), "ms", target),
-    row(`${what}: max`, at(1), "ms"),
+    row(`${what}: p50`, quantile(times, 0.5), "ms"),
+    row(`${what}: p99 of ${times.length}`, quantile(times, 0.99), "ms", target),
+    row(`${what}: max`, quantile(times, 1), "ms"),
   ];
 }
 
