@@ -37,8 +37,7 @@ async function wakeUp({ unfenced = false } = {}) {
   });
   const old = world.bridge("old", { natsUrl: `nats://127.0.0.1:${wire.port}`, unfenced });
   await leading(old);
-  await scene.commit(20);
-  await scene.caughtUp();
+  await scene.publish(20);
   wire.hold();
   await scene.commit(10);
   await until(() => wire.held().split(HEADER.eventId).length > 10, "publishes that do not arrive");
@@ -47,8 +46,7 @@ async function wakeUp({ unfenced = false } = {}) {
   await scene.commit(30);
   const next = world.bridge("next", { unfenced });
   await leading(next);
-  await scene.commit(10);
-  await scene.caughtUp();
+  await scene.publish(10);
   const stored = (await world.records()).length;
   answers = "";
   wire.release();

@@ -33,8 +33,7 @@ async function powerLoss({ isIndexNewer, bridgeSurvives, lose }: Loss) {
     await world.arvados.createCollection({ name: `on the way to ${home}`, owner: wanderer });
     await world.arvados.move(wanderer, home);
   };
-  await scene.commit(10);
-  await scene.caughtUp();
+  await scene.publish(10);
   const kept = (await world.records()).length;
   await using synced = await syncedNow(server);
   await wander(scene.project);
@@ -49,8 +48,7 @@ async function powerLoss({ isIndexNewer, bridgeSurvives, lose }: Loss) {
   await lose(synced);
   await server.restart();
   await until(async () => (await world.leads()).at(-1)?.epoch === 2, "the new epoch", 20_000);
-  await scene.commit(3);
-  await scene.caughtUp();
+  await scene.publish(3);
   await assertWhole(world, scene, reader.seen);
   const events = await world.records();
   const told = ({ eventId, subject }: Stored) => `${eventId} ${subject}`;
@@ -115,11 +113,9 @@ describe("a bridge that takes for synced what is not", () => {
     const scene = await prepare(world);
     const bridge = world.bridge("a");
     await leading(bridge);
-    await scene.commit(5);
-    await scene.caughtUp();
+    await scene.publish(5);
     await using synced = await syncedNow(server);
-    await scene.commit(5);
-    await scene.caughtUp();
+    await scene.publish(5);
     const end = (await world.last())?.lsn;
     const isConfirmed = async () => {
       const { rows } = await world.pool.query<{ done: boolean }>(
@@ -133,8 +129,7 @@ describe("a bridge that takes for synced what is not", () => {
     await synced.putBack();
     await server.restart();
     await until(async () => (await world.leads()).at(-1)?.epoch === 2, "the new epoch, which tells of it", 20_000);
-    await scene.commit(3);
-    await scene.caughtUp();
+    await scene.publish(3);
     assert.equal((await scene.findings()).filter(({ what }) => what === "missing").length, 5);
   });
 });
@@ -145,8 +140,7 @@ describe("after the replication slot was lost", () => {
     const scene = await prepare(world);
     const bridge = world.bridge("a");
     await leading(bridge);
-    await scene.commit(3);
-    await scene.caughtUp();
+    await scene.publish(3);
     const { slot } = world.config.replication;
     const drop = async () => {
       await world.pool.query("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1", [
@@ -161,8 +155,7 @@ describe("after the replication slot was lost", () => {
     const lead = async () => (await world.leads()).at(-1);
     assert.equal((await lead())?.reason, "slot lost");
     assert.equal((await lead())?.epoch, 2);
-    await scene.commit(3);
-    await scene.caughtUp();
+    await scene.publish(3);
 
     // By hand, while no bridge runs: what is committed before it is made again comes to nobody.
     await bridge.stop();
@@ -172,7 +165,6 @@ describe("after the replication slot was lost", () => {
     await leading(world.bridge("b"));
     assert.equal((await lead())?.reason, "slot was moved");
     assert.equal((await lead())?.epoch, 3);
-    await scene.commit(3);
-    await scene.caughtUp();
+    await scene.publish(3);
   });
 });

@@ -14,6 +14,8 @@ export type Scene = {
   commit(count: number): Promise<void>;
   /** Resolves once RECORDS has got to the end of what was committed. */
   caughtUp(): Promise<void>;
+  /** Both, one after the other. */
+  publish(count: number): Promise<void>;
   /** Compared with what was committed. Default: RECORDS. */
   findings(stored?: readonly Stored[]): Promise<Finding[]>;
   compared(commits: readonly TrueCommit[], stored: readonly Stored[]): Finding[];
@@ -29,16 +31,19 @@ export async function prepare(world: World): Promise<Scene> {
   const { uuid: project } = await world.arvados.createProject({ name: "project", owner: user });
   const places = new Map([[project, `${user}.${project}`]]);
   const compared: Scene["compared"] = (commits, stored) => check(commits, stored, places, world.subjectPrefix);
+  const commit = async (count: number) => {
+    for (let i = 0; i < count; i++) await world.arvados.createCollection({ name: `c ${i}`, owner: project });
+  };
+  const caughtUp = async () => {
+    const end = (await readCommitLog(world.pool)).at(-1)?.lsn ?? "0/0";
+    await until(() => reached(world, end), "the bridge to catch up", CATCH_UP_MS);
+  };
   return {
     user,
     project,
-    async commit(count) {
-      for (let i = 0; i < count; i++) await world.arvados.createCollection({ name: `c ${i}`, owner: project });
-    },
-    async caughtUp() {
-      const end = (await readCommitLog(world.pool)).at(-1)?.lsn ?? "0/0";
-      await until(() => reached(world, end), "the bridge to catch up", CATCH_UP_MS);
-    },
+    commit,
+    caughtUp,
+    publish: (count) => commit(count).then(caughtUp),
     compared,
     findings: async (stored) => compared(await readCommitLog(world.pool), stored ?? (await world.records())),
     history: async () => asResumed(await world.records(), await world.leads()),

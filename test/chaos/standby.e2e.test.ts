@@ -19,8 +19,7 @@ describe("after a standby that lags was promoted", () => {
     await using standby = await startStandby(world);
     const bridge = world.bridge("a");
     await leading(bridge);
-    await scene.commit(5);
-    await scene.caughtUp();
+    await scene.publish(5);
     await replayed(world, standby);
     await standby.stop();
     await scene.commit(5);
@@ -37,8 +36,7 @@ describe("after a standby that lags was promoted", () => {
     await world.pool.query("SELECT pg_promote()");
     await openSlot(world.pool);
     await leading(bridge, said);
-    await scene.commit(5);
-    await scene.caughtUp();
+    await scene.publish(5);
 
     await assertNewHistory(world);
     const { before, after } = await byEpoch(world);
@@ -53,8 +51,7 @@ describe("after a standby that lags was promoted", () => {
     await using standby = await startStandby(world, { keepsSlots: true });
     const bridge = world.bridge("a");
     await leading(bridge);
-    await scene.commit(5);
-    await scene.caughtUp();
+    await scene.publish(5);
     bridge.signal("SIGSTOP");
     await scene.commit(5);
     await replayed(world, standby);
@@ -65,8 +62,7 @@ describe("after a standby that lags was promoted", () => {
     const said = bridge.lines.length;
     bridge.signal("SIGCONT");
     await leading(bridge, said);
-    await scene.commit(5);
-    await scene.caughtUp();
+    await scene.publish(5);
 
     await assertNewHistory(world);
     const { before, after } = await byEpoch(world);

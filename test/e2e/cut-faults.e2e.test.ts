@@ -1,13 +1,12 @@
 /** Callouts that die, stop and wake in the middle of a revocation: nothing leaks. With controls: records that wait for nothing. */
 import assert from "node:assert/strict";
-import { setTimeout as delay } from "node:timers/promises";
-import type { SystemAccount } from "../../authcallout/system-account.ts";
 import { sessionId } from "../../client/mod.ts";
 import {
   type Accident,
   anotherReplica,
   type CalloutProcess,
   firstReplica,
+  lateKicks,
   startCalloutProcess,
 } from "../support/callout-process.ts";
 import { bobAt, heardLater, leaks, sharedPattern, takeBack } from "../support/leaks.ts";
@@ -17,13 +16,6 @@ import { until } from "../support/until.ts";
 
 /** Long enough for a session to hear what is not held back. */
 const KICK_MS = 300;
-const lateKicks = (real: SystemAccount): SystemAccount => ({
-  ...real,
-  async kick(server, cid) {
-    await delay(KICK_MS);
-    return real.kick(server, cid);
-  },
-});
 const STOPS: Accident = { stops: "with an answer in hand", kickDelay: KICK_MS };
 
 /** bob signs in, with a subscription right behind, until the process stops over a login of his. Resolves with that one. */
@@ -57,7 +49,7 @@ describe("a revocation", function () {
   after(() => stack?.[Symbol.asyncDispose]());
 
   it("is not undone by a replica that stops with an answer in hand and goes on after it", async () => {
-    await using leader = await anotherReplica(stack, { system: lateKicks });
+    await using leader = await anotherReplica(stack, { system: lateKicks(KICK_MS) });
     await using process = await startCalloutProcess(stack.config, STOPS);
     const bobs = await bobAt(stack, [stack.nats.url]);
     const late = await loginInHand(stack, process);

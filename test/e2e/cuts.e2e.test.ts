@@ -1,12 +1,11 @@
 /** Every reason for which a session ends: what it is told, that no later commit reaches it, and whether it may come back. */
 import assert from "node:assert/strict";
 import { runAuthcallout } from "../../authcallout/main.ts";
-import type { SystemAccount } from "../../authcallout/system-account.ts";
 import { CLOSE_CODES, type CloseName } from "../../core/close-codes.ts";
 import { parseLsn } from "../../core/lsn.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
-import { sleep } from "../../runtime/sleep.ts";
+import { lateKicks } from "../support/callout-process.ts";
 import { lsnOf, toldTo } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
 import { type Done, People, type Person } from "../support/people.ts";
@@ -29,11 +28,7 @@ describe("a session", function () {
     const settings = { roles: `${AUDITORS}=auditor`, roleGroupsVisibleToAll: false };
     const overrides = { ...settings, anonymousUserToken: ANONYMOUS, guessesPerMinute: 100_000 };
     // Late enough that whatever does not wait for a cut comes before it.
-    const slow = (real: SystemAccount): SystemAccount => ({
-      ...real,
-      kick: (server, cid) => sleep(KICK_MS).then(() => real.kick(server, cid)),
-    });
-    stack = await startTestStack({ log: logins.log, overrides, authcallout: { system: slow } });
+    stack = await startTestStack({ log: logins.log, overrides, authcallout: { system: lateKicks(KICK_MS) } });
     witness = await stack.witness();
     await stack.arvados.tx(async (operations, tx) => {
       const { uuid } = await operations.createRole({ name: "auditors" });

@@ -18,11 +18,11 @@ import { hostService, type ServiceName } from "../../runtime/service-host.ts";
 import { type AccountName, perServiceUser, type Service } from "../../streams-config/accounts.ts";
 import { publicKeyNames } from "../../streams-config/key-variables.ts";
 import type { PublicKeys } from "../../streams-config/keys.ts";
-import { startBalancer } from "../support/balancer.ts";
 import { environmentOf } from "../support/callout-process.ts";
 import { runCli } from "../support/cli.ts";
 import { answers } from "../support/processes.ts";
 import { connectLine, openRawClient } from "../support/raw-client.ts";
+import { inTurns, startRelay } from "../support/relay.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { until } from "../support/until.ts";
 
@@ -83,8 +83,10 @@ describe("changing all keys", function () {
     };
     door = stack.url;
     const portOf = (url: string) => Number(new URL(url).port);
-    const nats = await startBalancer(() => stack.servers.map(({ url }) => portOf(url)));
-    const websocket = await startBalancer(() => stack.servers.map(({ websocketUrl }) => portOf(websocketUrl)));
+    const nats = await startRelay({ to: inTurns(() => stack.servers.map(({ url }) => portOf(url))) });
+    const websocket = await startRelay({
+      to: inTurns(() => stack.servers.map(({ websocketUrl }) => portOf(websocketUrl))),
+    });
     for (const balancer of [nats, websocket]) rest.defer("a balancer", () => balancer[Symbol.asyncDispose]());
     throughBalancers = {
       ARVADOS_NATS_URL: `nats://127.0.0.1:${nats.port}`,

@@ -13,7 +13,7 @@ import {
   pick,
   podsOf,
   render,
-  renderMatrix,
+  renderedMatrix,
   template,
   valuesFile,
 } from "../support/helm.ts";
@@ -32,13 +32,7 @@ function env(container: Container, name: string): string | undefined {
 }
 
 describe("the chart", () => {
-  let rendered: ReadonlyMap<string, Manifest[]>;
-  before(async function () {
-    this.timeout(180_000);
-    rendered = await renderMatrix();
-  });
-  const of = (name: string) => rendered.get(name) ?? [];
-  const every = () => [...rendered.values()].flat();
+  const { of, every } = renderedMatrix();
 
   it("has the version of the package", () => {
     const chart = parse(readFileSync(join(CHART, "Chart.yaml"), "utf8"));

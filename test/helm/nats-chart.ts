@@ -1,5 +1,5 @@
 /**
- * helm/nats-values.yaml with the official NATS chart, for real: `NATS_CHART=nats-2.14.2.tgz npm run test:nats-chart` (needs openssl). Renders it,
+ * helm/nats-values.yaml with the official NATS chart, for real: `NATS_CHART=nats-2.14.2.tgz npm run test:nats-chart`. Renders it,
  * starts its three servers with TLS on loopback, applies the streams with three replicas, and looks whether they are as declared.
  * Not in `npm test`, since the chart is not part of this project.
  */
@@ -19,7 +19,7 @@ import { publicVariables, seedVariables, type Variables } from "../../streams-co
 import { generateKeys, publicKeys, type ServiceKeys } from "../../streams-config/keys.ts";
 import { quotedForServer } from "../../streams-config/keys-manifest.ts";
 import { declaredStreams } from "../../streams-config/streams.ts";
-import { makeCertificate } from "../support/certificate.ts";
+import { createAuthority } from "../support/certificates.ts";
 import { helm, type Manifest, manifestsOf } from "../support/helm.ts";
 import { answers, createProcesses, type Processes, type Started } from "../support/processes.ts";
 import { step } from "../support/steps.ts";
@@ -139,14 +139,17 @@ function withoutNulls<T>(value: T): T {
 }
 
 /** One for all three servers and all purposes. */
-async function certificate(): Promise<string> {
-  const [crt, key] = await makeCertificate(dir);
+function certificate(): string {
+  const authority = createAuthority();
+  const { cert, key } = authority.issue(["localhost", "127.0.0.1"]);
   for (const folder of FOLDERS) {
     mkdirSync(join(dir, folder));
-    writeFileSync(join(dir, folder, "tls.crt"), readFileSync(crt));
-    writeFileSync(join(dir, folder, "tls.key"), readFileSync(key));
+    writeFileSync(join(dir, folder, "tls.crt"), cert);
+    writeFileSync(join(dir, folder, "tls.key"), key);
   }
-  return crt;
+  const ca = join(dir, "ca.crt");
+  writeFileSync(ca, authority.cert);
+  return ca;
 }
 
 async function startServers(processes: Processes, text: string, ports: Ports[], env: Variables): Promise<Started[]> {
@@ -174,7 +177,7 @@ function localized(text: string, home: string, own: Ports, all: Ports[]): string
     [/"\/data"/g, JSON.stringify(join(home, "data"))],
     [/\/var\/run\/nats\//g, `${home}/`],
     [/\/etc\/nats-certs\//g, `${dir}/`],
-    [/\/etc\/nats-ca-cert\/ca\.crt/g, join(dir, "tls.crt")],
+    [/\/etc\/nats-ca-cert\/ca\.crt/g, join(dir, "ca.crt")],
     [/nats-(\d)\.nats-headless[\w.-]*:6222/g, routes],
     [/"port": 4222/, `"host": "127.0.0.1", "port": ${own.client}`],
     [/"port": 8080/, `"host": "127.0.0.1", "port": ${own.websocket}`],

@@ -1,7 +1,7 @@
 /** Who may talk to whom by the chart's NetworkPolicies, worked out as a cluster's network would. */
 
 import assert from "node:assert/strict";
-import { type Container, type Manifest, podsOf, renderMatrix } from "../support/helm.ts";
+import { type Container, type Manifest, podsOf, renderedMatrix } from "../support/helm.ts";
 
 type Port = { protocol: string; port: number | string };
 type Peer = { podSelector?: { matchLabels: Record<string, string> }; namespaceSelector?: object };
@@ -18,12 +18,7 @@ const COMPONENT = "app.kubernetes.io/component";
 const OUTSIDE: End = { labels: null, ports: [] };
 
 describe("the chart's network policies", () => {
-  let rendered: ReadonlyMap<string, Manifest[]>;
-  before(async function () {
-    this.timeout(180_000);
-    rendered = await renderMatrix();
-  });
-  const of = (name: string) => rendered.get(name) ?? [];
+  const { of } = renderedMatrix();
 
   function world(manifests: Manifest[]): { may: (from: string, to: string, port: number) => boolean } {
     const policies = manifests

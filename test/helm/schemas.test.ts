@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { keysSecret } from "../../streams-config/keys-manifest.ts";
-import { MATRIX, type Manifest, manifestsOf, renderMatrix } from "../support/helm.ts";
+import { MATRIX, manifestsOf, renderedMatrix } from "../support/helm.ts";
 import { faultsOf } from "./kube-schemas.ts";
 
 /** Fields whose keys people choose. */
@@ -14,15 +14,11 @@ const QUANTITIES = ["requests", "limits"];
 type Loose = any;
 
 describe("the schemas of Kubernetes' API", () => {
-  let rendered: ReadonlyMap<string, Manifest[]>;
-  before(async function () {
-    this.timeout(180_000);
-    rendered = await renderMatrix();
-  });
+  const { of, every } = renderedMatrix();
 
   for (const name of MATRIX) {
     it(`find nothing wrong with ${name}-values.yaml`, () => {
-      const manifests = rendered.get(name) ?? [];
+      const manifests = of(name);
       assert.ok(manifests.length > 5);
       for (const manifest of manifests)
         assert.deepEqual(faultsOf(manifest), [], `${manifest.kind} ${manifest.metadata.name}`);
@@ -35,7 +31,7 @@ describe("the schemas of Kubernetes' API", () => {
 
   /** A copy of the first of a kind in a values file, broken. */
   function broken(values: string, kind: string, breaks: (manifest: Loose) => void): string[] {
-    const found = rendered.get(values)?.find((manifest) => manifest.kind === kind);
+    const found = of(values).find((manifest) => manifest.kind === kind);
     assert.ok(found, kind);
     const copy = structuredClone(found);
     breaks(copy);
@@ -127,7 +123,7 @@ describe("the schemas of Kubernetes' API", () => {
 
   it("find a field that nobody knows, wherever in any manifest it stands", () => {
     let tried = 0;
-    for (const manifest of [...rendered.values()].flat()) {
+    for (const manifest of every()) {
       const copy: Loose = structuredClone(manifest);
       for (const [path, object] of objectsIn(copy, "")) {
         object.nobodyKnowsMe = 1;

@@ -4,12 +4,13 @@ import assert from "node:assert/strict";
 import { DRAIN_MS, RELEASE_MS } from "../../runtime/lifecycle.ts";
 import {
   type Container,
+  MATRIX,
   type Manifest,
   type PodSpec,
   pick,
   podsOf,
   render,
-  renderMatrix,
+  renderedMatrix,
   valuesFile,
 } from "../support/helm.ts";
 
@@ -41,12 +42,7 @@ const containerOf = (pod: PodSpec) =>
   pod.containers[0] as Container & { lifecycle?: { preStop: { exec: { command: string[] } } } };
 
 describe("the chart's workloads", () => {
-  let rendered: ReadonlyMap<string, Manifest[]>;
-  before(async function () {
-    this.timeout(180_000);
-    rendered = await renderMatrix();
-  });
-  const of = (name: string) => rendered.get(name) ?? [];
+  const { of } = renderedMatrix();
   const withValues = (name: string, ...args: string[]) => render(...valuesFile(name), ...args);
 
   /** The names of those whose pods are replaced when one rendering follows the other. */
@@ -192,7 +188,8 @@ describe("the chart's workloads", () => {
 
   describe("are ended", () => {
     it("with more time than a drain and what is released after it take", () => {
-      for (const [name, manifests] of rendered) {
+      for (const name of MATRIX) {
+        const manifests = of(name);
         for (const service of SERVICES) {
           const pod = placed(manifests, service);
           const [, seconds = "0"] = containerOf(pod).lifecycle?.preStop.exec.command ?? [];

@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
@@ -16,7 +16,7 @@ import { STREAM_NAMES } from "../../streams-config/accounts.ts";
 import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
 import { keysSecret } from "../../streams-config/keys-manifest.ts";
 import { deriveSchemas, SCHEMAS_FILE } from "../helm/derive-schemas.ts";
-import { makeCertificate } from "../support/certificate.ts";
+import { createAuthority } from "../support/certificates.ts";
 import { CHART, findHelm, valuesFile } from "../support/helm.ts";
 import { crdFiles } from "../support/kube-modules.ts";
 import { freshDatabase, sharedPostgres } from "../support/postgres.ts";
@@ -74,7 +74,11 @@ async function run(): Promise<void> {
 
   const ours = generateKeys();
   const { host, port, user, password, database: dbname } = database.config;
-  const [crt, key] = await makeCertificate(dir);
+  const authority = createAuthority();
+  const server = authority.issue(["localhost", "127.0.0.1"]);
+  const [certFile, keyFile] = [join(dir, "tls.crt"), join(dir, "tls.key")];
+  writeFileSync(certFile, server.cert);
+  writeFileSync(keyFile, server.key);
   await step("namespace, Secrets, CRDs of Prometheus' operator and Gateway API", async () => {
     await create(cluster, "/api/v1/namespaces", { metadata: { name: NAMESPACE } });
     await create(cluster, "/apis/scheduling.k8s.io/v1/priorityclasses", { metadata: { name: "high" }, value: 1000 });
@@ -84,7 +88,7 @@ async function run(): Promise<void> {
       "wrong-token": { token: "unknown".repeat(8) },
       "arvados-db": { password },
       "arvados-db-owner": { password },
-      "site-ca": { "ca.pem": readFileSync(crt, "utf8") },
+      "site-ca": { "ca.pem": authority.cert },
       pull: {},
     };
     for (const [name, stringData] of Object.entries(secrets))
@@ -195,7 +199,7 @@ async function run(): Promise<void> {
   ];
   await using servers = await step("nats-servers", () =>
     startNatsCluster({
-      ...{ clusterId: "zzzzz", keys: publicKeys(ours), tls: { certFile: crt, keyFile: key } },
+      ...{ clusterId: "zzzzz", keys: publicKeys(ours), tls: { certFile, keyFile } },
       limits: { maxFileStore: 220 * GIB },
     }),
   );

@@ -1,7 +1,9 @@
 /** More replicas of authcallout: in a process of its own, so that a test can stop it, let it go on, or kill it; and in this one. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
 import { type AuthcalloutSeams, type AuthcalloutService, runAuthcallout } from "../../authcallout/main.ts";
+import type { SystemAccount } from "../../authcallout/system-account.ts";
 import { freePorts } from "../../dev/free-ports.ts";
 import type { Config } from "../../runtime/config.ts";
 import { allSettings } from "../../runtime/config-table.ts";
@@ -75,6 +77,11 @@ export async function startCalloutProcess(config: Config, accident: Accident = {
     isOver,
     [Symbol.asyncDispose]: end,
   };
+}
+
+/** For a seam: kicks that come so many ms late, so that what does not wait for them comes before. */
+export function lateKicks(ms: number): (real: SystemAccount) => SystemAccount {
+  return (real) => ({ ...real, kick: (server, cid) => delay(ms).then(() => real.kick(server, cid)) });
 }
 
 /** The stack's own. */

@@ -1,5 +1,6 @@
 /** Certificates for tests, made here: Node can sign but not write X.509, and openssl need not be there. */
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
+import { isIPv4 } from "node:net";
 
 export type Certificate = {
   /** PEM. */
@@ -9,7 +10,7 @@ export type Certificate = {
 };
 
 export type Authority = Certificate & {
-  /** A server's certificate for these host names; valid for a day unless it is `expired`. */
+  /** A server's certificate, which clients may use as well, for these host names and IPv4 addresses; valid for a day unless it is `expired`. */
   issue(names: readonly string[], options?: { expired?: boolean }): Certificate;
 };
 
@@ -27,7 +28,11 @@ export function createAuthority(name = "CA of a test"): Authority {
   return {
     ...own,
     issue(names, { expired = false } = {}) {
-      const alternatives = sequence(...names.map((host) => der(0x82, Buffer.from(host, "ascii"))));
+      const alternatives = sequence(
+        ...names.map((host) =>
+          isIPv4(host) ? der(0x87, Buffer.from(host.split(".").map(Number))) : der(0x82, Buffer.from(host, "ascii")),
+        ),
+      );
       const extension = [oid(0x55, 0x1d, 0x11), octets(alternatives)];
       const issued = { subject: nameOf(names[0] ?? ""), issuer: subject, of: keyPair(), by: pair.privateKey };
       return certificate({ ...issued, extension, expired });

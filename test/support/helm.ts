@@ -124,11 +124,29 @@ export function manifestsOf(text: string): Manifest[] {
     .filter((manifest) => manifest !== null);
 }
 
-/** By the first word of its file's name, each of the chart's `ci/*-values.yaml` rendered. The first run on a machine fetches helm. */
-export async function renderMatrix(): Promise<ReadonlyMap<string, Manifest[]>> {
-  await findHelm();
-  const entries = MATRIX.map(async (name) => [name, await render(...valuesFile(name))] as const);
-  return new Map(await Promise.all(entries));
+type Matrix = ReadonlyMap<string, Manifest[]>;
+let matrix: Promise<Matrix> | undefined;
+
+/**
+ * By the first word of its file's name, each of the chart's `ci/*-values.yaml` rendered, once for all who look: nobody changes them. The
+ * first run on a machine fetches helm.
+ */
+function renderMatrix(): Promise<Matrix> {
+  matrix ??= findHelm().then(async () => {
+    const entries = MATRIX.map(async (name) => [name, await render(...valuesFile(name))] as const);
+    return new Map(await Promise.all(entries));
+  });
+  return matrix;
+}
+
+/** For the tests of a `describe`: what a values file renders to, from when they begin on. */
+export function renderedMatrix(): { of(name: string): Manifest[]; every(): Manifest[] } {
+  let rendered: Matrix = new Map();
+  before(async function () {
+    this.timeout(180_000);
+    rendered = await renderMatrix();
+  });
+  return { of: (name) => rendered.get(name) ?? [], every: () => [...rendered.values()].flat() };
 }
 
 export function valuesFile(name: string): string[] {

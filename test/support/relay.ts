@@ -20,6 +20,16 @@ export type RelayOptions = {
   onAnswer?: (text: string) => void;
 };
 
+/** Each connection begins with another port, as behind a Kubernetes Service. */
+export function inTurns(ports: () => readonly number[]): () => readonly number[] {
+  let turn = 0;
+  return () => {
+    const all = ports();
+    const first = turn++ % all.length;
+    return [...all.slice(first), ...all.slice(0, first)];
+  };
+}
+
 type Packet = { bytes: Buffer; upstream: Socket };
 
 const HOST = "127.0.0.1";
