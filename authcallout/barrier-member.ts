@@ -23,6 +23,7 @@ import {
   leaseToSend,
   NO_TENURE,
   type Tenure,
+  tenureAnew,
   tenureState,
 } from "../core/barrier/tenure.ts";
 import { RENEW_MS, type Timing } from "../core/barrier/timing.ts";
@@ -88,7 +89,7 @@ export class BarrierMember {
   mayAnswer(): boolean {
     // A machine that slept counts its own clock only while it was awake, and others let our lease run out.
     const drift = wallDrift();
-    if (drift - this.#drift > SLEPT_MS) this.#tenure = NO_TENURE;
+    if (drift - this.#drift > SLEPT_MS) this.#tenure = tenureAnew(clock());
     this.#drift = drift;
     return tenureState(this.#tenure, clock()) === "serving";
   }
@@ -214,7 +215,7 @@ export class BarrierMember {
 
   #forget(): void {
     this.#roster = EMPTY_ROSTER;
-    this.#tenure = NO_TENURE;
+    this.#tenure = tenureAnew(clock());
     this.#reached = 0;
     this.#caughtUp = deferred();
   }

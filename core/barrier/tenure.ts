@@ -7,12 +7,15 @@
  *
  * *Each* lease, the first as every renewal, counts only once it has been read back from BARRIER and the graph stands at the last
  * mark before it, and then from when it was sent. So whatever is answered under a lease that stands behind a mark is answered by
- * the graph of that mark, however late others read the lease. Pure.
+ * the graph of that mark, however late others read the lease. A tenure that was broken is over: its leases, read back late, count
+ * for nothing, neither for answering nor for the place in the order. Pure.
  */
 import type { Lease } from "./entry.ts";
 import type { Timing } from "./timing.ts";
 
 export type Tenure = {
+  /** Leases sent before this are of a tenure that is over. */
+  readonly begun: number;
   /** Sequence of the tenure's first lease; null before it is read back. */
   readonly since: number | null;
   /** Leases read back whose marks the graph has not reached. */
@@ -23,7 +26,13 @@ export type Tenure = {
 
 export type TenureState = "outside" | "joining" | "serving";
 
-export const NO_TENURE: Tenure = { since: null, waiting: [], until: Number.NEGATIVE_INFINITY };
+const NEVER = Number.NEGATIVE_INFINITY;
+export const NO_TENURE: Tenure = { begun: NEVER, since: null, waiting: [], until: NEVER };
+
+/** Whatever was held before is over. */
+export function tenureAnew(now: number): Tenure {
+  return { ...NO_TENURE, begun: now };
+}
 
 export function tenureState(tenure: Tenure, now: number): TenureState {
   if (now < tenure.until) return "serving";
@@ -33,12 +42,15 @@ export function tenureState(tenure: Tenure, now: number): TenureState {
 /** The lease to send now. A tenure that was broken begins anew, behind all others. */
 export function leaseToSend(tenure: Tenure, replica: string, fit: boolean, now: number): [Lease, Tenure] {
   const goesOn = tenureState(tenure, now) === "serving";
+  const wasBroken = !goesOn && tenure.until !== NEVER;
   const since = goesOn ? tenure.since : null;
-  return [{ kind: "lease", replica, since, sent: now, fit, left: false }, goesOn ? tenure : { ...tenure, since: null }];
+  const own = wasBroken ? tenureAnew(now) : { ...tenure, since };
+  return [{ kind: "lease", replica, since, sent: now, fit, left: false }, own];
 }
 
 /** @param lastMark sequence of the last mark before the lease, 0 for none */
 export function leaseReadBack(tenure: Tenure, lease: Lease, sequence: number, lastMark: number): Tenure {
+  if (lease.sent < tenure.begun) return tenure;
   const since = tenure.since ?? lease.since ?? sequence;
   return { ...tenure, since, waiting: [...tenure.waiting, { sent: lease.sent, mark: lastMark }] };
 }

@@ -87,7 +87,12 @@ describe("a revocation", function () {
     await Promise.all(clients.map((nc) => nc.close()));
 
     process.signal("SIGCONT");
-    await until(async () => /^held; 2 replicas, following/.test((await lease()) ?? ""), "it to follow", 10_000);
+    let says: string | undefined;
+    const follows = async () => {
+      says = await lease();
+      return says?.startsWith("held; 2 replicas, following");
+    };
+    await until(follows, () => `it to follow, which says: ${says}`, 10_000);
     const since = process.said.slice(process.said.indexOf("answer in hand"));
     assert.ok(second.leads() && !since.includes("kick"));
     await late.closed;

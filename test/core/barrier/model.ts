@@ -243,7 +243,7 @@ function textOf({ now, stream, committed, replicas, logins, released }: World): 
     text += `${entry.kind}${"replica" in entry ? entry.replica : ""}${"sent" in entry ? entry.sent : ""},`;
   for (const one of logins) text += `${one.state}${one.expires}${one.by}${one.settled},`;
   for (const { at, applied, tenure, roster, round, leases } of Object.values(replicas)) {
-    text += `/${at}${applied}${leases}${tenure.until}${tenure.since}:`;
+    text += `/${at}${applied}${leases}${tenure.until}${tenure.since}${tenure.begun}:`;
     for (const lease of tenure.waiting) text += `${lease.sent}${lease.mark},`;
     for (const [name, member] of Object.entries(roster.members)) text += `${name}${member.since}${member.readAt},`;
     if (round) text += JSON.stringify(round);

@@ -6,6 +6,7 @@ import {
   NO_TENURE,
   type Tenure,
   type TenureState,
+  tenureAnew,
   tenureState,
 } from "../../../core/barrier/tenure.ts";
 
@@ -75,5 +76,21 @@ describe("a replica's tenure", () => {
   it("keeps its place in the order while it is unbroken, and begins anew behind the others", () => {
     assert.equal(leaseToSend(serving, "a", true, 9)[0].since, 5);
     assert.equal(leaseToSend(serving, "a", true, 10)[0].since, null);
+  });
+
+  it("keeps neither its place nor its right by a lease of before it was broken, which is read back late", () => {
+    const [late, sending] = leaseToSend(serving, "a", true, 9);
+    const [next, begunAnew] = leaseToSend(sending, "a", true, 12);
+    const woken = leaseReadBack(begunAnew, late, 6, 4);
+    const again = graphReached(leaseReadBack(woken, next, 8, 4), 4, TIME);
+    assert.equal(again.until, 22);
+    assert.equal(leaseToSend(again, "a", true, 13)[0].since, 8);
+  });
+
+  it("that was given up is not held by a lease of before", () => {
+    const [late, held] = leaseToSend(serving, "a", true, 3);
+    const then = (tenure: Tenure) => tenureState(graphReached(leaseReadBack(tenure, late, 6, 4), 4, TIME), 11);
+    assert.equal(then(held), "serving");
+    assert.equal(then(tenureAnew(4)), "outside");
   });
 });
