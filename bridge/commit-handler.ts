@@ -4,15 +4,14 @@
  */
 import { setImmediate } from "node:timers/promises";
 import type { PermissionGraph } from "../core/graph/permission-graph.ts";
-import type { Effect } from "../core/graph/types.ts";
 import type { Lsn } from "../core/lsn.ts";
 import type { Revision } from "../core/revision.ts";
-import { type GraphChange, isAlive, permissionChanges } from "../core/rows.ts";
+import { isRoleGroup } from "../core/roles.ts";
+import { permissionChanges, type Replacement } from "../core/rows.ts";
 import { type Subjects, subjectToken } from "../core/subjects.ts";
 import type { Commit } from "./commit.ts";
 import { type RoutedEvent, type StoredEvent, unitsOf } from "./commit-units.ts";
 import { type EventToRoute, eventsOf, type LookedUp, objectsToLookUp } from "./event.ts";
-import type { Replacement } from "./graph-log.ts";
 import type { GraphState } from "./graph-state.ts";
 import type { GraphWriter } from "./graph-writer.ts";
 import type { PastGraph } from "./past-graph.ts";
@@ -20,6 +19,7 @@ import type { PositionTracker } from "./position-tracker.ts";
 import { MAX_UNIT } from "./publisher.ts";
 import type { QueueWriter } from "./queue-writer.ts";
 import type { RecordsWriter } from "./records-writer.ts";
+import { endsSessions, takesRights } from "./removal.ts";
 import type { SilentChanges } from "./silent-changes.ts";
 
 export type CommitHandlerParts = {
@@ -105,10 +105,8 @@ export class CommitHandler {
     // While the graph is of the past it does not tell who loses what: any change may be a removal.
     const isRemoval =
       this.#past !== null ||
-      takesAway(graph.apply(permissionChanges(changes))) ||
-      endsTokens(commit, changes) ||
-      endsRole(commit) ||
-      endsContainer(commit, changes);
+      takesRights(graph.apply(permissionChanges(changes))) ||
+      changes.some((change) => endsSessions(change, (group) => isRoleGroup(state.row("group", group) ?? null)));
     const { lsn } = commit;
     toGraph.open(lsn);
     // GRAPHLOG and GRAPH.
@@ -193,29 +191,4 @@ export class CommitHandler {
       ),
     );
   }
-}
-
-function takesAway({ shrank, stale }: Effect): boolean {
-  return shrank.size > 0 || stale.size > 0;
-}
-
-/** May somebody have lost a role that the settings give? That shows in no grant, and is the callout's to know. */
-function endsRole(commit: Commit): boolean {
-  return commit.rows.some((row) => (row.table === "links" || row.table === "users") && row.op !== "insert");
-}
-
-/** May a token have lost something? (A new one cannot.) */
-function endsTokens(commit: Commit, changes: readonly GraphChange[]): boolean {
-  return (
-    changes.some((change) => change.kind === "token") &&
-    commit.rows.some((row) => row.table === "api_client_authorizations" && row.op !== "insert")
-  );
-}
-
-/** Has a container ended? Of a token that was given to it nothing else tells: its own row stays as it is. */
-function endsContainer(commit: Commit, changes: readonly GraphChange[]): boolean {
-  return (
-    changes.some(({ kind, row }) => kind === "container" && !(row && isAlive(row))) &&
-    commit.rows.some((row) => row.table === "containers" && row.op !== "insert")
-  );
 }

@@ -1,7 +1,8 @@
 /** Writes GRAPHLOG: what each commit of GRAPH replaces, just before the commit itself, and up to where everything is stored. */
 import { formatLsn, type Lsn, laterLsn } from "../core/lsn.ts";
+import type { Replacement } from "../core/rows.ts";
 import type { Subjects } from "../core/subjects.ts";
-import { type GraphLogEntry, partsOf, type Replacement, type StoredPosition, UP_TO_HEADER } from "./graph-log.ts";
+import { type GraphLogEntry, partsOf, type StoredPosition, UP_TO_HEADER } from "./graph-log.ts";
 import type { FencedPublisher } from "./publisher.ts";
 
 /** Messages under way before a commit waits. */

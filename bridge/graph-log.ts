@@ -3,10 +3,7 @@
  * that must be repeated was first routed. Pure.
  */
 import { type Lsn, parseLsn } from "../core/lsn.ts";
-import type { GraphChange, GraphRows } from "../core/rows.ts";
-
-/** A change and what stood there before; null = nothing. */
-export type Replacement = GraphChange & { replaced: GraphChange["row"] };
+import type { GraphChange, GraphRows, Replacement } from "../core/rows.ts";
 
 /** A change without its new value: GRAPH has that. Owners keep it, since they are looked up, and may be others today. */
 export type Replaced = Pick<Replacement, "kind" | "uuid" | "replaced"> & { row?: GraphRows["owner"] };

@@ -2,9 +2,8 @@
  * The rows that GRAPH should hold, by kind and uuid, with the numeric ids that deletes are known by.
  * Turns row changes into graph changes; says which heads of permission links must be looked up. Pure.
  */
-import type { GraphChange, GraphKind, GraphRows } from "../core/rows.ts";
+import type { GraphChange, GraphKind, GraphRows, Replacement } from "../core/rows.ts";
 import { isGroupUuid, isUserUuid } from "../core/uuid.ts";
-import type { Replacement } from "./graph-log.ts";
 import { CONVERT, KIND_OF_TABLE, type RowContext, tableOf } from "./graph-rows.ts";
 import type { RowChange } from "./row.ts";
 import type { TableName } from "./tables.ts";
@@ -58,7 +57,7 @@ export class GraphState {
       if (!change) return;
       const key = `${change.kind}:${change.uuid}`;
       const before = out.get(key);
-      out.set(key, before ? { ...change, replaced: before.replaced } : change);
+      out.set(key, before ? ({ ...change, replaced: before.replaced } as Replacement) : change);
     };
     for (const change of changes) {
       // The owner first: a deleted row's id is known until its own change has been taken.

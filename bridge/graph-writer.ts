@@ -2,9 +2,10 @@
 import { type CommitEntry, formatGraphEntry } from "../core/graph-entry.ts";
 import { formatLsn, type Lsn } from "../core/lsn.ts";
 import { NO_REVISION, type Revision } from "../core/revision.ts";
+import type { Replacement } from "../core/rows.ts";
 import type { Subjects } from "../core/subjects.ts";
 import { HEADER } from "../core/wire.ts";
-import { GRAPH_LOG_HEADER, type Replacement } from "./graph-log.ts";
+import { GRAPH_LOG_HEADER } from "./graph-log.ts";
 import type { GraphLogWriter } from "./graph-log-writer.ts";
 import { type FencedPublisher, MAX_UNIT, type Message } from "./publisher.ts";
 

@@ -1,7 +1,7 @@
 /** What is asked of PostgreSQL about objects that are not in memory: where the heads of permission links live, and rows that custom events speak of. */
 import type pg from "pg";
+import type { Replacement } from "../core/rows.ts";
 import { resourceOf } from "../core/uuid.ts";
-import type { Replacement } from "./graph-log.ts";
 import type { GraphState } from "./graph-state.ts";
 import type { Row } from "./row.ts";
 import { TABLES, type TableName } from "./tables.ts";

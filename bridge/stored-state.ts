@@ -2,11 +2,11 @@
 import type { JetStreamClient, JetStreamManager, JsMsg } from "@nats-io/jetstream";
 import { type CommitEntry, parseGraphEntry } from "../core/graph-entry.ts";
 import { parseLsn } from "../core/lsn.ts";
-import type { GraphChange } from "../core/rows.ts";
+import type { GraphChange, Replacement } from "../core/rows.ts";
 import type { Subjects } from "../core/subjects.ts";
 import { HEADER } from "../core/wire.ts";
 import { followStream } from "../runtime/stream-follower.ts";
-import { GRAPH_LOG_HEADER, type NewestOfGraph, type Replacement } from "./graph-log.ts";
+import { GRAPH_LOG_HEADER, type NewestOfGraph } from "./graph-log.ts";
 
 export type StoredGraph = {
   rows: Map<string, GraphChange>;
@@ -87,10 +87,10 @@ export function graphDifference(
     const key = `${change.kind}:${change.uuid}`;
     seen.add(key);
     const replaced = stored.get(key)?.row ?? null;
-    if (JSON.stringify(replaced) !== JSON.stringify(change.row)) out.push({ ...change, replaced });
+    if (JSON.stringify(replaced) !== JSON.stringify(change.row)) out.push({ ...change, replaced } as Replacement);
   }
   for (const [key, change] of stored) {
-    if (change.row !== null && !seen.has(key)) out.push({ ...change, row: null, replaced: change.row });
+    if (change.row !== null && !seen.has(key)) out.push({ ...change, row: null, replaced: change.row } as Replacement);
   }
   return out;
 }

@@ -1,8 +1,8 @@
 /**
  * Extra subject rights by role groups: a table in the settings names Arvados role groups (or single users) and the templates that
- * their members get. Membership is a chain of permission links from an active user to the group; nothing else counts. Pure.
+ * their members get. Membership is a chain of permission links from an active user through role groups; nothing else counts. Pure.
  */
-import type { GraphChange, LinkRow } from "./rows.ts";
+import type { GraphChange, GroupRow, LinkRow } from "./rows.ts";
 import type { Subjects } from "./subjects.ts";
 import { isGroupUuid, isUserUuid, isUuid } from "./uuid.ts";
 
@@ -38,10 +38,16 @@ export function parseRoles(text: string): RoleTable | string {
   return table;
 }
 
+/** What users can be members of. One in the trash gives nothing: Arvados takes away what it gave. */
+export function isRoleGroup(row: GroupRow | null): boolean {
+  return row?.group_class === "role" && row.trash_at === null;
+}
+
 export class RoleIndex {
   readonly #table: RoleTable;
   readonly #links = new Map<string, LinkRow>();
   readonly #active = new Set<string>();
+  readonly #groups = new Set<string>();
   /** Head -> its links. */
   readonly #byHead = new Map<string, Set<LinkRow>>();
   #roles = new Map<string, readonly RoleName[]>();
@@ -57,9 +63,9 @@ export class RoleIndex {
     for (const change of changes) {
       if (change.kind === "user") {
         const active = change.row?.is_active === true && change.row.redirect_to_user_uuid === null;
-        concerned ||= this.#active.has(change.uuid) !== active;
-        if (active) this.#active.add(change.uuid);
-        else this.#active.delete(change.uuid);
+        concerned = put(this.#active, change.uuid, active) || concerned;
+      } else if (change.kind === "group") {
+        concerned = put(this.#groups, change.uuid, isRoleGroup(change.row)) || concerned;
       } else if (change.kind === "link") {
         this.#setLink(change.uuid, change.row);
         concerned = true;
@@ -102,6 +108,7 @@ export class RoleIndex {
     const users = new Set<string>();
     const seen = new Set([group]);
     for (const node of seen) {
+      if (!this.#groups.has(node)) continue;
       for (const { tail_uuid: tail } of this.#byHead.get(node) ?? []) {
         if (isUserUuid(tail)) users.add(tail);
         else if (isGroupUuid(tail)) seen.add(tail);
@@ -109,4 +116,12 @@ export class RoleIndex {
     }
     return users;
   }
+}
+
+/** Whether that was news. */
+function put(set: Set<string>, member: string, isIn: boolean): boolean {
+  if (set.has(member) === isIn) return false;
+  if (isIn) set.add(member);
+  else set.delete(member);
+  return true;
 }

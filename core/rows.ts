@@ -79,6 +79,9 @@ type ChangeOf<K extends GraphKind> = { kind: K; uuid: string; row: GraphRows[K] 
 /** One row's new value. State, not difference: applying it twice, or out of order before its successor, is harmless. */
 export type GraphChange = { [K in GraphKind]: ChangeOf<K> }[GraphKind];
 
+/** A change and what stood there before; null = nothing. */
+export type Replacement = { [K in GraphKind]: ChangeOf<K> & { replaced: GraphRows[K] | null } }[GraphKind];
+
 /** The changes that move permissions; `token` and `container` rows are of the token index only. */
 export type PermissionChange = Extract<GraphChange, { kind: "user" | "group" | "link" | "owner" | "cr" }>;
 

@@ -1,21 +1,14 @@
 /** The graph of then, rebuilt from the one of now and GRAPHLOG: a model of a bridge that crashes anywhere, against the real parts. */
 import assert from "node:assert/strict";
 import type { Commit } from "../../bridge/commit.ts";
-import {
-  type GraphLogEntry,
-  GraphLogTail,
-  type NewestOfGraph,
-  partsOf,
-  type Replacement,
-  rollBack,
-} from "../../bridge/graph-log.ts";
+import { type GraphLogEntry, GraphLogTail, type NewestOfGraph, partsOf, rollBack } from "../../bridge/graph-log.ts";
 import { GraphState } from "../../bridge/graph-state.ts";
 import { PastGraph } from "../../bridge/past-graph.ts";
 import type { RowChange } from "../../bridge/row.ts";
 import { visibleIn } from "../../bridge/snapshot.ts";
 import { graphDifference } from "../../bridge/stored-state.ts";
 import { formatLsn, type Lsn, laterLsn } from "../../core/lsn.ts";
-import type { GraphChange } from "../../core/rows.ts";
+import type { GraphChange, Replacement } from "../../core/rows.ts";
 import { mulberry32, pick, type Random } from "../support/random.ts";
 
 type Rows = Map<string, GraphChange>;

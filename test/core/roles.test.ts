@@ -16,6 +16,11 @@ const link = (n: number, tail: string, head: string): GraphChange => {
   return { kind: "link", uuid, row: { id: n, uuid, tail_uuid: tail, head_uuid: head, name: "can_read" } };
 };
 const gone = (change: GraphChange) => ({ ...change, row: null }) as GraphChange;
+const group = (uuid: string, group_class = "role", trash_at: number | null = null): GraphChange => ({
+  kind: "group",
+  uuid,
+  row: { id: 1, uuid, owner_uuid: "", group_class, trash_at, frozen_by_uuid: null },
+});
 const user = (uuid: string, is_active: boolean): GraphChange => ({
   kind: "user",
   uuid,
@@ -26,7 +31,7 @@ describe("roles by groups", () => {
   it("come with a link to the group, also through another group, and go with it", () => {
     const roles = new RoleIndex(table);
     assert.deepEqual(
-      roles.apply([user(ALICE, true), user(BOB, true), link(1, ALICE, INNER)]),
+      roles.apply([group(GROUP), group(INNER), user(ALICE, true), user(BOB, true), link(1, ALICE, INNER)]),
       new Set([BOB]),
       "bob is named himself",
     );
@@ -39,7 +44,7 @@ describe("roles by groups", () => {
 
   it("are for active users", () => {
     const roles = new RoleIndex(table);
-    roles.apply([user(BOB, true), link(1, ALICE, GROUP)]);
+    roles.apply([group(GROUP), user(BOB, true), link(1, ALICE, GROUP)]);
     assert.deepEqual(roles.of(BOB), ["auditor"]);
     assert.deepEqual(roles.apply([user(BOB, false)]), new Set([BOB]));
     assert.deepEqual(roles.of(BOB), []);
@@ -47,8 +52,18 @@ describe("roles by groups", () => {
 
   it("do not come by a link the other way", () => {
     const roles = new RoleIndex(table);
-    roles.apply([link(1, GROUP, ALICE)]);
+    roles.apply([group(GROUP), user(ALICE, true), link(1, GROUP, ALICE)]);
     assert.deepEqual(roles.of(ALICE), []);
+  });
+
+  it("come through role groups alone, and not through one in the trash", () => {
+    const roles = new RoleIndex(table);
+    roles.apply([group(GROUP), group(INNER), user(ALICE, true), link(1, ALICE, INNER), link(2, INNER, GROUP)]);
+    for (const none of [group(INNER, "project"), group(INNER, "role", 1), gone(group(INNER)), group(GROUP, "filter")]) {
+      assert.deepEqual(roles.apply([none]), new Set([ALICE]));
+      assert.deepEqual(roles.of(ALICE), []);
+      assert.deepEqual(roles.apply([group(none.uuid)]), new Set([ALICE]));
+    }
   });
 
   it("give subjects to tokens of scope all, and change the hash by which sessions are compared", () => {

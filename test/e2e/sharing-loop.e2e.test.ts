@@ -51,18 +51,25 @@ describe("a user who shares and takes back ten times a second", function () {
       unshare: () => stack.arvados.unshare({ tail: group, head: projects.genomes }, by),
     };
   };
+  /** How many removals records have waited for. */
+  const barriers = async () => {
+    const text = await (await fetch(`${stack.services.bridge.adminUrl}/metrics`)).text();
+    return Number(/^arvados_nats_bridge_barrier_wait_seconds_count (\d+)$/m.exec(text)?.[1] ?? Number.NaN);
+  };
   const root = () => `arvados.${stack.cluster.clusterId}.live`;
 
-  it("with all users cuts nobody and has nobody told, and what is shared in the end is heard", async () => {
+  it("with all users cuts nobody, has nobody told and no record wait, and what is shared in the end is heard", async () => {
     const { users } = stack.cluster;
     const { allUsersGroup } = stack.arvados.known;
     const { share, unshare } = sharing(allUsersGroup);
     const subject = `${root()}.@role.${allUsersGroup}.>`;
     const all = await Promise.all([users.alice, users.bob, users.admin].map((user) => session(stack, user, subject)));
+    const waited = await barriers();
     await tenTimesASecond(async () => {
       await share();
       await unshare();
     });
+    assert.equal(await barriers(), waited);
     await share();
     await stack.demo.actions.update?.();
     await until(() => all.every(({ events }) => events === 1), "everybody to hear of it");
@@ -81,8 +88,10 @@ describe("a user who shares and takes back ten times a second", function () {
     await share();
     const bob = await until(() => subscribed(stack, stack.nats.url), "bob to be let in with the right");
     const admin = await session(stack, users.admin, sharedPattern(stack));
+    const waited = await barriers();
     await unshare();
     await until(() => bob.nc.isClosed(), "bob to be cut");
+    await until(async () => (await barriers()) > waited, "records to have waited for it");
     assert.ok(!admin.nc.isClosed());
     await admin.nc.close();
   });
