@@ -77,6 +77,7 @@ function session(heard: readonly Heard[], more: Partial<Session> = {}): Session 
   const patterns = [`${IN_PLAN}>`, `${OWN}>`];
   const withPattern = heard.map((one) => ({
     ...one,
+    at: timeOf(one.lsn),
     pattern: one.subject.startsWith(OWN) ? `${OWN}>` : `${IN_PLAN}>`,
   }));
   return {
@@ -138,10 +139,24 @@ describe("the barrier's checker", () => {
     assert.equal(judged(late(timeOf(7n))), 1, "not before the right came back");
   });
 
+  it("lets what is said of a permission link go where the link's head lives when it is said", () => {
+    const link = row("links", { ...share.columns, uuid: L("other"), tail_uuid: U("ann"), head_uuid: C("c") });
+    const told = row("logs", { object_uuid: L("other"), event_type: "create", properties: "{}" });
+    const moved = history([...COMMITS, [8n, [link, told]], [9n, change(c, "update", { owner_uuid: U("bob") })]]);
+    const place = `${LIVE}@manage.${U("bob")}.@.${C("c")}.`;
+    const heard = (at: number) => {
+      const one = session([event(8n, L("other"), "create", place, "links")], { since: null });
+      return { ...one, heard: one.heard.map((message) => ({ ...message, at })) };
+    };
+    const judged = (one: Session) => check(moved, { sessions: [one], records: [], quiet: { from: 9n, to: 9n } }).length;
+    assert.equal(judged(heard(timeOf(9n))), 0);
+    assert.equal(judged(heard(timeOf(8n))), 1, "not before it has moved there");
+  });
+
   describe("knows that deletions are told to whoever may read what the last owner owns (facts/arvados 6.3)", () => {
     it("so that of a permission link, which root owns, only admins hear", () => {
       assert.equal(share.columns.owner_uuid, U("root"));
-      const heard = [{ ...unshared, pattern: `${LIVE}>` }];
+      const heard = [{ ...unshared, pattern: `${LIVE}>`, at: timeOf(unshared.lsn) }];
       const by = (name: string) => ({ ...session([]), user: U(name), name, patterns: [], heard });
       assert.deepEqual(kinds(by("bob")), ["leaked"], "though the link was about him");
       assert.deepEqual(kinds(by("ann")), ["leaked"], "though she manages what it shared");

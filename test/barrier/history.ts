@@ -84,6 +84,15 @@ export class History {
     return false;
   }
 
+  /** May the user read it as of a commit after that one, and before `time`? */
+  mightReadSoon(user: string, told: Told, place: number, time: number): boolean {
+    for (let later = place + 1; later < this.commits.length; later++) {
+      if ((this.commits[later] as Commit).time > time) return false;
+      if (this.mayRead(user, told, later)) return true;
+    }
+    return false;
+  }
+
   /** How many states of the permissions there were. */
   get versions(): number {
     return this.#versions.length;

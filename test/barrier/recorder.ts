@@ -165,7 +165,7 @@ async function openSession(options: RecorderOptions, token: string, onOpen: (ope
           const heard = heardIn(message);
           if (!heard) return;
           open.revision = parseRevision(message.headers?.get(HEADER.revision) ?? "");
-          open.log.heard.push({ ...heard, pattern });
+          open.log.heard.push({ ...heard, pattern, at: Date.now() });
         },
       });
     }
