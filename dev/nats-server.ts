@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fault, reasonOf } from "../core/errors.ts";
-import { type ServerConf, serverConf } from "../streams-config/server-conf.ts";
+import { type ServerConf, type ServerPorts, serverConf } from "../streams-config/server-conf.ts";
+import { freePorts } from "./free-ports.ts";
 import { findNatsServer, type Log } from "./nats-binary.ts";
 import { mind } from "./nats-minder.ts";
 
@@ -67,7 +68,12 @@ export async function startNatsServer(options: LaunchOptions): Promise<NatsServe
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), "arvados-nats-server-")));
   const confPath = join(dir, "nats-server.conf");
   const portsDir = join(dir, "ports");
-  let conf: ServerConf = { ...options.conf, storeDir: join(dir, "store"), portsFileDir: portsDir };
+  let conf: ServerConf = {
+    ...options.conf,
+    ports: await chosenPorts(options.conf.ports),
+    storeDir: join(dir, "store"),
+    portsFileDir: portsDir,
+  };
   let output = "";
   let run: Run | undefined;
   let ports: Ports;
@@ -100,8 +106,6 @@ export async function startNatsServer(options: LaunchOptions): Promise<NatsServe
     }
     started.ready = true;
     ports = outcome;
-    // From now on the ports are ours: a restart must be found where clients look for it.
-    conf = { ...conf, ports: fixedPorts(ports) };
   };
 
   const stopRun = async (signal: NodeJS.Signals): Promise<void> => {
@@ -209,13 +213,15 @@ function parsePorts(text: string): Ports | null {
   }
 }
 
-function fixedPorts(ports: Ports): { client: number; websocket: number; monitor: number | null } {
-  const portOf = (url: string) => Number(new URL(url).port);
-  return {
-    client: portOf(first(ports.nats)),
-    websocket: portOf(first(ports.websocket)),
-    monitor: ports.monitoring?.[0] ? portOf(ports.monitoring[0]) : null,
-  };
+/** What is left open (-1) is chosen here and not by the server: a restart must be found where clients look for it. */
+async function chosenPorts({
+  client = -1,
+  websocket = -1,
+  monitor = null,
+}: Partial<ServerPorts> = {}): Promise<ServerPorts> {
+  const free = await freePorts(3);
+  const chosen = (port: number) => (port > 0 ? port : (free.pop() as number));
+  return { client: chosen(client), websocket: chosen(websocket), monitor: monitor === null ? null : chosen(monitor) };
 }
 
 function startFault(conf: ServerConf, reason: string, logs: string): Error {

@@ -12,14 +12,14 @@
  * folder or /dev/shm; it is safe to remove.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { once } from "node:events";
 import { readFile, rm } from "node:fs/promises";
-import { createServer, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import pg from "pg";
 import { fault } from "../core/errors.ts";
+import { freePorts, isFree } from "./free-ports.ts";
 import { dataFolder, ENVIRONMENT, fillDataFolder, USER } from "./postgres-data.ts";
 import { killTree } from "./postgres-kill.ts";
 import { type Binaries, binariesFor, postgresUser, type RunAs } from "./postgres-place.ts";
@@ -101,33 +101,17 @@ async function launch(launch: Launch): Promise<PostgresServer> {
       { cause },
     );
   if (launch.port !== undefined) {
-    if ((await freePort(launch.port)) === null) throw occupied(launch.port);
+    if (!(await isFree(launch.port))) throw occupied(launch.port);
     const started = await start(launch, launch.port);
     if (started === "port taken") throw occupied(launch.port);
     return started;
   }
   for (let tries = 0; tries < PORT_TRIES; tries++) {
-    const port = await freePort(0);
-    const started = port === null ? "port taken" : await start(launch, port);
+    const [port = 0] = await freePorts(1);
+    const started = await start(launch, port);
     if (started !== "port taken") return started;
   }
   throw new Error(`PostgreSQL found no free port in ${PORT_TRIES} tries`);
-}
-
-/** The port (any free one for 0), or null when it is taken. */
-async function freePort(port: number): Promise<number | null> {
-  const server = createServer();
-  try {
-    server.listen(port, HOST);
-    await once(server, "listening");
-    const address = server.address();
-    return typeof address === "object" && address !== null ? address.port : null;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") return null;
-    throw error;
-  } finally {
-    if (server.listening) await new Promise((done) => server.close(done));
-  }
 }
 
 async function start(launch: Launch, port: number): Promise<PostgresServer | "port taken"> {
