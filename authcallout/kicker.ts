@@ -23,6 +23,8 @@ export type KickerParts = {
 };
 
 const RETRY_MS = 250;
+/** Kicks wait so long for the notices before them: our connection may be to a server that stands still, and sessions are on others. */
+const NOTICE_MS = 100;
 /** How many kicks are under way at once at one server: a silent one must not hold up the kicks at others. */
 const PARALLEL = 64;
 
@@ -42,11 +44,11 @@ export class Kicker {
 
   /** Tells each session why, then kicks it; resolves once all are gone for certain. */
   async cut(cuts: readonly Action[], onCut: (action: Action) => void): Promise<void> {
-    const { app, notices } = this.#parts;
+    const { app, notices, signal } = this.#parts;
     if (cuts.length === 0) return;
     for (const action of cuts) notices.beforeCut(action);
     // What was told stands in the sessions' queues then, ahead of any kick.
-    await app.flush().catch(() => undefined);
+    await Promise.race([app.flush().catch(() => undefined), sleep(NOTICE_MS, signal)]);
     await Promise.all(
       cuts.map(async (action) => {
         await this.kick(action.session);
