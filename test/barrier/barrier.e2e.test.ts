@@ -5,9 +5,8 @@ import { type BarrierResult, barrierRun } from "./barrier.ts";
 /** A run in which little happened would show nothing. */
 const isLively = ({ permissions, sessions, heard }: BarrierResult) => permissions > 20 && sessions > 20 && heard > 100;
 
-describe("everybody, while rights come and go at random", function () {
+describe("everybody, while rights come and go at random", () => {
   // More than a round that waits in vain, so that it can say for what.
-  this.timeout(120_000);
 
   it("hears what he may read and nothing else, of one nats-server, with large roles", async () => {
     const result = await barrierRun({ seconds: 2.5, enough: isLively, seed: 1 });

@@ -104,7 +104,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const enforcer = await startAutoEnforcer(nats);
   const reader = await nats.connect("gateway", "STORE", { maxReconnectAttempts: -1, reconnectTimeWait: 50 });
   /** A server that was just killed does not answer; the next look finds it back. */
-  const read = <T>(what: string, look: () => Promise<T>) => until(() => look().catch(() => null), what, 30_000);
+  const read = <T>(what: string, look: () => Promise<T>) => until(() => look().catch(() => null), what);
 
   return {
     config,

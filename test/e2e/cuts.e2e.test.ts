@@ -16,8 +16,7 @@ const AUDITORS = "zzzzz-j7d0g-auditors0000000";
 const ANONYMOUS = "anonymoussecretanonymoussecret00";
 const KICK_MS = 100;
 
-describe("a session", function () {
-  this.timeout(60_000);
+describe("a session", () => {
   let stack: TestStack;
   let witness: Witness;
   const logins = new Logins(() => stack);

@@ -10,8 +10,7 @@ import { until } from "../support/until.ts";
 
 const GUESSES = 40;
 
-describe("guessing", function () {
-  this.timeout(30_000);
+describe("guessing", () => {
   let stack: TestStack;
   const lines: string[] = [];
   before(async () => {

@@ -18,8 +18,7 @@ const ACA = "/arvados/v1/api_client_authorizations/current";
 let count = 0;
 const remote = () => `yyyyy-gj3su-${String(++count).padStart(15, "0")}`;
 
-describe("a token that the database does not have", function () {
-  this.timeout(60_000);
+describe("a token that the database does not have", () => {
   let stack: TestStack;
   let api: TokenApi;
   let scope: Scope;

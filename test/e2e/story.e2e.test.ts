@@ -11,8 +11,7 @@ import { type Viewer, viewers } from "../support/viewers.ts";
 
 const FILE = "stdout.txt";
 
-describe("the story", function () {
-  this.timeout(120_000);
+describe("the story", () => {
   let stack: TestStack;
   let chromium: Browser;
   let witness: Witness;

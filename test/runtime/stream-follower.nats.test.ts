@@ -64,7 +64,7 @@ describe("a follower of a stream", () => {
     await using _ = await follow(nats, { onTrouble: (reason) => void troubles.push(reason) });
     process.kill(nats.server.pid, "SIGSTOP");
     // Two heartbeats; an answer that does not come would be waited for 5 s more.
-    await until(() => troubles.includes("heartbeats_missed"), "the trouble to be told", 6_000);
+    await until(() => troubles.includes("heartbeats_missed"), "the trouble to be told");
     process.kill(nats.server.pid, "SIGCONT");
   });
 
@@ -83,7 +83,7 @@ describe("a follower of a stream", () => {
     await wired.publishLost();
     wired.wire.find();
     wired.wire.cut();
-    await until(() => wired.seen.length === 2, "what was lost", 20_000);
+    await until(() => wired.seen.length === 2, "what was lost");
     await wired.publish();
     await until(() => wired.seen.length === 3, "what came later");
     assert.deepEqual(wired.seen, [1, 2, 3]);
@@ -94,11 +94,11 @@ describe("a follower of a stream", () => {
     await using wired = await onLossyWire(nats, true);
     await wired.publishLost();
     wired.wire.find();
-    await until(() => wired.seen.length === 2, "what was lost and nothing followed", 20_000);
+    await until(() => wired.seen.length === 2, "what was lost and nothing followed");
     await wired.publishLost();
     wired.wire.find();
     await wired.publish();
-    await until(() => wired.seen.length === 4, "what was lost, and what followed", 20_000);
+    await until(() => wired.seen.length === 4, "what was lost, and what followed");
     assert.deepEqual(wired.seen, [1, 2, 3, 4]);
     assert.deepEqual(wired.troubles, ["a message did not arrive", "a message did not arrive"]);
   });

@@ -67,7 +67,7 @@ export async function startCalloutProcess(config: Config, accident: Accident = {
     await ended;
   };
   const isReady = async () => Object.values((await readiness()) ?? { none: { ok: false } }).every(({ ok }) => ok);
-  await until(isReady, "a callout of its own to be ready", 20_000).catch(async (error) => {
+  await until(isReady, "a callout of its own to be ready").catch(async (error) => {
     await end();
     throw error;
   });
