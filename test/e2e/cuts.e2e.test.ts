@@ -10,6 +10,7 @@ import { lsnOf, toldTo } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
 import { type Done, People, type Person } from "../support/people.ts";
 import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
+import { watchStalls } from "../support/stalls.ts";
 import { until } from "../support/until.ts";
 
 const AUDITORS = "zzzzz-j7d0g-auditors0000000";
@@ -285,7 +286,7 @@ describe("a session", () => {
   });
 
   describe("with a token that ends by itself", () => {
-    const SOON_MS = 5_000;
+    const SOON_MS = 10_000;
     type Column = "expires_at" | "refreshes_at";
     type Row = {
       when: string;
@@ -331,6 +332,7 @@ describe("a session", () => {
 
     /** A session of such a token, from its begin to its end. */
     async function life({ column, first, later, bare }: Row) {
+      using stalls = watchStalls();
       const end = Date.now() + SOON_MS;
       const times = { soon: new Date(end).toISOString().replace("Z", ""), late: "2100-01-01" };
       const sql = `UPDATE api_client_authorizations SET ${column} = $2 WHERE uuid = $1`;
@@ -345,7 +347,7 @@ describe("a session", () => {
       const session = await people.hearing({ user, token, tokenUuid: value.uuid, sees });
       if (later) await people.raw(sql, value.uuid, times[later]);
       await session.nc.closed();
-      return { token, sees, session, end, closedAt: Date.now() };
+      return { token, sees, session, end, closedAt: Date.now() - stalls.ms() };
     }
 
     for (const [place, { when, told, refusal }] of rows.entries()) {

@@ -24,6 +24,7 @@ import { answers } from "../support/processes.ts";
 import { connectLine, openRawClient } from "../support/raw-client.ts";
 import { inTurns, startRelay } from "../support/relay.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
+import { inSpiteOfStalls } from "../support/stalls.ts";
 import { until } from "../support/until.ts";
 
 const START: Record<ServiceName, StartService> = { bridge: runBridge, authcallout: runAuthcallout, proxy: runProxy };
@@ -189,7 +190,7 @@ describe("changing all keys", () => {
     const keepOn = async (attempt: () => Promise<Outcome>) => {
       while (!over) {
         const begun = phase;
-        const outcome = await attempt();
+        const outcome = await inSpiteOfStalls(attempt, (end) => end === "refused");
         // A login that a nats-server took with it may be refused when that is back.
         counts[begun === "servers" ? begun : phase][outcome]++;
       }

@@ -11,8 +11,9 @@ import { Logins } from "../support/logins.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { until } from "../support/until.ts";
 
-const REFUSE_MS = 2_000;
-const END_MS = 5_000;
+/** So far apart that in between there is time for a login, and for a stall. */
+const REFUSE_MS = 3_000;
+const END_MS = 10_000;
 
 describe("a callout whose graph grows old", () => {
   /** bob has a session with what alice has shared; the bridge is gone; she takes it back, which nobody hears of. */
