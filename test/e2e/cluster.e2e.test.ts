@@ -20,13 +20,17 @@ describe("a cluster of three servers, with sessions of one user on each", () => 
   const urls = () => stack.servers.map(({ url }) => url);
   const third = () => stack.servers[2] as NatsServer;
   const cli = (...args: string[]) => runCli(args, environmentOf(stack.config));
-  const silent = async (name: string, { adminUrl } = stack.services.authcallout) => {
-    const [readiness, metrics] = await Promise.all(
-      ["readyz", "metrics"].map(async (path) => (await fetch(`${adminUrl}/${path}`)).text()),
-    );
-    return (
-      readiness?.includes(`silent: ${name};`) && /^arvados_nats_authcallout_silent_servers 1$/m.test(metrics ?? "")
-    );
+  /** `/readyz` and the metric say that this server is silent, and no other. */
+  const named = async (name: string, { adminUrl } = stack.services.authcallout) => {
+    const ask = async (path: string) => (await fetch(`${adminUrl}/${path}`)).text();
+    let said = "";
+    const isNamed = async () => {
+      const [readiness, metrics] = await Promise.all([ask("readyz"), ask("metrics")]);
+      const count = /^arvados_nats_authcallout_silent_servers \d+$/m.exec(metrics)?.[0] ?? "";
+      said = `${readiness}${count}`;
+      return readiness.includes(`silent: ${name};`) && count.endsWith(" 1");
+    };
+    await until(isNamed, () => `${name} to be named, which says: ${said}`);
   };
 
   it("has every one of them cut by one revocation, before anything later is released", async () => {
@@ -41,7 +45,7 @@ describe("a cluster of three servers, with sessions of one user on each", () => 
     process.kill(third().pid, "SIGSTOP");
     const isReleased = await takeBack(stack, witness);
     await until(() => bobs.slice(0, 2).every(({ nc }) => nc.isClosed()), "the others' sessions to be cut");
-    await until(() => silent("n3"), "/readyz and the metric to say so");
+    await named("n3");
     await stack.demo.actions.update?.();
     assert.ok(!isReleased() && !bobs[2]?.nc.isClosed());
     process.kill(third().pid, "SIGCONT");
@@ -60,7 +64,7 @@ describe("a cluster of three servers, with sessions of one user on each", () => 
     const alices = await Promise.all([first, third].map(({ url }) => stack.connectBare(v2, url)));
     await second.kill9();
     const isReleased = await takeBack(stack, witness);
-    await until(() => silent("n2", callout), "/readyz and the metric to say so");
+    await named("n2", callout);
     await until(() => bobs.every(({ nc }) => nc.isClosed()), "the others' sessions to be cut");
     assert.ok(!isReleased());
     // While the streams that it led have no leader yet, neither can be asked.
