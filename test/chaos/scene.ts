@@ -1,5 +1,6 @@
 /** One user with one project in a world, and what is written there. */
 import assert from "node:assert/strict";
+import { reasonOf } from "../../core/errors.ts";
 import { parseLsn } from "../../core/lsn.ts";
 import { until } from "../support/until.ts";
 import type { BridgeProcess } from "./bridge-child.ts";
@@ -33,7 +34,12 @@ export async function prepare(world: World): Promise<Scene> {
   };
   const caughtUp = async () => {
     const end = (await readCommitLog(world.pool)).at(-1)?.lsn ?? "0/0";
-    await until(() => reached(world, end), "the bridge to catch up");
+    let last = "";
+    const isThere = async () => {
+      last = JSON.stringify(await world.last().catch(reasonOf));
+      return reached(world, end);
+    };
+    await until(isThere, () => `the bridge to catch up to ${end}; RECORDS ends with ${last}; ${world.lastWords()}`);
   };
   return {
     user,
