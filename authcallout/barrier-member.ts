@@ -134,7 +134,7 @@ export class BarrierMember {
       stream: STREAM,
       filter: `${subjects.root}.barrier.>`,
       from: "lastPerSubject",
-      server: () => nc.info?.server_id,
+      nc,
       // No login is answered while our own lease is not read back.
       urgent: true,
       onMessage: (message) => this.#read(message),

@@ -1,5 +1,7 @@
 /** What GRAPH and QUEUE hold, read back by a new leader, and what brings GRAPH into line with the database. */
-import type { JetStreamClient, JetStreamManager, JsMsg } from "@nats-io/jetstream";
+import { type JetStreamManager, type JsMsg, jetstream } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/nats-core";
+import { fault } from "../core/errors.ts";
 import { type CommitEntry, parseGraphEntry } from "../core/graph-entry.ts";
 import { parseLsn } from "../core/lsn.ts";
 import type { GraphChange, Replacement } from "../core/rows.ts";
@@ -16,12 +18,12 @@ export type StoredGraph = {
 };
 
 export async function readStoredGraph(
-  js: JetStreamClient,
+  nc: NatsConnection,
   jsm: JetStreamManager,
   subjects: Subjects,
 ): Promise<StoredGraph> {
   const stored: StoredGraph = { rows: new Map(), commit: null, newest: null };
-  await readWhole(js, jsm, "GRAPH", (message) => {
+  await readWhole(nc, jsm, "GRAPH", (message) => {
     if (message.subject !== subjects.graphLeader) stored.newest = newestOf(message);
     if (message.subject === subjects.graphCommit) stored.commit = message.json<CommitEntry>();
     const change = parseGraphEntry(message.subject, message.string());
@@ -42,35 +44,41 @@ function newestOf({ seq, headers }: JsMsg): NewestOfGraph {
 
 /** Queue entries as JSON text by container, and the stream's last sequence. */
 export async function readStoredQueue(
-  js: JetStreamClient,
+  nc: NatsConnection,
   jsm: JetStreamManager,
 ): Promise<{ entries: Map<string, string>; lastSequence: number }> {
   const { state } = await jsm.streams.info("QUEUE");
   const entries = new Map<string, string>();
   if (state.messages > 0) {
-    await readWhole(js, jsm, "QUEUE", (message) => {
+    await readWhole(nc, jsm, "QUEUE", (message) => {
       entries.set(message.subject.split(".").at(-1) ?? "", message.string());
     });
   }
   return { entries, lastSequence: state.last_seq };
 }
 
-/** Hands over every message that the stream holds now. */
+/** Hands over every message that the stream holds now. A leader's term ends with its connection, and this with it. */
 async function readWhole(
-  js: JetStreamClient,
+  nc: NatsConnection,
   jsm: JetStreamManager,
   stream: "GRAPH" | "QUEUE",
   onMessage: (message: JsMsg) => void,
 ): Promise<void> {
-  await new Promise<void>((resolve) => {
+  await new Promise<void>((resolve, reject) => {
     const follower = followStream({
-      js,
+      js: jetstream(nc),
       jsm,
+      nc,
       stream,
       onMessage,
       onCaughtUp: () => {
         void follower.stop();
         resolve();
+      },
+      onTrouble(reason) {
+        if (!nc.isClosed()) return;
+        void follower.stop();
+        reject(fault("nats.lost", { account: stream === "GRAPH" ? "CORE" : "STORE" }, { cause: reason }));
       },
     });
   });

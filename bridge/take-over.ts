@@ -58,7 +58,7 @@ export async function takeOver(parts: TakeOverParts): Promise<Taken> {
   const graphSequence = await leadOf("GRAPH", subjects.graphLeader);
   // Behind GRAPH's: what an older leader still gets in here is of a commit that GRAPH refuses, and changes nothing when put back.
   const graphLogSequence = await leadOf("GRAPHLOG", subjects.graphLogLeader);
-  const stored = await readStoredGraph(jetstream(core), coreJsm, subjects);
+  const stored = await readStoredGraph(core, coreJsm, subjects);
   // Back to where PostgreSQL begins: what comes from there on brings the graph forward again, commit by commit.
   const log = await readGraphLog(core, coreJsm, subjects, { target: slot.confirmed, newest: stored.newest });
   const server = store.info?.server_id ?? "";

@@ -1,5 +1,5 @@
 /** The streams of one term: connections of its own, the take-over, and a fenced publisher for each stream. */
-import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { fault } from "../core/errors.ts";
 import type { Lsn } from "../core/lsn.ts";
@@ -52,7 +52,7 @@ export async function openStreams(
     scope.defer(`publisher of ${stream}`, () => made.close());
     return made;
   };
-  const queue = await readStoredQueue(jetstream(store), storeJsm);
+  const queue = await readStoredQueue(store, storeJsm);
   const graph = publisher(core, "GRAPH", taken.graphSequence);
   const records = publisher(store, "RECORDS", taken.recordsSequence);
   scope.defer("witness", () => {

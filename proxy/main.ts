@@ -74,6 +74,7 @@ export async function runProxy(
   const aliases = followStream({
     js: jetstream(core),
     jsm: await jetstreamManager(core),
+    nc: core,
     stream: "BARRIER",
     filter: subjects.barrierAliases,
     from: "lastPerSubject",

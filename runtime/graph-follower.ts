@@ -41,8 +41,6 @@ export class GraphFollower {
   readonly #aliases = new Aliases();
   readonly #roleTable: RoleTable;
   #roles: RoleIndex;
-  /** The server process that the graph was read from. */
-  #server: string | undefined;
   #pending: GraphChange[] = [];
   #revision: Revision = NO_REVISION;
   #beat: number | null = null;
@@ -81,8 +79,8 @@ export class GraphFollower {
    * server process answers until the graph has been read anew: GRAPH may have been rolled back with it.
    */
   age(now: number): number {
-    const known =
-      this.#beat !== null && this.#revision !== NO_REVISION && this.#server === this.#options.nc.info?.server_id;
+    const server = this.#options.nc.info?.server_id;
+    const known = this.#beat !== null && this.#revision !== NO_REVISION && this.#follower?.server === server;
     return known ? Math.max(0, now - (this.#beat ?? 0)) : Number.POSITIVE_INFINITY;
   }
 
@@ -111,7 +109,7 @@ export class GraphFollower {
       js,
       jsm,
       stream: "GRAPH",
-      server: () => nc.info?.server_id,
+      nc,
       onMessage: (message) => this.#take(message),
       onReset: (reason) => this.#forget(reason),
       onTrouble,
@@ -162,7 +160,6 @@ export class GraphFollower {
     this.#graph.load(permissionChanges(changes));
     this.#tokens.apply(changes);
     this.#roles.apply(changes);
-    this.#server = this.#options.nc.info?.server_id;
     this.#revision = revision;
     this.#options.onLoaded?.(revision);
   }

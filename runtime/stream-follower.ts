@@ -1,7 +1,10 @@
 /**
- * Follows a stream from a sequence on, in order, over any disturbance: a pull consumer of its own with 1 s heartbeats, made anew
- * at the next sequence whenever it falls silent or is gone. (The library's ordered consumer was deaf for 35 s after a server
- * restart, design 5.)
+ * Follows a stream from a sequence on, in order and without a gap, over any disturbance: a pull consumer of its own with 1 s
+ * heartbeats, made anew at the next sequence whenever it falls silent, is gone, or may have sent what did not arrive. (The library's
+ * ordered consumer was deaf for 35 s after a server restart, design 5.)
+ *
+ * What a consumer sends over a connection that dies, or over a route between two servers that does, it never sends again, and it
+ * lives on. So each connection has a consumer of its own, and the numbers that a consumer gives its messages are counted.
  */
 import {
   type ConsumerMessages,
@@ -11,6 +14,7 @@ import {
   type JsMsg,
   ReplayPolicy,
 } from "@nats-io/jetstream";
+import type { ServerInfo } from "@nats-io/nats-core";
 import { reasonOf } from "../core/errors.ts";
 import { ephemeralConsumer } from "./ephemeral-consumer.ts";
 
@@ -21,8 +25,11 @@ export type FollowOptions = {
   filter?: string;
   /** First sequence wanted. Default 1. `lastPerSubject`: the last message of each subject (needs `filter`), then all that come. */
   from?: number | "lastPerSubject";
-  /** Whom the connection talks to: where that changes, the stream may have been rolled back without showing it. */
-  server?: () => string | undefined;
+  /**
+   * The connection of `js`. Where another server answers, the stream may have been rolled back without showing it; where the connection
+   * was made anew, what was on its way is lost.
+   */
+  nc: { readonly info?: Place | undefined };
   /** What was delivered so far may not be what the stream holds: it is delivered anew, from the start. */
   onReset?: (reason: string) => void;
   onMessage: (message: JsMsg) => void;
@@ -34,13 +41,20 @@ export type FollowOptions = {
   onTrouble?: (reason: string, delay: number) => void;
 };
 
-export type StreamFollower = { stop(): Promise<void> };
+type Place = Pick<ServerInfo, "server_id" | "client_id">;
+
+export type StreamFollower = {
+  /** The server process whose stream is read; undefined before the first look. */
+  readonly server: string | undefined;
+  stop(): Promise<void>;
+};
 
 const PACE = { heartbeatMs: 1_000, retryMs: 500 };
 /** The library takes no shorter heartbeat. */
 const URGENT = { heartbeatMs: 500, retryMs: 100 };
 const LOOK_MS = 50;
-const MOVED = "another nats-server answers";
+const MOVED = "the connection was made anew";
+const LOST = "a message did not arrive";
 const EXPIRES_MS = 10_000;
 /** A consumer nobody pulls from for this long is removed by the server. */
 const INACTIVE_MS = 30_000;
@@ -59,7 +73,8 @@ export function followStream(options: FollowOptions): StreamFollower {
   const from = options.from === "lastPerSubject" ? null : (options.from ?? 1);
   const { heartbeatMs, retryMs } = options.urgent ? URGENT : PACE;
   let next = from;
-  let server: string | undefined;
+  /** Where the present consumer was made. */
+  let place: Place | undefined;
   let stopped = false;
   let current: ConsumerMessages | null = null;
   let wake: () => void = () => {};
@@ -67,20 +82,21 @@ export function followStream(options: FollowOptions): StreamFollower {
   /** A position beyond the stream's end, or another server process behind it: start anew, for the same sequences may say something else. */
   const lookForRollback = async () => {
     const { state } = await options.jsm.streams.info(options.stream);
-    const now = options.server?.();
+    const { info: now } = options.nc;
+    if (!now) throw new Error("the connection is lost");
     const beyond = next !== null && next - 1 > state.last_seq;
-    const replaced = server !== undefined && now !== server;
+    const replaced = place !== undefined && now.server_id !== place.server_id;
+    place = { server_id: now.server_id, client_id: now.client_id };
     if (beyond || replaced) {
       next = from;
       options.onReset?.(beyond ? `it ends at ${state.last_seq}, before what was read` : "nats-server was started anew");
     }
-    server = now;
   };
 
   /** Without a connection there is none. */
   const isElsewhere = () => {
-    const now = options.server?.();
-    return now !== undefined && now !== server;
+    const { info: now } = options.nc;
+    return now !== undefined && (now.server_id !== place?.server_id || now.client_id !== place.client_id);
   };
 
   const round = async () => {
@@ -104,23 +120,31 @@ export function followStream(options: FollowOptions): StreamFollower {
     current = messages;
     if (stopped) messages.stop();
     let trouble = "the consumer ended";
-    // Another server process answers: no need to wait for heartbeats that will not come, and in a cluster the consumer may outlive the change.
-    const looking = setInterval(() => {
-      if (!isElsewhere()) return;
-      trouble = MOVED;
+    const leave = (reason: string) => {
+      trouble = reason;
       messages.stop();
-    }, LOOK_MS);
+    };
+    // No need to wait for heartbeats that will not come; and the consumer may outlive the change.
+    const looking = setInterval(() => isElsewhere() && leave(MOVED), LOOK_MS);
+    let taken = 0;
+    /** As many as this had been sent at the last heartbeat: what has not been taken by the next one did not arrive. */
+    let sent = 0;
     void (async () => {
       for await (const status of messages.status()) {
-        if (!FATAL.has(status.type)) continue;
-        trouble = status.type;
-        messages.stop();
+        if (FATAL.has(status.type)) leave(status.type);
+        if (status.type !== "heartbeat") continue;
+        if (taken < sent) leave(LOST);
+        sent = status.lastConsumerSequence;
       }
     })();
     try {
       if (info.num_pending === 0) options.onCaughtUp?.();
       for await (const message of messages) {
-        if (stopped || isElsewhere()) break;
+        if (stopped) break;
+        if (isElsewhere()) leave(MOVED);
+        else if (message.info.deliverySequence !== taken + 1) leave(LOST);
+        if (trouble === MOVED || trouble === LOST) break;
+        taken++;
         options.onMessage(message);
         next = message.seq + 1;
         if (message.info.pending === 0) options.onCaughtUp?.();
@@ -152,6 +176,9 @@ export function followStream(options: FollowOptions): StreamFollower {
   const running = run();
 
   return {
+    get server() {
+      return place?.server_id;
+    },
     async stop() {
       stopped = true;
       current?.stop();

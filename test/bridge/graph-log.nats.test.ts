@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { jetstreamManager } from "@nats-io/jetstream";
 import { GRAPH_LOG_HEADER, rollBack } from "../../bridge/graph-log.ts";
 import { GraphLogWriter } from "../../bridge/graph-log-writer.ts";
 import { GraphWriter } from "../../bridge/graph-writer.ts";
@@ -82,7 +82,7 @@ describe("GRAPHLOG", () => {
       },
       /** What the next bridge finds: Alice as of `target`, or null where that cannot be told. */
       async found(target: number) {
-        const stored = await readStoredGraph(jetstream(nc), jsm, subjects);
+        const stored = await readStoredGraph(nc, jsm, subjects);
         const read = await readGraphLog(nc, jsm, subjects, { target: BigInt(target), newest: stored.newest });
         if (read.undo) rollBack(stored.rows, read.undo.entries);
         const lsns = read.undo?.entries.map(({ lsn }) => Number.parseInt(lsn.slice(2), 16));

@@ -36,7 +36,7 @@ describe("the bridge on a database in which nobody writes", () => {
     await core.flush();
     const bridge = await runBridge({ config, log: silentLog(), metrics: createMetrics("bridge"), scope });
     bridge.done.catch(() => {});
-    await until(() => beats.size >= 4, "four beats, each of a later time", 8_000);
+    await until(() => beats.size >= 4, "four beats, each of a later time");
     await bridge.drain();
   });
 });

@@ -185,7 +185,7 @@ describe("the follower of logs", () => {
       if (i % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 2));
     }
     world.commit(9, "Complete");
-    await until(() => both.every(({ size }) => size === 0), "all to be done", 15_000);
+    await until(() => both.every(({ size }) => size === 0), "all to be done");
     const stored = await world.stored(container, "stdout.txt");
     const file = world.api.file(container, "stdout.txt");
     assert.ok(Buffer.concat(stored.map(({ data }) => data)).equals(file));

@@ -39,7 +39,7 @@ describe("a bridge that waits for another one's slot", () => {
     const lines: string[] = [];
     const log = createLog({ format: "json", sink: { write: (line) => void lines.push(line) } });
     const standby = await runBridge({ config: stack.config, log, metrics, scope });
-    await until(() => lines.filter((line) => line.includes("could not lead")).length >= 5, "five tries", 20_000);
+    await until(() => lines.filter((line) => line.includes("could not lead")).length >= 5, "five tries");
     const senders = await number("SELECT count(*) AS n FROM pg_stat_activity WHERE backend_type = 'walsender'");
     assert.ok(senders <= 2, `${senders} of them`);
     await standby.drain();
@@ -51,7 +51,7 @@ describe("a bridge that waits for another one's slot", () => {
     const standby = await runBridge({ config: stack.config, log: silentLog(), metrics, scope });
     await stack.endService("bridge");
     const taken = "SELECT count(active_pid) AS n FROM pg_replication_slots";
-    await until(async () => (await number(taken)) === 1, "the slot to be taken", 10_000);
+    await until(async () => (await number(taken)) === 1, "the slot to be taken");
     assert.equal(standby.readiness().replication?.ok, false, "it does not lead yet");
     await standby.drain();
     await scope.close();

@@ -56,7 +56,7 @@ async function wakeUp({ unfenced = false } = {}) {
   old.signal("SIGCONT");
   // It is a standby now, or gone and started anew.
   const waits = () => old.lines.slice(said).some((line) => line.includes("another bridge reads"));
-  await until(waits, "the first bridge to wait its turn", 15_000);
+  await until(waits, "the first bridge to wait its turn");
   const grown = (await world.records()).length - stored;
   return { findings: await scene.findings(), grown, refused, said: old.lines.slice(said) };
 }

@@ -90,7 +90,7 @@ export async function chaos(world: World, options: ChaosOptions): Promise<ChaosR
     const last = lastWithRoute(commits);
     await until(
       () => reached(world, last),
-      `the bridge to reach ${last}; it says ${bridges.map(({ lines }) => lines.slice(-3).join(" ")).join(" | ")}`,
+      () => `the bridge to reach ${last}; it says ${world.lastWords()}`,
       CATCH_UP_MS + seconds * 1_000,
     );
     doing = "comparing";

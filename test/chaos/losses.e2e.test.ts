@@ -47,7 +47,7 @@ async function powerLoss({ isIndexNewer, bridgeSurvives, lose }: Loss) {
   await server.kill9();
   await lose(synced);
   await server.restart();
-  await until(async () => (await world.leads()).at(-1)?.epoch === 2, "the new epoch", 20_000);
+  await until(async () => (await world.leads()).at(-1)?.epoch === 2, "the new epoch");
   await scene.publish(3);
   await assertWhole(world, scene, reader.seen);
   const events = await world.records();
@@ -124,11 +124,11 @@ describe("a bridge that takes for synced what is not", () => {
       );
       return rows[0]?.done;
     };
-    await until(isConfirmed, "the bridge to confirm what it has stored", 30_000);
+    await until(isConfirmed, "the bridge to confirm what it has stored");
     await server.kill9();
     await synced.putBack();
     await server.restart();
-    await until(async () => (await world.leads()).at(-1)?.epoch === 2, "the new epoch, which tells of it", 20_000);
+    await until(async () => (await world.leads()).at(-1)?.epoch === 2, "the new epoch, which tells of it");
     await scene.publish(3);
     assert.equal((await scene.findings()).filter(({ what }) => what === "missing").length, 5);
   });

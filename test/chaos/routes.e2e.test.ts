@@ -64,7 +64,7 @@ async function story({ today = false } = {}) {
   await leading(third);
   enforcer.release();
   const end = await lastLsn(world);
-  await until(async () => (await world.records()).at(-1)?.lsn === end, "all of it to stand in RECORDS", 15_000);
+  await until(async () => (await world.records()).at(-1)?.lsn === end, "all of it to stand in RECORDS");
   const records = await world.records();
   await nc.close();
   /** Where an object's events went, with its uuid and its kind left out, and the names of the story put in. */

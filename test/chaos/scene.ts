@@ -1,5 +1,6 @@
 /** One user with one project in a world, and what is written there. */
 import assert from "node:assert/strict";
+import { reasonOf } from "../../core/errors.ts";
 import { parseLsn } from "../../core/lsn.ts";
 import { until } from "../support/until.ts";
 import type { BridgeProcess } from "./bridge-child.ts";
@@ -23,9 +24,6 @@ export type Scene = {
   history(): Promise<Stored[]>;
 };
 
-const LEAD_MS = 15_000;
-const CATCH_UP_MS = 20_000;
-
 export async function prepare(world: World): Promise<Scene> {
   const { uuid: user } = await world.arvados.createUser({ username: "writer" });
   const { uuid: project } = await world.arvados.createProject({ name: "project", owner: user });
@@ -36,7 +34,12 @@ export async function prepare(world: World): Promise<Scene> {
   };
   const caughtUp = async () => {
     const end = (await readCommitLog(world.pool)).at(-1)?.lsn ?? "0/0";
-    await until(() => reached(world, end), "the bridge to catch up", CATCH_UP_MS);
+    let last = "";
+    const isThere = async () => {
+      last = JSON.stringify(await world.last().catch(reasonOf));
+      return reached(world, end);
+    };
+    await until(isThere, () => `the bridge to catch up to ${end}; RECORDS ends with ${last}; ${world.lastWords()}`);
   };
   return {
     user,
@@ -57,13 +60,13 @@ export async function reached(world: World, lsn: string): Promise<boolean> {
 }
 
 export async function leading(bridge: BridgeProcess, after = 0): Promise<void> {
-  await until(() => bridge.leads(after), `the bridge ${bridge.name} to lead`, LEAD_MS);
+  await until(() => bridge.leads(after), `the bridge ${bridge.name} to lead`);
 }
 
 /** What a reader saw that was there all the time, once it has seen the end: of each event the first. */
 export async function seenOnce(world: World, seen: readonly Stored[]): Promise<Stored[]> {
   const end = (await world.records()).at(-1)?.eventId;
-  await until(() => seen.some(({ eventId }) => eventId === end), "the reader to see the end", CATCH_UP_MS);
+  await until(() => seen.some(({ eventId }) => eventId === end), "the reader to see the end");
   return byEventId(seen);
 }
 

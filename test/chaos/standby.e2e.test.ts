@@ -32,7 +32,7 @@ describe("after a standby that lags was promoted", () => {
     await world.postgres.kill9();
     await world.replacePostgres(standby.dataDir);
     const waits = () => bridge.lines.slice(said).some((line) => line.includes("is a standby"));
-    await until(waits, "the bridge to see that this is no primary yet", 10_000);
+    await until(waits, "the bridge to see that this is no primary yet");
     await world.pool.query("SELECT pg_promote()");
     await openSlot(world.pool);
     await leading(bridge, said);

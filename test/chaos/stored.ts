@@ -42,7 +42,7 @@ export async function followStored(nc: NatsConnection, subjects: Subjects): Prom
     jsm: await jetstreamManager(nc),
     stream: "RECORDS",
     filter: subjects.recordsAll,
-    server: () => nc.info?.server_id,
+    nc,
     onMessage: (message) => seen.push(storedOf(message)),
   });
   return { seen, [Symbol.asyncDispose]: () => follower.stop() };

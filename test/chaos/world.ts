@@ -42,6 +42,8 @@ export type World = AsyncDisposable & {
    * by the graph of now.
    */
   bridge(name: string, options?: { natsUrl?: string; unfenced?: boolean; today?: boolean }): BridgeProcess;
+  /** What the bridges said last. */
+  lastWords(): string;
   killPostgres(): Promise<void>;
   /** Another data folder, of a copy of the database, answers at the same address from now on. The old one must not be running. */
   replacePostgres(dataDir: string): Promise<void>;
@@ -104,7 +106,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const enforcer = await startAutoEnforcer(nats);
   const reader = await nats.connect("gateway", "STORE", { maxReconnectAttempts: -1, reconnectTimeWait: 50 });
   /** A server that was just killed does not answer; the next look finds it back. */
-  const read = <T>(what: string, look: () => Promise<T>) => until(() => look().catch(() => null), what, 30_000);
+  const read = <T>(what: string, look: () => Promise<T>) => until(() => look().catch(() => null), what);
 
   return {
     config,
@@ -124,6 +126,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       bridges.push(made);
       return made;
     },
+    lastWords: () => bridges.map(({ name, lines }) => `${name}: ${lines.slice(-3).join(" ")}`).join(" | "),
     async killPostgres() {
       await postgres.kill9();
       postgres = await startPostgres({ dataDir: postgres.dataDir, port, durable });

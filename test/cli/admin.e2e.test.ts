@@ -8,8 +8,7 @@ import { runCli } from "../support/cli.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { until } from "../support/until.ts";
 
-describe("an admin's command", function () {
-  this.timeout(60_000);
+describe("an admin's command", () => {
   let stack: TestStack;
   const run = (...args: string[]) => runCli(args, environmentOf(stack.config));
 

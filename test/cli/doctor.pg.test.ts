@@ -58,8 +58,7 @@ function find(findings: readonly Finding[], name: string): Finding {
 
 const bad = (findings: readonly Finding[]) => findings.filter(({ state }) => state === "bad").map(({ name }) => name);
 
-describe("doctor, of Arvados' database", function () {
-  this.timeout(60_000);
+describe("doctor, of Arvados' database", () => {
   let world: World;
   before(async () => {
     world = await startWorld();

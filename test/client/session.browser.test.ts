@@ -29,7 +29,9 @@ describe("a client in a real browser", () => {
         await service.store("bob.c1.collections", "c1");
         const event = await page.event({ object: "c1" });
         assert.ok(event.sequence > 0);
-        assert.ok(event.commitTime !== null && event.receivedAt - Date.parse(event.commitTime) < 1_000);
+        const delay = event.receivedAt - Date.parse(event.commitTime ?? "");
+        // A time zone would be a quarter of an hour or more.
+        assert.ok(Math.abs(delay) < 600_000, String(delay));
         await service.store("alice.project.c2.collections", "c2");
 
         await service.regrant(bob, [BOBS, SHARED]);

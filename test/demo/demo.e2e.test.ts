@@ -46,9 +46,7 @@ const alive = (pid: number) => {
     return false;
   }
 };
-describe("the demo", function () {
-  this.timeout(60_000);
-
+describe("the demo", () => {
   it("tells its story without a person, and ends well", async () => {
     const run = start("test/demo/smoke.ts");
     assert.equal(await run.code, 0, run.text());

@@ -3,9 +3,7 @@ import assert from "node:assert/strict";
 import { leaks } from "../support/leaks.ts";
 import { startTestStack } from "../support/stack.ts";
 
-describe("a cluster of three nats-servers", function () {
-  this.timeout(120_000);
-
+describe("a cluster of three nats-servers", () => {
   it("carries the whole product: nothing leaks on it", async () => {
     await using stack = await startTestStack({ servers: 3 });
     assert.equal(stack.servers.length, 3);

@@ -162,7 +162,7 @@ describe("the embedded PostgreSQL", () => {
     const { pid, dataDir } = JSON.parse(String(line)) as { pid: number; dataDir: string };
     assert.equal(isAlive(pid), true);
     parent.kill("SIGKILL");
-    await until(async () => !isAlive(pid) && (await isMissing(dataDir)), "the end of process and folder", 20_000);
+    await until(async () => !isAlive(pid) && (await isMissing(dataDir)), "the end of process and folder");
   });
 
   describe("in a checkout that its user cannot enter", () => {

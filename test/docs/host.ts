@@ -97,7 +97,7 @@ export async function startHost(names: readonly string[]): Promise<Host> {
   try {
     const isUp = async () => /^(running|degraded)$/m.test((await shell("systemctl is-system-running || true")).text);
     await Promise.race([
-      until(isUp, "systemd", 30_000),
+      until(isUp, "systemd"),
       ended.then(({ text }) => Promise.reject(new Error(`no machine could be made here: ${text}`))),
     ]);
   } catch (error) {

@@ -66,8 +66,7 @@ const SUBSCRIBE_DOORS: [name: string, subject: string, options?: SubscriptionOpt
   ["a queue group on what he may read", live("@resync"), { queue: "thieves" }],
 ];
 
-describe("every door", function () {
-  this.timeout(60_000);
+describe("every door", () => {
   let stack: TestStack;
   let bob: NatsConnection;
   const sid = sessionId();

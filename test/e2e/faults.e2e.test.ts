@@ -22,8 +22,7 @@ const MIB = 1024 * 1024;
 const [GRANTS, DEPTH] = [600, 40];
 const { api, log } = subjectsOf("zzzzz");
 
-describe("at the limits of nats-server", function () {
-  this.timeout(60_000);
+describe("at the limits of nats-server", () => {
   let stack: TestStack;
   const scope = createScope();
   const logins = new Logins(() => stack);

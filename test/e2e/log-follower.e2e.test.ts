@@ -18,8 +18,7 @@ const TOKEN = "systemroottokensystemroottokensystemroottoken12345";
 
 type Reader = { text(): string; end(): TailEnd | null; stop(): void };
 
-describe("the log follower", function () {
-  this.timeout(90_000);
+describe("the log follower", () => {
   let scope: Scope;
   let api: ArvadosApi;
   let stack: TestStack;
@@ -103,7 +102,7 @@ describe("the log follower", function () {
   async function complete(container: string, ...readers: Reader[]): Promise<void> {
     await stack.arvados.completeContainer(container);
     for (const reader of readers) {
-      const end = await until(reader.end, "the end of the log", 15_000);
+      const end = await until(reader.end, "the end of the log");
       assert.equal(end.notice, "logComplete");
       assert.equal(reader.text(), api.file(container, FILE).toString());
     }
@@ -196,14 +195,14 @@ describe("the log follower", function () {
     const reader = tail(alice, container);
     write(container, 2_000);
     const read = (more: number) => () => asked(container).length >= more;
-    await until(has(reader, container), "what the process has read", 30_000);
+    await until(has(reader, container), "what the process has read");
     // A standby: it says that it has started while the other leads.
     await startBridge();
     const writing = setInterval(() => write(container, 100), 2);
     await until(read(asked(container).length + 3), "the process to be in the middle of it");
     child.kill("SIGKILL");
     await once(child, "exit");
-    await until(read(asked(container).length + 3), "the other bridge to read", 20_000);
+    await until(read(asked(container).length + 3), "the other bridge to read");
     clearInterval(writing);
     await until(has(reader, container), "all of it");
     await complete(container, reader);

@@ -17,8 +17,7 @@ const STALE = "yyyyy-gj3su-000000000000002";
 const NO_TOKEN = "zzzzz-gj3su-nosuchtoken0000";
 const NO_CONTAINER = "zzzzz-dz642-nosuchcontainer";
 
-describe("a token", function () {
-  this.timeout(60_000);
+describe("a token", () => {
   let stack: TestStack;
   const logins = new Logins(() => stack);
   let inactive: { uuid: string; token: string };

@@ -8,8 +8,7 @@ import { type Done, People, type Person } from "../support/people.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { until } from "../support/until.ts";
 
-describe("a session", function () {
-  this.timeout(60_000);
+describe("a session", () => {
   let stack: TestStack;
   const logins = new Logins(() => stack);
   const people = new People(() => stack, logins);

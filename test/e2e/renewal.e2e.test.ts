@@ -7,8 +7,7 @@ import { startTestStack } from "../support/stack.ts";
 import { until } from "../support/until.ts";
 
 describe("a session at the edge whose user was given more", () => {
-  it("is ended by the edge with the reason, and its next login has it; nobody else is", async function () {
-    this.timeout(30_000);
+  it("is ended by the edge with the reason, and its next login has it; nobody else is", async () => {
     await using stack = await startTestStack();
     const { users, projects } = stack.cluster;
     const door = `${stack.url.replace(/^http/, "ws")}/nats`;

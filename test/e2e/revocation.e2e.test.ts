@@ -26,7 +26,7 @@ describe("a revocation", () => {
     await arvados.share(crew, project, "can_read");
     const witness = await stack.witness();
     const path = `arvados.${cluster.clusterId}.live.${alice.uuid}.${project}.>`;
-    const session = await until(() => subscribed(stack, stack.nats.url, path), "bob to be let in", 10_000);
+    const session = await until(() => subscribed(stack, stack.nats.url, path), "bob to be let in");
     await arvados.updateCollection(thing, { name: "seen" });
     await until(() => session.events > 0, "an event while the right lasts");
     // The third makes the crew large: what it is given is published for its members from now on, and stands in nobody's grants.

@@ -49,8 +49,7 @@ const NEVER_WRITTEN = [
   `${root}.graph.user.x`,
 ];
 
-describe("a role", function () {
-  this.timeout(60_000);
+describe("a role", () => {
   let stack: TestStack;
   const scope = createScope();
   const logins = new Logins(() => stack);

@@ -24,6 +24,7 @@ import { answers } from "../support/processes.ts";
 import { connectLine, openRawClient } from "../support/raw-client.ts";
 import { inTurns, startRelay } from "../support/relay.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
+import { inSpiteOfStalls } from "../support/stalls.ts";
 import { until } from "../support/until.ts";
 
 const START: Record<ServiceName, StartService> = { bridge: runBridge, authcallout: runAuthcallout, proxy: runProxy };
@@ -60,8 +61,7 @@ function publicKeysIn({ issuerSeed, xkeySeed, edgeKey, nkeys }: Config): PublicK
   };
 }
 
-describe("changing all keys", function () {
-  this.timeout(180_000);
+describe("changing all keys", () => {
   let stack: TestStack;
   let dir: string;
   /** Ends the generation of services that runs. */
@@ -114,7 +114,7 @@ describe("changing all keys", function () {
     const server = oneServer(place);
     await server.retire(LAME_DUCK_MS);
     await server.restart({ keys });
-    await until(() => answers(`${server.monitorUrl}/healthz`), "the server to be healthy", 30_000);
+    await until(() => answers(`${server.monitorUrl}/healthz`), "the server to be healthy");
   }
 
   /** The next generation is ready before the last one ends, as in a rolling update. */
@@ -131,14 +131,14 @@ describe("changing all keys", function () {
       };
       const service = await hostService({ name, start, config, log, scope });
       // A bridge waits for the last one to let go of the slot.
-      if (name !== "bridge") await until(() => isReady(service.readiness()), name, 30_000);
+      if (name !== "bridge") await until(() => isReady(service.readiness()), name);
       if (name === "proxy") door = url;
       ends[name].push(async () => {
         await service.drain();
         await scope.close();
       });
       await last[name].pop()?.();
-      await until(() => isReady(service.readiness()), name, 30_000);
+      await until(() => isReady(service.readiness()), name);
     }
     await Promise.all(Object.values(last).flatMap((left) => left.map((end) => end())));
   }
@@ -174,7 +174,7 @@ describe("changing all keys", function () {
     await oneServer(2).restart({ keys: publicKeysOf(changed) });
     assert.equal(await logIn(v2, [oneServer(2).url]), "refused");
     await oneServer(2).restart({ keys: before });
-    assert.equal(await until(async () => (await logIn(v2, [oneServer(2).url])) === "in", "a login", 20_000), true);
+    assert.equal(await until(async () => (await logIn(v2, [oneServer(2).url])) === "in", "a login"), true);
   });
 
   it("as documented keeps nobody out by either door, and a session goes on to hear events", async () => {
@@ -190,7 +190,7 @@ describe("changing all keys", function () {
     const keepOn = async (attempt: () => Promise<Outcome>) => {
       while (!over) {
         const begun = phase;
-        const outcome = await attempt();
+        const outcome = await inSpiteOfStalls(attempt, (end) => end === "refused");
         // A login that a nats-server took with it may be refused when that is back.
         counts[begun === "servers" ? begun : phase][outcome]++;
       }
@@ -228,6 +228,6 @@ describe("changing all keys", function () {
     );
 
     const project = await stack.arvados.createProject({ name: "after it", owner: alice.uuid });
-    await until(() => heard.some(({ event }) => event.object_uuid === project.uuid), "the event", 30_000);
+    await until(() => heard.some(({ event }) => event.object_uuid === project.uuid), "the event");
   });
 });

@@ -87,7 +87,7 @@ async function run(chart: string, processes: Processes): Promise<void> {
     await last?.ended;
     // Where it was the leader, the others choose one first.
     const check = () => processes.cli(["streams", "check", "--profile", "cluster"], ours).ended;
-    await until(async () => (await check()).code === 0, "streams as declared", 30_000);
+    await until(async () => (await check()).code === 0, "streams as declared");
   });
 }
 
@@ -165,7 +165,6 @@ async function startServers(processes: Processes, text: string, ports: Ports[], 
     async () =>
       (await Promise.all(ports.map(({ monitor }) => answers(`http://127.0.0.1:${monitor}/healthz`)))).every(Boolean),
     "three healthy servers",
-    30_000,
   );
   return servers;
 }

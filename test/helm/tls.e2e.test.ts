@@ -14,8 +14,7 @@ describe("an installation with TLS as the chart renders it", () => {
   const authority = createAuthority();
   const server = authority.issue(["localhost"]);
   let run: ChartRun;
-  before(async function () {
-    this.timeout(180_000);
+  before(async () => {
     run = await prepareChart({
       host: "localhost",
       values: { nats: { tls: { existingSecret: "nats-tls" } }, tls: { caSecret: { name: "nats-tls" } } },

@@ -5,8 +5,7 @@ import { pick } from "../support/helm.ts";
 
 describe("a try-out as the chart renders it", () => {
   let run: ChartRun;
-  before(async function () {
-    this.timeout(180_000);
+  before(async () => {
     run = await prepareChart();
   });
   after(() => run?.[Symbol.asyncDispose]());

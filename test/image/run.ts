@@ -120,7 +120,7 @@ async function checkServices(maker: ContainerMaker, stack: Stack): Promise<void>
     const path = service === "bridge" ? "/livez" : "/readyz";
     await step(`${service}: ${path}`, () =>
       Promise.race([
-        until(() => answers(`http://127.0.0.1:${ports[service]}${path}`), path, 30_000),
+        until(() => answers(`http://127.0.0.1:${ports[service]}${path}`), path),
         container.ended.then(({ text }) => assert.fail(text)),
       ]),
     );

@@ -97,7 +97,7 @@ async function run(): Promise<void> {
     await createCrds(cluster);
     // Which the controller manager makes, and every pod needs.
     const account = `/api/v1/namespaces/${NAMESPACE}/serviceaccounts/default`;
-    await until(async () => (await statusOf(account)) === 200, "the namespace's service account", 20_000);
+    await until(async () => (await statusOf(account)) === 200, "the namespace's service account");
   });
 
   await step("the committed schemas are those of these versions", async () => {
@@ -303,7 +303,7 @@ async function createCrds(cluster: Cluster): Promise<void> {
     for (const document of parseAllDocuments(readFileSync(file, "utf8")))
       await create(cluster, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", document.toJS() as object);
   const groups = ["/apis/monitoring.coreos.com/v1", "/apis/gateway.networking.k8s.io/v1"];
-  for (const path of groups) await until(async () => (await cluster.call("GET", path)).status === 200, path, 20_000);
+  for (const path of groups) await until(async () => (await cluster.call("GET", path)).status === 200, path);
 }
 
 /** What of a release is left. */

@@ -259,8 +259,7 @@ describe("the edge", () => {
     });
   });
 
-  describe("with a client that does not read", function () {
-    this.timeout(30_000);
+  describe("with a client that does not read", () => {
     const BYTES = 48 * 1024 * 1024;
 
     /** Subscribes, stops reading, has much published, and returns by how much this process' buffers grew. */

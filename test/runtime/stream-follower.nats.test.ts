@@ -1,16 +1,20 @@
-/** A follower whose server does not answer any more, or is another one. */
+/** A follower whose server does not answer any more, or is another one, or sends what does not arrive. */
+import assert from "node:assert/strict";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import type { ConnectionOptions } from "@nats-io/nats-core";
 import { deferred } from "../../runtime/deferred.ts";
 import { type FollowOptions, followStream } from "../../runtime/stream-follower.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
+import { startRelay } from "../support/relay.ts";
 import { until } from "../support/until.ts";
 
-async function follow(nats: TestNats, more: Partial<FollowOptions>) {
-  const nc = await nats.connect("authcallout", "CORE");
+async function follow(nats: TestNats, more: Partial<FollowOptions>, connection: ConnectionOptions = {}) {
+  const nc = await nats.connect("authcallout", "CORE", connection);
   const caughtUp = deferred<void>();
   const follower = followStream({
     js: jetstream(nc),
     jsm: await jetstreamManager(nc),
+    nc,
     stream: "GRAPH",
     onMessage: () => {},
     onCaughtUp: () => caughtUp.resolve(),
@@ -20,6 +24,39 @@ async function follow(nats: TestNats, more: Partial<FollowOptions>) {
   return { [Symbol.asyncDispose]: () => follower.stop() };
 }
 
+/** A follower behind a wire that loses what the server sends, once it has read the first of GRAPH's messages. */
+async function onLossyWire(nats: TestNats, urgent: boolean) {
+  const seen: number[] = [];
+  const troubles: string[] = [];
+  const wire = await startRelay({ to: () => [Number(new URL(nats.server.url).port)] });
+  const follower = await follow(
+    nats,
+    { urgent, onMessage: ({ seq }) => void seen.push(seq), onTrouble: (reason) => void troubles.push(reason) },
+    { servers: `127.0.0.1:${wire.port}`, reconnect: true, maxReconnectAttempts: -1, reconnectTimeWait: 50 },
+  );
+  const bridge = await nats.connect("bridge", "CORE");
+  let published = 0;
+  // GRAPH keeps one message a subject.
+  const publish = () => jetstream(bridge).publish(nats.subjects.graph("user", `u${++published}`), "{}");
+  await publish();
+  await until(() => seen.length === 1, "the first message");
+  return {
+    wire,
+    seen,
+    troubles,
+    publish,
+    async publishLost() {
+      wire.lose();
+      await publish();
+      await until(() => wire.lost().includes(nats.subjects.graph("user", `u${published}`)), "the server to send it");
+    },
+    async [Symbol.asyncDispose]() {
+      await follower[Symbol.asyncDispose]();
+      await wire[Symbol.asyncDispose]();
+    },
+  };
+}
+
 describe("a follower of a stream", () => {
   it("goes on as soon as heartbeats are missed, and waits for no answer of a server that is silent", async () => {
     await using nats = await startNats();
@@ -27,16 +64,42 @@ describe("a follower of a stream", () => {
     await using _ = await follow(nats, { onTrouble: (reason) => void troubles.push(reason) });
     process.kill(nats.server.pid, "SIGSTOP");
     // Two heartbeats; an answer that does not come would be waited for 5 s more.
-    await until(() => troubles.includes("heartbeats_missed"), "the trouble to be told", 6_000);
+    await until(() => troubles.includes("heartbeats_missed"), "the trouble to be told");
     process.kill(nats.server.pid, "SIGCONT");
   });
 
   it("starts anew when its connection has moved to another server, though its consumer lives on", async () => {
     await using nats = await startNats();
-    let server = "N1";
+    const info = { server_id: "N1", client_id: 1 };
     const resets: string[] = [];
-    await using _ = await follow(nats, { server: () => server, onReset: (reason) => void resets.push(reason) });
-    server = "N2";
+    await using _ = await follow(nats, { nc: { info }, onReset: (reason) => void resets.push(reason) });
+    info.server_id = "N2";
     await until(() => resets.length === 1, "the start");
+  });
+
+  it("misses nothing that was on its way over a connection that was lost, though its consumer lives on", async () => {
+    await using nats = await startNats();
+    await using wired = await onLossyWire(nats, false);
+    await wired.publishLost();
+    wired.wire.find();
+    wired.wire.cut();
+    await until(() => wired.seen.length === 2, "what was lost");
+    await wired.publish();
+    await until(() => wired.seen.length === 3, "what came later");
+    assert.deepEqual(wired.seen, [1, 2, 3]);
+  });
+
+  it("misses nothing that was lost within a connection, whether anything comes after it or not", async () => {
+    await using nats = await startNats();
+    await using wired = await onLossyWire(nats, true);
+    await wired.publishLost();
+    wired.wire.find();
+    await until(() => wired.seen.length === 2, "what was lost and nothing followed");
+    await wired.publishLost();
+    wired.wire.find();
+    await wired.publish();
+    await until(() => wired.seen.length === 4, "what was lost, and what followed");
+    assert.deepEqual(wired.seen, [1, 2, 3, 4]);
+    assert.deepEqual(wired.troubles, ["a message did not arrive", "a message did not arrive"]);
   });
 });

@@ -136,11 +136,7 @@ for (const servers of [1, 3] as const) {
     after(() => nats?.[Symbol.asyncDispose]());
     // A cluster that has just lost a stream may leave a question about it without an answer.
     beforeEach(async () => {
-      await until(
-        () => applyStreams(both, declaration()).catch((error) => !unavailable(error)),
-        "streams as declared",
-        30_000,
-      );
+      await until(() => applyStreams(both, declaration()).catch((error) => !unavailable(error)), "streams as declared");
     });
 
     /** The stream as somebody else would have made it, with messages: three, or more where nats-server finds some of an earlier one's. */
@@ -267,10 +263,10 @@ for (const servers of [1, 3] as const) {
           assert.deepEqual(await actionsOf(declaration()), ["update LOGS", "update QUEUE"]);
           const { messages } = await stateOf("STORE", "LOGS");
           await runStreams("apply", both, declaration());
-          await until(async () => (await placesOf("LOGS")) === 3, "three copies", 20_000);
+          await until(async () => (await placesOf("LOGS")) === 3, "three copies");
           assert.equal((await stateOf("STORE", "LOGS")).messages, messages);
           await runStreams("apply", both, declaration(1));
-          await until(async () => (await placesOf("LOGS")) === 1, "one copy", 20_000);
+          await until(async () => (await placesOf("LOGS")) === 1, "one copy");
           assert.equal((await runStreams("check", both, declaration(1))).exitCode, 0);
           assert.equal((await stateOf("STORE", "LOGS")).messages, messages);
         });
@@ -298,7 +294,7 @@ for (const servers of [1, 3] as const) {
           const apply = () => runStreams("apply", both, wanted);
           await assert.rejects(apply, unavailable);
           await Promise.all([second.restart(), third.restart()]);
-          await until(() => apply().catch((error) => !unavailable(error)), "a quorum", 30_000);
+          await until(() => apply().catch((error) => !unavailable(error)), "a quorum");
           assert.equal((await runStreams("check", both, wanted)).exitCode, 0);
         });
       });

@@ -29,7 +29,7 @@ export async function startAutoEnforcer(nats: TestNats): Promise<AutoEnforcer> {
     jsm: await jetstreamManager(nc),
     stream: "BARRIER",
     filter: nats.subjects.barrierMark,
-    server: () => nc.info?.server_id,
+    nc,
     onMessage: ({ seq }) => {
       marked = seq;
       cutMarked();

@@ -1,6 +1,8 @@
 /** More replicas of authcallout: in a process of its own, so that a test can stop it, let it go on, or kill it; and in this one. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { type AuthcalloutSeams, type AuthcalloutService, runAuthcallout } from "../../authcallout/main.ts";
 import type { SystemAccount } from "../../authcallout/system-account.ts";
@@ -19,7 +21,7 @@ import { until } from "./until.ts";
 export type Accident = {
   /** At the next kick, with or without which it dies; no other one is sent. */
   dies?: "before a kick" | "after a kick";
-  /** At the next login that it answers: said is `answer in hand`. */
+  /** At the next login that it answers: said is `answer in hand`, and when. */
   stops?: "with an answer in hand";
   /** Milliseconds by which each kick is late. */
   kickDelay?: number;
@@ -30,6 +32,9 @@ export type CalloutProcess = AsyncDisposable & {
   readiness(): Promise<Record<string, { ok: boolean; says: string }> | null>;
   /** The steps of its accident so far, and each `kick`. */
   readonly said: readonly string[];
+  readonly replica: string;
+  /** When it stopped (UTC ms), which may be some time before anybody knows. */
+  stoppedAt(): number;
   arm(): Promise<void>;
   /** SIGSTOP, SIGCONT, SIGKILL. */
   signal(name: NodeJS.Signals): void;
@@ -45,9 +50,9 @@ export async function startCalloutProcess(config: Config, accident: Accident = {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const said: string[] = [];
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-    if (process.env.TEST_LOG) process.stdout.write(text);
-    said.push(...text.split("\n"));
+  createInterface({ input: child.stdout as Readable }).on("line", (line) => {
+    if (process.env.TEST_LOG) process.stdout.write(`${line}\n`);
+    said.push(line);
   });
   const readiness = async () => {
     const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null);
@@ -62,13 +67,18 @@ export async function startCalloutProcess(config: Config, accident: Accident = {
     await ended;
   };
   const isReady = async () => Object.values((await readiness()) ?? { none: { ok: false } }).every(({ ok }) => ok);
-  await until(isReady, "a callout of its own to be ready", 20_000).catch(async (error) => {
+  await until(isReady, "a callout of its own to be ready").catch(async (error) => {
     await end();
     throw error;
   });
+  /** What it said behind this word. */
+  const told = (word: string) =>
+    until(() => said.find((line) => line.startsWith(`${word} `))?.slice(word.length + 1), word);
   return {
     readiness,
     said,
+    replica: await told("replica"),
+    stoppedAt: () => Number(said.find((line) => line.startsWith("at "))?.slice(3)),
     async arm() {
       child.kill("SIGUSR2");
       await until(() => said.includes("armed"), "it to be ready for its accident");

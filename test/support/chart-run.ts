@@ -141,7 +141,7 @@ export async function prepareChart(options: ChartRunOptions = {}): Promise<Chart
       const { ended } = processes.start(path, ["-c", join(dir, "nats.conf")], run.environmentOf(container));
       const { httpGet } = container.readinessProbe as { httpGet: { path: string } };
       await Promise.race([
-        until(() => answers(`http://127.0.0.1:${monitor}${httpGet.path}`), "nats-server's readiness", 10_000),
+        until(() => answers(`http://127.0.0.1:${monitor}${httpGet.path}`), "nats-server's readiness"),
         ended.then(({ text }) => assert.fail(text)),
       ]);
     },
@@ -159,7 +159,7 @@ export async function prepareChart(options: ChartRunOptions = {}): Promise<Chart
           const { ended } = run.startOurs(deployment);
           const path = run.containerOf(deployment).readinessProbe?.httpGet.path;
           await Promise.race([
-            until(() => answers(`http://127.0.0.1:${ports[service]}${path}`), `${service}'s readiness`, 30_000),
+            until(() => answers(`http://127.0.0.1:${ports[service]}${path}`), `${service}'s readiness`),
             ended.then(({ text }) => assert.fail(`${service}: ${text}`)),
           ]);
         }),

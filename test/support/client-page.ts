@@ -9,6 +9,7 @@ import { build } from "esbuild";
 import type { Browser, Page } from "playwright-core";
 import type { Notice } from "../../core/wire.ts";
 import type { PageState, ReceivedEvent } from "../browser/pages/session.ts";
+import { PATIENCE_MS } from "./until.ts";
 
 export type Flavour = "nats.ws" | "nats-core";
 
@@ -81,7 +82,7 @@ export async function openClientPage(browser: Browser, flavour: Flavour, origin?
     connect: (url, token, clusterId) =>
       page.evaluate(([u, t, c]) => window.session.connect(u, t, c), [url, token, clusterId] as const),
     events: () => page.evaluate(() => window.session.events()),
-    async event({ object, type, after = 0 }, timeout = 5_000) {
+    async event({ object, type, after = 0 }, timeout = PATIENCE_MS) {
       const found = await page.waitForFunction(
         ([o, t, a]) =>
           window.session
@@ -95,10 +96,10 @@ export async function openClientPage(browser: Browser, flavour: Flavour, origin?
     },
     tail: (container, file) => page.evaluate(([c, f]) => window.session.tail(c, f), [container, file] as const),
     tailText: () => page.evaluate(() => window.session.tailText()),
-    async tailShows(part, timeout = 5_000) {
+    async tailShows(part, timeout = PATIENCE_MS) {
       await page.waitForFunction((text) => window.session.tailText().includes(text), part, { timeout, polling: 10 });
     },
-    async tailEnd(timeout = 5_000) {
+    async tailEnd(timeout = PATIENCE_MS) {
       const end = await page.waitForFunction(() => window.session.state().tailEnd, undefined, {
         timeout,
         polling: 10,
@@ -107,7 +108,7 @@ export async function openClientPage(browser: Browser, flavour: Flavour, origin?
     },
     notices: () => page.evaluate(() => window.session.notices()),
     state: () => page.evaluate(() => window.session.state()),
-    async following(wanted = {}, timeout = 5_000) {
+    async following(wanted = {}, timeout = PATIENCE_MS) {
       const state = await page.waitForFunction(
         ({ has, hasNot, cuts = 0 }) => {
           const now = window.session.state();

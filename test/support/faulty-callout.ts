@@ -50,6 +50,7 @@ function question(real: Question): Question {
     if (isArmed && stops && !hasStopped) {
       hasStopped = true;
       say("answer in hand");
+      say(`at ${Date.now()}`);
       hurt("SIGSTOP");
     }
     return respond(body);
@@ -65,7 +66,11 @@ process.exitCode = await runService({
   start: (scope) =>
     hostService({
       name: "authcallout",
-      start: (context) => runAuthcallout(context, { system, question }),
+      async start(context) {
+        const service = await runAuthcallout(context, { system, question });
+        say(`replica ${service.replica}`);
+        return service;
+      },
       config,
       log,
       scope,

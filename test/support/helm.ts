@@ -142,8 +142,7 @@ function renderMatrix(): Promise<Matrix> {
 /** For the tests of a `describe`: what a values file renders to, from when they begin on. */
 export function renderedMatrix(): { of(name: string): Manifest[]; every(): Manifest[] } {
   let rendered: Matrix = new Map();
-  before(async function () {
-    this.timeout(180_000);
+  before(async () => {
     rendered = await renderMatrix();
   });
   return { of: (name) => rendered.get(name) ?? [], every: () => [...rendered.values()].flat() };

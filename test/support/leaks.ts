@@ -15,14 +15,14 @@ export type Listener = {
 export async function bobAt(stack: TestStack, urls: readonly string[]): Promise<Listener[]> {
   await stack.demo.actions.share?.();
   const bobs = await Promise.all(
-    urls.map((url) => until(() => subscribed(stack, url), "bob to be let in with the right", 20_000)),
+    urls.map((url) => until(() => subscribed(stack, url), "bob to be let in with the right")),
   );
   // Around a change of leaders a cluster may store an event and send it to nobody.
   const heard = async () => {
     await stack.demo.actions.update?.();
     return until(() => bobs.every(({ events }) => events > 0), "it", 5_000).catch(() => null);
   };
-  await until(async () => (await heard()) !== null, "the update while the right lasts", 15_000);
+  await until(async () => (await heard()) !== null, "the update while the right lasts");
   for (const bob of bobs) bob.before = bob.events;
   return bobs;
 }
@@ -47,7 +47,7 @@ export async function leaks(stack: TestStack, rounds: number): Promise<number> {
   let leaked = 0;
   for (let round = 1; round <= rounds; round++) {
     const bobs = await bobAt(stack, [stack.nats.url]);
-    await until(await takeBack(stack, witness), "the update", 15_000);
+    await until(await takeBack(stack, witness), "the update");
     await until(() => heardLater(bobs) > 0 || bobs.every(({ nc }) => nc.isClosed()), "bob to be cut");
     leaked += heardLater(bobs);
     await Promise.all(bobs.map(({ nc }) => nc.close()));

@@ -6,6 +6,7 @@ import { connectOptions, sessionId } from "../../client/mod.ts";
 import type { WhoamiAnswer } from "../../core/wire.ts";
 import { createLog, type Logger } from "../../runtime/log.ts";
 import type { TestStack } from "./stack.ts";
+import { inSpiteOfStalls } from "./stalls.ts";
 import { until } from "./until.ts";
 
 export type Login = { nc: NatsConnection; whoami(): Promise<WhoamiAnswer> };
@@ -23,7 +24,7 @@ export class Logins {
 
   async login(token: string, sid = sessionId()): Promise<Login> {
     const options = await connectOptions(token, sid);
-    const nc = await connect({ servers: this.#stack().nats.url, ...options, reconnect: false });
+    const nc = await inSpiteOfStalls(() => connect({ servers: this.#stack().nats.url, ...options, reconnect: false }));
     const subject = `arvados.zzzzz.api.${options.inboxPrefix.slice("_INBOX.".length)}.whoami`;
     const whoami = async () => {
       const answer = await nc.request(subject, "", { timeout: 5_000 });

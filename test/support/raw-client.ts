@@ -1,6 +1,7 @@
 /** A client that speaks the NATS protocol over a WebSocket by hand: what libraries would not send, and what they do not show. */
 import type { IncomingMessage } from "node:http";
 import { WebSocket } from "ws";
+import { inSpiteOfStalls } from "./stalls.ts";
 import { until } from "./until.ts";
 
 export type RawClient = {
@@ -40,7 +41,14 @@ export function connectLine(options: object): string {
 }
 
 /** Whether nats-server lets this CONNECT in. The socket is closed afterwards. */
-export async function isAdmitted(url: string, options: object, headers: Record<string, string> = {}): Promise<boolean> {
+export function isAdmitted(url: string, options: object, headers: Record<string, string> = {}): Promise<boolean> {
+  return inSpiteOfStalls(
+    () => tryConnect(url, options, headers),
+    (isIn) => !isIn,
+  );
+}
+
+async function tryConnect(url: string, options: object, headers: Record<string, string>): Promise<boolean> {
   const client = await openRawClient(url, headers);
   client.send(`${connectLine(options)}PING\r\n`);
   const over = /PONG\r\n|-ERR 'Authorization Violation'\r\n/;

@@ -1,6 +1,6 @@
 /**
  * A TCP relay on loopback, as a network between two programs: one address for several servers, and a wire on which what was sent can be
- * held back for a while.
+ * held back for a while, or is lost.
  */
 import { connect, createServer, type Socket } from "node:net";
 
@@ -11,6 +11,13 @@ export type Relay = AsyncDisposable & {
   release(): void;
   /** What is held, as text. */
   held(): string;
+  /** What servers send from now on arrives nowhere, until `find`; what clients send does. */
+  lose(): void;
+  find(): void;
+  /** What was lost since `lose`, as text. */
+  lost(): string;
+  /** Ends the connections there are, for both sides. */
+  cut(): void;
 };
 
 export type RelayOptions = {
@@ -37,6 +44,8 @@ const HOST = "127.0.0.1";
 export async function startRelay({ to, onAnswer }: RelayOptions): Promise<Relay> {
   const sockets = new Set<Socket>();
   let held: Packet[] | null = null;
+  let loses = false;
+  let lost = "";
   const kept = (socket: Socket) => {
     sockets.add(socket);
     socket.on("error", () => socket.destroy());
@@ -50,7 +59,8 @@ export async function startRelay({ to, onAnswer }: RelayOptions): Promise<Relay>
     kept(upstream);
     upstream.on("data", (bytes) => {
       onAnswer?.(bytes.toString());
-      client.write(bytes);
+      if (loses) lost += bytes.toString();
+      else client.write(bytes);
     });
     client.on("data", (bytes) => {
       if (held) held.push({ bytes, upstream });
@@ -73,6 +83,17 @@ export async function startRelay({ to, onAnswer }: RelayOptions): Promise<Relay>
       held = null;
     },
     held: () => Buffer.concat((held ?? []).map(({ bytes }) => bytes)).toString(),
+    lose() {
+      loses = true;
+      lost = "";
+    },
+    find() {
+      loses = false;
+    },
+    lost: () => lost,
+    cut() {
+      for (const socket of sockets) socket.destroy();
+    },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

@@ -7,6 +7,7 @@ import { Demo } from "../../dev/demo-routes.ts";
 import { type Stack, type StackOptions, startStack } from "../../dev/stack.ts";
 import { createLog, silentLog } from "../../runtime/log.ts";
 import { createScope } from "../../runtime/scope.ts";
+import { inSpiteOfStalls } from "./stalls.ts";
 import { until } from "./until.ts";
 
 export type Witness = {
@@ -32,11 +33,14 @@ export async function startTestStack(options: Partial<StackOptions> = {}): Promi
   try {
     const log = LOG ? createLog({ level: "debug" }) : silentLog();
     const stack = await startStack({ scope, log, ...options });
-    const connectBare = async (token: string, url = stack.nats.url) =>
-      connect({ servers: url, ...(await connectOptions(token, sessionId())), reconnect: false });
+    const connectBare = (token: string, url = stack.nats.url) =>
+      inSpiteOfStalls(async () =>
+        connect({ servers: url, ...(await connectOptions(token, sessionId())), reconnect: false }),
+      );
     const connectClient = async (token: string) => {
       const sid = sessionId();
-      const nc = await connect({ servers: stack.nats.url, ...(await connectOptions(token, sid)) });
+      const options = { servers: stack.nats.url, ...(await connectOptions(token, sid)) };
+      const nc = await inSpiteOfStalls(() => connect(options));
       scope.defer("a client's connection", () => nc.close());
       return createClient({ nc, clusterId: stack.config.clusterId, token, sid });
     };

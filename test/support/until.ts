@@ -1,7 +1,13 @@
 type What = string | (() => string);
 
+/**
+ * What comes at all comes in less, on two slow processors and after a stall of seconds too: one that takes every lease, so that records
+ * wait for the life of an answer and for a bridge that says its mark again, needs some fifteen.
+ */
+export const PATIENCE_MS = 30_000;
+
 /** Resolves with the first truthy value of `look`; rejects, naming what was awaited, after `ms`. */
-export async function until<T>(look: () => T | Promise<T>, what: What, ms = 5_000): Promise<NonNullable<T>> {
+export async function until<T>(look: () => T | Promise<T>, what: What, ms = PATIENCE_MS): Promise<NonNullable<T>> {
   const end = performance.now() + ms;
   for (;;) {
     const found = await look();
