@@ -332,7 +332,7 @@ describe("a session", () => {
 
     /** A session of such a token, from its begin to its end. */
     async function life({ column, first, later, bare }: Row) {
-      using stalls = watchStalls();
+      const stalls = watchStalls();
       const end = Date.now() + SOON_MS;
       const times = { soon: new Date(end).toISOString().replace("Z", ""), late: "2100-01-01" };
       const sql = `UPDATE api_client_authorizations SET ${column} = $2 WHERE uuid = $1`;
@@ -347,7 +347,7 @@ describe("a session", () => {
       const session = await people.hearing({ user, token, tokenUuid: value.uuid, sees });
       if (later) await people.raw(sql, value.uuid, times[later]);
       await session.nc.closed();
-      return { token, sees, session, end, closedAt: Date.now() - stalls.ms() };
+      return { token, sees, session, end, closedAt: Date.now() - stalls() };
     }
 
     for (const [place, { when, told, refusal }] of rows.entries()) {
