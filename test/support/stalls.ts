@@ -8,9 +8,9 @@ const TICK_MS = 20;
 /** Less than this is only a busy process. */
 const BUSY_MS = 100;
 /** More than this may take a lease of authcallout, or the time that nats-server gives a login. */
-const GRAVE_MS = 1_000;
-/** Leases that were lost are held again by then, and logins answered. */
-const AFTERMATH_MS = 3_000;
+export const GRAVE_MS = 1_000;
+/** Leases that were lost are held again by then, logins answered, and sessions cut. */
+export const AFTERMATH_MS = 3_000;
 
 let stalled = 0;
 let seen = performance.now();
