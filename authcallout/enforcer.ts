@@ -14,7 +14,7 @@ import type { Applied, GraphFollower } from "../runtime/graph-follower.ts";
 import { sleep } from "../runtime/sleep.ts";
 import type { BarrierMember, Marked } from "./barrier-member.ts";
 import { CuttingRound } from "./cutting-round.ts";
-import type { Endings } from "./endings.ts";
+import type { Ending, Endings } from "./endings.ts";
 import type { Kicker } from "./kicker.ts";
 import type { Notices } from "./notices.ts";
 import { type Action, onceEach, planActions, planCuts } from "./revocation-plan.ts";
@@ -51,12 +51,17 @@ export type EnforcerParts = {
   onPhase: (phase: "settle" | "cut", seconds: number) => void;
 };
 
+/** So long a replica that does not lead remembers whose token has ended: where nobody leads for a moment, whoever leads next cuts them. */
+const HANDOVER_MS = 10_000;
+
 export class Enforcer {
   readonly #parts: EnforcerParts;
   readonly #history = new RightsHistory();
   /** The kicks that changes of the graph have caused and that are not confirmed. */
   readonly #open = new Set<Promise<void>>();
   readonly #closed = new Set<string>();
+  /** Ends that have come, and when that was seen. */
+  #due: { ending: Ending; seen: number }[] = [];
   #cutting = false;
 
   constructor(parts: EnforcerParts) {
@@ -65,14 +70,20 @@ export class Enforcer {
 
   /** What is to be done from time to time: lost sessions and lost notices are made good, and BARRIER is told of the servers. */
   async maintain(): Promise<void> {
-    const { member, watch, sessions, notices, isFit } = this.#parts;
+    const { member, watch, isFit } = this.#parts;
     // Of whoever came in by a newer graph an old one knows nothing: one that was stopped and goes on has yet to read it.
     if (isFit()) await this.reconcile();
     if (!member.leads()) return;
+    this.tellOutgrown();
+    await watch.repeat();
+  }
+
+  /** Tells everybody who has gained rights since he was let in: nobody else may have. */
+  tellOutgrown(): void {
+    const { sessions, notices } = this.#parts;
     for (const session of this.outgrown(sessions.all())) {
       notices.news({ session, do: "tell", because: "permissionsGrown" });
     }
-    await watch.repeat();
   }
 
   /** Of these sessions, those that lack rights their users have gained. */
@@ -163,9 +174,13 @@ export class Enforcer {
   /** Cuts sessions whose tokens end now. */
   endWithTokens(): void {
     const { endings, member, sessions, now } = this.#parts;
-    const due = endings.take(now());
+    const seen = now();
+    const due = [...this.#due, ...endings.take(seen).map((ending) => ({ ending, seen }))];
+    this.#due = member.leads() ? [] : due.filter((one) => one.seen > seen - HANDOVER_MS);
     if (!member.leads()) return;
-    const actions = due.flatMap(({ name, at }) => planCuts(sessions.like({ name }), (one) => this.judge(one, at)));
+    const actions = due.flatMap(({ ending: { name, at } }) =>
+      planCuts(sessions.like({ name }), (one) => this.judge(one, at)),
+    );
     if (actions.length > 0) this.#carryOut(actions, null);
   }
 

@@ -40,6 +40,7 @@ export class Lookout {
   #timer: NodeJS.Timeout | null = null;
   #wasFit: boolean;
   #ending = false;
+  #led = false;
   #lookedAt: number;
   /** When sessions end for the graph's age; null while it is not that old. */
   #endsFrom: number | null = null;
@@ -68,8 +69,12 @@ export class Lookout {
     enforcer.consider();
     enforcer.closeLapsed();
     enforcer.endWithTokens();
+    // While nobody led, nobody was told.
+    const leads = member.leads();
+    if (leads && !this.#led) enforcer.tellOutgrown();
+    this.#led = leads;
     // With BARRIER out of reach nobody holds a lease, and nobody leads: then everyone ends what is stale.
-    const mine = member.leads() || member.replicas() === 0;
+    const mine = leads || member.replicas() === 0;
     if (this.#isTooOld() && mine) void this.#endStale();
   }
 

@@ -61,7 +61,12 @@ export async function runAuthcallout(
   const connect = (account: "SYS" | "CORE" | "APP") =>
     connectService({ config, service: "authcallout", account, log, scope });
   const [sys, core, app] = await Promise.all([connect("SYS"), connect("CORE"), connect("APP")]);
-  const [js, jsm] = [jetstream(core), await jetstreamManager(core, { timeout: REQUEST_MS })];
+  // That there is JetStream at all may take longer to tell: a start is given up for it.
+  await jetstreamManager(core);
+  const [js, jsm] = [
+    jetstream(core, { timeout: REQUEST_MS }),
+    await jetstreamManager(core, { timeout: REQUEST_MS, checkAPI: false }),
+  ];
   const system = seam(systemAccount(sys, "APP", now));
   const sessions = new Sessions();
   const servers = new Servers();

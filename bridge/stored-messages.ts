@@ -68,7 +68,7 @@ export async function readFrom(
   }
 }
 
-/** As much as one consumer gives. */
+/** As much as one consumer gives in a row: it numbers what it sends, and never sends again what was lost on its way. */
 async function consume({ js, jsm, stream }: StreamReader, from: number, take: (message: JsMsg) => void): Promise<void> {
   const { consumer, info } = await ephemeralConsumer({
     js,
@@ -77,14 +77,16 @@ async function consume({ js, jsm, stream }: StreamReader, from: number, take: (m
     inactiveMs: 30_000,
     reads: { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from },
   });
-  for (let left = info.num_pending; left > 0; ) {
-    let came = 0;
-    for await (const message of await consumer.fetch({ max_messages: Math.min(left, PAGE), expires: EXPIRES_MS })) {
-      came++;
+  let taken = 0;
+  for (let isWhole = true; isWhole && taken < info.num_pending; ) {
+    const before = taken;
+    const page = Math.min(info.num_pending - taken, PAGE);
+    for await (const message of await consumer.fetch({ max_messages: page, expires: EXPIRES_MS })) {
+      if (message.info.deliverySequence !== taken + 1) break;
+      taken++;
       take(message);
     }
-    if (came === 0) break;
-    left -= came;
+    isWhole = taken === before + page;
   }
   await consumer.delete().catch(() => false);
 }

@@ -23,12 +23,14 @@ export type NatsConnectionOptions = {
   log: Logger;
   /** Where replies go; a service's permissions name one. */
   inboxPrefix?: string;
-  /** For the first connect, ms. */
+  /** For each try of the first connect, ms. */
   timeoutMs?: number;
 };
 
 /** With two nkeys: enough that the right one was surely among them. */
 const TRIES = 16;
+/** nats-server gives a sign-in 2 s. Where the machine stands still for as long, it is over: who starts in that moment tries again. */
+const LATE_TRIES = 3;
 
 /** @throws nats.unreachable, nats.refused, nats.untrusted, nats.no_tls */
 export async function connectNats(options: NatsConnectionOptions): Promise<NatsConnection> {
@@ -56,13 +58,16 @@ export async function connectNats(options: NatsConnectionOptions): Promise<NatsC
       ...tlsOf(url),
     });
   let connection: NatsConnection;
+  let late = 0;
   for (let tries = 1; ; tries++) {
     try {
       connection = await open();
       break;
     } catch (error) {
       const failure = connectFault(error, url, account);
-      if (failure.code !== "nats.refused" || seeds.length === 1 || tries === TRIES) throw failure;
+      if (isLate(error)) late++;
+      const again = isLate(error) ? late < LATE_TRIES : failure.code === "nats.refused" && seeds.length > 1;
+      if (!again || tries === TRIES) throw failure;
     }
   }
   choice.taken();
@@ -83,7 +88,13 @@ export function tlsOf(url: string): { tls?: TlsOptions & Pick<ConnectionOptions,
   };
 }
 
+/** Nobody has refused anything: there was no time for it. */
+function isLate(error: unknown): boolean {
+  return deepest(error) instanceof errors.TimeoutError || /authentication timeout/i.test(reasonOf(error));
+}
+
 function connectFault(error: unknown, url: string, account: string): Fault {
+  if (isLate(error)) return fault("nats.unreachable", { url, reason: reasonOf(deepest(error)) }, { cause: error });
   if (error instanceof errors.AuthorizationError || error instanceof errors.UserAuthenticationExpiredError) {
     return fault("nats.refused", { url, account, reason: reasonOf(error) }, { cause: error });
   }

@@ -1,5 +1,6 @@
 /** What a replica does from time to time, by a graph that may be old. */
 import assert from "node:assert/strict";
+import { Endings } from "../../authcallout/endings.ts";
 import { Enforcer, type EnforcerParts } from "../../authcallout/enforcer.ts";
 import type { Action } from "../../authcallout/revocation-plan.ts";
 import { Sessions } from "../../authcallout/sessions.ts";
@@ -25,6 +26,54 @@ function replica(isFit: boolean) {
   };
   return { enforcer: new Enforcer(parts as unknown as EnforcerParts), cuts };
 }
+
+describe("a replica that sees a token end while nobody leads, as when a stall took every lease", () => {
+  /** One session, whose token ends at 5 s. */
+  function world() {
+    const sessions = new Sessions();
+    const key = { token: "zzzzz-gj3su-000000000000001", sid: "_" };
+    const revision = { epoch: 1, sequence: 9 };
+    const session = { server: "N1", cid: 7, name: { user: "u", key, revision, hash: "h" }, since: 0 };
+    sessions.add(session);
+    const cuts: Action[] = [];
+    const state = { now: 0, leads: false };
+    const tokens = {
+      bySessionToken: (_: string, at: number) => (at < 5_000 ? { user: "u", expiresAt: 5_000 } : null),
+      endOf: () => "expired",
+    };
+    const parts = {
+      sessions,
+      endings: new Endings(0),
+      sessionTtl: 3_600_000,
+      follower: { tokens, revision },
+      kicker: { cut: async (actions: Action[]) => void cuts.push(...actions) },
+      member: { leads: () => state.leads },
+      now: () => state.now,
+      log: silentLog(),
+    };
+    const enforcer = new Enforcer(parts as unknown as EnforcerParts);
+    enforcer.connected(session);
+    const lookAt = (now: number, leads: boolean) => {
+      Object.assign(state, { now, leads });
+      enforcer.endWithTokens();
+      return cuts.map(({ because }) => because);
+    };
+    return lookAt;
+  }
+
+  it("cuts the session once it leads", () => {
+    const lookAt = world();
+    assert.deepEqual(lookAt(5_000, false), []);
+    assert.deepEqual(lookAt(6_500, true), ["tokenEnded"]);
+    assert.deepEqual(lookAt(6_600, true), ["tokenEnded"], "once");
+  });
+
+  it("has forgotten it when it leads much later: another one led meanwhile", () => {
+    const lookAt = world();
+    for (let now = 5_000; now <= 30_000; now += 100) lookAt(now, false);
+    assert.deepEqual(lookAt(30_100, true), []);
+  });
+});
 
 describe("a replica that looks through all sessions", () => {
   it("cuts one whose token its graph does not have", async () => {

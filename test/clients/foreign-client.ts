@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { TailRequest } from "../../core/wire.ts";
+import { PATIENCE_MS } from "../support/until.ts";
 
 export type ClientOptions = {
   /** `nats://host:port` */
@@ -92,7 +93,7 @@ export function startClient(program: Program, options: ClientOptions): ForeignCl
   exited.catch(() => {}); // Whoever waits for a line or for the end is told.
 
   const positions = new Map<ClientLine["type"], number>();
-  const next: ForeignClient["next"] = (type, matches = () => true, { timeoutMs = 10_000 } = {}) =>
+  const next: ForeignClient["next"] = (type, matches = () => true, { timeoutMs = PATIENCE_MS } = {}) =>
     new Promise((resolve, reject) => {
       const settle = (act: () => void) => {
         clearTimeout(timer);

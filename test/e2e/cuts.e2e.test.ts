@@ -10,7 +10,7 @@ import { lsnOf, toldTo } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
 import { type Done, People, type Person } from "../support/people.ts";
 import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
-import { watchStalls } from "../support/stalls.ts";
+import { AFTERMATH_MS, GRAVE_MS, watchStalls } from "../support/stalls.ts";
 import { until } from "../support/until.ts";
 
 const AUDITORS = "zzzzz-j7d0g-auditors0000000";
@@ -332,7 +332,7 @@ describe("a session", () => {
 
     /** A session of such a token, from its begin to its end. */
     async function life({ column, first, later, bare }: Row) {
-      using stalls = watchStalls();
+      const stalls = watchStalls();
       const end = Date.now() + SOON_MS;
       const times = { soon: new Date(end).toISOString().replace("Z", ""), late: "2100-01-01" };
       const sql = `UPDATE api_client_authorizations SET ${column} = $2 WHERE uuid = $1`;
@@ -347,14 +347,21 @@ describe("a session", () => {
       const session = await people.hearing({ user, token, tokenUuid: value.uuid, sees });
       if (later) await people.raw(sql, value.uuid, times[later]);
       await session.nc.closed();
-      return { token, sees, session, end, closedAt: Date.now() - stalls.ms() };
+      return { token, sees, session, end, closedAt: Date.now(), stalled: stalls() };
     }
 
-    for (const [place, { when, told, refusal }] of rows.entries()) {
+    for (const [place, { when, first, told, refusal }] of rows.entries()) {
       it(`ends before it${refusal ? ", and knows why," : ", and may come back,"} when ${when}`, async () => {
-        const { token, sees, session, end, closedAt } = ended[place] as (typeof ended)[number];
-        assert.ok(closedAt < end, `it ended ${closedAt - end} ms after its token`);
-        assert.deepEqual(toldTo(session), told);
+        const { token, sees, session, end, closedAt, stalled } = ended[place] as (typeof ended)[number];
+        const isDisturbed = stalled > GRAVE_MS;
+        const borne = isDisturbed ? stalled + AFTERMATH_MS : 0;
+        assert.ok(
+          closedAt < end + borne,
+          `it ended ${closedAt - end} ms after its token, ${stalled} of them in stalls`,
+        );
+        // After a stall nats-server may come first, which says nothing; of an end that was set later it does not know.
+        const isSilent = isDisturbed && first === "soon" && session.notices.length === 0;
+        if (!isSilent) assert.deepEqual(toldTo(session), told);
         await until(() => Date.now() > end, "the end");
         const [heard, seen] = [session.about(sees).length, witness.events.length];
         await people.update(sees);

@@ -10,6 +10,7 @@ import { hostService } from "../../runtime/service-host.ts";
 import { leaks, sharedPattern } from "../support/leaks.ts";
 import { connectLine, openRawClient } from "../support/raw-client.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
+import { inSpiteOfStalls } from "../support/stalls.ts";
 import { until } from "../support/until.ts";
 
 /** What a client of the product knows. */
@@ -60,7 +61,11 @@ describe("after nats-server was killed", () => {
     const { users, projects, collections } = stack.cluster;
     await stack.demo.actions.share?.();
     await until(follows(projects.genomes), "bob to follow what was shared");
-    assert.equal(await probe(stack), "with the right");
+    const outcome = await inSpiteOfStalls(
+      () => probe(stack),
+      (seen) => seen === "out",
+    );
+    assert.equal(outcome, "with the right");
 
     await stack.nats.kill9();
     await until(() => [bob, admin].every(({ status }) => status === "disconnected"), "their sessions to end");

@@ -24,14 +24,12 @@ async function session(stack: TestStack, { token }: DemoUser, subject: string) {
   return state;
 }
 
-/** Returns the seconds that it took. */
-async function tenTimesASecond(work: () => Promise<unknown>): Promise<number> {
+async function tenTimesASecond(work: () => Promise<unknown>): Promise<void> {
   const begun = performance.now();
   for (let turn = 1; turn <= 10 * SECONDS; turn++) {
     await work();
     await delay(Math.max(0, begun + turn * 100 - performance.now()));
   }
-  return (performance.now() - begun) / 1000;
 }
 
 describe("a user who shares and takes back ten times a second", () => {
@@ -98,11 +96,14 @@ describe("a user who shares and takes back ten times a second", () => {
   it("has a session told that its rights grow, whenever they do, twice a second at most", async () => {
     const { users } = stack.cluster;
     const bob = await session(stack, users.bob, `${root()}.${users.bob.uuid}.>`);
-    const seconds = await tenTimesASecond(async () => {
+    const begun = performance.now();
+    await tenTimesASecond(async () => {
       const { uuid } = await stack.arvados.createProject({ name: "One more", owner: users.alice.uuid });
       await stack.arvados.share(users.bob.uuid, uuid, "can_read", { by: users.alice.uuid });
     });
-    assert.ok(bob.told.length > 1 && bob.told.length <= 2 * seconds + 1, `${bob.told.length} in ${seconds} s`);
+    await until(() => bob.told.length > 1, "him to be told more than once");
+    const seconds = (performance.now() - begun) / 1000;
+    assert.ok(bob.told.length <= 2 * seconds + 1, `${bob.told.length} in ${seconds} s`);
     assert.deepEqual(new Set(bob.told), new Set(["permissionsGrown"]));
     assert.ok(!bob.nc.isClosed());
     await bob.nc.close();

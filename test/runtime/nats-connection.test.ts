@@ -104,6 +104,16 @@ describe("connectNats", () => {
     assert.match(failure.message, /timeout/);
   });
 
+  it("tries again where a sign-in was not answered in time, as by a server that stood still", async () => {
+    let isAwake = false;
+    const { url, connects } = await fake(() => (isAwake ? "PONG" : "-ERR 'Authentication Timeout'"));
+    const connecting = connectNats({ ...options, url, timeoutMs: 500 });
+    await until(() => connects.length > 0, "the first try");
+    isAwake = true;
+    await (await connecting).close();
+    assert.equal(connects.length, 2);
+  });
+
   it("tells a refusal from an outage, with the account that is refused", async () => {
     const { url, connects } = await fake("-ERR 'Authorization Violation'");
     const failure = await faultOf(connectNats({ ...options, url }));

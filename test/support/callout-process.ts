@@ -66,7 +66,10 @@ export async function startCalloutProcess(config: Config, accident: Accident = {
     child.kill("SIGKILL");
     await ended;
   };
-  const isReady = async () => Object.values((await readiness()) ?? { none: { ok: false } }).every(({ ok }) => ok);
+  const isReady = async () => {
+    if (isOver()) throw new Error("a callout of its own has ended; what it said stands above");
+    return Object.values((await readiness()) ?? { none: { ok: false } }).every(({ ok }) => ok);
+  };
   await until(isReady, "a callout of its own to be ready").catch(async (error) => {
     await end();
     throw error;

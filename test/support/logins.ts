@@ -46,11 +46,11 @@ export class Logins {
     return until(() => this.whoIs(token).catch(() => null), "the graph to have the token");
   }
 
-  /** The code for which it lets nobody in. */
+  /** The code for which it lets nobody in; of the last try, where a stall asked for another one. */
   async refusalOf(signIn: () => Promise<unknown>): Promise<string> {
     const from = this.lines.length;
     await assert.rejects(signIn(), (error) => error instanceof errors.AuthorizationError);
-    const said = () => this.lines.slice(from).find((line) => line.includes("login refused"));
+    const said = () => this.lines.slice(from).findLast((line) => line.includes("login refused"));
     const line = await until(said, "the reason in the log");
     return (JSON.parse(line) as { code: string }).code;
   }

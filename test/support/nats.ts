@@ -11,6 +11,7 @@ import { applyStreams } from "../../streams-config/apply.ts";
 import { generateKeys, type Nkey, publicKeys, type ServiceKeys } from "../../streams-config/keys.ts";
 import type { ServerLimits } from "../../streams-config/server-conf.ts";
 import { declaredStreams, type StreamProfile } from "../../streams-config/streams.ts";
+import { inSpiteOfStalls } from "./stalls.ts";
 
 export type NatsOptions = {
   /** Default `zzzzz`. */
@@ -69,14 +70,16 @@ export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
   };
   const connectService = (service: Service, account: AccountName, more: ConnectionOptions = {}) =>
     opened(
-      connect({
-        servers: servers.map(({ url }) => url),
-        name: service,
-        inboxPrefix: serviceInbox(service),
-        authenticator: nkeyAuthenticator(new TextEncoder().encode(seedOf(keys, service, account))),
-        reconnect,
-        ...more,
-      }),
+      inSpiteOfStalls(() =>
+        connect({
+          servers: servers.map(({ url }) => url),
+          name: service,
+          inboxPrefix: serviceInbox(service),
+          authenticator: nkeyAuthenticator(new TextEncoder().encode(seedOf(keys, service, account))),
+          reconnect,
+          ...more,
+        }),
+      ),
     );
   const dispose = async (): Promise<void> => {
     await Promise.all(open.map((connection) => connection.close()));
@@ -100,7 +103,8 @@ export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
     clusterId,
     subjects: subjectsOf(clusterId),
     connect: connectService,
-    connectUser: (more = {}) => opened(connect({ servers: server.url, reconnect: false, ...more })),
+    connectUser: (more = {}) =>
+      opened(inSpiteOfStalls(() => connect({ servers: server.url, reconnect: false, ...more }))),
     [Symbol.asyncDispose]: dispose,
   };
 }
