@@ -23,7 +23,14 @@ export type CommitFrame = { epoch: number; lsn: Lsn; time: number; revision: Rev
 /** The last event that RECORDS holds, under which subjects it is there, and whether its commit is there to its end. */
 export type StoredEvent = { lsn: Lsn; ordinal: number; subjects: ReadonlySet<string>; isWhole: boolean };
 
-/** @param stored what RECORDS holds of this very commit, where it holds only a part */
+/** More of them go as a batch, which costs some milliseconds once and less for each message. */
+const MAX_COPIES = 16;
+
+/**
+ * A commit's only event is whole under each of its subjects. So its copies need not appear at once, which is an atomic batch and has
+ * everybody behind it wait: they are numbered, and go one by one.
+ * @param stored what RECORDS holds of this very commit, where it holds only a part
+ */
 export function* unitsOf(
   frame: CommitFrame,
   events: Iterable<RoutedEvent>,
@@ -41,10 +48,16 @@ export function* unitsOf(
     const header = isLast ? "last" : String(++part);
     return messages.map((message) => ({ ...message, headers: { ...message.headers, [HEADER.part]: header } }));
   };
+  const begun = part;
+  let count = 0;
+  let copies: Message[] = [];
   for (const routed of events) {
-    if (routed.subjects.length === 0 || (stored && routed.ordinal < stored.ordinal)) continue;
+    if (routed.subjects.length === 0) continue;
+    count++;
+    if (stored && routed.ordinal < stored.ordinal) continue;
     const isPartlyThere = stored?.ordinal === routed.ordinal;
     const all = messagesOf(common, isPartlyThere && routed.moved ? { ...routed, moved: "unknown" } : routed, subjects);
+    copies = count === 1 && !routed.moved ? all : [];
     const messages = isPartlyThere ? all.filter(({ subject }) => !stored.subjects.has(subject)) : all;
     // An event's copies stay together where they can.
     if (unit.length > 0 && unit.length + messages.length > limit) yield closed(false);
@@ -53,7 +66,19 @@ export function* unitsOf(
       unit.push(message);
     }
   }
-  if (unit.length > 0) yield closed(true);
+  if (unit.length === 0) return;
+  const goOneByOne = part === begun && copies.length > 1 && copies.length <= MAX_COPIES;
+  yield goOneByOne ? unit.map((message) => numbered(message, copies)) : closed(true);
+}
+
+function numbered(message: Message, copies: readonly Message[]): Message {
+  const place = `${copies.indexOf(message) + 1}/${copies.length}`;
+  return { ...message, headers: { ...message.headers, [HEADER.copy]: place } };
+}
+
+/** Whether these messages may appear one after the other. */
+export function areCopies(messages: readonly Message[]): boolean {
+  return messages[0]?.headers[HEADER.copy] !== undefined;
 }
 
 /** What all messages of a commit have in common. */

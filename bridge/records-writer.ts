@@ -5,6 +5,7 @@
 import { Barrier } from "../core/barrier.ts";
 import type { Lsn } from "../core/lsn.ts";
 import { atLeast, type Revision } from "../core/revision.ts";
+import { areCopies } from "./commit-units.ts";
 import type { FencedPublisher, Message } from "./publisher.ts";
 
 /** A commit, or a part of a large one: what shall appear together. */
@@ -58,10 +59,16 @@ export class RecordsWriter {
       if (!this.barrier.released(unit.behind) || !atLeast(this.#graphStored(), unit.revision)) break;
       count++;
       this.#waitingMessages -= unit.messages.length;
-      this.#publisher.push(unit.messages, () => this.#onStored(unit.lsn));
+      this.#push(unit);
     }
     if (count === 0) return;
     this.#waiting.splice(0, count);
     for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #push({ messages, lsn }: RecordsUnit): void {
+    const alone = areCopies(messages) ? messages.slice(0, -1) : [];
+    for (const message of alone) this.#publisher.push([message]);
+    this.#publisher.push(messages.slice(alone.length), () => this.#onStored(lsn));
   }
 }

@@ -104,15 +104,16 @@ type Position = { lsn: Lsn; ordinal: number; isWhole: boolean };
 
 type Header = { get(name: string): string };
 
-function positionOf(header: Header | undefined): Position | null {
+export function positionOf(header: Header | undefined): Position | null {
   const lsn = header?.get(HEADER.lsn);
   if (!header || !lsn) return null;
   const part = header.get(HEADER.part);
   // The server stores a batch's own headers with it: one that ends without its commit was cut off by a power loss.
   const endsBatch = header.get("Nats-Batch-Id") === "" || header.get("Nats-Batch-Commit") !== "";
+  const [copy, copies] = header.get(HEADER.copy).split("/");
   return {
     lsn: parseLsn(lsn),
     ordinal: Number(header.get(HEADER.ordinal)),
-    isWhole: endsBatch && (part === "" || part === "last"),
+    isWhole: endsBatch && (part === "" || part === "last") && (copies === undefined || copy === copies),
   };
 }

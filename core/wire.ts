@@ -13,6 +13,8 @@ export const HEADER = {
   eventId: "Arvados-Event-Id",
   /** On commits of more than 1,000 messages only: `1`, `2`, … and `last`. All else appears whole or not at all. */
   part: "Arvados-Part",
+  /** On the one event of its commit that stands under several subjects: `1/3`, `2/3`, `3/3`. Each says all that there is. */
+  copy: "Arvados-Copy",
   /** ISO 8601, UTC. */
   commitTime: "Arvados-Commit-Time",
   /** `<epoch>.<sequence>` of the graph by which the event was routed. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type RoutedEvent, unitsOf } from "../../bridge/commit-units.ts";
+import { areCopies, type RoutedEvent, unitsOf } from "../../bridge/commit-units.ts";
+import { positionOf, TailReader } from "../../bridge/stored-records.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import { HEADER } from "../../core/wire.ts";
 
@@ -48,6 +49,34 @@ describe("a commit's messages", () => {
     const units = [...unitsOf(frame, [event(0, ["a", "b", "c", "d"])], subjects, 3)];
     assert.deepEqual(ordinals(units), [[0, 0, 0], [0]]);
     assert.deepEqual(parts(units), ["1", "last"]);
+  });
+
+  it("are numbered where they are copies of one event, and go on wherever the stream ends", () => {
+    const events = [event(0, []), event(2, ["a", "b", "c"])];
+    const [all = []] = [...unitsOf(frame, events, subjects, 1_000)];
+    assert.ok(areCopies(all));
+    assert.deepEqual(
+      all.map(({ headers }) => headers[HEADER.copy]),
+      ["1/3", "2/3", "3/3"],
+    );
+    for (let there = 1; there <= all.length; there++) {
+      const tail = new TailReader(1);
+      for (const [place, { subject, headers }] of all.slice(0, there).entries()) {
+        tail.take(place + 1, subject, positionOf({ get: (name) => headers[name] ?? "" }));
+      }
+      assert.equal(tail.last?.isWhole, there === all.length);
+      if (there === all.length) break;
+      const [rest = []] = [...unitsOf(frame, events, subjects, 1_000, tail.last)];
+      assert.deepEqual(rest, all.slice(there));
+    }
+  });
+
+  it("are one unit where an event is not alone, or has more copies than go one by one", () => {
+    const many = Array.from({ length: 17 }, (_, place) => `s${place}`);
+    for (const events of [[event(0, ["a", "b"]), event(2, ["c"])], [event(0, many)], [event(0, ["a"], "left")]]) {
+      const units = [...unitsOf(frame, events, subjects, 1_000)];
+      assert.deepEqual([units.length, areCopies(units[0] ?? [])], [1, false]);
+    }
   });
 
   it("go on where the stream ends, leaving out what it has", () => {
