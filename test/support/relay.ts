@@ -9,6 +9,8 @@ export type Relay = AsyncDisposable & {
   /** What clients send from now on is on its way and does not arrive; what servers send does. */
   hold(): void;
   release(): void;
+  /** Of what is held, lets arrive what was published before the message that has this in it. */
+  releaseBefore(text: string): void;
   /** What is held, as text. */
   held(): string;
   /** What servers send from now on arrives nowhere, until `find`; what clients send does. */
@@ -81,6 +83,16 @@ export async function startRelay({ to, onAnswer }: RelayOptions): Promise<Relay>
     release() {
       for (const { bytes, upstream } of held ?? []) upstream.write(bytes);
       held = null;
+    },
+    releaseBefore(text) {
+      const all = held ?? [];
+      for (const upstream of new Set(all.map((packet) => packet.upstream))) {
+        const bytes = Buffer.concat(all.filter((packet) => packet.upstream === upstream).map((packet) => packet.bytes));
+        const message = bytes.lastIndexOf("HPUB ", bytes.indexOf(text));
+        if (!bytes.includes(text)) continue;
+        upstream.write(bytes.subarray(0, message));
+        held = [...all.filter((packet) => packet.upstream !== upstream), { bytes: bytes.subarray(message), upstream }];
+      }
     },
     held: () => Buffer.concat((held ?? []).map(({ bytes }) => bytes)).toString(),
     lose() {
