@@ -21,7 +21,7 @@ const load = await createLoad(stack.postgres.url(stack.config.postgres.dbname), 
 const rows: Row[] = [
   ...(await revocations(stack, load, quick ? { sessions: 1_000, rounds: 40 } : { sessions: 1_000, rounds: 300 })),
   ...(await cutAtOnce(stack, 1_000)),
-  ...(await shareLoop(stack, quick ? 3_000 : 15_000)),
+  ...(await shareLoop(stack, quick ? 4_000 : 20_000)),
   ...(await storm(stack, 2_000)),
 ];
 await load.close();
