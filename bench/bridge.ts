@@ -23,8 +23,8 @@ await world.settled();
 for (const [rate, seconds] of Object.entries(SECONDS)) add(await commitToEvent(world, Number(rate), seconds));
 // What one part has written PostgreSQL must not be tidying up during the next.
 await world.load.tidy();
-add(await sustained(world, quick));
-await world.load.tidy();
 add(await databaseCost(world, COST_MS));
+await world.load.tidy();
+add(await sustained(world, quick));
 if (json !== null) await writeResults(json, "bridge", rows);
 process.exitCode = rows.every(({ ok }) => ok) ? 0 : 1;
