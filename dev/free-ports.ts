@@ -13,12 +13,12 @@ let next = randomInt(FIRST, END);
 
 export async function freePorts(count: number): Promise<number[]> {
   const ports: number[] = [];
-  for (let tries = FIRST; tries < END; tries++) {
+  for (let tries = FIRST; ports.length < count && tries < END; tries++) {
     const port = next;
     next = next + 1 < END ? next + 1 : FIRST;
     if (await isFree(port)) ports.push(port);
-    if (ports.length === count) return ports;
   }
+  if (ports.length === count) return ports;
   throw new Error(`no ${count} free ports between ${FIRST} and ${END}`);
 }
 
