@@ -176,8 +176,9 @@ export class Enforcer {
     const { endings, member, sessions, now } = this.#parts;
     const seen = now();
     const due = [...this.#due, ...endings.take(seen).map((ending) => ({ ending, seen }))];
-    this.#due = member.leads() ? [] : due.filter((one) => one.seen > seen - HANDOVER_MS);
-    if (!member.leads()) return;
+    const leads = member.leads();
+    this.#due = leads ? [] : due.filter((one) => one.seen > seen - HANDOVER_MS);
+    if (!leads) return;
     const actions = due.flatMap(({ ending: { name, at } }) =>
       planCuts(sessions.like({ name }), (one) => this.judge(one, at)),
     );

@@ -65,8 +65,7 @@ export async function connectNats(options: NatsConnectionOptions): Promise<NatsC
       break;
     } catch (error) {
       const failure = connectFault(error, url, account);
-      if (isLate(error)) late++;
-      const again = isLate(error) ? late < LATE_TRIES : failure.code === "nats.refused" && seeds.length > 1;
+      const again = isLate(error) ? ++late < LATE_TRIES : failure.code === "nats.refused" && seeds.length > 1;
       if (!again || tries === TRIES) throw failure;
     }
   }

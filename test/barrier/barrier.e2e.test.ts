@@ -6,8 +6,6 @@ import { type BarrierResult, barrierRun } from "./barrier.ts";
 const isLively = ({ permissions, sessions, heard }: BarrierResult) => permissions > 20 && sessions > 20 && heard > 100;
 
 describe("everybody, while rights come and go at random", () => {
-  // More than a round that waits in vain, so that it can say for what.
-
   it("hears what he may read and nothing else, of one nats-server, with large roles", async () => {
     const result = await barrierRun({ seconds: 2.5, enough: isLively, seed: 1 });
     assert.deepEqual(result.findings.slice(0, 5), []);

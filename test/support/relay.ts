@@ -88,8 +88,8 @@ export async function startRelay({ to, onAnswer }: RelayOptions): Promise<Relay>
       const all = held ?? [];
       for (const upstream of new Set(all.map((packet) => packet.upstream))) {
         const bytes = Buffer.concat(all.filter((packet) => packet.upstream === upstream).map((packet) => packet.bytes));
-        const message = bytes.lastIndexOf("HPUB ", bytes.indexOf(text));
         if (!bytes.includes(text)) continue;
+        const message = bytes.lastIndexOf("HPUB ", bytes.indexOf(text));
         upstream.write(bytes.subarray(0, message));
         held = [...all.filter((packet) => packet.upstream !== upstream), { bytes: bytes.subarray(message), upstream }];
       }
