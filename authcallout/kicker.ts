@@ -4,7 +4,7 @@
  */
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { Logger } from "../runtime/log.ts";
-import { sleep } from "../runtime/sleep.ts";
+import { inTime, sleep } from "../runtime/sleep.ts";
 import type { Notices } from "./notices.ts";
 import type { Action } from "./revocation-plan.ts";
 import type { Servers } from "./servers.ts";
@@ -44,11 +44,14 @@ export class Kicker {
 
   /** Tells each session why, then kicks it; resolves once all are gone for certain. */
   async cut(cuts: readonly Action[], onCut: (action: Action) => void): Promise<void> {
-    const { app, notices, signal } = this.#parts;
+    const { app, notices } = this.#parts;
     if (cuts.length === 0) return;
     for (const action of cuts) notices.beforeCut(action);
     // What was told stands in the sessions' queues then, ahead of any kick.
-    await Promise.race([app.flush().catch(() => undefined), sleep(NOTICE_MS, signal)]);
+    await inTime(
+      app.flush().catch(() => undefined),
+      NOTICE_MS,
+    );
     await Promise.all(
       cuts.map(async (action) => {
         await this.kick(action.session);

@@ -10,7 +10,7 @@ import { deferred } from "./deferred.ts";
 import type { Logger } from "./log.ts";
 import { createScope, type Scope } from "./scope.ts";
 import type { Service } from "./service.ts";
-import { sleep as realSleep, type Sleep } from "./sleep.ts";
+import { inTime, type Sleep } from "./sleep.ts";
 
 /** What a supervisor must grant between SIGTERM and SIGKILL: both together, and more. */
 export const DRAIN_MS = 25_000;
@@ -66,11 +66,11 @@ async function runToEnd(options: RunOptions, asked: Promise<Signal>): Promise<nu
   try {
     code = await startAndRun(options, start(scope), scope, asked);
   } catch (error) {
-    await inTime(scope.close(), releaseMs, options).catch(() => {});
+    await inTime(scope.close(), releaseMs, options.sleep).catch(() => {});
     throw error;
   }
   try {
-    if (await inTime(scope.close(), releaseMs, options)) return code;
+    if (await inTime(scope.close(), releaseMs, options.sleep)) return code;
     log.warn({ service: name, ms: releaseMs }, "not everything was released in time");
   } catch {
     // Logged where it happened.
@@ -90,7 +90,7 @@ async function startAndRun(
     log.info({ service: name, signal: early }, "asked to end while starting");
     // Closing aborts the start; what it had acquired is released, what it still acquires releases itself.
     await scope.close();
-    await inTime(starting, drainMs, options).catch(() => {});
+    await inTime(starting, drainMs, options.sleep).catch(() => {});
     return 128 + SIGNALS[early];
   }
   const service = await starting;
@@ -99,7 +99,7 @@ async function startAndRun(
   log.info({ service: name, signal }, "draining");
   service.done.catch((error: unknown) => log.warn({ service: name, err: error }, "ended badly while draining"));
   try {
-    if (!(await inTime(service.drain(), drainMs, options))) {
+    if (!(await inTime(service.drain(), drainMs, options.sleep))) {
       log.warn({ service: name, ms: drainMs }, "the drain took too long");
       return 1;
     }
@@ -109,14 +109,4 @@ async function startAndRun(
   }
   log.info({ service: name }, "drained");
   return 128 + SIGNALS[signal];
-}
-
-/** Whether the work ended within its time; it is not stopped by running out of it. */
-async function inTime(work: Promise<unknown>, ms: number, { sleep = realSleep }: RunOptions): Promise<boolean> {
-  const timer = new AbortController();
-  try {
-    return await Promise.race([work.then(() => true), sleep(ms, timer.signal).then(() => false)]);
-  } finally {
-    timer.abort();
-  }
 }

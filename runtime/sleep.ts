@@ -10,3 +10,13 @@ export const sleep: Sleep = async (ms, signal) => {
     if (!signal?.aborted) throw error;
   }
 };
+
+/** Whether the work ended within its time; it is not stopped by running out of it. */
+export async function inTime(work: Promise<unknown>, ms: number, timed: Sleep = sleep): Promise<boolean> {
+  const timer = new AbortController();
+  try {
+    return await Promise.race([work.then(() => true), timed(ms, timer.signal).then(() => false)]);
+  } finally {
+    timer.abort();
+  }
+}
