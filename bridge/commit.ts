@@ -4,7 +4,7 @@ import { type Lsn, parseLsn } from "../core/lsn.ts";
 import { KIND_OF_TABLE } from "./graph-rows.ts";
 import { type LogRow, logRow } from "./log-row.ts";
 import type { Row, RowChange } from "./row.ts";
-import { TABLES, type TableName } from "./tables.ts";
+import { isTable, keyOf, type TableName } from "./tables.ts";
 
 export type Commit = {
   /** End of the commit record: the position to confirm, and the one events carry. */
@@ -60,12 +60,12 @@ export class CommitAssembler {
       if (log) this.#open.logs.push(log);
       else this.#open.badLogs++;
     } else if (isTable(name)) {
-      this.#open.rows.push({ table: name, op, id: Number(row.id), row: keptOf(name, row) });
+      this.#open.rows.push({ table: name, op, id: keyOf(name, row), row: keptOf(name, row) });
     }
   }
 
   #deleted(name: string, key: Row | null): void {
-    if (isTable(name)) this.#open?.rows.push({ table: name, op: "delete", id: Number(key?.id), row: null });
+    if (isTable(name)) this.#open?.rows.push({ table: name, op: "delete", id: keyOf(name, key), row: null });
   }
 
   #commit(endLsn: string | null, commitTime: bigint): Commit | null {
@@ -81,8 +81,4 @@ function keptOf(table: TableName, row: Row): Row {
   if (KIND_OF_TABLE[table]) return row;
   const { uuid, owner_uuid, trash_at } = row;
   return { uuid, owner_uuid, trash_at };
-}
-
-function isTable(name: string): name is TableName {
-  return Object.hasOwn(TABLES, name);
 }

@@ -11,6 +11,7 @@ import type { GraphState } from "./graph-state.ts";
 import { type Attributes, CHANGE_TYPES, EVENT_ATTRIBUTES, type LogRow, OP_OF_TYPE, unpacked } from "./log-row.ts";
 import { factsOfAttributes, factsOfRow } from "./object-facts.ts";
 import type { Row, RowChange } from "./row.ts";
+import { isTable, keyOf } from "./tables.ts";
 
 /** An event and what it is routed by: where the object lives now, that it was deleted, or the owner it has left. */
 export type EventToRoute = {
@@ -55,7 +56,7 @@ export function objectsToLookUp(commit: Commit): string[] {
 type Changed = { table: string; row: Row; insert: boolean; update: boolean };
 type Changes = { byUuid: Map<string, Changed>; deleted: Set<string> };
 
-/** Rows by uuid, as they last were; deleted ones by table and number, all that a delete carries. */
+/** Rows by uuid, as they last were; deleted ones by table and key, all that a delete carries. */
 function changesOf(rows: readonly RowChange[]): Changes {
   const byUuid = new Map<string, Changed>();
   const deleted = new Set<string>();
@@ -81,7 +82,7 @@ function changeEvents(log: LogRow, { byUuid, deleted }: Changes, state: GraphSta
   if (!resource || !op) return [];
   if (op === "delete") {
     const old = log.old === null ? null : unpacked(log.old);
-    if (!old || !deleted.has(`${resource}:${Number(old.id)}`)) return [];
+    if (!old || !isTable(resource) || !deleted.has(`${resource}:${keyOf(resource, old)}`)) return [];
     const facts = factsOfAttributes(log.object_uuid, resource, old, state);
     return [{ event: body(log, resource, facts.owner, shown(old)), facts, deleted: true }];
   }

@@ -1,17 +1,17 @@
 /**
- * The rows that GRAPH should hold, by kind and uuid, with the numeric ids that deletes are known by.
+ * The rows that GRAPH should hold, by kind and uuid, with the keys that deletes are known by.
  * Turns row changes into graph changes; says which heads of permission links must be looked up. Pure.
  */
 import type { GraphChange, GraphKind, GraphRows, Replacement } from "../core/rows.ts";
 import { isGroupUuid, isUserUuid } from "../core/uuid.ts";
 import { CONVERT, KIND_OF_TABLE, type RowContext, tableOf } from "./graph-rows.ts";
 import type { RowChange } from "./row.ts";
-import type { TableName } from "./tables.ts";
+import { KEY_OF, type RowKey, type TableName } from "./tables.ts";
 
 export class GraphState {
   readonly #clusterId: string;
   readonly #rows = new Map<GraphKind, Map<string, GraphRows[GraphKind]>>();
-  /** `table:id` -> uuid, of every row kept here. */
+  /** `table:key` -> uuid, of every row kept here. */
   readonly #ids = new Map<string, string>();
   /** How many permission links have this object, neither user nor group, as their head. */
   readonly #headCount = new Map<string, number>();
@@ -24,7 +24,7 @@ export class GraphState {
     this.#context = { clusterId: this.#clusterId, userUuid: (id) => this.uuidOf("users", id) };
   }
 
-  uuidOf(table: TableName, id: number): string | undefined {
+  uuidOf(table: TableName, id: RowKey): string | undefined {
     return this.#ids.get(`${table}:${id}`);
   }
 
@@ -44,7 +44,8 @@ export class GraphState {
     for (const { kind, uuid, row } of changes) {
       if (row === null) continue;
       const table = tableOf(kind, uuid);
-      if (table) this.#ids.set(`${table}:${row.id}`, uuid);
+      // Rows of earlier versions have a number here, whatever the table's key is.
+      if (table) this.#ids.set(`${table}:${KEY_OF[table] === "uuid" ? uuid : row.id}`, uuid);
       this.#set(kind, uuid, row);
     }
     this.#unknown.clear();

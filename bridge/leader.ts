@@ -88,7 +88,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
 
   const sql = await connectPostgres(database, fail);
   scope.defer("PostgreSQL connection", () => sql.end());
-  await preflight(sql, database, options.publications);
+  const tables = await preflight(sql, database, options.publications);
   const { isNew } = await ensureSlot(sql, options.slot);
 
   const clock = new BeatClock();
@@ -122,14 +122,14 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   const system = await identifySystem(database);
   const state = new GraphState(clusterId);
   const waitingContainers = new Map<string, QueueEntry>();
-  const snapshot = await readSnapshot(sql, (rows) => {
+  const snapshot = await readSnapshot(sql, tables, (rows) => {
     state.apply(rows);
     for (const { table, row } of rows) {
       const { entry, waiting } = queueEntry(table === "containers" ? (row ?? {}) : {});
       if (waiting) waitingContainers.set(entry.uuid, entry);
     }
   });
-  await lookUpOwners(sql, state);
+  await lookUpOwners(sql, tables, state);
 
   const streams = await openStreams(options, { subjects, system, slot }, scope, fail);
   const { core, taken } = streams;
@@ -139,7 +139,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   const until = snapshot.until;
   const past =
     undo && options.rollBack !== false
-      ? new PastGraph({ clusterId, rows, undo, changes, until, lookUpOwners: (of) => lookUpOwners(sql, of) })
+      ? new PastGraph({ clusterId, rows, undo, changes, until, lookUpOwners: (of) => lookUpOwners(sql, tables, of) })
       : null;
   const graph = new PermissionGraph(options.graph);
   graph.load(permissionChanges((past?.state ?? state).all()));
@@ -200,8 +200,8 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
       subjects,
       stored: taken.positionsHold ? taken.storedEvent : null,
       mark,
-      lookUpOwners: () => lookUpOwners(sql, state),
-      lookUpRows: (uuids) => lookUpRows(sql, uuids),
+      lookUpOwners: () => lookUpOwners(sql, tables, state),
+      lookUpRows: (uuids) => lookUpRows(sql, tables, uuids),
       silent: options.publishSilent ? new SilentChanges() : null,
       toGraph,
       toAll,

@@ -1,7 +1,8 @@
 /** Is this Arvados' database, and can it be followed? Each answer is a fault that names the remedy. */
 import pg from "pg";
 import { fault, reasonOf } from "../core/errors.ts";
-import { LOG_COLUMNS, OPTIONAL_TABLES, TABLES, type TableName } from "./tables.ts";
+import { ALL_TABLES, type FoundTables, foundOf, lackingOf } from "./found-tables.ts";
+import { READ_TABLES } from "./tables.ts";
 
 /** A pg client configuration with the fields that messages name. */
 export type DatabaseTarget = pg.ClientConfig & { host: string; port: number; database: string };
@@ -47,23 +48,23 @@ export function connectFault(target: DatabaseTarget, error: unknown): Error {
   return fault(name, { address, reason: reasonOf(error) || code }, { cause: error });
 }
 
-/** Which of Arvados' tables are there with the columns that are read; the rest is a fault. */
-export async function checkTables(client: pg.Client, database: string): Promise<TableName[]> {
-  const { rows } = await client.query<{ table_name: string; column_name: string }>(
-    `SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()`,
+/** Which of Arvados' tables and columns are there; what must be there and is not is a fault. */
+export async function checkTables(client: pg.Client, database: string): Promise<FoundTables> {
+  const { schema } = ALL_TABLES;
+  const { rows } = await client.query<{ table: string; columns: string[] }>(
+    `SELECT c.relname AS table, array_agg(a.attname::text) AS columns
+       FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+      WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1) AND c.relname = ANY($2)
+        AND c.relkind IN ('r', 'p')
+      GROUP BY c.relname`,
+    [schema, Object.keys(READ_TABLES)],
   );
-  const found = new Set(rows.map((row) => `${row.table_name}.${row.column_name}`));
-  const missing: string[] = [];
-  const tables: TableName[] = [];
-  for (const [table, columns] of Object.entries({ ...TABLES, logs: LOG_COLUMNS })) {
-    const lacking = columns.filter((column) => !found.has(`${table}.${column}`));
-    const name = table as TableName;
-    if (lacking.length === 0 && table !== "logs") tables.push(name);
-    if (lacking.length === 0 || (lacking.length === columns.length && OPTIONAL_TABLES.includes(name))) continue;
-    missing.push(lacking.length === columns.length ? `table ${table}` : `${table}.${lacking.join(`, ${table}.`)}`);
+  const there = Object.fromEntries(rows.map(({ table, columns }) => [table, columns]));
+  const missing = lackingOf(there).filter(({ loss }) => loss === null);
+  if (missing.length > 0) {
+    throw fault("postgres.missing_table", { database, missing: missing.map(({ what }) => what).join("; ") });
   }
-  if (missing.length > 0) throw fault("postgres.missing_table", { database, missing: missing.join("; ") });
-  return tables;
+  return foundOf(there);
 }
 
 /** As PostgreSQL counts: 170004 is 17.4. */
@@ -90,13 +91,14 @@ export async function preflight(
   client: pg.Client,
   target: DatabaseTarget,
   publications: readonly string[],
-): Promise<void> {
+): Promise<FoundTables> {
   const { database } = target;
   await checkPrimary(client, target);
-  await checkTables(client, database);
+  const tables = await checkTables(client, database);
   await checkWal(client);
   const there = await client.query<{ name: string }>("SELECT pubname AS name FROM pg_publication");
   const present = new Set(there.rows.map((row) => row.name));
   const lacking = publications.filter((name) => !present.has(name));
   if (lacking.length > 0) throw fault("postgres.not_set_up", { database, what: lacking.join(", ") });
+  return tables;
 }

@@ -2,13 +2,14 @@
  * Rows of the database as pgoutput sends them. Values are text: bigint and timestamp columns stay strings. `undefined` = a long value
  * that did not change (an unchanged TOAST datum), which is not the same as null.
  */
-import type { TableName } from "./tables.ts";
+import type { RowKey, TableName } from "./tables.ts";
 
 export type Row = Record<string, unknown>;
 
+/** `id`: the value of the table's key (`KEY_OF`). */
 export type RowChange =
-  | { table: TableName; op: "insert" | "update"; id: number; row: Row }
-  | { table: TableName; op: "delete"; id: number; row: null };
+  | { table: TableName; op: "insert" | "update"; id: RowKey; row: Row }
+  | { table: TableName; op: "delete"; id: RowKey; row: null };
 
 /** UTC milliseconds of a `timestamp without time zone`, which Arvados keeps in UTC; null for NULL and infinity (never). */
 export function utcMillis(text: unknown): number | null {

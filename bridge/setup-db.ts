@@ -1,9 +1,9 @@
 /** What `arvados-nats setup-db` does to Arvados' database: two publications and a replication slot. No table is altered. */
 import pg from "pg";
 import { fault } from "../core/errors.ts";
+import { type FoundTables, type ReadTable, recordTables, sqlName } from "./found-tables.ts";
 import { checkTables, checkWal, type DatabaseTarget, serverVersion, withClient } from "./preflight.ts";
 import { slotSql } from "./slot.ts";
-import { LOG_COLUMNS, TABLES, type TableName } from "./tables.ts";
 
 export type SetupNames = { slot: string; publication: string; logPublication: string };
 
@@ -15,18 +15,17 @@ const COLUMN_LISTS_SINCE = 150_000;
 /** What a publication should hold: the columns by table, of the tables that Arvados has here. */
 export type DeclaredPublication = {
   name: string;
-  tables: Readonly<Record<string, readonly string[]>>;
+  tables: FoundTables;
   insertsOnly: boolean;
 };
 
 export function declaredPublications(
   names: SetupNames,
-  tables: readonly TableName[],
+  { schema, columns: { logs = [], ...records } }: FoundTables,
 ): [DeclaredPublication, DeclaredPublication] {
-  const records = Object.fromEntries(tables.map((table) => [table, TABLES[table]]));
   return [
-    { name: names.publication, tables: records, insertsOnly: false },
-    { name: names.logPublication, tables: { logs: LOG_COLUMNS }, insertsOnly: true },
+    { name: names.publication, tables: { schema, columns: records }, insertsOnly: false },
+    { name: names.logPublication, tables: { schema, columns: { logs } }, insertsOnly: true },
   ];
 }
 
@@ -38,15 +37,18 @@ export function remakeSql(publication: DeclaredPublication, serverVersion: numbe
 }
 
 function tableList({ tables }: DeclaredPublication, serverVersion: number): string {
-  return Object.entries(tables)
-    .map(([table, columns]) => (serverVersion >= COLUMN_LISTS_SINCE ? `${table} (${columns.join(", ")})` : table))
+  return (Object.entries(tables.columns) as [ReadTable, readonly string[]][])
+    .map(([table, columns]) => {
+      const name = sqlName(tables, table);
+      return serverVersion >= COLUMN_LISTS_SINCE ? `${name} (${columns.join(", ")})` : name;
+    })
     .join(", ");
 }
 
 /** The statements for a database that has `tables`, without those whose object `exists` already. Pure. */
 export function setupSteps(
   names: SetupNames,
-  tables: readonly TableName[],
+  tables: FoundTables,
   serverVersion: number,
   exists: { publications: readonly string[]; slots: readonly string[] },
 ): SetupStep[] {
@@ -56,7 +58,7 @@ export function setupSteps(
     {
       kind: "publications" as const,
       name: names.publication,
-      what: `publication ${names.publication} of ${tables.length} tables`,
+      what: `publication ${names.publication} of ${recordTables(tables).length} tables`,
       sql: `CREATE PUBLICATION ${quote(names.publication)} FOR TABLE ${tableList(records, serverVersion)}`,
     },
     {

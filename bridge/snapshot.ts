@@ -1,8 +1,9 @@
 /** Reads the rows of the permission graph as of one moment, and tells which transactions that moment already contains. */
 import type pg from "pg";
 import { type Lsn, parseLsn } from "../core/lsn.ts";
+import { type FoundTables, sqlName } from "./found-tables.ts";
 import type { RowChange } from "./row.ts";
-import { GRAPH_TABLES, TABLES } from "./tables.ts";
+import { GRAPH_TABLES } from "./tables.ts";
 
 const PAGE = 10_000;
 
@@ -16,7 +17,11 @@ export type Snapshot = {
 };
 
 /** Hands every row over, as inserts, in pages. The client must be in no transaction, with TimeZone UTC. */
-export async function readSnapshot(client: pg.Client, take: (rows: RowChange[]) => void): Promise<Snapshot> {
+export async function readSnapshot(
+  client: pg.Client,
+  tables: FoundTables,
+  take: (rows: RowChange[]) => void,
+): Promise<Snapshot> {
   await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
   try {
     const { rows } = await client.query<{ snapshot: string; until: string }>(
@@ -26,7 +31,7 @@ export async function readSnapshot(client: pg.Client, take: (rows: RowChange[]) 
       const filter = table === "links" ? "AND link_class = 'permission'" : "";
       for (let after = "0"; ; ) {
         const page = await client.query({
-          text: `SELECT ${TABLES[table].join(", ")} FROM ${table} WHERE id > $1 ${filter} ORDER BY id LIMIT ${PAGE}`,
+          text: `SELECT ${tables.columns[table]?.join(", ")} FROM ${sqlName(tables, table)} WHERE id > $1 ${filter} ORDER BY id LIMIT ${PAGE}`,
           values: [after],
         });
         take(page.rows.map((row) => ({ table, op: "insert", id: Number(row.id), row })));

@@ -1,5 +1,5 @@
 /**
- * What the bridge reads of Arvados' database. Column lists always hold `id` (the replica identity): a publication without it,
+ * What the bridge reads of Arvados' database. Column lists hold the key (the replica identity): a publication without it,
  * or with a row filter on another column, makes Arvados' own UPDATEs and DELETEs fail (facts/arvados 2).
  */
 
@@ -12,23 +12,66 @@ export const TABLES = {
   containers: ["id", "uuid", "owner_uuid", "state", "priority", "auth_uuid", "locked_by_uuid", "runtime_token"],
   api_client_authorizations: ["id", "uuid", "api_token", "user_id", "scopes", "expires_at", "refreshes_at"],
   workflows: ["id", "uuid", "owner_uuid"],
-  credentials: ["id", "uuid", "owner_uuid"],
+  credentials: ["uuid", "owner_uuid"],
   authorized_keys: ["id", "uuid", "owner_uuid"],
   virtual_machines: ["id", "uuid", "owner_uuid"],
 } as const satisfies Record<string, readonly string[]>;
 
 export type TableName = keyof typeof TABLES;
 
-/** Clusters older or newer than the one we know may lack these; the others must be there. */
-export const OPTIONAL_TABLES: readonly TableName[] = [
-  "workflows",
-  "credentials",
-  "authorized_keys",
-  "virtual_machines",
-];
+export function isTable(name: string): name is TableName {
+  return Object.hasOwn(TABLES, name);
+}
+
+/** The column by which a row is known: the primary key, all that a DELETE carries. */
+export const KEY_OF: Record<TableName, "id" | "uuid"> = {
+  users: "id",
+  groups: "id",
+  links: "id",
+  collections: "id",
+  container_requests: "id",
+  containers: "id",
+  api_client_authorizations: "id",
+  workflows: "id",
+  credentials: "uuid",
+  authorized_keys: "id",
+  virtual_machines: "id",
+};
+
+/** A row's key: the number of an `id`, the text of a `uuid`. */
+export type RowKey = number | string;
+
+/** The key in a row, or in the little that a DELETE carries. */
+export function keyOf(table: TableName, row: Readonly<Record<string, unknown>> | null): RowKey {
+  const key = row?.[KEY_OF[table]];
+  return KEY_OF[table] === "id" ? Number(key) : String(key);
+}
 
 /** Published with `publish = 'insert'` in a publication of its own. */
 export const LOG_COLUMNS = ["id", "uuid", "object_uuid", "event_type", "event_at", "properties"] as const;
+
+/** Every table that is read, with its columns. */
+export const READ_TABLES = { ...TABLES, logs: LOG_COLUMNS } as const satisfies Record<string, readonly string[]>;
+
+/** Tables that an older or newer Arvados may lack, and what is lost by it. All others must be there. */
+export const OPTIONAL_TABLES: Partial<Record<TableName, string>> = {
+  workflows: "no events about workflows",
+  credentials: "no events about credentials",
+  authorized_keys: "no events about SSH keys",
+  virtual_machines: "no events about virtual machines, and no rights by a link to one",
+};
+
+/** Columns that an older or newer Arvados may lack, and what is lost by it. All others must be there. */
+export const OPTIONAL_COLUMNS: { [T in TableName]?: Partial<Record<(typeof TABLES)[T][number], string>> } = {
+  users: { redirect_to_user_uuid: "accounts that were merged into others count as accounts of their own" },
+  groups: { frozen_by_uuid: "no project counts as frozen" },
+  collections: { current_version_uuid: "nothing: it is published for readers of their own" },
+  containers: {
+    locked_by_uuid: "queue entries do not say which dispatcher has locked a container",
+    runtime_token: "a container that was given a token cannot be told from one that was not",
+  },
+  api_client_authorizations: { refreshes_at: "a token of another cluster counts until it expires" },
+};
 
 /** The tables the permission graph is read from at start, in the order in which they are read. */
 export const GRAPH_TABLES = [

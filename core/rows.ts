@@ -1,6 +1,7 @@
 /**
  * The rows that the GRAPH stream carries: one per subject `arvados.<c>.graph.<kind>.<uuid>`, last value wins, null = the row is gone.
- * Column names are Arvados' own. `id` is the row's numeric primary key: a DELETE seen by logical replication carries nothing else.
+ * Column names are Arvados' own. `id` is the row's primary key, all that a DELETE seen by logical replication carries: a number,
+ * or of a table that has no `id` (credentials) its `uuid`.
  */
 
 export type UserRow = {
@@ -28,7 +29,7 @@ export type GroupRow = {
 export type LinkRow = { id: number; uuid: string; tail_uuid: string; head_uuid: string; name: string };
 
 /** An object that is neither group nor user but the head of some permission link: where it lives. */
-export type OwnerRow = { id: number; uuid: string; owner_uuid: string };
+export type OwnerRow = { id: number | string; uuid: string; owner_uuid: string };
 
 /** A container request that names a container: where it lives and which container it shows. */
 export type RequestRow = { id: number; uuid: string; owner_uuid: string; container_uuid: string | null };

@@ -1,6 +1,7 @@
 /** What `doctor` finds in Arvados' database. Pure: facts in, findings out. */
+import { ALL_TABLES, foundOf, lackingOf } from "../../bridge/found-tables.ts";
 import { declaredPublications, type SetupNames } from "../../bridge/setup-db.ts";
-import { LOG_COLUMNS, OPTIONAL_TABLES, TABLES, type TableName } from "../../bridge/tables.ts";
+import { READ_TABLES } from "../../bridge/tables.ts";
 import { type AuditFacts, auditFinding } from "./audit.ts";
 import { type ClockFacts, clockFinding } from "./clock.ts";
 import { type Finding, formatBytes, judge, type Look, ok, problem } from "./finding.ts";
@@ -49,7 +50,7 @@ const GRANT_REMEDY = (role: string) =>
 
 export function databaseFindings(question: DatabaseQuestion, facts: DatabaseFacts): Finding[] {
   const { names, staleness, role } = question;
-  const tables = "seen" in facts.columns ? presentTables(facts.columns.seen) : (Object.keys(TABLES) as TableName[]);
+  const tables = "seen" in facts.columns ? foundOf(namesOf(facts.columns.seen)) : ALL_TABLES;
   const version = "seen" in facts.server ? facts.server.seen.version : Number.POSITIVE_INFINITY;
   return [
     judge("PostgreSQL", facts.server, RETRY, (server) => serverFinding(server, question)),
@@ -90,32 +91,30 @@ function walLevelFinding(level: string): Finding {
   return problem("bad", "wal_level", level, "ALTER SYSTEM SET wal_level = 'logical'; then restart PostgreSQL");
 }
 
-/** The tables that are there with all columns that are read. */
-function presentTables(columns: Record<string, Record<string, boolean>>): TableName[] {
-  return (Object.keys(TABLES) as TableName[]).filter((table) =>
-    TABLES[table].every((column) => columns[table]?.[column] !== undefined),
-  );
+type Columns = Record<string, Record<string, boolean>>;
+
+function namesOf(columns: Columns): Record<string, string[]> {
+  return Object.fromEntries(Object.entries(columns).map(([table, its]) => [table, Object.keys(its)]));
 }
 
-const READ = Object.entries({ ...TABLES, logs: LOG_COLUMNS }) as [TableName | "logs", readonly string[]][];
-
-function tablesFinding(columns: Record<string, Record<string, boolean>>): Finding {
-  const missing = READ.flatMap(([table, wanted]) => {
-    const there = columns[table];
-    if (there === undefined) return (OPTIONAL_TABLES as readonly string[]).includes(table) ? [] : [`table ${table}`];
-    return wanted.filter((column) => there[column] === undefined).map((column) => `${table}.${column}`);
-  });
-  if (missing.length === 0) return ok("tables", `all ${Object.keys(columns).length} are Arvados' own`);
-  return problem(
-    "bad",
-    "tables",
-    `missing: ${missing.join(", ")}`,
-    "check that postgres.dbname is Arvados' own database, and that its migrations have run",
-  );
+function tablesFinding(columns: Columns): Finding {
+  const lacking = lackingOf(namesOf(columns));
+  const missing = lacking.filter(({ loss }) => loss === null);
+  if (missing.length > 0) {
+    return problem(
+      "bad",
+      "tables",
+      `missing: ${missing.map(({ what }) => what).join(", ")}`,
+      "check that postgres.dbname is Arvados' own database, and that its migrations have run",
+    );
+  }
+  if (lacking.length === 0) return ok("tables", `all ${Object.keys(columns).length} are Arvados' own`);
+  const losses = lacking.map(({ what, loss }) => `without ${what}: ${loss}`);
+  return problem("warn", "tables", losses.join("; "), "nothing, if this Arvados has no such thing; else upgrade it");
 }
 
-function grantsFinding(columns: Record<string, Record<string, boolean>>, role: string): Finding {
-  const hidden = READ.flatMap(([table, wanted]) => {
+function grantsFinding(columns: Columns, role: string): Finding {
+  const hidden = Object.entries(READ_TABLES as Record<string, readonly string[]>).flatMap(([table, wanted]) => {
     const there = columns[table] ?? {};
     const lacking = wanted.filter((column) => there[column] === false);
     if (lacking.length === 0) return [];

@@ -1,5 +1,6 @@
 /** Whether a publication holds what the bridge reads, and cannot make Arvados' own writes fail. Pure. */
 import { type DeclaredPublication, remakeSql } from "../../bridge/setup-db.ts";
+import { isTable, KEY_OF } from "../../bridge/tables.ts";
 import { type Finding, judge, type Look, ok, problem } from "./finding.ts";
 
 /** A publication as PostgreSQL has it. `columns` null: it publishes all of them (PostgreSQL 14 and older). */
@@ -26,7 +27,7 @@ export function publicationFinding(
 }
 
 function* faultsOf(wanted: DeclaredPublication, { publishes, tables }: Publication): Generator<string> {
-  for (const [table, columns] of Object.entries(wanted.tables)) {
+  for (const [table, columns] of Object.entries(wanted.tables.columns)) {
     const published = tables.find(({ name }) => name === table);
     if (!published) {
       yield `${table} is not published`;
@@ -34,7 +35,8 @@ function* faultsOf(wanted: DeclaredPublication, { publishes, tables }: Publicati
     }
     const lacking = columns.filter((column) => published.columns?.includes(column) === false);
     if (lacking.length > 0) yield `${table} lacks ${lacking.join(", ")}`;
-    if (lacking.includes("id") && !wanted.insertsOnly) yield `without ${table}.id Arvados' own updates of it fail`;
+    const key = isTable(table) ? KEY_OF[table] : "id";
+    if (lacking.includes(key) && !wanted.insertsOnly) yield `without ${table}.${key} Arvados' own updates of it fail`;
     if (published.filtered) yield `${table} has a row filter, with which Arvados' own writes may fail`;
   }
   const kinds = wanted.insertsOnly ? (["insert"] as const) : (["insert", "update", "delete", "truncate"] as const);

@@ -3,7 +3,7 @@ import type pg from "pg";
 import { type DatabaseTarget, withClient } from "../../bridge/preflight.ts";
 import type { SetupNames } from "../../bridge/setup-db.ts";
 import { identifySystem } from "../../bridge/slot.ts";
-import { TABLES } from "../../bridge/tables.ts";
+import { READ_TABLES } from "../../bridge/tables.ts";
 import { reasonOf } from "../../core/errors.ts";
 import type { AuditFacts } from "./audit.ts";
 import type { ClockFacts } from "./clock.ts";
@@ -74,7 +74,7 @@ async function readColumns(client: pg.Client): Promise<Record<string, Record<str
       WHERE c.relkind IN ('r', 'p') AND c.relname = ANY($1)
         AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = coalesce(current_schema(), 'public'))
       GROUP BY c.relname`,
-    [[...Object.keys(TABLES), "logs"]],
+    [Object.keys(READ_TABLES)],
   );
   return Object.fromEntries(rows.map(({ table, columns }) => [table, columns]));
 }

@@ -10,6 +10,15 @@ import { rowJson } from "./row-json.ts";
 import type { Transaction } from "./transaction.ts";
 import { INFIX, type Table } from "./uuid-maker.ts";
 
+/** What Arvados' models fill in where a column may not be NULL. */
+const NOT_NULL: Partial<Record<Table, Values>> = {
+  groups: { is_trashed: false },
+  collections: { is_trashed: false, version: 1, file_count: 0, file_size_total: 0 },
+  containers: { lock_count: 0, cost: 0, subrequests_cost: 0, service: false, interactive_session_started: false },
+  container_requests: { output_ttl: 0, cumulative_cost: 0, service: false },
+  api_client_authorizations: { api_client_id: 0 },
+};
+
 /** The table a uuid's row lies in. */
 export function tableOf(uuid: string): Table {
   const table = resourceOf(uuid);
@@ -26,7 +35,7 @@ export async function findRow(tx: Transaction, table: Table, uuid: string): Prom
 /** @param by uuid of the acting user */
 export async function createRow(tx: Transaction, table: Table, values: Values, by: string): Promise<Row> {
   const now = tx.now();
-  const stamps: Values = { created_at: now, updated_at: now, ...modified(table, now, by) };
+  const stamps: Values = { ...NOT_NULL[table], created_at: now, ...modified(table, now, by) };
   const row = await insert(tx, table, { ...stamps, ...values, uuid: values.uuid ?? tx.uuids.uuid(table) });
   await log(tx, "create", { table, old: null, new: row, by });
   return row;
@@ -41,7 +50,7 @@ export async function updateRow(
 ): Promise<Row> {
   const old = await findRow(tx, table, uuid);
   const now = tx.now();
-  const row = await write(tx, table, uuid, { ...changes, updated_at: now, ...modified(table, now, by) });
+  const row = await write(tx, table, uuid, { ...changes, ...modified(table, now, by) });
   await log(tx, "update", { table, old, new: row, by });
   return row;
 }
@@ -131,7 +140,9 @@ async function ownerOf(tx: Transaction, table: Table, row: Row): Promise<string 
 }
 
 function modified(table: Table, now: string, by: string): Values {
-  return table === "api_client_authorizations" ? {} : { modified_at: now, modified_by_user_uuid: by };
+  if (table === "api_client_authorizations") return { updated_at: now };
+  const stamps = { modified_at: now, modified_by_user_uuid: by };
+  return table === "credentials" ? stamps : { updated_at: now, ...stamps };
 }
 
 async function insert(tx: Transaction, table: Table, values: Values): Promise<Row> {

@@ -13,7 +13,7 @@ const { builtins } = pg.types;
 /** Never logged. */
 const SECRET: Partial<Record<Table, readonly string[]>> = {
   api_client_authorizations: ["api_token"],
-  containers: ["secret_mounts", "runtime_token"],
+  containers: ["secret_mounts", "secret_mounts_md5", "runtime_token"],
   container_requests: ["secret_mounts", "runtime_token"],
   credentials: ["secret"],
 };
@@ -22,8 +22,8 @@ const SECRET: Partial<Record<Table, readonly string[]>> = {
 const SERIALIZED: Partial<Record<Table, readonly string[]>> = {
   users: ["prefs"],
   api_client_authorizations: ["scopes"],
-  containers: ["command", "environment"],
-  container_requests: ["command", "environment"],
+  containers: ["command", "environment", "mounts", "runtime_constraints", "scheduling_parameters"],
+  container_requests: ["command", "environment", "mounts", "runtime_constraints", "scheduling_parameters"],
 };
 
 export function rowJson(table: Table, row: Row): string {

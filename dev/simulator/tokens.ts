@@ -30,7 +30,6 @@ export async function issueToken(tx: Transaction, user: string, options: NewToke
     {
       user_id: owner.need("id"),
       api_token: secret,
-      api_client_id: 0,
       created_by_ip_address: "127.0.0.1",
       expires_at: expiresAt === null ? null : timestampOf(expiresAt),
       scopes,

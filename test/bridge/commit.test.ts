@@ -35,6 +35,21 @@ describe("a commit", () => {
     assert.equal(assemble(BEGIN, { tag: "insert", relation: users, new: { id: "7" } }), undefined);
   });
 
+  it("knows a row of a table without `id` by its uuid", () => {
+    const credentials = { name: "credentials" };
+    const uuid = "zzzzz-oss07-credentialccccc";
+    const commit = assemble(
+      BEGIN,
+      { tag: "insert", relation: credentials, new: { uuid, owner_uuid: "o" } },
+      { tag: "delete", relation: credentials, key: { uuid }, old: null },
+      END,
+    );
+    assert.deepEqual(
+      commit?.rows.map(({ id }) => id),
+      [uuid, uuid],
+    );
+  });
+
   it("leaves out tables that nobody asked for, and log rows with NULL where Arvados always has a value", () => {
     const log = {
       object_uuid: "zzzzz-4zz18-collectionccccc",

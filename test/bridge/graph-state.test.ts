@@ -129,6 +129,19 @@ describe("the rows that GRAPH should hold", () => {
       assert.deepEqual(state.apply([update("collections", { ...collection, owner_uuid: PROJECT })]), []);
     });
 
+    it("loses it when it is deleted, also where the table has no `id`, and an earlier version wrote a number for it", () => {
+      const uuid = "zzzzz-oss07-credentialccccc";
+      const remembered = new GraphState("zzzzz");
+      remembered.load([{ kind: "owner", uuid, row: { id: 7, uuid, owner_uuid: "root" } }]);
+      const looked = new GraphState("zzzzz");
+      for (const state of [remembered, looked]) {
+        state.apply([shareOf(uuid)]);
+        if (state === looked) state.setOwner("credentials", { id: uuid, uuid, owner_uuid: "root" });
+        const changes = state.apply([{ table: "credentials", op: "delete", id: uuid, row: null }]);
+        assert.deepEqual(shortOf(changes), [`owner ${uuid} gone`]);
+      }
+    });
+
     it("loses it when it is deleted", () => {
       const state = new GraphState("zzzzz");
       state.apply([alice, shareOf(COLLECTION), insert("collections", collection)]);

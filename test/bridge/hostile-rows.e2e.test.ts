@@ -4,6 +4,7 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { databaseTarget, runBridge, setupNames } from "../../bridge/main.ts";
 import type { QueueEntry } from "../../bridge/queue-writer.ts";
 import { setupDb } from "../../bridge/setup-db.ts";
+import { isTable, KEY_OF } from "../../bridge/tables.ts";
 import type { MovedEntry, RecordEvent } from "../../core/wire.ts";
 import type { Operations } from "../../dev/simulator/index.ts";
 import { type Config, type ConfigOverrides, defaultConfig } from "../../runtime/config.ts";
@@ -304,8 +305,9 @@ describe("Arvados' own writes", () => {
     }
     // The rest in SQL: insert, update of the key's neighbour and of the row, delete.
     for (const table of ["users", "authorized_keys", "virtual_machines", "credentials", "containers", "logs"]) {
-      await database.query(`UPDATE ${table} SET updated_at = now()`);
-      await database.query(`DELETE FROM ${table} WHERE id = (SELECT max(id) FROM ${table})`);
+      const key = isTable(table) ? KEY_OF[table] : "id";
+      await database.query(`UPDATE ${table} SET modified_at = now()`);
+      await database.query(`DELETE FROM ${table} WHERE ${key} = (SELECT max(${key}) FROM ${table})`);
     }
     const types = new Set((await world.records()).map(({ event }) => event.event_type));
     for (const type of ["create", "update", "delete"]) assert.ok(types.has(type), type);

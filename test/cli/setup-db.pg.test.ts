@@ -27,7 +27,7 @@ describe("arvados-nats setup-db", () => {
   it("shows the SQL and does nothing, with --dry-run", async () => {
     const { code, out, text } = await setup("--dry-run");
     assert.equal(code, 0, text);
-    assert.match(out, /CREATE PUBLICATION "arvados_nats" FOR TABLE users \(id, uuid/);
+    assert.match(out, /CREATE PUBLICATION "arvados_nats" FOR TABLE public\.users \(id, uuid/);
     assert.match(out, /WITH \(publish = 'insert'\);/);
     assert.match(out, /pg_create_logical_replication_slot\('setup_test', 'pgoutput'/);
     assert.doesNotMatch(out, /ALTER TABLE/);
