@@ -28,12 +28,12 @@ export function hasTable({ columns }: FoundTables, name: string | null): name is
 }
 
 /** What is read of those tables, by all the columns that each has. */
-export function foundOf(there: Readonly<Record<string, readonly string[]>>): FoundTables {
+export function foundOf(there: Readonly<Record<string, readonly string[]>>, schema: string): FoundTables {
   const found = READ.flatMap(([table, wanted]) => {
     const columns = there[table];
     return columns ? [[table, wanted.filter((column) => columns.includes(column))] as const] : [];
   });
-  return { ...ALL_TABLES, columns: Object.fromEntries(found) };
+  return { schema, columns: Object.fromEntries(found) };
 }
 
 /** A table or a column of it that is not there; `loss`: what that costs, null = nothing works without it. */

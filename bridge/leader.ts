@@ -97,7 +97,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   const toAll = new PositionTracker();
   const gate = deferred<(commit: Commit) => Promise<void>>();
   const replication = await openReplication({
-    connection: { ...database, application_name: "arvados-nats bridge" },
+    connection: database,
     slot: options.slot,
     publications: options.publications,
     onCommit: async (commit) => (await gate.promise)(commit),

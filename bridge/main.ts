@@ -161,6 +161,7 @@ export function databaseTarget({ postgres }: Config): DatabaseTarget {
     host: postgres.host,
     port: postgres.port,
     database: postgres.dbname,
+    schema: postgres.schema,
     user: postgres.user,
     ...(postgres.password === "" ? {} : { password: postgres.password }),
     ssl: sslOf(postgres.sslmode),

@@ -1,26 +1,27 @@
 /** Is this Arvados' database, and can it be followed? Each answer is a fault that names the remedy. */
 import pg from "pg";
 import { fault, reasonOf } from "../core/errors.ts";
+import { SESSION_SQL, sessionConfig } from "../runtime/postgres-session.ts";
 import { ALL_TABLES, type FoundTables, foundOf, lackingOf } from "./found-tables.ts";
 import { READ_TABLES } from "./tables.ts";
 
-/** A pg client configuration with the fields that messages name. */
-export type DatabaseTarget = pg.ClientConfig & { host: string; port: number; database: string };
+/** A pg client configuration with the fields that messages name. `schema`: of Arvados' tables, default `public`. */
+export type DatabaseTarget = pg.ClientConfig & { host: string; port: number; database: string; schema?: string };
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** Opens a connection with TimeZone UTC. The caller ends it. */
+/** Opens a session as all of ours are (`postgres-session.ts`). The caller ends it. */
 export async function connectPostgres(target: DatabaseTarget, onError: (error: Error) => void): Promise<pg.Client> {
   const client = new pg.Client({
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    application_name: "arvados-nats",
-    ...target,
-    options: "-c TimeZone=UTC",
+    ...sessionConfig(target, "arvados-nats"),
   });
   client.on("error", onError);
   try {
     await client.connect();
+    await client.query(SESSION_SQL);
   } catch (error) {
+    await client.end().catch(() => {});
     throw connectFault(target, error);
   }
   return client;
@@ -49,8 +50,8 @@ export function connectFault(target: DatabaseTarget, error: unknown): Error {
 }
 
 /** Which of Arvados' tables and columns are there; what must be there and is not is a fault. */
-export async function checkTables(client: pg.Client, database: string): Promise<FoundTables> {
-  const { schema } = ALL_TABLES;
+export async function checkTables(client: pg.Client, target: DatabaseTarget): Promise<FoundTables> {
+  const { database, schema = ALL_TABLES.schema } = target;
   const { rows } = await client.query<{ table: string; columns: string[] }>(
     `SELECT c.relname AS table, array_agg(a.attname::text) AS columns
        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -64,7 +65,7 @@ export async function checkTables(client: pg.Client, database: string): Promise<
   if (missing.length > 0) {
     throw fault("postgres.missing_table", { database, missing: missing.map(({ what }) => what).join("; ") });
   }
-  return foundOf(there);
+  return foundOf(there, schema);
 }
 
 /** As PostgreSQL counts: 170004 is 17.4. */
@@ -86,6 +87,16 @@ async function checkPrimary(client: pg.Client, { host, port, database }: Databas
   if (rows[0]?.standby) throw fault("postgres.standby", { address: `${host}:${port}/${database}` });
 }
 
+/** Tables in which row-level security hides rows from this role: each may be a right that is missed, or a revocation. */
+export async function hiddenTables(client: pg.Client, schema: string): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = $1 AND c.relname = ANY($2) AND row_security_active(c.oid) ORDER BY 1`,
+    [schema, Object.keys(READ_TABLES)],
+  );
+  return rows.map(({ name }) => name);
+}
+
 /** Everything the bridge needs before it starts but the slot (`slot.ts`), each lack with its remedy. */
 export async function preflight(
   client: pg.Client,
@@ -94,7 +105,11 @@ export async function preflight(
 ): Promise<FoundTables> {
   const { database } = target;
   await checkPrimary(client, target);
-  const tables = await checkTables(client, database);
+  const tables = await checkTables(client, target);
+  const hidden = await hiddenTables(client, tables.schema);
+  if (hidden.length > 0) {
+    throw fault("postgres.row_security", { database, role: String(target.user), tables: hidden.join(", ") });
+  }
   await checkWal(client);
   const there = await client.query<{ name: string }>("SELECT pubname AS name FROM pg_publication");
   const present = new Set(there.rows.map((row) => row.name));

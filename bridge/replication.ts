@@ -6,14 +6,21 @@
  * is off; commits are assembled as their messages come, and pass through one queue with the keepalives.
  */
 import pg from "pg";
-import { LogicalReplicationService, PgoutputPlugin } from "pg-logical-replication";
+import { LogicalReplicationService } from "pg-logical-replication";
 import { fault, reasonOf } from "../core/errors.ts";
 import { formatLsn, type Lsn, parseLsn } from "../core/lsn.ts";
+import { sessionConfig } from "../runtime/postgres-session.ts";
 import { type Commit, CommitAssembler, type PgMessage } from "./commit.ts";
+import { Pgoutput } from "./pgoutput.ts";
 
 /** Times stay text: pg would read `timestamp without time zone` in the process's own zone. */
 const TIMESTAMP = 1114;
 pg.types.setTypeParser(TIMESTAMP, (text) => text);
+
+/** SQLSTATE. */
+const OBJECT_IN_USE = "55006";
+const UNDEFINED_OBJECT = "42704";
+const NOT_IN_PREREQUISITE_STATE = "55000";
 
 /** Rows of whole commits waiting here before the socket is paused. */
 const HIGH_WATER = 5_000;
@@ -39,10 +46,10 @@ export type Replication = {
 type Item = { commit: Commit } | { keepalive: Lsn };
 
 export async function openReplication(options: ReplicationOptions): Promise<Replication> {
-  const service = new LogicalReplicationService(options.connection, {
+  const service = new LogicalReplicationService(sessionConfig(options.connection, "arvados-nats bridge"), {
     acknowledge: { auto: false, timeoutSeconds: 0 },
   });
-  const plugin = new PgoutputPlugin({ protoVersion: 1, publicationNames: [...options.publications] });
+  const plugin = new Pgoutput(options.publications);
   const assembler = new CommitAssembler();
   let queue: Item[] = [];
   let waiting = 0;
@@ -148,10 +155,14 @@ function weightOf(item: Item): number {
 
 function replicationFault(error: unknown, slot: string): Error {
   const reason = reasonOf(error);
-  const busy = /is active for PID (\d+)/.exec(reason);
-  if (busy) return fault("slot.busy", { slot, pid: busy[1] as string }, { cause: error });
+  // By its code: PostgreSQL says the rest in the language of its administrator.
+  const { code } = error as { code?: string };
+  if (code === OBJECT_IN_USE) {
+    const pid = /(\d+)\D*$/.exec(reason)?.[1] ?? "unknown";
+    return fault("slot.busy", { slot, pid }, { cause: error });
+  }
   // Between our look and its start: the next try makes it anew.
-  if (/replication slot .* does not exist|can no longer (get changes|access)|has been invalidated/.test(reason)) {
+  if (code === UNDEFINED_OBJECT || code === NOT_IN_PREREQUISITE_STATE) {
     return fault("slot.lost", { slot, reason }, { cause: error });
   }
   return error instanceof Error ? error : new Error(reason);

@@ -84,7 +84,7 @@ export async function setupDb(
   { dryRun, print }: { dryRun: boolean; print: (line: string) => void },
 ): Promise<SetupStep[]> {
   return withClient(target, async (client) => {
-    const tables = await checkTables(client, target.database);
+    const tables = await checkTables(client, target);
     // The dry run shows what is to come, whatever has to be done before.
     if (!dryRun) await checkWal(client);
     const publications = await namesOf(client, "SELECT pubname AS name FROM pg_publication");

@@ -2,6 +2,7 @@
 import pg from "pg";
 import { fault } from "../core/errors.ts";
 import { type Lsn, parseLsn } from "../core/lsn.ts";
+import { sessionConfig } from "../runtime/postgres-session.ts";
 import type { Place } from "./epoch.ts";
 import { connectFault, type DatabaseTarget, serverVersion } from "./preflight.ts";
 
@@ -52,7 +53,7 @@ async function readSlot(client: pg.Client, name: string): Promise<SlotRow | unde
 /** Asked over a replication connection: what ordinary SQL tells of the timeline lags behind a promotion. */
 export async function identifySystem(target: DatabaseTarget): Promise<Place & { lsn: Lsn }> {
   // `replication` is missing in the driver's types.
-  const options = { ...target, replication: "database" } as pg.ClientConfig;
+  const options = { ...sessionConfig(target, "arvados-nats"), replication: "database" } as pg.ClientConfig;
   const client = new pg.Client(options);
   client.on("error", () => {}); // Told by the query that fails.
   try {

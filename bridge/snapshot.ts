@@ -16,7 +16,7 @@ export type Snapshot = {
   contains(xid: number): boolean;
 };
 
-/** Hands every row over, as inserts, in pages. The client must be in no transaction, with TimeZone UTC. */
+/** Hands every row over, as inserts, in pages. The client must be in no transaction. */
 export async function readSnapshot(
   client: pg.Client,
   tables: FoundTables,

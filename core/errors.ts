@@ -102,6 +102,12 @@ export const ERRORS = {
     message: "the database {database} lacks what Arvados has: {missing}",
     remedy: "check that PostgreSQL.Connection names Arvados' own database and that its migrations have run",
   },
+  "postgres.row_security": {
+    handling: "config",
+    message: "row-level security would hide rows from {role} in database {database}: {tables}",
+    remedy:
+      "a right or a revocation may be hidden: as a superuser, ALTER ROLE {role} BYPASSRLS, or ALTER TABLE ... DISABLE ROW LEVEL SECURITY",
+  },
   "postgres.not_set_up": {
     handling: "config",
     message: "the database {database} has no {what}",

@@ -33,6 +33,8 @@ export type StackOptions = {
   onNote?: (line: string) => void;
   /** Where data is kept; absent: temporary folders, removed at the end. One server only. */
   dataDir?: string;
+  /** Fills Arvados' database, before `setup-db`. Default: the demo's schema. */
+  createDatabase?: (url: string) => Promise<void>;
   /** How many nats-servers; more than one hold every stream three times. Default 1. */
   servers?: number;
   overrides?: ConfigOverrides;
@@ -137,7 +139,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   await step("streams", () => declareStreams(config, log, servers.length));
   await step("Arvados' tables, publications and slot", async () => {
     await postgres.createDatabase(DATABASE);
-    await createSchema(postgres.url(DATABASE));
+    await (options.createDatabase ?? createSchema)(postgres.url(DATABASE));
     await setupDb(databaseTarget(config), setupNames(config), { dryRun: false, print: (line) => log.debug(line) });
   });
   const arvados = scope.use(

@@ -29,6 +29,13 @@ export const POSTGRES_SETTINGS = {
       neededBy: ["bridge", "setup-db"],
       doc: "Arvados' own database.",
     },
+    schema: {
+      type: "sqlName",
+      env: "ARVADOS_NATS_POSTGRES_SCHEMA",
+      file: "postgres.schema",
+      default: "public",
+      doc: "The schema of Arvados' tables. No `search_path` is asked.",
+    },
     user: {
       type: "text",
       env: "ARVADOS_NATS_POSTGRES_USER",

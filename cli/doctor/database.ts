@@ -26,6 +26,8 @@ export type DatabaseFacts = {
   walKept: Look<number | null>;
   /** By table, each column of it and whether the role may read it. */
   columns: Look<Record<string, Record<string, boolean>>>;
+  /** Tables in which row-level security hides rows from the role. */
+  hidden: Look<string[]>;
   /** A replication connection, as the bridge opens one. */
   replication: Look<unknown>;
   publications: Look<Record<string, Publication>>;
@@ -39,24 +41,26 @@ export type DatabaseQuestion = {
   address: string;
   database: string;
   role: string;
+  /** Of Arvados' tables. Default `public`. */
+  schema?: string;
   names: SetupNames;
   staleness: number;
   publishSilent: boolean;
 };
 
 const RETRY = "look at what PostgreSQL's log says about it";
-const GRANT_REMEDY = (role: string) =>
-  `as a superuser: GRANT USAGE ON SCHEMA public TO ${role}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${role}`;
 
 export function databaseFindings(question: DatabaseQuestion, facts: DatabaseFacts): Finding[] {
-  const { names, staleness, role } = question;
-  const tables = "seen" in facts.columns ? foundOf(namesOf(facts.columns.seen)) : ALL_TABLES;
+  const { names, staleness, role, schema = ALL_TABLES.schema } = question;
+  const grantRemedy = `as a superuser: GRANT USAGE ON SCHEMA ${schema} TO ${role}; GRANT SELECT ON ALL TABLES IN SCHEMA ${schema} TO ${role}`;
+  const tables = "seen" in facts.columns ? foundOf(namesOf(facts.columns.seen), schema) : { ...ALL_TABLES, schema };
   const version = "seen" in facts.server ? facts.server.seen.version : Number.POSITIVE_INFINITY;
   return [
     judge("PostgreSQL", facts.server, RETRY, (server) => serverFinding(server, question)),
     judge("wal_level", facts.walLevel, RETRY, walLevelFinding),
-    judge("tables", facts.columns, GRANT_REMEDY(role), tablesFinding),
-    judge("grants", facts.columns, GRANT_REMEDY(role), (columns) => grantsFinding(columns, role)),
+    judge("tables", facts.columns, grantRemedy, (columns) => tablesFinding(columns, schema)),
+    judge("grants", facts.columns, grantRemedy, (columns) => grantsFinding(columns, role, grantRemedy)),
+    judge("row security", facts.hidden, grantRemedy, (hidden) => rowSecurityFinding(hidden, role)),
     replicationFinding(facts.replication, role),
     ...declaredPublications(names, tables).map((declared) =>
       publicationFinding(declared, pick(facts.publications, declared.name), version),
@@ -97,15 +101,15 @@ function namesOf(columns: Columns): Record<string, string[]> {
   return Object.fromEntries(Object.entries(columns).map(([table, its]) => [table, Object.keys(its)]));
 }
 
-function tablesFinding(columns: Columns): Finding {
+function tablesFinding(columns: Columns, schema: string): Finding {
   const lacking = lackingOf(namesOf(columns));
   const missing = lacking.filter(({ loss }) => loss === null);
   if (missing.length > 0) {
     return problem(
       "bad",
       "tables",
-      `missing: ${missing.map(({ what }) => what).join(", ")}`,
-      "check that postgres.dbname is Arvados' own database, and that its migrations have run",
+      `missing in schema ${schema}: ${missing.map(({ what }) => what).join(", ")}`,
+      "check that postgres.dbname is Arvados' own database and postgres.schema the schema of its tables, and that its migrations have run",
     );
   }
   if (lacking.length === 0) return ok("tables", `all ${Object.keys(columns).length} are Arvados' own`);
@@ -113,7 +117,7 @@ function tablesFinding(columns: Columns): Finding {
   return problem("warn", "tables", losses.join("; "), "nothing, if this Arvados has no such thing; else upgrade it");
 }
 
-function grantsFinding(columns: Columns, role: string): Finding {
+function grantsFinding(columns: Columns, role: string, remedy: string): Finding {
   const hidden = Object.entries(READ_TABLES as Record<string, readonly string[]>).flatMap(([table, wanted]) => {
     const there = columns[table] ?? {};
     const lacking = wanted.filter((column) => there[column] === false);
@@ -121,7 +125,17 @@ function grantsFinding(columns: Columns, role: string): Finding {
     return lacking.length === wanted.length ? [table] : lacking.map((column) => `${table}.${column}`);
   });
   if (hidden.length === 0) return ok("grants", `${role} may read all that the bridge reads`);
-  return problem("bad", "grants", `${role} may not read ${hidden.join(", ")}`, GRANT_REMEDY(role));
+  return problem("bad", "grants", `${role} may not read ${hidden.join(", ")}`, remedy);
+}
+
+function rowSecurityFinding(hidden: readonly string[], role: string): Finding {
+  if (hidden.length === 0) return ok("row security", `hides nothing from ${role}`);
+  return problem(
+    "bad",
+    "row security",
+    `hides rows of ${hidden.join(", ")} from ${role}: a right or a revocation may be among them`,
+    `as a superuser: ALTER ROLE ${role} BYPASSRLS, or ALTER TABLE ${hidden[0]} DISABLE ROW LEVEL SECURITY`,
+  );
 }
 
 function replicationFinding(look: Look<unknown>, role: string): Finding {

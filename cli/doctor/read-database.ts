@@ -1,6 +1,6 @@
 /** Reads what `doctor` judges of Arvados' database, with the bridge's role. A look that fails spoils no other. */
 import type pg from "pg";
-import { type DatabaseTarget, withClient } from "../../bridge/preflight.ts";
+import { type DatabaseTarget, hiddenTables, withClient } from "../../bridge/preflight.ts";
 import type { SetupNames } from "../../bridge/setup-db.ts";
 import { identifySystem } from "../../bridge/slot.ts";
 import { READ_TABLES } from "../../bridge/tables.ts";
@@ -29,16 +29,18 @@ export async function readDatabase(
   auditConfig: AuditFacts["config"],
   now: () => number,
 ): Promise<DatabaseFacts> {
+  const { schema = "public" } = target;
   return withClient({ ...target, statement_timeout: STATEMENT_TIMEOUT_MS }, async (client) => ({
     server: await look(() => readServer(client)),
     walLevel: await look(async () => (await one<{ wal_level: string }>(client, "SHOW wal_level")).wal_level),
     walKept: await look(() => readWalKept(client)),
-    columns: await look(() => readColumns(client)),
+    columns: await look(() => readColumns(client, schema)),
+    hidden: await look(() => hiddenTables(client, schema)),
     replication: await look(() => identifySystem(target)),
     publications: await look(() => readPublications(client)),
     slot: await look(() => readSlot(client, names.slot)),
     clock: await look(() => readClock(client, now)),
-    audit: await look(() => readAudit(client, auditConfig)),
+    audit: await look(() => readAudit(client, schema, auditConfig)),
   }));
 }
 
@@ -66,15 +68,15 @@ async function readWalKept(client: pg.Client): Promise<number | null> {
 }
 
 /** From the catalogue: information_schema hides what the role may not read. */
-async function readColumns(client: pg.Client): Promise<Record<string, Record<string, boolean>>> {
+async function readColumns(client: pg.Client, schema: string): Promise<Record<string, Record<string, boolean>>> {
   const { rows } = await client.query<{ table: string; columns: Record<string, boolean> }>(
     `SELECT c.relname AS table, json_object_agg(a.attname, has_schema_privilege(c.relnamespace, 'USAGE')
               AND has_column_privilege(c.oid, a.attnum, 'SELECT')) AS columns
        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
       WHERE c.relkind IN ('r', 'p') AND c.relname = ANY($1)
-        AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = coalesce(current_schema(), 'public'))
+        AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $2)
       GROUP BY c.relname`,
-    [Object.keys(READ_TABLES)],
+    [Object.keys(READ_TABLES), schema],
   );
   return Object.fromEntries(rows.map(({ table, columns }) => [table, columns]));
 }
@@ -136,9 +138,9 @@ export function clockFacts(asked: number, answered: number, theirs: number): Clo
   return { offset: theirs - (asked + answered) / 2, uncertainty: (answered - asked) / 2 };
 }
 
-async function readAudit(client: pg.Client, config: AuditFacts["config"]): Promise<AuditFacts> {
+async function readAudit(client: pg.Client, schema: string, config: AuditFacts["config"]): Promise<AuditFacts> {
   const newest = (table: string, column: string, where: string) =>
-    `(SELECT ${column} FROM ${table} WHERE ${where} ORDER BY ${column === "event_at" ? "id" : column} DESC LIMIT 1)`;
+    `(SELECT ${column} FROM ${schema}.${table} WHERE ${where} ORDER BY ${column === "event_at" ? "id" : column} DESC LIMIT 1)`;
   const changes = ["users", "groups", "links", "collections"].map((table) =>
     newest(table, "modified_at", "modified_at IS NOT NULL"),
   );

@@ -12,13 +12,23 @@
  */
 import pg from "pg";
 import { wellKnown } from "../../core/uuid.ts";
+import { optionsOf, SESSION_SETTINGS, SESSION_SQL } from "../../runtime/postgres-session.ts";
 import { createCollection, updateCollection } from "./collections.ts";
 import { commitContainerRequest, createContainerRequest, setRequestPriority } from "./container-requests.ts";
 import { completeContainer, runContainer, saveContainerLog, setContainerState } from "./container-run.ts";
 import { createContainer, setContainerPriority } from "./containers.ts";
 import { insertForgedLog, logActivity, logDownload } from "./events.ts";
 import { createProject, createRole, freeze, unfreeze } from "./groups.ts";
-import { createWorkflow, deleteObject, move, sweepTrash, trash, untrash, updateObject } from "./objects.ts";
+import {
+  createCredential,
+  createWorkflow,
+  deleteObject,
+  move,
+  sweepTrash,
+  trash,
+  untrash,
+  updateObject,
+} from "./objects.ts";
 import { seed } from "./seed.ts";
 import { addToRole, changeLevel, createLink, removeFromRole, share, unshare } from "./sharing.ts";
 import { createClock, type Now } from "./timestamps.ts";
@@ -62,6 +72,7 @@ const OPERATIONS = {
   createCollection,
   updateCollection,
   createWorkflow,
+  createCredential,
   move,
   updateObject,
   trash,
@@ -112,6 +123,8 @@ export type Simulator = CommittedOperations & {
   [Symbol.asyncDispose](): Promise<void>;
 };
 
+const SESSION = { ...SESSION_SETTINGS, search_path: "public" };
+
 export type SimulatorOptions = {
   clusterId: string;
   /** For uuids and secrets, like Math.random. Default: a strong one. */
@@ -122,7 +135,9 @@ export type SimulatorOptions = {
 
 export function createSimulator(options: SimulatorOptions): Simulator {
   const { clusterId } = options;
-  const pool = "pool" in options ? options.pool : new pg.Pool(options.connection);
+  const pool = "pool" in options ? options.pool : new pg.Pool({ ...options.connection, options: optionsOf(SESSION) });
+  // Arvados' own programs know what they write, whatever an admin has set for the database.
+  pool.on("connect", (client) => void client.query(SESSION_SQL).catch(() => {}));
   // An idle connection that breaks is told to the pool only; the next operation gets a new one or fails by itself.
   if (!("pool" in options)) pool.on("error", () => {});
   const parts = {

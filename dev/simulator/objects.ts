@@ -1,7 +1,7 @@
 /** What happens to any object, whatever its kind: moving, changing, trashing, deleting. */
 import { actorOf, type By, makerOf, type Uuid } from "./actor.ts";
 import { createRow, destroyRow, findRow, tableOf, updateRow, writeSilently } from "./audit-log.ts";
-import { destroyLinks } from "./links.ts";
+import { createPermission, destroyLinks } from "./links.ts";
 import type { Values } from "./row.ts";
 import { millisecondsOf, timestampOf } from "./timestamps.ts";
 import type { Transaction } from "./transaction.ts";
@@ -62,6 +62,24 @@ export async function deleteObject(tx: Transaction, uuid: string, options: By = 
   const table = tableOf(uuid);
   await destroyLinks(tx, { tail: uuid, head: uuid }, by);
   await destroyRow(tx, table, uuid, by);
+  return { uuid };
+}
+
+/** A secret of another service: it belongs to root, its maker manages it. Its table has no `id`. */
+export async function createCredential(tx: Transaction, credential: { name: string } & By): Promise<Uuid> {
+  const by = actorOf(tx, credential);
+  const values = {
+    name: credential.name,
+    owner_uuid: tx.known.rootUser,
+    credential_class: "basic_auth",
+    external_id: credential.name,
+    secret: "not to be shown",
+    expires_at: timestampOf(millisecondsOf(tx.now()) + TRASH_LIFETIME),
+    scopes: [],
+  };
+  const row = await createRow(tx, "credentials", values, by);
+  const uuid = row.need("uuid");
+  if (by !== tx.known.rootUser) await createPermission(tx, { tail: by, head: uuid, level: "can_manage", by });
   return { uuid };
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import pg from "pg";
+import { preflight, withClient } from "../../bridge/preflight.ts";
 import { setupDb } from "../../bridge/setup-db.ts";
 import { AUDIT_DEFAULTS, type AuditFacts } from "../../cli/doctor/audit.ts";
 import { databaseFindings } from "../../cli/doctor/database.ts";
@@ -92,6 +93,23 @@ describe("doctor, of Arvados' database", () => {
     assert.match(todo ?? "", /GRANT SELECT ON ALL TABLES IN SCHEMA public TO bridge_role/);
     assert.equal(find(findings, "tables").state, "ok", "the table is still there");
     assert.equal(find(findings, "audit log").state, "unknown");
+  });
+
+  it("names a table of which row-level security hides rows, as the bridge does, which does not start on it", async () => {
+    const hide = "ALTER TABLE links ENABLE ROW LEVEL SECURITY";
+    const { port, host, password } = world.postgres;
+    const role = { host, port, password, user: ROLE, database: DATABASE };
+    const lead = () => withClient(role, (client) => preflight(client, role, ["doctor", "doctor_logs"]));
+    const findings = await spoiled(hide, "SELECT 1");
+    assert.deepEqual(bad(findings), ["row security"]);
+    assert.match(find(findings, "row security").todo ?? "", /ALTER ROLE bridge_role BYPASSRLS/);
+    await assert.rejects(lead(), { code: "postgres.row_security", message: /public\.links/ });
+    const read = withClient(role, (client) => client.query("SELECT id FROM public.links"));
+    await assert.rejects(read, /row-level security/, "nothing is read in silence of what is hidden");
+    await world.sql.query(`ALTER ROLE ${ROLE} BYPASSRLS`);
+    await lead();
+    await world.sql.query(`ALTER ROLE ${ROLE} NOBYPASSRLS; ALTER TABLE links DISABLE ROW LEVEL SECURITY`);
+    await lead();
   });
 
   it("sees a schema that the role may not use as a grant, not as missing tables", async () => {

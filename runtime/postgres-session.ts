@@ -1,0 +1,64 @@
+/**
+ * What a session with PostgreSQL is asked to be. An admin may have set anything for the database or the role (ALTER DATABASE/ROLE ... SET):
+ * how times are written, what a name means, after how long a query ends. Nothing here may depend on that, so whatever matters is asked
+ * for by every connection, replication connections too.
+ */
+import type pg from "pg";
+
+/** Of PostgreSQL 13 and newer, and settable by any role. `lc_messages` is not: no code may read the text of a message. */
+export const SESSION_SETTINGS = {
+  // How values and statements are written.
+  client_encoding: "UTF8",
+  DateStyle: "ISO, YMD",
+  IntervalStyle: "postgres",
+  TimeZone: "UTC",
+  extra_float_digits: "1",
+  bytea_output: "hex",
+  standard_conforming_strings: "on",
+  backslash_quote: "safe_encoding",
+  array_nulls: "on",
+  transform_null_equals: "off",
+  quote_all_identifiers: "off",
+  // Whose a name is, and which rows there are: where a policy would hide some from this role the query fails instead.
+  search_path: "pg_catalog",
+  role: "none",
+  row_security: "off",
+  // What a transaction is: each statement sees what was committed before it.
+  default_transaction_isolation: "read committed",
+  default_transaction_read_only: "off",
+  default_transaction_deferrable: "off",
+  // How long anything may take: as long as it takes. A reader that says nothing for a minute has gone.
+  statement_timeout: "0",
+  lock_timeout: "0",
+  idle_in_transaction_session_timeout: "0",
+  wal_sender_timeout: "60s",
+  exit_on_error: "off",
+  // The query of each beat takes a millisecond; to compile it takes a hundred.
+  jit: "off",
+} as const;
+
+/** Not known to every PostgreSQL, so a connection cannot ask for them as it starts. */
+const NEWER_SETTINGS = { idle_session_timeout: "0", transaction_timeout: "0" } as const;
+
+/** The `options` of a connection's start. */
+export function optionsOf(settings: Readonly<Record<string, string>>): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `-c ${name}=${value.replace(/[\\ ]/g, "\\$&")}`)
+    .join(" ");
+}
+
+export const SESSION_OPTIONS = optionsOf(SESSION_SETTINGS);
+
+/** The rest, as the first statement of a session. */
+export const SESSION_SQL = sqlOf(NEWER_SETTINGS);
+
+/** One statement that sets them, those that this PostgreSQL knows. Values are our own: nothing is escaped. */
+function sqlOf(settings: Readonly<Record<string, string>>): string {
+  const values = Object.entries(settings).map(([name, value]) => `('${name}', '${value}')`);
+  return `SELECT pg_catalog.set_config(s.name, s.value, false)
+    FROM (VALUES ${values.join(", ")}) s (name, value) JOIN pg_catalog.pg_settings p ON lower(p.name) = lower(s.name)`;
+}
+
+export function sessionConfig<T extends pg.ClientConfig>(target: T, application: string): T {
+  return { application_name: application, ...target, options: SESSION_OPTIONS };
+}
