@@ -156,12 +156,12 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
   };
 }
 
-export function databaseTarget({ postgres }: Config): DatabaseTarget {
+export function databaseTarget({ postgres, replication }: Config): DatabaseTarget {
   return {
     host: postgres.host,
     port: postgres.port,
     database: postgres.dbname,
-    schema: postgres.schema,
+    schema: replication.schema,
     user: postgres.user,
     ...(postgres.password === "" ? {} : { password: postgres.password }),
     ssl: sslOf(postgres.sslmode),

@@ -29,13 +29,6 @@ export const POSTGRES_SETTINGS = {
       neededBy: ["bridge", "setup-db"],
       doc: "Arvados' own database.",
     },
-    schema: {
-      type: "sqlName",
-      env: "ARVADOS_NATS_POSTGRES_SCHEMA",
-      file: "postgres.schema",
-      default: "public",
-      doc: "The schema of Arvados' tables. No `search_path` is asked.",
-    },
     user: {
       type: "text",
       env: "ARVADOS_NATS_POSTGRES_USER",
@@ -78,6 +71,13 @@ export const POSTGRES_SETTINGS = {
       file: "replication.publication",
       default: "arvados_nats",
       doc: "The publication that names the tables to follow.",
+    },
+    schema: {
+      type: "sqlName",
+      env: "ARVADOS_NATS_REPLICATION_SCHEMA",
+      file: "replication.schema",
+      default: "public",
+      doc: "The schema of Arvados' tables. No `search_path` is asked.",
     },
   },
 } as const;

@@ -56,7 +56,7 @@ async function aboutDatabase(config: Config, audit: AuditFacts["config"]): Promi
     address: `${target.host}:${target.port}/${target.database}`,
     database: target.database,
     role: config.postgres.user,
-    schema: config.postgres.schema,
+    schema: config.replication.schema,
     names,
     staleness: config.stalenessTail,
     publishSilent: config.publishSilent,

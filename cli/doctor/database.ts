@@ -109,7 +109,7 @@ function tablesFinding(columns: Columns, schema: string): Finding {
       "bad",
       "tables",
       `missing in schema ${schema}: ${missing.map(({ what }) => what).join(", ")}`,
-      "check that postgres.dbname is Arvados' own database and postgres.schema the schema of its tables, and that its migrations have run",
+      "check that postgres.dbname is Arvados' own database and replication.schema the schema of its tables, and that its migrations have run",
     );
   }
   if (lacking.length === 0) return ok("tables", `all ${Object.keys(columns).length} are Arvados' own`);
