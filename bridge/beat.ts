@@ -1,7 +1,5 @@
-/** What a beat of the bridge takes: asking PostgreSQL how far it is, and saying up to when the graph is complete. */
+/** What a beat of the bridge takes: its time, and saying up to when the graph is complete. */
 import type { NatsConnection } from "@nats-io/nats-core";
-import type pg from "pg";
-import { type Lsn, parseLsn } from "../core/lsn.ts";
 import type { Revision } from "../core/revision.ts";
 import type { Subjects } from "../core/subjects.ts";
 
@@ -29,10 +27,4 @@ export function repeat(work: () => Promise<void>, onError: (error: unknown) => v
 /** Says up to when the graph is complete, and at which revision. Not stored. */
 export function sayBeat(core: NatsConnection, subjects: Subjects, time: number | null, revision: Revision): void {
   if (time !== null) core.publish(subjects.graphBeat, JSON.stringify({ time, revision }));
-}
-
-/** How far PostgreSQL's log is on disk. */
-export async function flushedLsn(sql: pg.Client): Promise<Lsn> {
-  const { rows } = await sql.query<{ lsn: string }>("SELECT pg_current_wal_flush_lsn() AS lsn");
-  return parseLsn(rows[0]?.lsn ?? "");
 }

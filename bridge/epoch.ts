@@ -4,6 +4,7 @@
  *
  *   database restored or another one   ──► positions of before mean nothing   ┐
  *   slot lost, or moved by hand        ──► commits may be in no stream        │
+ *   publications or tables changed     ──► commits may not have been decoded  │
  *   stream shorter, or with a hole     ──► acknowledged messages are gone     ├─► epoch + 1
  *   server restarted, nobody saw it    ──► may have lost its unsynced end     │
  *   graph log cut short                ──► routes of then cannot be had back  ┘
@@ -15,13 +16,15 @@ export type Place = { id: string; timeline: number };
 export type Evidence = {
   /** What the streams say; null = nothing yet. */
   graph: { epoch: number; system: Place } | null;
-  records: { epoch: number; system: Place; server: string } | null;
+  records: { epoch: number; system: Place; server: string; catalogs?: string } | null;
   database: Place & { lsn: Lsn };
   /** The greatest position that RECORDS holds; null = none. */
   storedLsn: Lsn | null;
   hasHole: boolean;
   /** `confirmed`: PostgreSQL has forgotten what was committed before. */
   slot: { isNew: boolean; confirmed: Lsn };
+  /** What decides how commits are decoded (`CatalogWatch`), as it is now; the streams say how it was. */
+  catalogs?: string;
   /** Up to where a bridge said that all is stored, before it confirmed any of it; null = GRAPHLOG does not tell. */
   saidStored: Lsn | null;
   /** GRAPHLOG tells how to put the graph back to before the first commit that must be repeated. */
@@ -42,6 +45,7 @@ export type EpochReason =
   | "database went back"
   | "slot lost"
   | "slot was moved"
+  | "publications changed"
   | "stream has a hole"
   | "stream went back"
   | "server restarted unseen"
@@ -65,7 +69,7 @@ export function decideEpoch(evidence: Evidence): Epoch {
   const { graph, records, slot, saidStored } = evidence;
   const slotHolds = !slot.isNew && saidStored !== null && slot.confirmed <= saidStored;
   // Where a bridge ended while it began an epoch, nobody knows for which reason.
-  const commitsHold = positionsHold && slotHolds && graph?.epoch === records?.epoch;
+  const commitsHold = positionsHold && slotHolds && !catalogsChanged(evidence) && graph?.epoch === records?.epoch;
   return { epoch: reason === null ? last : last + 1, reason, positionsHold, commitsHold };
 }
 
@@ -79,10 +83,16 @@ function reasonOf(evidence: Evidence): EpochReason | null {
   if (slot.isNew) return "slot lost";
   // No bridge confirms what none has said to be stored: the slot was made anew by hand, or advanced.
   if (saidStored !== null && slot.confirmed > saidStored) return "slot was moved";
+  if (catalogsChanged(evidence)) return "publications changed";
   if (evidence.hasHole) return "stream has a hole";
   if (!graph || !records || graph.epoch !== records.epoch) return "streams disagree";
   const isCutShort = saidStored === null || !evidence.graphLogReaches;
   return lossOf(evidence) ?? (isCutShort ? "graph log cut short" : null);
+}
+
+/** Bridges of before did not say it: that is no difference. */
+function catalogsChanged({ catalogs, records }: Evidence): boolean {
+  return catalogs !== undefined && records?.catalogs !== undefined && catalogs !== records.catalogs;
 }
 
 function lossOf({ server, records, ends, witnessed }: Evidence): EpochReason | null {

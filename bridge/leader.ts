@@ -16,12 +16,14 @@ import { subjectsOf } from "../core/subjects.ts";
 import { deferred } from "../runtime/deferred.ts";
 import type { Scope } from "../runtime/scope.ts";
 import { BarrierClient } from "./barrier-client.ts";
-import { BEAT_MS, flushedLsn, repeat, sayBeat } from "./beat.ts";
+import { BEAT_MS, repeat, sayBeat } from "./beat.ts";
 import { BeatClock } from "./beat-clock.ts";
+import { CatalogWatch } from "./catalog-watch.ts";
 import type { Commit } from "./commit.ts";
 import { CommitHandler, type Handled } from "./commit-handler.ts";
 import { Confirmer } from "./confirmer.ts";
 import type { Epoch } from "./epoch.ts";
+import { ALL_TABLES } from "./found-tables.ts";
 import { GraphLogWriter } from "./graph-log-writer.ts";
 import { GraphState } from "./graph-state.ts";
 import { GraphWriter } from "./graph-writer.ts";
@@ -57,6 +59,8 @@ export type LeaderOptions = StreamsOptions & {
   onBeat: (beat: Beat) => void;
   /** false in a test, to show what the barrier is good for. */
   barrier?: boolean;
+  /** false in a test, to show what the look at the catalogs is good for. */
+  watched?: boolean;
   /** false in a test, to show what GRAPHLOG is good for: what comes again is routed by the graph of the present. */
   rollBack?: boolean;
 };
@@ -88,6 +92,9 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
 
   const sql = await connectPostgres(database, fail);
   scope.defer("PostgreSQL connection", () => sql.end());
+  // Before the look at what there is: what changes from here on shows.
+  const [publication = "", logPublication = ""] = options.publications;
+  const catalogs = await CatalogWatch.begin(sql, database.schema ?? ALL_TABLES.schema, { publication, logPublication });
   const tables = await preflight(sql, database, options.publications);
   const { isNew } = await ensureSlot(sql, options.slot);
 
@@ -131,7 +138,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   });
   await lookUpOwners(sql, tables, state);
 
-  const streams = await openStreams(options, { subjects, system, slot }, scope, fail);
+  const streams = await openStreams(options, { subjects, system, slot, catalogs: catalogs.fingerprint }, scope, fail);
   const { core, taken } = streams;
   const { epoch } = taken;
   const changes = graphDifference(taken.graphRows, state.all());
@@ -217,7 +224,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   let said = { lsn: 0n, at: 0 };
   const beat = async () => {
     const time = now();
-    const flushed = await flushedLsn(sql);
+    const flushed = await catalogs.flushed(options.watched);
     clock.sample(time, flushed);
     const { frontier } = toAll;
     handler.passed(frontier);

@@ -28,6 +28,8 @@ export type BridgeSeams = {
   fenced?: boolean;
   /** false: records wait for no removal to be enforced. */
   barrier?: boolean;
+  /** false: a change of the publications is not noticed. */
+  watched?: boolean;
   /** false: routes what comes again by the graph of the present. */
   rollBack?: boolean;
 };
@@ -54,6 +56,7 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
   const epochs = metrics.gauge("epoch", "The epoch this bridge leads in");
   const followLogs = logFollowing(context);
   const witness: { ends: StreamEnds | null } = { ends: null };
+  let hasLed = false;
   let beat: number | null = null;
   let state: Readiness[string] = { ok: false, says: "starting" };
   metrics.gauge("graph_age_seconds", "Age of what has been read of PostgreSQL and stands in GRAPH", [], () =>
@@ -96,6 +99,7 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
         },
         term,
       );
+      hasLed = true;
       leading.set(1);
       epochs.set(leader.epoch);
       state = { ok: true, says: `leading from revision ${formatRevision(leader.revision)}` };
@@ -133,7 +137,9 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
           state = { ok: false, says: reasonOf(error) };
           // A standby has started: it does its work by waiting.
           if (error instanceof Fault && error.code === "slot.busy") started.resolve();
-          return !(error instanceof Fault) || error.handling === "retry";
+          if (!(error instanceof Fault) || error.handling === "retry") return true;
+          // The database was right once: what an admin has changed under a running bridge, an admin may mend.
+          return hasLed && error.code.startsWith("postgres.");
         },
       }).catch((error: unknown) => {
         // A standby that is asked to end has nothing more to try: that is how it ends in order.

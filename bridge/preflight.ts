@@ -2,7 +2,16 @@
 import pg from "pg";
 import { fault, reasonOf } from "../core/errors.ts";
 import { SESSION_SQL, sessionConfig } from "../runtime/postgres-session.ts";
-import { ALL_TABLES, type FoundTables, foundOf, lackingOf } from "./found-tables.ts";
+import { type Catalog, readCatalog } from "./catalog.ts";
+import { ALL_TABLES, type FoundTables, lackingOf } from "./found-tables.ts";
+import {
+  declaredPublications,
+  differencesOf,
+  foundIn,
+  mendSql,
+  type PublicationNames,
+  unfitTables,
+} from "./publications.ts";
 import { READ_TABLES } from "./tables.ts";
 
 /** A pg client configuration with the fields that messages name. `schema`: of Arvados' tables, default `public`. */
@@ -49,29 +58,28 @@ export function connectFault(target: DatabaseTarget, error: unknown): Error {
   return fault(name, { address, reason: reasonOf(error) || code }, { cause: error });
 }
 
-/** Which of Arvados' tables and columns are there; what must be there and is not is a fault. */
-export async function checkTables(client: pg.Client, target: DatabaseTarget): Promise<FoundTables> {
-  const { database, schema = ALL_TABLES.schema } = target;
-  const { rows } = await client.query<{ table: string; columns: string[] }>(
-    `SELECT c.relname AS table, array_agg(a.attname::text) AS columns
-       FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-      WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1) AND c.relname = ANY($2)
-        AND c.relkind IN ('r', 'p')
-      GROUP BY c.relname`,
-    [schema, Object.keys(READ_TABLES)],
-  );
-  const there = Object.fromEntries(rows.map(({ table, columns }) => [table, columns]));
+/** Arvados' tables as they are here; one that must be there and is not, or that PostgreSQL cannot publish, is a fault. */
+export async function fitCatalog(
+  client: pg.Client,
+  { database, schema = ALL_TABLES.schema }: DatabaseTarget,
+  publications: readonly string[],
+): Promise<Catalog> {
+  const catalog = await readCatalog(client, schema, publications);
+  const there = Object.fromEntries(catalog.tables.map(({ name, columns }) => [name, columns]));
   const missing = lackingOf(there).filter(({ loss }) => loss === null);
   if (missing.length > 0) {
     throw fault("postgres.missing_table", { database, missing: missing.map(({ what }) => what).join("; ") });
   }
-  return foundOf(there, schema);
-}
-
-/** As PostgreSQL counts: 170004 is 17.4. */
-export async function serverVersion(client: pg.Client): Promise<number> {
-  const { rows } = await client.query<{ server_version_num: string }>("SHOW server_version_num");
-  return Number(rows[0]?.server_version_num);
+  const unfit = unfitTables(catalog);
+  if (unfit.length > 0) {
+    const sql = unfit.flatMap((it) => (it.sql === null ? [] : [it.sql]));
+    throw fault("postgres.unfit_table", {
+      database,
+      what: unfit.map(({ what }) => what).join("; "),
+      sql: sql.length > 0 ? `as its owner: ${sql.join("; ")}` : "put Arvados' own table in its place",
+    });
+  }
+  return catalog;
 }
 
 /** Without it there is nothing to decode. */
@@ -105,15 +113,30 @@ export async function preflight(
 ): Promise<FoundTables> {
   const { database } = target;
   await checkPrimary(client, target);
-  const tables = await checkTables(client, target);
-  const hidden = await hiddenTables(client, tables.schema);
+  const [publication = "", logPublication = ""] = publications;
+  const catalog = await fitCatalog(client, target, publications);
+  const hidden = await hiddenTables(client, catalog.schema);
   if (hidden.length > 0) {
     throw fault("postgres.row_security", { database, role: String(target.user), tables: hidden.join(", ") });
   }
   await checkWal(client);
-  const there = await client.query<{ name: string }>("SELECT pubname AS name FROM pg_publication");
-  const present = new Set(there.rows.map((row) => row.name));
-  const lacking = publications.filter((name) => !present.has(name));
+  const lacking = publications.filter((name) => !catalog.publications.some((it) => it.name === name));
   if (lacking.length > 0) throw fault("postgres.not_set_up", { database, what: lacking.join(", ") });
-  return tables;
+  const harm = harmfulDifferences({ publication, logPublication }, catalog);
+  if (harm) throw fault("postgres.publication_differs", harm);
+  return foundIn(catalog);
+}
+
+/** Null where what is published is what the bridge reads, or more of it. */
+export function harmfulDifferences(
+  names: PublicationNames,
+  catalog: Catalog,
+): { difference: string; sql: string } | null {
+  const harmful = declaredPublications(names, catalog).flatMap((declared) => {
+    const differences = differencesOf(declared, catalog) ?? [{ what: "there is none", harm: "misses" as const }];
+    const what = differences.filter(({ harm }) => harm !== "spare").map((it) => it.what);
+    return what.length > 0 ? [{ what: `${declared.name}: ${what.join("; ")}`, sql: mendSql(declared, catalog) }] : [];
+  });
+  if (harmful.length === 0) return null;
+  return { difference: harmful.map(({ what }) => what).join("; "), sql: harmful.map(({ sql }) => sql).join("; ") };
 }

@@ -3,8 +3,9 @@ import pg from "pg";
 import { fault } from "../core/errors.ts";
 import { type Lsn, parseLsn } from "../core/lsn.ts";
 import { sessionConfig } from "../runtime/postgres-session.ts";
+import { serverVersion } from "./catalog.ts";
 import type { Place } from "./epoch.ts";
-import { connectFault, type DatabaseTarget, serverVersion } from "./preflight.ts";
+import { connectFault, type DatabaseTarget } from "./preflight.ts";
 
 export type Slot = {
   /** PostgreSQL may send what was committed from here on. */

@@ -23,6 +23,8 @@ export type TakeOverParts = {
   subjects: Subjects;
   system: Place & { lsn: Lsn };
   slot: Slot;
+  /** Fingerprint of what decides how commits are decoded. */
+  catalogs: string;
   witnessed: StreamEnds | null;
 };
 
@@ -43,7 +45,7 @@ export type Taken = Epoch & {
 };
 
 export async function takeOver(parts: TakeOverParts): Promise<Taken> {
-  const { core, store, coreJsm, storeJsm, subjects, system, slot, witnessed } = parts;
+  const { core, store, coreJsm, storeJsm, subjects, system, slot, catalogs, witnessed } = parts;
   const leadOf = async (stream: StreamName, subject: string): Promise<number> => {
     const entry = { stream, subject, body: "{}" };
     const { sequence } = await takeLead(
@@ -76,6 +78,7 @@ export async function takeOver(parts: TakeOverParts): Promise<Taken> {
         storedLsn: read.last?.lsn ?? null,
         hasHole: read.hasHole,
         slot,
+        catalogs,
         saidStored: log.saidStored,
         graphLogReaches: log.undo !== null,
         server: { id: server, replicas: read.replicas },
@@ -93,6 +96,7 @@ export async function takeOver(parts: TakeOverParts): Promise<Taken> {
         reason: goesOn ? leader.reason : (decided.reason ?? ""),
         system: { id: system.id, timeline: system.timeline },
         server,
+        catalogs,
       };
       return { stream: "RECORDS", subject: subjects.recordsLeader, body: JSON.stringify(entry) };
     },

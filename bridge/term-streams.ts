@@ -27,7 +27,7 @@ export type TermStreams = Awaited<ReturnType<typeof openStreams>>;
 
 export async function openStreams(
   options: StreamsOptions,
-  { subjects, system, slot }: { subjects: Subjects; system: Place & { lsn: Lsn }; slot: Slot },
+  found: { subjects: Subjects; system: Place & { lsn: Lsn }; slot: Slot; catalogs: string },
   scope: Scope,
   fail: (error: unknown) => void,
 ) {
@@ -43,7 +43,7 @@ export async function openStreams(
   };
   const [core, store] = await Promise.all([connected("CORE"), connected("STORE")]);
   const [coreJsm, storeJsm] = await Promise.all([jetstreamManager(core), jetstreamManager(store)]);
-  const taken = await takeOver({ core, store, coreJsm, storeJsm, subjects, system, slot, witnessed: witness.ends });
+  const taken = await takeOver({ core, store, coreJsm, storeJsm, ...found, witnessed: witness.ends });
   const publisher = (nc: NatsConnection, stream: StreamName, lastSequence: number) => {
     const made = new FencedPublisher(
       { nc, stream, lastSequence, inboxPrefix: serviceInbox("bridge"), now, onFailed: fail, fenced },

@@ -102,6 +102,22 @@ export const ERRORS = {
     message: "the database {database} lacks what Arvados has: {missing}",
     remedy: "check that PostgreSQL.Connection names Arvados' own database and that its migrations have run",
   },
+  "postgres.unfit_table": {
+    handling: "config",
+    message: "the database {database} cannot be followed: {what}",
+    remedy: "{sql}",
+  },
+  "postgres.publication_differs": {
+    handling: "retry",
+    message: "PostgreSQL does not publish what the bridge reads: {difference}",
+    remedy: "run `arvados-nats setup-db` as the owner of Arvados' tables, or as that role: {sql}",
+  },
+  "postgres.publication_changed": {
+    handling: "retry",
+    message:
+      "what PostgreSQL publishes was changed while it was followed, so commits may have been missed: {difference}",
+    remedy: "{sql}. The bridge reads the permission graph anew, and goes on under a new epoch",
+  },
   "postgres.row_security": {
     handling: "config",
     message: "row-level security would hide rows from {role} in database {database}: {tables}",

@@ -66,6 +66,8 @@ export type LeaderEntry = {
   system: { id: string; timeline: number };
   /** Start of nats-server, by the id it gave itself. */
   server: string;
+  /** Fingerprint of the catalogs by which PostgreSQL decodes commits; absent in entries of before. */
+  catalogs?: string;
 };
 
 /** Body of `whoami`'s answer. Subjects are in full. */

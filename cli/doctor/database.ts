@@ -1,11 +1,13 @@
 /** What `doctor` finds in Arvados' database. Pure: facts in, findings out. */
-import { ALL_TABLES, foundOf, lackingOf } from "../../bridge/found-tables.ts";
-import { declaredPublications, type SetupNames } from "../../bridge/setup-db.ts";
+import type { Catalog } from "../../bridge/catalog.ts";
+import { ALL_TABLES, lackingOf } from "../../bridge/found-tables.ts";
+import { declaredPublications, unfitTables } from "../../bridge/publications.ts";
+import type { SetupNames } from "../../bridge/setup-db.ts";
 import { READ_TABLES } from "../../bridge/tables.ts";
 import { type AuditFacts, auditFinding } from "./audit.ts";
 import { type ClockFacts, clockFinding } from "./clock.ts";
 import { type Finding, formatBytes, judge, type Look, ok, problem } from "./finding.ts";
-import { type Publication, publicationFinding } from "./publications.ts";
+import { publicationFinding } from "./publications.ts";
 
 /** A row of `pg_replication_slots`; what the PostgreSQL at hand does not have is missing. */
 export type SlotFacts = {
@@ -30,7 +32,8 @@ export type DatabaseFacts = {
   hidden: Look<string[]>;
   /** A replication connection, as the bridge opens one. */
   replication: Look<unknown>;
-  publications: Look<Record<string, Publication>>;
+  /** Tables, whatever stands in their place, and publications. */
+  catalog: Look<Catalog>;
   slot: Look<SlotFacts | null>;
   clock: Look<ClockFacts>;
   audit: Look<AuditFacts>;
@@ -53,18 +56,14 @@ const RETRY = "look at what PostgreSQL's log says about it";
 export function databaseFindings(question: DatabaseQuestion, facts: DatabaseFacts): Finding[] {
   const { names, staleness, role, schema = ALL_TABLES.schema } = question;
   const grantRemedy = `as a superuser: GRANT USAGE ON SCHEMA ${schema} TO ${role}; GRANT SELECT ON ALL TABLES IN SCHEMA ${schema} TO ${role}`;
-  const tables = "seen" in facts.columns ? foundOf(namesOf(facts.columns.seen), schema) : { ...ALL_TABLES, schema };
-  const version = "seen" in facts.server ? facts.server.seen.version : Number.POSITIVE_INFINITY;
   return [
     judge("PostgreSQL", facts.server, RETRY, (server) => serverFinding(server, question)),
     judge("wal_level", facts.walLevel, RETRY, walLevelFinding),
-    judge("tables", facts.columns, grantRemedy, (columns) => tablesFinding(columns, schema)),
+    judge("tables", facts.catalog, RETRY, tablesFinding),
     judge("grants", facts.columns, grantRemedy, (columns) => grantsFinding(columns, role, grantRemedy)),
     judge("row security", facts.hidden, grantRemedy, (hidden) => rowSecurityFinding(hidden, role)),
     replicationFinding(facts.replication, role),
-    ...declaredPublications(names, tables).map((declared) =>
-      publicationFinding(declared, pick(facts.publications, declared.name), version),
-    ),
+    ...publicationFindings(names, facts.catalog),
     judge(`slot ${names.slot}`, facts.slot, RETRY, (slot) => slotFinding(slot, question)),
     judge("retained WAL", both(facts.slot, facts.walKept), RETRY, ([slot, bound]) => walFinding(slot, bound)),
     clockFinding("PostgreSQL's clock", facts.clock, staleness),
@@ -97,12 +96,9 @@ function walLevelFinding(level: string): Finding {
 
 type Columns = Record<string, Record<string, boolean>>;
 
-function namesOf(columns: Columns): Record<string, string[]> {
-  return Object.fromEntries(Object.entries(columns).map(([table, its]) => [table, Object.keys(its)]));
-}
-
-function tablesFinding(columns: Columns, schema: string): Finding {
-  const lacking = lackingOf(namesOf(columns));
+function tablesFinding(catalog: Catalog): Finding {
+  const { tables, schema } = catalog;
+  const lacking = lackingOf(Object.fromEntries(tables.map(({ name, columns }) => [name, columns])));
   const missing = lacking.filter(({ loss }) => loss === null);
   if (missing.length > 0) {
     return problem(
@@ -112,9 +108,24 @@ function tablesFinding(columns: Columns, schema: string): Finding {
       "check that postgres.dbname is Arvados' own database and replication.schema the schema of its tables, and that its migrations have run",
     );
   }
-  if (lacking.length === 0) return ok("tables", `all ${Object.keys(columns).length} are Arvados' own`);
+  const unfit = unfitTables(catalog);
+  if (unfit.length > 0) {
+    const sql = unfit.flatMap((it) => (it.sql === null ? [] : [it.sql]));
+    const todo = sql.length > 0 ? `as its owner: ${sql.join("; ")}` : "put Arvados' own table in its place";
+    return problem("bad", "tables", unfit.map(({ what }) => what).join("; "), todo);
+  }
+  if (lacking.length === 0) return ok("tables", `all ${tables.length} are Arvados' own`);
   const losses = lacking.map(({ what, loss }) => `without ${what}: ${loss}`);
   return problem("warn", "tables", losses.join("; "), "nothing, if this Arvados has no such thing; else upgrade it");
+}
+
+function publicationFindings(names: SetupNames, look: Look<Catalog>): Finding[] {
+  if ("seen" in look) {
+    return declaredPublications(names, look.seen).map((declared) => publicationFinding(declared, look.seen));
+  }
+  return [names.publication, names.logPublication].map((name) =>
+    problem("unknown", `publication ${name}`, look.failed, "see above"),
+  );
 }
 
 function grantsFinding(columns: Columns, role: string, remedy: string): Finding {
@@ -191,11 +202,6 @@ function walFinding(slot: SlotFacts | null, bound: number | null): Finding {
   }
   if (kept > bound / 2) return problem("warn", name, saw, "see docs/operate.md, ArvadosNatsWalRetained");
   return ok(name, saw);
-}
-
-/** One publication; null = there is none of that name. */
-function pick(look: Look<Record<string, Publication>>, name: string): Look<Publication | null> {
-  return "seen" in look ? { seen: look.seen[name] ?? null } : look;
 }
 
 function both<A, B>(first: Look<A>, second: Look<B>): Look<[A, B]> {

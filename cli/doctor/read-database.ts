@@ -1,5 +1,6 @@
 /** Reads what `doctor` judges of Arvados' database, with the bridge's role. A look that fails spoils no other. */
 import type pg from "pg";
+import { readCatalog } from "../../bridge/catalog.ts";
 import { type DatabaseTarget, hiddenTables, withClient } from "../../bridge/preflight.ts";
 import type { SetupNames } from "../../bridge/setup-db.ts";
 import { identifySystem } from "../../bridge/slot.ts";
@@ -9,7 +10,6 @@ import type { AuditFacts } from "./audit.ts";
 import type { ClockFacts } from "./clock.ts";
 import type { DatabaseFacts, SlotFacts } from "./database.ts";
 import type { Look } from "./finding.ts";
-import type { Publication } from "./publications.ts";
 
 /** Longer than any of these queries takes where there is an index; `logs` may be very large. */
 const STATEMENT_TIMEOUT_MS = 10_000;
@@ -37,7 +37,7 @@ export async function readDatabase(
     columns: await look(() => readColumns(client, schema)),
     hidden: await look(() => hiddenTables(client, schema)),
     replication: await look(() => identifySystem(target)),
-    publications: await look(() => readPublications(client)),
+    catalog: await look(() => readCatalog(client, schema, [names.publication, names.logPublication])),
     slot: await look(() => readSlot(client, names.slot)),
     clock: await look(() => readClock(client, now)),
     audit: await look(() => readAudit(client, schema, auditConfig)),
@@ -79,36 +79,6 @@ async function readColumns(client: pg.Client, schema: string): Promise<Record<st
     [Object.keys(READ_TABLES), schema],
   );
   return Object.fromEntries(rows.map(({ table, columns }) => [table, columns]));
-}
-
-/** Rows as JSON, since what they have depends on PostgreSQL's version. */
-async function readPublications(client: pg.Client): Promise<Record<string, Publication>> {
-  type Kinds = { pubinsert: boolean; pubupdate: boolean; pubdelete: boolean; pubtruncate: boolean };
-  const publications = await client.query<{ name: string; kinds: Kinds }>(
-    "SELECT pubname AS name, to_jsonb(p) AS kinds FROM pg_publication p",
-  );
-  type Row = { pubname: string; tablename: string; attnames?: string[]; rowfilter?: string | null };
-  const tables = await client.query<{ row: Row }>("SELECT to_jsonb(t) AS row FROM pg_publication_tables t");
-  return Object.fromEntries(
-    publications.rows.map(({ name, kinds }) => [
-      name,
-      {
-        publishes: {
-          insert: kinds.pubinsert,
-          update: kinds.pubupdate,
-          delete: kinds.pubdelete,
-          truncate: kinds.pubtruncate,
-        },
-        tables: tables.rows
-          .filter(({ row }) => row.pubname === name)
-          .map(({ row }) => ({
-            name: row.tablename,
-            columns: row.attnames ?? null,
-            filtered: typeof row.rowfilter === "string",
-          })),
-      },
-    ]),
-  );
 }
 
 async function readSlot(client: pg.Client, name: string): Promise<SlotFacts | null> {

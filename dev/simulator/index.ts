@@ -123,7 +123,11 @@ export type Simulator = CommittedOperations & {
   [Symbol.asyncDispose](): Promise<void>;
 };
 
-const SESSION = { ...SESSION_SETTINGS, search_path: "public" };
+/** Arvados' own programs know what they write, whatever an admin has set for the database. */
+const OWN_SESSION = {
+  options: optionsOf({ ...SESSION_SETTINGS, search_path: "public" }),
+  onConnect: async (client: pg.ClientBase) => void (await client.query(SESSION_SQL)),
+};
 
 export type SimulatorOptions = {
   clusterId: string;
@@ -135,9 +139,7 @@ export type SimulatorOptions = {
 
 export function createSimulator(options: SimulatorOptions): Simulator {
   const { clusterId } = options;
-  const pool = "pool" in options ? options.pool : new pg.Pool({ ...options.connection, options: optionsOf(SESSION) });
-  // Arvados' own programs know what they write, whatever an admin has set for the database.
-  pool.on("connect", (client) => void client.query(SESSION_SQL).catch(() => {}));
+  const pool = "pool" in options ? options.pool : new pg.Pool({ ...options.connection, ...OWN_SESSION });
   // An idle connection that breaks is told to the pool only; the next operation gets a new one or fails by itself.
   if (!("pool" in options)) pool.on("error", () => {});
   const parts = {

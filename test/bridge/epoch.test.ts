@@ -34,6 +34,9 @@ const CASES: [what: string, evidence: Partial<Evidence>, epoch: number, position
     true,
   ],
   ["begins where the graph is shorter", { witnessed: { graph: 11, records: 20 } }, 4, true],
+  ["goes on where the catalogs are as they were", { ...withCatalogs("a"), catalogs: "a" }, 3, true],
+  ["goes on where a bridge of before did not say how they were", { catalogs: "a" }, 3, true],
+  ["begins where somebody changed what is decoded", { ...withCatalogs("a"), catalogs: "b" }, 4, true],
   ["begins with a hole", { hasHole: true }, 4, true],
   ["begins with a new slot", { slot: { isNew: true, confirmed: 70n } }, 4, true],
   ["begins with a slot that was moved, or made anew by hand", { slot: { isNew: false, confirmed: 61n } }, 4, true],
@@ -57,6 +60,10 @@ const CASES: [what: string, evidence: Partial<Evidence>, epoch: number, position
   ["begins where one stream knows of a later one", { graph: { epoch: 5, system } }, 6, true],
   ["is the first of all", { graph: null, records: null }, 1, false],
 ];
+
+function withCatalogs(catalogs: string): Partial<Evidence> {
+  return { records: { epoch: 3, system, server: "A", catalogs } };
+}
 
 function restarted(more: Partial<Evidence>): Partial<Evidence> {
   return { server: { id: "B", replicas: 1 }, ...more };

@@ -28,7 +28,7 @@ describe("arvados-nats setup-db", () => {
     const { code, out, text } = await setup("--dry-run");
     assert.equal(code, 0, text);
     assert.match(out, /CREATE PUBLICATION "arvados_nats" FOR TABLE public\.users \(id, uuid/);
-    assert.match(out, /WITH \(publish = 'insert'\);/);
+    assert.match(out, /WITH \(publish = 'insert', publish_via_partition_root = true\);/);
     assert.match(out, /pg_create_logical_replication_slot\('setup_test', 'pgoutput'/);
     assert.doesNotMatch(out, /ALTER TABLE/);
     assert.deepEqual(await publications(), []);

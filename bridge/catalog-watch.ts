@@ -1,0 +1,63 @@
+/**
+ * Notices that PostgreSQL's catalogs have changed since this term began: a table taken out of a publication, and put back, leaves commits that
+ * were never decoded, and nothing in the stream of commits tells. So no position counts as read before the catalogs were looked at behind it.
+ */
+import type pg from "pg";
+import { fault } from "../core/errors.ts";
+import { type Lsn, parseLsn } from "../core/lsn.ts";
+import { fingerprintSql, readCatalog, serverVersion } from "./catalog.ts";
+import { harmfulDifferences } from "./preflight.ts";
+import { type PublicationNames, unfitTables } from "./publications.ts";
+
+const STATEMENT = "arvados_nats_catalogs";
+
+export class CatalogWatch {
+  /** Of what the term began with: equal in another term, nothing has changed in between. */
+  readonly fingerprint: string;
+  readonly #sql: pg.Client;
+  readonly #schema: string;
+  readonly #names: PublicationNames;
+
+  private constructor(sql: pg.Client, schema: string, names: PublicationNames, fingerprint: string) {
+    this.#sql = sql;
+    this.#schema = schema;
+    this.#names = names;
+    this.fingerprint = fingerprint;
+  }
+
+  static async begin(sql: pg.Client, schema: string, names: PublicationNames): Promise<CatalogWatch> {
+    const { publication, logPublication } = names;
+    const text = fingerprintSql(schema, [publication, logPublication], await serverVersion(sql));
+    // Planned once: each look takes a millisecond then.
+    await sql.query(`PREPARE ${STATEMENT} AS ${text}`);
+    const { rows } = await sql.query<{ catalogs: string }>(`EXECUTE ${STATEMENT}`);
+    return new CatalogWatch(sql, schema, names, rows[0]?.catalogs ?? "");
+  }
+
+  /**
+   * How far PostgreSQL's log is on disk: every commit up to there was decoded by the catalogs of this term.
+   * One round trip, two statements: the second one sees what was committed before it, so a change behind the position shows.
+   * @param compares false in a test
+   * @throws postgres.publication_changed
+   */
+  async flushed(compares = true): Promise<Lsn> {
+    const [flushed, seen] = (await this.#sql.query(
+      `SELECT pg_current_wal_flush_lsn() AS lsn; EXECUTE ${STATEMENT}`,
+    )) as unknown as [pg.QueryResult<{ lsn: string }>, pg.QueryResult<{ catalogs: string }>];
+    if (compares && seen.rows[0]?.catalogs !== this.fingerprint) throw await this.#changed();
+    return parseLsn(flushed.rows[0]?.lsn ?? "");
+  }
+
+  async #changed(): Promise<Error> {
+    const { publication, logPublication } = this.#names;
+    const catalog = await readCatalog(this.#sql, this.#schema, [publication, logPublication]);
+    const harm = harmfulDifferences(this.#names, catalog);
+    const [unfit] = unfitTables(catalog);
+    if (unfit) return fault("postgres.publication_changed", { difference: unfit.what, sql: unfit.sql ?? "mend it" });
+    return fault("postgres.publication_changed", {
+      difference:
+        harm?.difference ?? "nothing is missing now, but a publication or the definition of a table was touched",
+      sql: harm ? `run \`arvados-nats setup-db\`, or ${harm.sql}` : "nothing",
+    });
+  }
+}

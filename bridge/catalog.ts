@@ -1,0 +1,151 @@
+/** What PostgreSQL's catalogs say of the tables that are read and of the publications: read whole, and as a fingerprint that is cheap. */
+import pg from "pg";
+import type { ReadTable } from "./found-tables.ts";
+import { READ_TABLES } from "./tables.ts";
+
+/** `relreplident`: the primary key, nothing, the whole row, an index. */
+export type Identity = "d" | "n" | "f" | "i";
+
+/** A table that holds rows: by what its updates and deletes are known. */
+export type Keyed = {
+  /** In SQL. */
+  name: string;
+  /** `relkind`. */
+  kind: string;
+  identity: Identity;
+  /** Of the key or the index; none where there is none, or where the identity is the whole row. */
+  identityColumns: readonly string[];
+};
+
+export type CatalogTable = Omit<Keyed, "name"> & {
+  name: ReadTable;
+  columns: readonly string[];
+  /** `relpersistence`. */
+  persistence: string;
+  /** Tables that inherit from it and are no partitions, in SQL. */
+  heirs: readonly string[];
+  /** What holds its rows where it is partitioned. */
+  leaves: readonly Keyed[];
+};
+
+/** `columns` null: all of them. */
+export type PublishedTable = {
+  schema: string;
+  name: string;
+  columns: readonly string[] | null;
+  filtered: boolean;
+  /** An update or delete of it has something to be known by. */
+  keyed: boolean;
+};
+
+export type CatalogPublication = {
+  name: string;
+  publishes: { insert: boolean; update: boolean; delete: boolean; truncate: boolean };
+  viaRoot: boolean;
+  /** FOR ALL TABLES. */
+  all: boolean;
+  /** FOR TABLES IN SCHEMA. */
+  schemas: readonly string[];
+  tables: readonly PublishedTable[];
+};
+
+export type Catalog = {
+  /** As `server_version_num`. */
+  version: number;
+  schema: string;
+  tables: readonly CatalogTable[];
+  publications: readonly CatalogPublication[];
+};
+
+const SCHEMAS_SINCE = 150_000;
+
+const identityColumns = (table: string) => `ARRAY(
+  SELECT a.attname::text FROM pg_index x JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = ANY (x.indkey::int2[])
+   WHERE x.indrelid = ${table}.oid AND x.indimmediate AND x.indisvalid
+     AND CASE ${table}.relreplident WHEN 'd' THEN x.indisprimary WHEN 'i' THEN x.indisreplident ELSE false END)`;
+
+const TABLES_SQL = `
+  SELECT c.relname AS name, c.relkind AS kind, c.relpersistence AS persistence, c.relreplident AS identity,
+         ${identityColumns("c")} AS "identityColumns",
+         ARRAY(SELECT a.attname::text FROM pg_attribute a
+                WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) AS columns,
+         ARRAY(SELECT i.inhrelid::regclass::text FROM pg_inherits i JOIN pg_class h ON h.oid = i.inhrelid
+                WHERE i.inhparent = c.oid AND NOT h.relispartition ORDER BY 1) AS heirs,
+         coalesce((SELECT json_agg(json_build_object('name', l.oid::regclass::text, 'kind', l.relkind,
+                            'identity', l.relreplident, 'identityColumns', ${identityColumns("l")}))
+                     FROM pg_partition_tree(CASE c.relkind WHEN 'p' THEN c.oid END) t JOIN pg_class l ON l.oid = t.relid
+                    WHERE t.isleaf AND l.relkind <> 'p'), '[]') AS leaves
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+   WHERE n.nspname = $1 AND c.relname = ANY ($2) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+   ORDER BY array_position($2, c.relname::text)`;
+
+/** As JSON where a column is not of every version. */
+const publicationsSql = (version: number) => `
+  SELECT p.pubname AS name, p.puballtables AS all, p.pubviaroot AS "viaRoot",
+         json_build_object('insert', p.pubinsert, 'update', p.pubupdate, 'delete', p.pubdelete, 'truncate', p.pubtruncate) AS publishes,
+         ${
+           version >= SCHEMAS_SINCE
+             ? "ARRAY(SELECT n.nspname::text FROM pg_publication_namespace s JOIN pg_namespace n ON n.oid = s.pnnspid WHERE s.pnpubid = p.oid)"
+             : "ARRAY[]::text[]"
+         } AS schemas,
+         coalesce((SELECT json_agg(json_build_object('schema', n.nspname, 'name', c.relname,
+                            'filtered', jsonb_typeof(to_jsonb(r) -> 'prqual') = 'string',
+                            'keyed', c.relreplident = 'f' OR ${identityColumns("c")} <> '{}',
+                            'columns', CASE jsonb_typeof(to_jsonb(r) -> 'prattrs') WHEN 'array' THEN ARRAY(
+                               SELECT a.attname::text FROM jsonb_array_elements_text(to_jsonb(r) -> 'prattrs') k
+                                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k::int ORDER BY a.attnum) END))
+                     FROM pg_publication_rel r JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+                    WHERE r.prpubid = p.oid), '[]') AS tables
+    FROM pg_publication p WHERE p.pubname = ANY ($1) ORDER BY p.pubname`;
+
+export async function readCatalog(
+  client: pg.Client,
+  schema: string,
+  publications: readonly string[],
+): Promise<Catalog> {
+  const version = await serverVersion(client);
+  const tables = await client.query<CatalogTable>(TABLES_SQL, [schema, Object.keys(READ_TABLES)]);
+  const published = await client.query<CatalogPublication>(publicationsSql(version), [publications]);
+  return { version, schema, tables: tables.rows, publications: published.rows };
+}
+
+/** As PostgreSQL counts: 170004 is 17.4. */
+export async function serverVersion(client: pg.Client): Promise<number> {
+  const { rows } = await client.query<{ server_version_num: string }>("SHOW server_version_num");
+  return Number(rows[0]?.server_version_num);
+}
+
+/**
+ * One text of all that decides what of a commit is decoded, and how: the publications, what belongs to them, the tables with the columns that
+ * are read, their keys and heirs. It holds the rows' versions (`xmin`), so it also differs after a change that was taken back.
+ * What only grows is left out: the partitions of `logs`, of which there is a new one each day or month.
+ */
+export function fingerprintSql(schema: string, publications: readonly string[], version: number): string {
+  const list = (names: Iterable<string>) => [...names].map((name) => pg.escapeLiteral(name)).join(", ");
+  const columns = new Set<string>(Object.values(READ_TABLES).flat());
+  const parts = [
+    "SELECT 'p', oid, 0::oid, xmin FROM pubs",
+    "SELECT 'r', r.oid, r.prrelid, r.xmin FROM pg_publication_rel r JOIN pubs ON r.prpubid = pubs.oid",
+    "SELECT 'c', oid, 0::oid, xmin FROM tables",
+    "SELECT 'h', i.inhrelid, i.inhparent, i.xmin FROM pg_inherits i JOIN tables t ON i.inhparent = t.oid WHERE t.relname <> 'logs' OR t.relkind = 'r'",
+    "SELECT 'i', x.indexrelid, x.indrelid, x.xmin FROM pg_index x JOIN tables t ON x.indrelid = t.oid WHERE x.indisunique",
+    `SELECT 'a', a.attrelid, a.attnum::int::oid, a.xmin FROM pg_attribute a JOIN tables t ON a.attrelid = t.oid WHERE a.attname IN (${list(columns)})`,
+  ];
+  if (version >= SCHEMAS_SINCE) {
+    parts.push(
+      "SELECT 's', s.oid, s.pnnspid, s.xmin FROM pg_publication_namespace s JOIN pubs ON s.pnpubid = pubs.oid",
+    );
+  }
+  return `WITH RECURSIVE
+    pubs AS (SELECT oid, xmin FROM pg_publication WHERE pubname IN (${list(publications)})),
+    tables (oid, xmin, relname, relkind) AS (
+      SELECT oid, xmin, relname, relkind FROM pg_class
+       WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = ${pg.escapeLiteral(schema)})
+         AND relname IN (${list(Object.keys(READ_TABLES))})
+      UNION ALL
+      SELECT c.oid, c.xmin, t.relname, c.relkind FROM tables t
+        JOIN pg_inherits i ON i.inhparent = t.oid JOIN pg_class c ON c.oid = i.inhrelid
+       WHERE t.relkind = 'p' AND t.relname <> 'logs')
+    SELECT coalesce(md5(string_agg(concat_ws(' ', kind, one, two, xmin), ',' ORDER BY kind, one, two)), '') AS catalogs
+      FROM (${parts.join(" UNION ALL ")}) entries (kind, one, two, xmin)`;
+}
