@@ -71,6 +71,39 @@ describe("on an Arvados that lacks what may be missing", () => {
   });
 });
 
+describe("on a database whose tables an admin has arranged otherwise", () => {
+  let stack: TestStack;
+  const PARTITIONED = `
+    CREATE TABLE logs_parted (LIKE logs INCLUDING DEFAULTS, PRIMARY KEY (id, created_at)) PARTITION BY RANGE (created_at);
+    ALTER SEQUENCE logs_id_seq OWNED BY logs_parted.id; DROP TABLE logs; ALTER TABLE logs_parted RENAME TO logs;
+    CREATE TABLE logs_past PARTITION OF logs FOR VALUES FROM (MINVALUE) TO ('2026-01-01');
+    CREATE TABLE logs_now PARTITION OF logs FOR VALUES FROM ('2026-01-01') TO (MAXVALUE);
+    CREATE TABLE collections_parted (LIKE collections INCLUDING DEFAULTS, PRIMARY KEY (id)) PARTITION BY HASH (id);
+    ALTER SEQUENCE collections_id_seq OWNED BY collections_parted.id; DROP TABLE collections;
+    ALTER TABLE collections_parted RENAME TO collections;
+    CREATE TABLE collections_0 PARTITION OF collections FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+    CREATE TABLE collections_1 PARTITION OF collections FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+    ALTER TABLE links REPLICA IDENTITY FULL;
+    ALTER TABLE credentials REPLICA IDENTITY FULL`;
+
+  before(async () => {
+    stack = await startTestStack({
+      async createDatabase(url) {
+        await createSchema(url);
+        await withSql(url, (sql) => sql.query(PARTITIONED));
+      },
+    });
+  });
+  after(() => stack?.[Symbol.asyncDispose]());
+
+  it("into partitions, or with the whole row as replica identity, a day passes, and doctor finds nothing bad", async () => {
+    await liveADay(stack);
+    const { code, text } = await doctorOf(stack);
+    assert.equal(code, 0, text);
+    assert.match((await runCli(["setup-db"], environmentOf(stack.config))).out, /nothing to do/);
+  });
+});
+
 /** What an admin may have set for the database, the role, or both: for each setting that we ask for, something else. */
 const HOSTILE: Record<keyof typeof SESSION_SETTINGS | "idle_session_timeout" | "transaction_timeout", string> = {
   client_encoding: "LATIN1",
