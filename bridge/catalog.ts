@@ -126,6 +126,7 @@ export function fingerprintSql(schema: string, publications: readonly string[], 
   const parts = [
     "SELECT 'p', oid, 0::oid, xmin FROM pubs",
     "SELECT 'r', r.oid, r.prrelid, r.xmin FROM pg_publication_rel r JOIN pubs ON r.prpubid = pubs.oid",
+    `SELECT 'n', oid, 0::oid, xmin FROM pg_namespace WHERE nspname = ${pg.escapeLiteral(schema)}`,
     "SELECT 'c', oid, 0::oid, xmin FROM tables",
     "SELECT 'h', i.inhrelid, i.inhparent, i.xmin FROM pg_inherits i JOIN tables t ON i.inhparent = t.oid WHERE t.relname <> 'logs' OR t.relkind = 'r'",
     "SELECT 'i', x.indexrelid, x.indrelid, x.xmin FROM pg_index x JOIN tables t ON x.indrelid = t.oid WHERE x.indisunique",

@@ -107,6 +107,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
     connection: database,
     slot: options.slot,
     publications: options.publications,
+    schema: tables.schema,
     onCommit: async (commit) => (await gate.promise)(commit),
     onPassed: (lsn) => {
       toGraph.passed(lsn);

@@ -203,7 +203,7 @@ function* spareTables({ tables, schema }: DeclaredPublication, publication: Cata
     if (table.schema === schema && Object.hasOwn(tables, table.name)) continue;
     const name = `${table.schema}.${table.name}`;
     if (isTable(table.name) || table.name === "logs") {
-      yield { what: `${name} is published, whose rows would count as Arvados'`, harm: "misses" };
+      yield { what: `${name} is published, which has the name of one of Arvados' tables`, harm: "misses" };
     } else if (writes && !table.keyed) {
       yield { what: `${name} is published, which has no key, so that its own updates fail`, harm: "breaks" };
     } else yield { what: `${name} is published too`, harm: "spare" };

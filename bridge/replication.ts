@@ -29,6 +29,8 @@ export type ReplicationOptions = {
   connection: pg.ClientConfig;
   slot: string;
   publications: readonly string[];
+  /** Of the tables. */
+  schema: string;
   /** Called one at a time; what it awaits holds the feed back. */
   onCommit: (commit: Commit) => Promise<void>;
   /** Everything up to this position has been through onCommit. */
@@ -49,7 +51,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
   const service = new LogicalReplicationService(sessionConfig(options.connection, "arvados-nats bridge"), {
     acknowledge: { auto: false, timeoutSeconds: 0 },
   });
-  const plugin = new Pgoutput(options.publications);
+  const plugin = new Pgoutput(options.publications, options.schema);
   const assembler = new CommitAssembler();
   let queue: Item[] = [];
   let waiting = 0;
