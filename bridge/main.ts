@@ -54,6 +54,10 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
   const lag = metrics.gauge("lag_bytes", "WAL that PostgreSQL has written and the streams do not hold yet");
   const retained = metrics.gauge("retained_wal_bytes", "WAL that PostgreSQL keeps for this bridge");
   const epochs = metrics.gauge("epoch", "The epoch this bridge leads in");
+  const touched = metrics.counter(
+    "publication_changes_total",
+    "Terms begun after somebody had changed what PostgreSQL publishes, so that commits may have been missed",
+  );
   const followLogs = logFollowing(context);
   const witness: { ends: StreamEnds | null } = { ends: null };
   let hasLed = false;
@@ -104,6 +108,7 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
       epochs.set(leader.epoch);
       state = { ok: true, says: `leading from revision ${formatRevision(leader.revision)}` };
       const { epoch, reason } = leader;
+      if (reason === "publications changed") touched.inc();
       if (reason !== null && reason !== "first start") log.warn({ epoch, reason }, "a new epoch begins");
       log.info({ revision: formatRevision(leader.revision), epoch }, "leading: the graph is published");
       if (followLogs) {

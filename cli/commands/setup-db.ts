@@ -5,9 +5,9 @@ import { type CliContext, examples, print, readConfig } from "../context.ts";
 export function addSetupDbCommand(program: Command, context: CliContext): void {
   program
     .command("setup-db")
-    .summary("make the publications and the replication slot in Arvados' database")
+    .summary("make the publications and the replication slot in Arvados' database, or bring them into line")
     .description(
-      "Make the publications and the replication slot in Arvados' database, and print each step. What is there already is left alone. Needs wal_level = logical, and a role that may create publications (the owner of Arvados' tables) and slots (REPLICATION).",
+      "Make the publications and the replication slot in Arvados' database, and print each step. What is there already is compared, and brought into line where it differs. Needs wal_level = logical, and a role that may create publications (the owner of Arvados' tables) and slots (REPLICATION).",
     )
     .option("--dry-run", "print the SQL and change nothing")
     .addHelpText(
