@@ -11,15 +11,18 @@ import { permissionChanges, type Replacement } from "../core/rows.ts";
 import { type Subjects, subjectToken } from "../core/subjects.ts";
 import type { Commit } from "./commit.ts";
 import { type RoutedEvent, type StoredEvent, unitsOf } from "./commit-units.ts";
-import { type EventToRoute, eventsOf, type LookedUp, objectsToLookUp } from "./event.ts";
-import type { GraphState } from "./graph-state.ts";
+import { claimsUnknownMove, type EventToRoute, eventsOf, type LookedUp, objectToLookUp } from "./event.ts";
+import { GraphEffect, type GraphState } from "./graph-state.ts";
 import type { GraphWriter } from "./graph-writer.ts";
+import { LastPlaces } from "./last-places.ts";
+import type { LogRow } from "./log-row.ts";
 import type { PastGraph } from "./past-graph.ts";
 import type { PositionTracker } from "./position-tracker.ts";
 import { MAX_UNIT } from "./publisher.ts";
 import type { QueueWriter } from "./queue-writer.ts";
 import type { RecordsWriter } from "./records-writer.ts";
 import { endsSessions, takesRights } from "./removal.ts";
+import type { RowChange } from "./row.ts";
 import type { SilentChanges } from "./silent-changes.ts";
 
 export type CommitHandlerParts = {
@@ -40,8 +43,16 @@ export type CommitHandlerParts = {
   mark: (revision: Revision) => void;
   lookUpOwners: () => Promise<Replacement[]>;
   lookUpRows: (uuids: readonly string[]) => Promise<LookedUp>;
+  /** Owners of objects by the last events about them that RECORDS holds. */
+  lookUpPlaces: (uuids: readonly string[]) => Promise<ReadonlyMap<string, string>>;
   /** Row changes that no log row tells of; null = they are no events. */
   silent: SilentChanges | null;
+  /** Rows of containers and their requests have changed, and the graph's rows hold that. */
+  onContainers: (changes: readonly RowChange[]) => void;
+  /** Bytes of an event's body that nats-server surely takes. */
+  maxBody: number;
+  /** A log row could not be made an event, which is a fault of ours: it costs that event. */
+  onReduced: (error: unknown) => void;
   /** What is under way to GRAPH, and to any stream. */
   toGraph: PositionTracker;
   toAll: PositionTracker;
@@ -51,7 +62,7 @@ export type CommitHandlerParts = {
 /** What became of a commit; `events` counts those with a route, `untrue` log rows that nothing stands behind. */
 export type Handled = { revision: Revision; events: number; untrue: number };
 
-/** Events routed between two looks at the sockets. */
+/** Rows taken, or log rows made events, between two looks at the sockets. */
 const SLICE = 500;
 
 export class CommitHandler {
@@ -59,6 +70,7 @@ export class CommitHandler {
   /** The last removal: what is committed from there on waits for its enforcement. */
   #behind: Revision;
   #past: PastGraph | null;
+  readonly #places = new LastPlaces();
 
   /** @param behind whatever happened before this start: nothing is published before every session is of this revision or newer */
   constructor(parts: CommitHandlerParts, behind: Revision) {
@@ -69,21 +81,18 @@ export class CommitHandler {
 
   /** @param inSnapshot the graph was read after this commit, so it holds its changes already */
   async handle(commit: Commit, inSnapshot: boolean): Promise<Handled> {
-    const { writer, stored, queue, toAll, graph } = this.#parts;
+    const { writer, stored, toGraph } = this.#parts;
     this.passed(commit.lsn - 1n);
-    if (this.#past) graph.apply(permissionChanges(await this.#past.repeat(commit)));
+    await this.#repeatPast(commit);
+    const { lsn } = commit;
     if (!inSnapshot) {
       await this.#applyGraph(commit);
-      const { lsn } = commit;
-      queue.take(
-        commit.rows,
-        () => toAll.open(lsn),
-        () => toAll.close(lsn),
-      );
-      await queue.room();
+      await this.#tellContainers(commit);
     }
+    // The graph is complete up to here, however long it takes to route what the commit did.
+    toGraph.passed(lsn);
     const counts = { events: 0, untrue: commit.badLogs };
-    const isThere = stored !== null && (commit.lsn < stored.lsn || (commit.lsn === stored.lsn && stored.isWhole));
+    const isThere = stored !== null && (lsn < stored.lsn || (lsn === stored.lsn && stored.isWhole));
     if (!isThere) await this.#publish(commit, writer.revision, counts);
     return { revision: writer.revision, ...counts };
   }
@@ -96,10 +105,45 @@ export class CommitHandler {
     this.#past = null;
   }
 
+  /** Brings the graph that routes to this commit, where that is a graph of the past. */
+  async #repeatPast(commit: Commit): Promise<void> {
+    if (!this.#past) return;
+    const changes = await this.#past.repeat(commit);
+    this.#places.replaced(changes);
+    this.#parts.graph.apply(permissionChanges(changes));
+  }
+
   async #applyGraph(commit: Commit): Promise<void> {
+    const { state } = this.#parts;
+    const effect = new GraphEffect();
+    for (const changes of slicesOf(commit.rows)) {
+      for (const change of changes) state.take(change, effect);
+      if (changes.length === SLICE) await setImmediate();
+    }
+    const changes = state.settle(effect);
+    if (!this.#past) this.#places.replaced(changes);
+    if (changes.length > 0) await this.#writeGraph(commit, changes);
+  }
+
+  /** Tells QUEUE, and who follows logs, of containers. */
+  async #tellContainers({ rows, lsn }: Commit): Promise<void> {
+    const { queue, toAll, onContainers } = this.#parts;
+    if (!rows.has("containers") && !rows.has("container_requests")) return;
+    for (const changes of slicesOf(rows)) {
+      const concerned = changes.filter(({ table }) => table === "containers" || table === "container_requests");
+      queue.take(
+        concerned,
+        () => toAll.open(lsn),
+        () => toAll.close(lsn),
+      );
+      await queue.room();
+      onContainers(concerned);
+      if (changes.length === SLICE) await setImmediate();
+    }
+  }
+
+  async #writeGraph(commit: Commit, changes: Replacement[]): Promise<void> {
     const { state, graph, writer, mark, lookUpOwners, records, toGraph, toAll } = this.#parts;
-    const changes = state.apply(commit.rows);
-    if (changes.length === 0) return;
     changes.push(...(await lookUpOwners()));
     this.#past?.noteDiffering(changes);
     // While the graph is of the past it does not tell who loses what: any change may be a removal.
@@ -123,61 +167,78 @@ export class CommitHandler {
   }
 
   async #publish(commit: Commit, revision: Revision, counts: { events: number; untrue: number }): Promise<void> {
-    const { epoch, lookUpRows, records, stored, subjects, toAll } = this.#parts;
+    const { epoch, records, stored, subjects, toAll } = this.#parts;
     const { lsn, time } = commit;
     if (commit.logs.length === 0 && this.#parts.silent === null) return;
-    const named = objectsToLookUp(commit);
-    const lookedUp: LookedUp = named.length > 0 ? await lookUpRows(named) : new Map();
     const partly = stored?.lsn === lsn ? stored : null;
-    const events = this.#routed(commit, lookedUp, counts);
-    let routed = 0;
-    for (const messages of unitsOf({ epoch, lsn, time, revision }, events, subjects, MAX_UNIT, partly)) {
+    const frame = { epoch, lsn, time, revision, maxBody: this.#parts.maxBody };
+    await commit.rows.prepare();
+    for await (const messages of unitsOf(frame, this.#routed(commit, counts), subjects, MAX_UNIT, partly)) {
       toAll.open(lsn);
       await records.take({ lsn, revision, behind: this.#behind, messages });
-      if (counts.events - routed < SLICE) continue;
-      routed = counts.events;
-      await setImmediate();
     }
   }
 
-  *#routed(
-    commit: Commit,
-    lookedUp: LookedUp,
-    counts: { events: number; untrue: number },
-  ): Generator<RoutedEvent, void, void> {
+  async *#routed(commit: Commit, counts: { events: number; untrue: number }): AsyncGenerator<RoutedEvent, void, void> {
     const { silent, now } = this.#parts;
     const state = this.#past?.state ?? this.#parts.state;
     const at = this.#past ? commit.time : now();
     let ordinal = 0;
-    for (const group of eventsOf(commit, state, lookedUp)) {
-      if (group.length === 0) counts.untrue++;
-      yield* this.#routedGroup(group, ordinal, at, counts);
-      ordinal += 2;
+    for (const logs of slicesOf(commit.logs)) {
+      const lookedUp = await this.#lookUp(logs, commit, state);
+      for (const log of logs) {
+        const group = this.#guarded(() => eventsOf(log, { rows: commit.rows, state, places: this.#places, lookedUp }));
+        if (group.length === 0) counts.untrue++;
+        yield* this.#guarded(() => this.#routedGroup(group, ordinal, at, counts));
+        ordinal += 2;
+      }
+      if (logs.length === SLICE) await setImmediate();
     }
     for (const group of silent?.eventsOf(commit, state) ?? []) {
-      yield* this.#routedGroup(group, ordinal, at, counts);
+      yield* this.#guarded(() => this.#routedGroup(group, ordinal, at, counts));
       ordinal += 2;
+      if (ordinal % (2 * SLICE) === 0) await setImmediate();
     }
   }
 
-  *#routedGroup(
-    group: readonly EventToRoute[],
-    ordinal: number,
-    at: number,
-    counts: { events: number },
-  ): Generator<RoutedEvent, void, void> {
-    for (const item of group) {
+  /** No row is worth the others: one that cannot be made an event, or routed, is none. */
+  #guarded<T>(make: () => T[]): T[] {
+    try {
+      return make();
+    } catch (error) {
+      this.#parts.onReduced(error);
+      return [];
+    }
+  }
+
+  /** What these log rows need and memory does not hold: the rows of objects, and where objects were last heard of. */
+  async #lookUp(logs: readonly LogRow[], { rows }: Commit, state: GraphState): Promise<LookedUp> {
+    const { lookUpRows, lookUpPlaces } = this.#parts;
+    const objects = new Set<string>();
+    const moved = new Set<string>();
+    for (const log of logs) {
+      const object = objectToLookUp(log, rows);
+      if (object !== null) objects.add(object);
+      if (claimsUnknownMove(log, { rows, state, places: this.#places })) moved.add(log.object_uuid);
+    }
+    if (moved.size > 0) for (const [uuid, owner] of await lookUpPlaces([...moved])) this.#places.note(uuid, owner);
+    return objects.size > 0 ? lookUpRows([...objects]) : new Map();
+  }
+
+  #routedGroup(group: readonly EventToRoute[], ordinal: number, at: number, counts: { events: number }): RoutedEvent[] {
+    return group.map((item) => {
       const subjects = this.#subjectsOf(item, at);
       if (subjects.length > 0) counts.events++;
       const isLeft = item.left !== undefined;
-      yield {
+      if (!isLeft && !item.shownAs) this.#places.note(item.facts.uuid, item.facts.owner);
+      return {
         event: item.event,
         // A `left` event and the one that caused it are of one log row.
         ordinal: isLeft ? ordinal : ordinal + 1,
         subjects,
         ...(isLeft ? { moved: "left" as const } : item.gap ? { moved: "unknown" as const } : {}),
       };
-    }
+    });
   }
 
   #subjectsOf({ facts, deleted, left, shownAs }: EventToRoute, at: number): string[] {
@@ -191,4 +252,15 @@ export class CommitHandler {
       ),
     );
   }
+}
+
+function* slicesOf<T>(items: Iterable<T>): Generator<T[], void, void> {
+  let slice: T[] = [];
+  for (const item of items) {
+    slice.push(item);
+    if (slice.length < SLICE) continue;
+    yield slice;
+    slice = [];
+  }
+  if (slice.length > 0) yield slice;
 }

@@ -5,8 +5,8 @@
 import { formatLsn, type Lsn } from "../core/lsn.ts";
 import { formatRevision, type Revision } from "../core/revision.ts";
 import type { Subjects } from "../core/subjects.ts";
-import { HEADER, type MovedEntry, type RecordEvent } from "../core/wire.ts";
-import type { Message } from "./publisher.ts";
+import { HEADER, type RecordEvent } from "../core/wire.ts";
+import type { Message, MovedBody } from "./publisher.ts";
 
 export type RoutedEvent = {
   event: RecordEvent;
@@ -18,7 +18,14 @@ export type RoutedEvent = {
   moved?: "left" | "unknown";
 };
 
-export type CommitFrame = { epoch: number; lsn: Lsn; time: number; revision: Revision };
+export type CommitFrame = {
+  epoch: number;
+  lsn: Lsn;
+  time: number;
+  revision: Revision;
+  /** Bytes of a body that nats-server surely takes. */
+  maxBody: number;
+};
 
 /** The last event that RECORDS holds, under which subjects it is there, and whether its commit is there to its end. */
 export type StoredEvent = { lsn: Lsn; ordinal: number; subjects: ReadonlySet<string>; isWhole: boolean };
@@ -31,13 +38,13 @@ const MAX_COPIES = 16;
  * everybody behind it wait: they are numbered, and go one by one.
  * @param stored what RECORDS holds of this very commit, where it holds only a part
  */
-export function* unitsOf(
+export async function* unitsOf(
   frame: CommitFrame,
-  events: Iterable<RoutedEvent>,
+  events: AsyncIterable<RoutedEvent> | Iterable<RoutedEvent>,
   subjects: Pick<Subjects, "moved">,
   limit: number,
   stored: StoredEvent | null = null,
-): Generator<Message[], void, void> {
+): AsyncGenerator<Message[], void, void> {
   const common = commonHeaders(frame);
   let unit: Message[] = [];
   let part = stored ? 1 : 0;
@@ -51,12 +58,13 @@ export function* unitsOf(
   const begun = part;
   let count = 0;
   let copies: Message[] = [];
-  for (const routed of events) {
+  for await (const routed of events) {
     if (routed.subjects.length === 0) continue;
     count++;
     if (stored && routed.ordinal < stored.ordinal) continue;
     const isPartlyThere = stored?.ordinal === routed.ordinal;
-    const all = messagesOf(common, isPartlyThere && routed.moved ? { ...routed, moved: "unknown" } : routed, subjects);
+    const whole = isPartlyThere && routed.moved ? { ...routed, moved: "unknown" as const } : routed;
+    const all = messagesOf(common, whole, subjects, frame.maxBody);
     copies = count === 1 && !routed.moved ? all : [];
     const messages = isPartlyThere ? all.filter(({ subject }) => !stored.subjects.has(subject)) : all;
     // An event's copies stay together where they can.
@@ -95,24 +103,27 @@ function messagesOf(
   common: Record<string, string>,
   { event, ordinal, subjects: names, moved }: RoutedEvent,
   subjects: Pick<Subjects, "moved">,
+  maxBody: number,
 ): Message[] {
   const headers = {
     ...common,
     [HEADER.ordinal]: String(ordinal),
     [HEADER.eventId]: `${common[HEADER.lsn]}:${ordinal}`,
   };
-  const body = JSON.stringify(event);
-  const messages: Message[] = names.map((subject) => ({ subject, headers, body }));
+  const text = bodyOf(event, maxBody);
+  const messages: Message[] = names.map((subject) => ({ subject, headers, body: text }));
   if (!moved) return messages;
   const subject = names[0] as string;
-  const entry = (sequence: number): MovedEntry => ({
-    from: moved === "left" ? { subject, sequence: sequence - names.length } : null,
-  });
-  // Behind the last event on the old path, in the same unit: so its sequence is known.
-  messages.push({
-    subject: subjects.moved(event.object_uuid),
-    headers,
-    body: (sequence) => JSON.stringify(entry(sequence)),
-  });
+  // Behind the last event on the old path, in the same unit: so its sequence is known once this one's is.
+  const body: MovedBody = moved === "left" ? { left: subject, before: names.length } : { left: null };
+  messages.push({ subject: subjects.moved(event.object_uuid), headers, body });
   return messages;
+}
+
+/** An event that is too long for nats-server says only which object it is about. */
+function bodyOf(event: RecordEvent, maxBody: number): string {
+  const text = JSON.stringify(event);
+  if (Buffer.byteLength(text) <= maxBody) return text;
+  const { properties, ...rest } = event;
+  return JSON.stringify({ ...rest, attributes: {} });
 }

@@ -1,10 +1,13 @@
-/** One committed transaction as the bridge sees it, assembled from pgoutput messages. Pure. */
-import { fault } from "../core/errors.ts";
-import { type Lsn, parseLsn } from "../core/lsn.ts";
+/** One committed transaction as the bridge sees it, assembled from pgoutput messages; what is too much for memory is in a file. */
+import type { Lsn } from "../core/lsn.ts";
+import { textBytes } from "./bounded-columns.ts";
+import { CommitRows } from "./commit-rows.ts";
 import { KIND_OF_TABLE } from "./graph-rows.ts";
-import { type LogRow, logRow } from "./log-row.ts";
+import { type LogRow, logRow, logRowBytes } from "./log-row.ts";
+import type { ColumnForm, PgMessage, Relation } from "./pgoutput.ts";
 import type { Row, RowChange } from "./row.ts";
-import { isTable, keyOf, type TableName } from "./tables.ts";
+import { COMMIT_MEMORY, SpillList, type SpillOptions } from "./spill-list.ts";
+import { isTable, KEY_OF, keyOf, READ_TABLES, type TableName } from "./tables.ts";
 
 export type Commit = {
   /** End of the commit record: the position to confirm, and the one events carry. */
@@ -12,68 +15,91 @@ export type Commit = {
   xid: number;
   /** UTC milliseconds. */
   time: number;
-  rows: RowChange[];
-  logs: LogRow[];
+  rows: CommitRows;
+  logs: SpillList<LogRow>;
   /** Log rows that cannot be events, whoever wrote them. */
   badLogs: number;
 };
 
-/** The part of pg-logical-replication's messages that is read here. */
-export type PgMessage =
-  | { tag: "begin"; commitTime: bigint; xid: number }
-  | { tag: "insert" | "update"; relation: { name: string }; new: Row }
-  | { tag: "delete"; relation: { name: string }; key: Row | null; old: Row | null }
-  | { tag: "truncate"; relations: { name: string }[] }
-  | { tag: "commit"; commitEndLsn: string | null; commitTime: bigint }
-  | { tag: "origin" | "relation" | "type" | "message" };
-
 export class CommitAssembler {
+  readonly #memory: SpillOptions;
   #open: Pick<Commit, "xid" | "rows" | "logs" | "badLogs"> | null = null;
 
-  /** Takes one message; returns the commit that it completes, or null. */
+  constructor(memory: SpillOptions = COMMIT_MEMORY) {
+    this.#memory = memory;
+  }
+
+  /** Takes one message; returns the commit that it completes, or null. Whoever takes the commit closes it. @throws spill.failed */
   take(message: PgMessage): Commit | null {
     switch (message.tag) {
       case "begin":
-        this.#open = { xid: message.xid >>> 0, rows: [], logs: [], badLogs: 0 };
+        this.close();
+        this.#open = {
+          xid: message.xid,
+          rows: new CommitRows(this.#memory),
+          logs: new SpillList(this.#memory),
+          badLogs: 0,
+        };
         return null;
       case "insert":
+        this.#written("insert", message.relation, null, message.new);
+        return null;
       case "update":
-        this.#changed(message.tag, message.relation.name, message.new);
+        this.#written("update", message.relation, message.old, message.new);
         return null;
       case "delete":
-        this.#deleted(message.relation.name, message.key ?? message.old);
+        this.#change(message.relation, (table) => ({ table, op: "delete", id: keyOf(table, message.old), row: null }));
         return null;
       case "truncate":
-        throw fault("postgres.truncated", { tables: message.relations.map((relation) => relation.name).join(", ") });
-      case "commit":
-        return this.#commit(message.commitEndLsn, message.commitTime);
-      default:
+        for (const relation of message.relations) {
+          this.#change(relation, (table) => ({ table, op: "truncate", id: null, row: null }));
+        }
         return null;
+      case "commit": {
+        const open = this.#open;
+        this.#open = null;
+        return open && { ...open, lsn: message.endLsn, time: message.time };
+      }
     }
   }
 
-  #changed(op: "insert" | "update", name: string, row: Row): void {
-    if (!this.#open) return;
-    if (name === "logs") {
-      if (op !== "insert") return;
-      const log = logRow(row);
-      if (log) this.#open.logs.push(log);
-      else this.#open.badLogs++;
-    } else if (isTable(name)) {
-      this.#open.rows.push({ table: name, op, id: keyOf(name, row), row: keptOf(name, row) });
-    }
-  }
-
-  #deleted(name: string, key: Row | null): void {
-    if (isTable(name)) this.#open?.rows.push({ table: name, op: "delete", id: keyOf(name, key), row: null });
-  }
-
-  #commit(endLsn: string | null, commitTime: bigint): Commit | null {
-    const open = this.#open;
+  /** Lets go of a transaction that never ended. */
+  close(): void {
+    if (this.#open) closeCommit(this.#open);
     this.#open = null;
-    if (!open || endLsn === null) return null;
-    return { ...open, lsn: parseLsn(endLsn), time: Number(commitTime / 1000n) };
   }
+
+  #written(op: "insert" | "update", relation: Relation, old: Row | null, row: Row): void {
+    if (relation.name === "logs") return op === "insert" ? this.#log(row) : undefined;
+    this.#change(relation, (table) => {
+      const id = keyOf(table, row);
+      const formerId = old && old[KEY_OF[table]] != null ? keyOf(table, old) : id;
+      const change = { table, op, id, row: keptOf(table, row) };
+      return formerId === id ? change : { ...change, formerId };
+    });
+  }
+
+  #change({ name }: Relation, change: (table: TableName) => RowChange): void {
+    if (isTable(name)) this.#open?.rows.append(change(name));
+  }
+
+  #log(row: Row): void {
+    if (!this.#open) return;
+    const log = logRow(row);
+    if (log) this.#open.logs.append(log, logRowBytes(log));
+    else this.#open.badLogs++;
+  }
+}
+
+export function closeCommit({ rows, logs }: Pick<Commit, "rows" | "logs">): void {
+  rows.close();
+  logs.close();
+}
+
+/** How the columns of a table are read. A log row's properties stay bytes: they may be of any size, and most of them are not looked at. */
+export function columnForms(table: string): ReadonlyMap<string, ColumnForm> | null {
+  if (table !== "logs" && !isTable(table)) return null;
+  return new Map(READ_TABLES[table].map((name) => [name, name === "properties" ? "bytes" : textBytes(name)]));
 }
 
 /** Of a row that is not in the graph only its place is of use, and a huge transaction may hold very many. */

@@ -6,11 +6,12 @@
 import type { ObjectFacts } from "../core/graph/types.ts";
 import { kindOf, type Resource, resourceOf } from "../core/uuid.ts";
 import type { RecordEvent } from "../core/wire.ts";
-import type { Commit } from "./commit.ts";
+import type { CommitRows } from "./commit-rows.ts";
 import type { GraphState } from "./graph-state.ts";
-import { type Attributes, CHANGE_TYPES, EVENT_ATTRIBUTES, type LogRow, OP_OF_TYPE, unpacked } from "./log-row.ts";
+import type { LastPlaces } from "./last-places.ts";
+import { type Attributes, CHANGE_TYPES, EVENT_ATTRIBUTES, type LogRow, unpacked } from "./log-row.ts";
 import { factsOfAttributes, factsOfRow } from "./object-facts.ts";
-import type { Row, RowChange } from "./row.ts";
+import type { Row } from "./row.ts";
 import { isTable, keyOf } from "./tables.ts";
 
 /** An event and what it is routed by: where the object lives now, that it was deleted, or the owner it has left. */
@@ -28,71 +29,75 @@ export type EventToRoute = {
 /** Rows of objects that custom events speak of and the commit did not change, by uuid: looked up beforehand. */
 export type LookedUp = ReadonlyMap<string, Row>;
 
-/** The commit's events, one log row after the other; an empty list for a row that nothing true stands behind. */
-export function* eventsOf(
-  commit: Commit,
-  state: GraphState,
-  lookedUp: LookedUp = new Map(),
-): Generator<EventToRoute[], void, void> {
-  const changed = changesOf(commit.rows);
-  for (const log of commit.logs) {
-    yield CHANGE_TYPES.has(log.event_type)
-      ? changeEvents(log, changed, state)
-      : customEvents(log, changed, state, lookedUp);
-  }
+/** What a commit's log rows are held against. */
+export type EventContext = {
+  rows: CommitRows;
+  state: GraphState;
+  /** Where objects were last heard of. */
+  places: Pick<LastPlaces, "of" | "deletedLink" | "deletedToken">;
+  lookedUp: LookedUp;
+};
+
+/** The events of one log row: none where nothing true stands behind it. */
+export function eventsOf(log: LogRow, context: EventContext): EventToRoute[] {
+  return CHANGE_TYPES.has(log.event_type) ? changeEvents(log, context) : customEvents(log, context);
 }
 
-/** Objects that the commit's custom events speak of and whose rows it does not hold. */
-export function objectsToLookUp(commit: Commit): string[] {
-  const custom = commit.logs.filter(
-    (log) => !CHANGE_TYPES.has(log.event_type) && resourceOf(log.object_uuid) !== "users",
-  );
-  if (custom.length === 0) return [];
-  const { byUuid } = changesOf(commit.rows);
-  return [...new Set(custom.map((log) => log.object_uuid).filter((uuid) => !byUuid.has(uuid)))];
+/** The object whose row must be looked up before a custom event can be routed; null = none. */
+export function objectToLookUp(log: LogRow, rows: CommitRows): string | null {
+  if (CHANGE_TYPES.has(log.event_type) || resourceOf(log.object_uuid) === "users") return null;
+  return rows.ofUuid(log.object_uuid)?.last ? null : log.object_uuid;
 }
 
-/** What a commit did to a row: one may be created, changed and deleted in one transaction. */
-type Changed = { table: string; row: Row; insert: boolean; update: boolean };
-type Changes = { byUuid: Map<string, Changed>; deleted: Set<string> };
-
-/** Rows by uuid, as they last were; deleted ones by table and key, all that a delete carries. */
-function changesOf(rows: readonly RowChange[]): Changes {
-  const byUuid = new Map<string, Changed>();
-  const deleted = new Set<string>();
-  for (const { table, op, id, row } of rows) {
-    if (op === "delete") deleted.add(`${table}:${id}`);
-    else {
-      const uuid = String(row.uuid);
-      const before = byUuid.get(uuid) ?? { insert: false, update: false };
-      byUuid.set(uuid, {
-        table,
-        row,
-        insert: before.insert || op === "insert",
-        update: before.update || op === "update",
-      });
-    }
-  }
-  return { byUuid, deleted };
+/** Does the log row claim that an object moved from where nothing here tells that it was? */
+export function claimsUnknownMove(log: LogRow, { rows, state, places }: Omit<EventContext, "lookedUp">): boolean {
+  if (log.event_type !== "update" || log.old === null || places.of(log.object_uuid, state) !== undefined) return false;
+  const owner = rows.ofUuid(log.object_uuid)?.last?.row.owner_uuid;
+  return owner !== undefined && owner !== unpacked(log.old).owner_uuid;
 }
 
-function changeEvents(log: LogRow, { byUuid, deleted }: Changes, state: GraphState): EventToRoute[] {
+function changeEvents(log: LogRow, context: EventContext): EventToRoute[] {
   const resource = resourceOf(log.object_uuid);
-  const op = OP_OF_TYPE[log.event_type];
-  if (!resource || !op) return [];
-  if (op === "delete") {
-    const old = log.old === null ? null : unpacked(log.old);
-    if (!old || !isTable(resource) || !deleted.has(`${resource}:${keyOf(resource, old)}`)) return [];
-    const facts = factsOfAttributes(log.object_uuid, resource, old, state);
-    return [{ event: body(log, resource, facts.owner, shown(old)), facts, deleted: true }];
-  }
-  const change = byUuid.get(log.object_uuid);
-  if (!change?.[op] || change.table !== resource || !log.new) return [];
-  const facts = factsOfRow(log.object_uuid, resource, change.row, state);
+  if (!resource) return [];
+  if (log.event_type === "delete") return deleteEvents(log, resource, context);
+  const { rows, state, places } = context;
+  const history = rows.ofUuid(log.object_uuid);
+  // By the rows as of the commit, what it created and deleted again never was.
+  if (!history?.last || history.last.table !== resource || !log.new) return [];
+  if (log.event_type === "create" ? !history.inserted : !history.updated) return [];
+  const facts = factsOfRow(log.object_uuid, resource, history.last.row, state);
   const present: EventToRoute = { event: body(log, resource, facts.owner, shown(unpacked(log.new))), facts };
-  const oldOwner = log.old === null ? null : unpacked(log.old).owner_uuid;
-  if (op !== "update" || typeof oldOwner !== "string" || oldOwner === facts.owner) return [present];
-  return [leftEvent(log, resource, facts, oldOwner), present];
+  if (log.event_type === "create") return [present];
+  const former = places.of(log.object_uuid, state);
+  // Where it was before is for our own rows and events to say: a log row may name any owner.
+  if (former === undefined) {
+    const claimed = log.old === null ? undefined : unpacked(log.old).owner_uuid;
+    return [claimed === undefined || claimed === facts.owner ? present : { ...present, gap: true }];
+  }
+  return former === null || former === facts.owner ? [present] : [leftEvent(log, resource, facts, former), present];
+}
+
+function deleteEvents(log: LogRow, resource: Resource, { rows, state, places }: EventContext): EventToRoute[] {
+  const old = log.old === null ? null : unpacked(log.old);
+  if (!old || !isTable(resource)) return [];
+  const history = rows.ofId(resource, keyOf(resource, old));
+  if (!history || history.last !== null || history.isNew) return [];
+  const facts = factsOfAttributes(log.object_uuid, resource, old, state);
+  const former = history.written?.row.owner_uuid ?? places.of(log.object_uuid, state);
+  if (contradicts(facts, former, places)) return [];
+  return [{ event: body(log, resource, facts.owner, shown(old)), facts, deleted: true }];
+}
+
+/** Does a log row tell otherwise than our own rows where a deleted object lived? */
+function contradicts(facts: ObjectFacts, former: unknown, places: EventContext["places"]): boolean {
+  if (facts.resource === "api_client_authorizations") {
+    const token = places.deletedToken(facts.uuid);
+    return token !== undefined && token.user_uuid !== facts.tokenUser;
+  }
+  const link = facts.resource === "links" ? places.deletedLink(facts.uuid) : undefined;
+  if (link && facts.link?.linkClass !== "permission") return true;
+  if (link && (link.tail_uuid !== facts.link?.tail || link.head_uuid !== facts.link.head)) return true;
+  return former !== undefined && former !== facts.owner;
 }
 
 /** The last event on the path an object has left: that it went, not where to. */
@@ -102,30 +107,24 @@ function leftEvent(log: LogRow, resource: Resource, facts: ObjectFacts, oldOwner
 }
 
 /** Of what is no change of the object: anybody may have written it, about any object. */
-function customEvents(log: LogRow, changed: Changes, state: GraphState, lookedUp: LookedUp): EventToRoute[] {
+function customEvents(log: LogRow, context: EventContext): EventToRoute[] {
   const resource = resourceOf(log.object_uuid);
   if (!resource) return [];
-  const facts = customFacts(log.object_uuid, resource, changed, state, lookedUp);
+  const facts = customFacts(log.object_uuid, resource, context);
   if (!facts) return [];
   const event: RecordEvent = { ...body(log, resource, facts.owner, {}), untrusted: true };
   if (log.properties) event.properties = log.properties;
   return [{ event, facts, shownAs: { uuid: log.object_uuid, resource } }];
 }
 
-function customFacts(
-  uuid: string,
-  resource: Resource,
-  changed: Changes,
-  state: GraphState,
-  lookedUp: LookedUp,
-): ObjectFacts | null {
+function customFacts(uuid: string, resource: Resource, { rows, state, lookedUp }: EventContext): ObjectFacts | null {
   if (resource === "users") {
     // For those who may read what the user owns, not for everyone who may see the user's record: the route of a thing of the
     // user's that nobody shares by itself.
     const thing = `${uuid.slice(0, 5)}-4zz18-000000000000000`;
     return state.row("user", uuid) ? { uuid: thing, resource: "collections", owner: uuid } : null;
   }
-  const row = changed.byUuid.get(uuid)?.row ?? lookedUp.get(uuid);
+  const row = rows.ofUuid(uuid)?.last?.row ?? lookedUp.get(uuid);
   return row ? factsOfRow(uuid, resource, row, state) : null;
 }
 

@@ -4,6 +4,7 @@ import type { Replacement } from "../core/rows.ts";
 import type { Subjects } from "../core/subjects.ts";
 import { type GraphLogEntry, partsOf, type StoredPosition, UP_TO_HEADER } from "./graph-log.ts";
 import type { FencedPublisher } from "./publisher.ts";
+import type { Trouble } from "./trouble.ts";
 
 /** Messages under way before a commit waits. */
 const MAX_PENDING = 256;
@@ -68,7 +69,13 @@ export class GraphLogWriter {
     await this.#push(this.#subjects.graphLogStored, { lsn: formatLsn(stored) }, onStored);
   }
 
-  async #push(subject: string, body: GraphLogEntry | StoredPosition, onStored = () => {}): Promise<number> {
+  /** Handling a commit failed; resolves once that is acknowledged. */
+  async trouble(trouble: Trouble): Promise<void> {
+    await this.#push(this.#subjects.graphLogTrouble, trouble);
+    await this.#publisher.settled();
+  }
+
+  async #push(subject: string, body: GraphLogEntry | StoredPosition | Trouble, onStored = () => {}): Promise<number> {
     await this.#publisher.settled(MAX_PENDING);
     const headers = { [UP_TO_HEADER]: formatLsn(this.#upTo) };
     return this.#publisher.push([{ subject, headers, body: JSON.stringify(body) }], onStored);

@@ -1,31 +1,31 @@
 /**
- * The rows that GRAPH should hold, by kind and uuid, with the keys that deletes are known by.
+ * The rows that GRAPH should hold, by kind and uuid, with the numeric ids that deletes are known by.
  * Turns row changes into graph changes; says which heads of permission links must be looked up. Pure.
  */
-import type { GraphChange, GraphKind, GraphRows, Replacement } from "../core/rows.ts";
-import { isGroupUuid, isUserUuid } from "../core/uuid.ts";
+import type { GraphChange, GraphKind, GraphRows, Replacement, RowId } from "../core/rows.ts";
+import { isGroupUuid, isUserUuid, isUuid } from "../core/uuid.ts";
+import type { Written } from "./commit-rows.ts";
 import { CONVERT, KIND_OF_TABLE, type RowContext, tableOf } from "./graph-rows.ts";
-import type { RowChange } from "./row.ts";
-import { KEY_OF, type RowKey, type TableName } from "./tables.ts";
+import { type RowChange, textOrNull } from "./row.ts";
+import { KEY_OF, type TableName } from "./tables.ts";
 
 export class GraphState {
-  readonly #clusterId: string;
   readonly #rows = new Map<GraphKind, Map<string, GraphRows[GraphKind]>>();
   /** `table:key` -> uuid, of every row kept here. */
-  readonly #ids = new Map<string, string>();
+  readonly #keys = new Map<string, string>();
   /** How many permission links have this object, neither user nor group, as their head. */
   readonly #headCount = new Map<string, number>();
   readonly #unknown = new Set<string>();
   readonly #forgotten = new Set<string>();
   readonly #context: RowContext;
 
-  constructor(clusterId: string) {
-    this.#clusterId = clusterId;
-    this.#context = { clusterId: this.#clusterId, userUuid: (id) => this.uuidOf("users", id) };
+  /** @param unreadable told of each value that says nothing, and so grants nothing */
+  constructor(clusterId: string, unreadable: RowContext["unreadable"] = () => {}) {
+    this.#context = { clusterId, userUuid: (key) => this.uuidOf("users", key), unreadable };
   }
 
-  uuidOf(table: TableName, id: RowKey): string | undefined {
-    return this.#ids.get(`${table}:${id}`);
+  uuidOf(table: TableName, key: RowId): string | undefined {
+    return this.#keys.get(`${table}:${key}`);
   }
 
   row<K extends GraphKind>(kind: K, uuid: string): GraphRows[K] | undefined {
@@ -45,29 +45,36 @@ export class GraphState {
       if (row === null) continue;
       const table = tableOf(kind, uuid);
       // Rows of earlier versions have a number here, whatever the table's key is.
-      if (table) this.#ids.set(`${table}:${KEY_OF[table] === "uuid" ? uuid : row.id}`, uuid);
+      if (table) this.#keys.set(`${table}:${KEY_OF[table] === "uuid" ? uuid : row.id}`, uuid);
       this.#set(kind, uuid, row);
     }
     this.#unknown.clear();
   }
 
   /** Applies a commit's row changes; returns what changed in the graph, each row once: its last value, and the one before the commit. */
-  apply(changes: readonly RowChange[]): Replacement[] {
-    const out = new Map<string, Replacement>();
-    const note = (change: Replacement | null) => {
-      if (!change) return;
-      const key = `${change.kind}:${change.uuid}`;
-      const before = out.get(key);
-      out.set(key, before ? ({ ...change, replaced: before.replaced } as Replacement) : change);
-    };
-    for (const change of changes) {
-      // The owner first: a deleted row's id is known until its own change has been taken.
-      note(this.#ownerChange(change));
-      note(this.#graphChange(change));
+  apply(changes: Iterable<RowChange>): Replacement[] {
+    const effect = new GraphEffect();
+    for (const change of changes) this.take(change, effect);
+    return this.settle(effect);
+  }
+
+  /** A part of `apply`, for commits that are taken in slices: one row change. */
+  take(change: RowChange, effect: GraphEffect): void {
+    try {
+      for (const replacement of this.#changesOf(change)) effect.note(replacement);
+    } catch (error) {
+      // No row is worth the others: as one that is gone it grants nothing.
+      this.#context.unreadable(change.table, "(row)");
+      if (change.id === null) throw error;
+      for (const replacement of this.#forgetKey(change.table, change.id)) effect.note(replacement);
     }
-    for (const head of this.#forgotten) note(this.#forget(head));
+  }
+
+  /** The end of `apply`. */
+  settle(effect: GraphEffect): Replacement[] {
+    for (const head of this.#forgotten) effect.note(this.#forget(head));
     this.#forgotten.clear();
-    return [...out.values()];
+    return effect.replacements();
   }
 
   /** Heads of permission links whose owner must be looked up; each is named once (one that does not exist may come as a row later). */
@@ -80,26 +87,65 @@ export class GraphState {
   /** The owner of a head that was looked up in `table`. */
   setOwner(table: TableName, row: GraphRows["owner"]): Replacement {
     const replaced = this.row("owner", row.uuid) ?? null;
-    this.#ids.set(`${table}:${row.id}`, row.uuid);
+    this.#keys.set(`${table}:${row.id}`, row.uuid);
     this.#put("owner", row.uuid, row);
     return { kind: "owner", uuid: row.uuid, row, replaced };
   }
 
-  #graphChange(change: RowChange): Replacement | null {
-    const kind = KIND_OF_TABLE[change.table];
-    if (!kind || kind === "owner") return null;
-    const key = `${change.table}:${change.id}`;
-    const known = this.#ids.get(key);
-    if (change.op === "delete") {
-      if (known === undefined || !this.row(kind, known)) return null;
-      this.#ids.delete(key);
-      return this.#set(kind, known, null);
+  *#changesOf(change: RowChange): Generator<Replacement | null> {
+    const { table } = change;
+    if (change.op === "truncate") {
+      yield* this.#truncate(table);
+      return;
     }
-    const uuid = String(change.row.uuid);
+    const uuid = change.row?.uuid;
+    const known = this.uuidOf(table, change.id);
+    if (change.op === "delete") yield* this.#forgetKey(table, change.id);
+    else {
+      if (change.formerId !== undefined) yield* this.#forgetKey(table, change.formerId);
+      if (known !== undefined && known !== uuid) yield* this.#forgetKey(table, change.id);
+      if (typeof uuid !== "string" || !isUuid(uuid)) return this.#context.unreadable(table, "uuid");
+      yield this.#ownerChange(change, uuid);
+      yield this.#graphChange(change, uuid);
+      if (table === "users" && known !== undefined && known !== uuid) yield* this.#renameUser(known, uuid);
+    }
+  }
+
+  *#truncate(table: TableName): Generator<Replacement | null> {
+    for (const [key, uuid] of this.#keys) {
+      if (!key.startsWith(`${table}:`)) continue;
+      this.#keys.delete(key);
+      for (const kind of kindsOf(table)) yield this.#set(kind, uuid, null);
+    }
+  }
+
+  /** No row has this key any more: what stood for it goes, unless another row bears its uuid by now. */
+  *#forgetKey(table: TableName, key: RowId): Generator<Replacement | null> {
+    const uuid = this.uuidOf(table, key);
+    if (uuid === undefined) return;
+    this.#keys.delete(`${table}:${key}`);
+    for (const kind of kindsOf(table)) {
+      if (KEY_OF[table] === "uuid" || this.row(kind, uuid)?.id === key) yield this.#set(kind, uuid, null);
+    }
+  }
+
+  /** A user's tokens name the user by number, so they are those of the new uuid. */
+  *#renameUser(before: string, user_uuid: string): Generator<Replacement | null> {
+    for (const [uuid, row] of this.#rows.get("token") ?? []) {
+      const token = row as GraphRows["token"];
+      if (token.user_uuid === before) yield this.#set("token", uuid, { ...token, user_uuid });
+    }
+  }
+
+  #graphChange(change: Written, uuid: string): Replacement | null {
+    const { table, id } = change;
+    const kind = KIND_OF_TABLE[table];
+    if (!kind || kind === "owner") return null;
     // The conversion table is keyed by kind, so the row it returns is of that kind: TypeScript cannot follow that through a union.
-    const convert = CONVERT[kind] as (...args: unknown[]) => GraphRows[GraphKind] | null;
-    const row = convert(change.row, this.row(kind, uuid), this.#context);
-    if (row) this.#ids.set(key, uuid);
+    const convert = CONVERT[kind] as (...args: unknown[]) => Omit<GraphRows[GraphKind], "id" | "uuid"> | null;
+    const values = convert(change.row, this.row(kind, uuid), this.#context);
+    const row = values && ({ id, uuid, ...values } as GraphRows[GraphKind]);
+    if (row) this.#keys.set(`${table}:${id}`, uuid);
     return this.#set(kind, uuid, row);
   }
 
@@ -121,14 +167,12 @@ export class GraphState {
   }
 
   /** Where a tracked head lives now. */
-  #ownerChange(change: RowChange): Replacement | null {
-    if (change.table === "users" || change.table === "groups" || change.table === "links") return null;
-    const uuid = change.op === "delete" ? this.uuidOf(change.table, change.id) : String(change.row.uuid);
-    if (uuid === undefined || !this.#headCount.has(uuid)) return null;
-    if (change.op === "delete") return this.#set("owner", uuid, null);
-    if (typeof change.row.owner_uuid !== "string") return null;
-    this.#ids.set(`${change.table}:${change.id}`, uuid);
-    return this.#set("owner", uuid, { id: change.id, uuid, owner_uuid: change.row.owner_uuid });
+  #ownerChange({ table, id, row }: Written, uuid: string): Replacement | null {
+    if (table === "users" || table === "groups" || table === "links" || !this.#headCount.has(uuid)) return null;
+    if (row.owner_uuid === undefined) return null;
+    const owner_uuid = textOrNull(row.owner_uuid);
+    this.#keys.set(`${table}:${id}`, uuid);
+    return this.#set("owner", uuid, owner_uuid === null ? null : { id, uuid, owner_uuid });
   }
 
   #countHead(head: string | undefined, by: 1 | -1): void {
@@ -145,6 +189,28 @@ export class GraphState {
     if (row) rows.set(uuid, row);
     else rows.delete(uuid);
   }
+}
+
+/** What a commit changes in the graph, each row once: its last value, and the one before the commit. */
+export class GraphEffect {
+  readonly #changes = new Map<string, Replacement>();
+
+  note(change: Replacement | null): void {
+    if (!change) return;
+    const key = `${change.kind}:${change.uuid}`;
+    const before = this.#changes.get(key);
+    this.#changes.set(key, before ? ({ ...change, replaced: before.replaced } as Replacement) : change);
+  }
+
+  replacements(): Replacement[] {
+    return [...this.#changes.values()];
+  }
+}
+
+/** What a row of the table may stand for in the graph. */
+function kindsOf(table: TableName): GraphKind[] {
+  const kind = KIND_OF_TABLE[table];
+  return kind === undefined ? ["owner"] : [kind, "owner"];
 }
 
 function same(a: object, b: object): boolean {

@@ -7,14 +7,16 @@
  * more, but their events are published unless RECORDS has them, routed by the graph as it was then.
  */
 import { jetstream } from "@nats-io/jetstream";
+import { Fault, fault } from "../core/errors.ts";
 import { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { GraphOptions } from "../core/graph/types.ts";
-import { type Lsn, laterLsn } from "../core/lsn.ts";
+import { formatLsn, type Lsn, laterLsn } from "../core/lsn.ts";
 import type { Revision } from "../core/revision.ts";
 import { permissionChanges } from "../core/rows.ts";
 import { subjectsOf } from "../core/subjects.ts";
 import { deferred } from "../runtime/deferred.ts";
 import type { Scope } from "../runtime/scope.ts";
+import { STREAM_PROFILES } from "../streams-config/streams.ts";
 import { BarrierClient } from "./barrier-client.ts";
 import { BEAT_MS, repeat, sayBeat } from "./beat.ts";
 import { BeatClock } from "./beat-clock.ts";
@@ -34,15 +36,23 @@ import { connectPostgres, type DatabaseTarget, preflight } from "./preflight.ts"
 import { type QueueEntry, QueueWriter, queueEntry } from "./queue-writer.ts";
 import { RecordsWriter } from "./records-writer.ts";
 import { openReplication } from "./replication.ts";
+import type { RowChange } from "./row.ts";
 import { SilentChanges } from "./silent-changes.ts";
 import { confirmedPosition, ensureSlot, identifySystem } from "./slot.ts";
 import { readSnapshot } from "./snapshot.ts";
+import { lookUpPlaces } from "./stored-places.ts";
 import { graphDifference } from "./stored-state.ts";
+import type { TableName } from "./tables.ts";
 import { openStreams, type StreamsOptions } from "./term-streams.ts";
+import { TroubleRecord } from "./trouble.ts";
 
 /** Between two times that it is said up to where everything is stored; the longer one where that has not changed. */
 const SAY_STORED_MS = 5_000;
 const REPEAT_STORED_MS = 24 * 3_600_000;
+
+/** What RECORDS takes as one message, and what of it subject and headers may need. */
+const MAX_BODY = STREAM_PROFILES.single.maxMsgSize;
+const HEADER_BYTES = 8 * 1024;
 
 export type LeaderOptions = StreamsOptions & {
   database: DatabaseTarget;
@@ -54,9 +64,15 @@ export type LeaderOptions = StreamsOptions & {
   /** Changes without a log row are events too. */
   publishSilent: boolean;
   onCommit: (handled: Handled, commit: Commit) => void;
+  onContainers: (changes: readonly RowChange[]) => void;
+  onReduced: (error: unknown) => void;
+  /** A value of a row cannot be understood, and grants nothing. */
+  onUnreadable: (table: TableName, column: string) => void;
   /** A barrier was passed after `waited` milliseconds. */
   onCut: (revision: Revision, waited: number) => void;
   onBeat: (beat: Beat) => void;
+  /** A test's: called before each commit is handled. */
+  onHandle?: (commit: Commit) => void;
   /** false in a test, to show what the barrier is good for. */
   barrier?: boolean;
   /** false in a test, to show what the look at the catalogs is good for. */
@@ -128,7 +144,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   scope.defer("confirmations", () => clearInterval(untilFlowing));
 
   const system = await identifySystem(database);
-  const state = new GraphState(clusterId);
+  const state = new GraphState(clusterId, options.onUnreadable);
   const waitingContainers = new Map<string, QueueEntry>();
   const snapshot = await readSnapshot(sql, tables, (rows) => {
     state.apply(rows);
@@ -172,6 +188,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
     () => writer.stored,
     (lsn) => toAll.close(lsn),
   );
+  scope.defer("waiting records", () => records.close());
   if (options.barrier === false) records.barrier.cut({ epoch: Number.POSITIVE_INFINITY, sequence: 0 });
   let markedAt = now();
   const barrier = new BarrierClient({
@@ -210,15 +227,31 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
       mark,
       lookUpOwners: () => lookUpOwners(sql, tables, state),
       lookUpRows: (uuids) => lookUpRows(sql, tables, uuids),
+      lookUpPlaces: (uuids) => lookUpPlaces(streams.storeJsm, subjects, uuids),
       silent: options.publishSilent ? new SilentChanges() : null,
+      onContainers: options.onContainers,
+      onReduced: options.onReduced,
+      maxBody: Math.min(streams.maxPayload, MAX_BODY) - HEADER_BYTES,
       toGraph,
       toAll,
       now,
     },
     revision,
   );
+  const trouble = new TroubleRecord(taken.trouble, (it) => log.trouble(it));
   gate.resolve(async (commit) => {
-    options.onCommit(await handler.handle(commit, snapshot.contains(commit.xid)), commit);
+    const { lsn, xid, logs } = commit;
+    const inSnapshot = snapshot.contains(xid);
+    if (inSnapshot && trouble.isHopeless(lsn))
+      return options.onReduced(fault("commit.left_out", { lsn: formatLsn(lsn), rows: logs.length }));
+    try {
+      options.onHandle?.(commit);
+      options.onCommit(await handler.handle(commit, inSnapshot), commit);
+    } catch (error) {
+      // Servers that refuse or are gone say nothing about the commit.
+      if (!(error instanceof Fault)) await trouble.failed(lsn, error instanceof Error ? error.name : "unknown");
+      throw error;
+    }
   });
 
   clearInterval(untilFlowing);

@@ -52,7 +52,7 @@ export class LogContainers {
   }
 
   /** After these rows of a commit have been applied: the containers about which something may be new. */
-  take(rows: readonly RowChange[]): string[] {
+  take(rows: Iterable<RowChange>): string[] {
     const changed: string[] = [];
     for (const { table, row } of rows) {
       if (row === null) continue;

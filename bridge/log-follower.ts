@@ -50,7 +50,7 @@ export class LogFollower {
   }
 
   /** The rows of a commit that the permission graph's rows hold by now. */
-  take(rows: readonly RowChange[]): void {
+  take(rows: Iterable<RowChange>): void {
     const { containers } = this.#parts;
     const changed = new Set(containers.take(rows));
     if (changed.size === 0) return;

@@ -3,7 +3,8 @@
  * are of no use, and `properties` may hold megabytes of anything, since any token holder may insert a row. Pure.
  */
 import { isUuid } from "../core/uuid.ts";
-import { type Row, type RowChange, utcMillis } from "./row.ts";
+import { isNoDeeperThan, membersOf, type Span } from "./json-members.ts";
+import { isUnreadableTime, type Row, utcMillis } from "./row.ts";
 
 export type Attributes = Record<string, unknown>;
 
@@ -42,66 +43,80 @@ export const EVENT_ATTRIBUTES = [
 /** What events show, and what it takes to know where a deleted object lived. */
 const KEPT = ["id", ...EVENT_ATTRIBUTES, "link_class", "tail_uuid", "head_uuid", "user_id"] as const;
 
-/** Event types that speak of a change of the object's row, and of which. */
-export const OP_OF_TYPE: Readonly<Record<string, RowChange["op"]>> = {
-  create: "insert",
-  update: "update",
-  delete: "delete",
-};
-export const CHANGE_TYPES: ReadonlySet<string> = new Set(Object.keys(OP_OF_TYPE));
+/** Event types that speak of a change of the object's row. */
+export const CHANGE_TYPES: ReadonlySet<string> = new Set(["create", "update", "delete"]);
 
 /** Longer values are left out; Arvados' own columns of these names hold 255 characters. */
 const MAX_VALUE = 1_024;
-/** Properties of custom events, as JSON text. */
+/** Of a value's text: each character may be written as an escape of 6 bytes. */
+const MAX_VALUE_BYTES = 6 * MAX_VALUE + 2;
+/** Properties of custom events, as bytes of JSON text, and objects and arrays in them that are open at once: clients parse them too. */
 const MAX_PROPERTIES = 16_384;
+const MAX_DEPTH = 32;
 const EVENT_TYPE = /^[\w.-]{1,64}$/;
 
-/** Null for a row that cannot be an event: NULL where Arvados always has a value, or nonsense where it has a uuid. */
+const ATTRIBUTES: ReadonlySet<string> = new Set(["old_attributes", "new_attributes"]);
+const KEPT_NAMES: ReadonlySet<string> = new Set(KEPT);
+
+/** Null for a row that cannot be an event: NULL where Arvados always has a value, or nonsense where it has a uuid. `properties` is text in UTF-8. */
 export function logRow(row: Row): LogRow | null {
   const { object_uuid, event_type } = row;
   const at = utcMillis(row.event_at);
-  if (typeof object_uuid !== "string" || !isUuid(object_uuid) || at === null) return null;
+  if (typeof object_uuid !== "string" || !isUuid(object_uuid)) return null;
+  if (at === null || isUnreadableTime(row.event_at)) return null;
   if (typeof event_type !== "string" || !EVENT_TYPE.test(event_type)) return null;
-  const text = typeof row.properties === "string" ? row.properties : "";
-  const parsed = objectOf(text);
+  const text = bytesOf(row.properties);
+  const whole = { start: 0, end: text.length };
   if (!CHANGE_TYPES.has(event_type)) {
-    const properties = text.length <= MAX_PROPERTIES ? parsed : null;
-    return { object_uuid, event_type, at, old: null, new: null, properties };
+    return { object_uuid, event_type, at, old: null, new: null, properties: propertiesOf(text, whole) };
   }
-  return {
-    object_uuid,
-    event_type,
-    at,
-    old: packed(parsed?.old_attributes),
-    new: packed(parsed?.new_attributes),
-    properties: null,
-  };
+  const members = membersOf(text, ATTRIBUTES, whole);
+  const old = packed(text, members?.get("old_attributes"));
+  return { object_uuid, event_type, at, old, new: packed(text, members?.get("new_attributes")), properties: null };
 }
 
-function packed(value: unknown): Packed | null {
-  if (!isObject(value)) return null;
+/** About how much memory it takes. */
+export function logRowBytes({ old, new: after, properties }: LogRow): number {
+  return 400 + 2 * ((old?.length ?? 0) + (after?.length ?? 0)) + (properties ? MAX_PROPERTIES : 0);
+}
+
+function bytesOf(value: unknown): Buffer {
+  if (Buffer.isBuffer(value)) return value;
+  return Buffer.from(typeof value === "string" ? value : "");
+}
+
+/** Also null: YAML of before 2017, which begins with `---`; empty means {}. */
+function propertiesOf(text: Buffer, whole: Span): Attributes | null {
+  if (text.length > MAX_PROPERTIES || !isNoDeeperThan(text, MAX_DEPTH, whole)) return null;
+  const value = parsed(text, whole);
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Attributes) : null;
+}
+
+/** Null where the attributes are no object. */
+function packed(text: Buffer, span: Span | undefined): Packed | null {
+  const members = span && membersOf(text, KEPT_NAMES, span);
+  if (!members) return null;
   const kept: Attributes = {};
   for (const name of KEPT) {
-    const found = value[name];
-    if (found === undefined || (typeof found === "object" && found !== null)) continue;
-    if (typeof found === "string" && found.length > MAX_VALUE) continue;
-    kept[name] = found;
+    const place = members.get(name);
+    if (place === undefined || place.end - place.start > MAX_VALUE_BYTES) continue;
+    const value = isComposite(text[place.start]) ? undefined : parsed(text, place);
+    if (value === undefined || (typeof value === "string" && value.length > MAX_VALUE)) continue;
+    kept[name] = value;
   }
-  // A text of its own: slices of the whole would keep all of it in memory.
   return JSON.stringify(kept);
 }
 
-function objectOf(text: string): Attributes | null {
-  // YAML of before 2017 begins with `---`; empty means {}.
-  if (!text.startsWith("{")) return null;
-  try {
-    const parsed: unknown = JSON.parse(text);
-    return isObject(parsed) ? parsed : null;
-  } catch {
-    return null;
-  }
+/** The beginning of an object or array. */
+function isComposite(byte: number | undefined): boolean {
+  return byte === 0x7b || byte === 0x5b;
 }
 
-function isObject(value: unknown): value is Attributes {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+/** Undefined where it is no JSON. */
+function parsed(text: Buffer, { start, end }: Span): unknown {
+  try {
+    return JSON.parse(text.toString("utf8", start, end));
+  } catch {
+    return undefined;
+  }
 }

@@ -10,6 +10,7 @@ import { graphOptions } from "../runtime/graph-settings.ts";
 import type { Scope } from "../runtime/scope.ts";
 import type { Readiness, Service, ServiceContext } from "../runtime/service.ts";
 import { connectService } from "../runtime/service-connection.ts";
+import type { Commit } from "./commit.ts";
 import type { StreamEnds } from "./epoch.ts";
 import { becomeLeader } from "./leader.ts";
 import type { LogFollower } from "./log-follower.ts";
@@ -28,6 +29,8 @@ export type BridgeSeams = {
   fenced?: boolean;
   /** false: records wait for no removal to be enforced. */
   barrier?: boolean;
+  /** Called before each commit is handled. */
+  onHandle?: (commit: Commit) => void;
   /** false: a change of the publications is not noticed. */
   watched?: boolean;
   /** false: routes what comes again by the graph of the present. */
@@ -50,6 +53,16 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
   const published = metrics.counter("messages_total", "Messages published", ["stream", "batch"]);
   const untrue = metrics.counter("untrue_log_rows_total", "Log rows with no change of their object behind them");
   const barrier = metrics.histogram("barrier_wait_seconds", "From a removal's mark to the word that it is enforced");
+  const unreadable = metrics.counter(
+    "unreadable_values_total",
+    "Values of rows that say nothing that could be understood, and so grant nothing",
+    ["table", "column"],
+  );
+  const reduced = metrics.counter(
+    "reduced_rows_total",
+    "Rows left out because handling them failed, which is a fault of ours",
+  );
+  const terms = metrics.counter("terms_total", "Times that this bridge took the lead");
   const leading = metrics.gauge("leading", "1 while this bridge holds the replication slot");
   const lag = metrics.gauge("lag_bytes", "WAL that PostgreSQL has written and the streams do not hold yet");
   const retained = metrics.gauge("retained_wal_bytes", "WAL that PostgreSQL keeps for this bridge");
@@ -88,8 +101,16 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
             commits.inc();
             events.inc(handled.events);
             untrue.inc(handled.untrue);
-            logs?.take(commit.rows);
             log.debug({ lsn: formatLsn(commit.lsn), events: handled.events }, "commit");
+          },
+          onContainers: (changes) => logs?.take(changes),
+          onReduced: (error) => {
+            reduced.inc();
+            log.error({ err: error }, "a log row could not be made an event: it is left out");
+          },
+          onUnreadable: (table, column) => {
+            unreadable.inc({ table, column });
+            log.warn({ table, column }, "a row holds a value that cannot be understood: it grants nothing");
           },
           onCut: (revision, waited) => {
             barrier.observe(waited / 1000);
@@ -105,6 +126,7 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
       );
       hasLed = true;
       leading.set(1);
+      terms.inc();
       epochs.set(leader.epoch);
       state = { ok: true, says: `leading from revision ${formatRevision(leader.revision)}` };
       const { epoch, reason } = leader;

@@ -4,6 +4,7 @@ import type { Resource } from "../core/uuid.ts";
 import type { GraphState } from "./graph-state.ts";
 import type { Attributes } from "./log-row.ts";
 import { type Row, textOrNull, utcMillis } from "./row.ts";
+import { keyOf } from "./tables.ts";
 
 export function factsOfRow(uuid: string, resource: Resource, row: Row, state: GraphState): ObjectFacts {
   const facts: ObjectFacts = { uuid, resource, owner: textOrNull(row.owner_uuid), trashAt: utcMillis(row.trash_at) };
@@ -26,7 +27,8 @@ export function factsOfAttributes(uuid: string, resource: Resource, row: Attribu
   if (resource === "links") {
     facts.link = { linkClass: String(row.link_class), tail: String(row.tail_uuid), head: String(row.head_uuid) };
   }
-  if (resource === "api_client_authorizations") setTokenUser(facts, state.uuidOf("users", Number(row.user_id)));
+  if (resource === "api_client_authorizations")
+    setTokenUser(facts, state.uuidOf("users", keyOf("users", { id: row.user_id })));
   return facts;
 }
 

@@ -2,6 +2,7 @@
 import type pg from "pg";
 import type { Replacement } from "../core/rows.ts";
 import { resourceOf } from "../core/uuid.ts";
+import { boundedRow, columnsSql } from "./bounded-columns.ts";
 import { type FoundTables, hasTable, sqlName } from "./found-tables.ts";
 import type { GraphState } from "./graph-state.ts";
 import type { Row } from "./row.ts";
@@ -50,10 +51,10 @@ export async function lookUpRows(
   for (const [table, wanted] of byTable) {
     for (let at = 0; at < wanted.length; at += BATCH) {
       const { rows } = await client.query<Row>(
-        `SELECT ${tables.columns[table]?.join(", ")} FROM ${sqlName(tables, table)} WHERE uuid = ANY($1)`,
+        `SELECT ${columnsSql(tables, table)} FROM ${sqlName(tables, table)} WHERE uuid = ANY($1)`,
         [wanted.slice(at, at + BATCH)],
       );
-      for (const row of rows) found.set(String(row.uuid), row);
+      for (const row of rows) found.set(String(row.uuid), boundedRow(row));
     }
   }
   return found;

@@ -5,7 +5,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { formatLsn, type Lsn } from "../core/lsn.ts";
-import type { GraphChange, GraphRows } from "../core/rows.ts";
+import type { GraphChange, GraphRows, Replacement } from "../core/rows.ts";
 import type { Commit } from "./commit.ts";
 import { rollBack, type Undo } from "./graph-log.ts";
 import { tableOf } from "./graph-rows.ts";
@@ -21,7 +21,7 @@ export type PastGraphOptions = {
   changes: Iterable<GraphChange>;
   /** No commit behind this position is in the present rows: from there on they are the ones to route by. */
   until: Lsn;
-  lookUpOwners: (state: GraphState) => Promise<GraphChange[]>;
+  lookUpOwners: (state: GraphState) => Promise<Replacement[]>;
 };
 
 export class PastGraph {
@@ -50,9 +50,9 @@ export class PastGraph {
   }
 
   /** Applies a commit; returns what it changed. */
-  async repeat({ lsn, xid, rows }: Commit): Promise<GraphChange[]> {
+  async repeat({ lsn, xid, rows }: Commit): Promise<Replacement[]> {
     if (this.#contains(xid)) return [];
-    const changes: GraphChange[] = this.state.apply(rows);
+    const changes = this.state.apply(rows);
     for (const row of this.#owners.get(formatLsn(lsn)) ?? []) {
       const table = tableOf("owner", row.uuid);
       if (table) changes.push(this.state.setOwner(table, row));

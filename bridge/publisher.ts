@@ -7,13 +7,16 @@
  */
 import { createInbox, type Msg, headers as makeHeaders, type NatsConnection } from "@nats-io/nats-core";
 import { type Fault, fault } from "../core/errors.ts";
+import type { MovedEntry } from "../core/wire.ts";
 
 export type Message = {
   subject: string;
   headers: Record<string, string>;
-  /** A function is given the message's own sequence. */
-  body: string | ((sequence: number) => string);
+  body: string | MovedBody;
 };
+
+/** Body of `moved.<uuid>`, which names a message of the same unit by its sequence: that many places `before` this one. */
+export type MovedBody = { left: string; before: number } | { left: null };
 
 /** What nats-server takes as one batch. */
 export const MAX_UNIT = 1_000;
@@ -152,8 +155,7 @@ export class FencedPublisher {
       }
       // In a batch the server takes an expectation with the first message only; the others cannot come without it.
       if (index === 0 && fenced) headers.set("Nats-Expected-Last-Sequence", String(expected));
-      const body = typeof message.body === "string" ? message.body : message.body(expected + index + 1);
-      nc.publish(message.subject, body, {
+      nc.publish(message.subject, bodyOf(message, expected + index + 1), {
         headers,
         ...(index === last ? { reply: `${this.#inbox}.${flight}` } : {}),
       });
@@ -210,4 +212,10 @@ export class FencedPublisher {
     for (const resolve of this.#waiters.splice(0)) resolve();
     if (tell) this.#options.onFailed(error);
   }
+}
+
+function bodyOf({ body }: Message, sequence: number): string {
+  if (typeof body === "string") return body;
+  const from = body.left === null ? null : { subject: body.left, sequence: sequence - body.before };
+  return JSON.stringify({ from } satisfies MovedEntry);
 }

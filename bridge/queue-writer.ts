@@ -70,7 +70,7 @@ export class QueueWriter {
   }
 
   /** Writes the entries of a commit's container rows; `open` and `close` bracket each that is under way. */
-  take(changes: readonly RowChange[], open: () => void, close: () => void): void {
+  take(changes: Iterable<RowChange>, open: () => void, close: () => void): void {
     for (const change of changes) {
       if (change.table !== "containers" || change.row === null) continue;
       const { entry, waiting } = queueEntry(change.row);

@@ -1,12 +1,13 @@
 /**
  * Releases routed commits to RECORDS, in order: each only once its graph changes stand in GRAPH and the removals it stands behind have
- * been enforced. The graph goes on meanwhile; what waits here is bounded, and holds replication back when it is full.
+ * been enforced. The graph goes on meanwhile, also behind a huge commit; what waits here is bounded.
  */
 import { Barrier } from "../core/barrier.ts";
-import type { Lsn } from "../core/lsn.ts";
+import { formatLsn, type Lsn, parseLsn } from "../core/lsn.ts";
 import { atLeast, type Revision } from "../core/revision.ts";
 import { areCopies } from "./commit-units.ts";
 import type { FencedPublisher, Message } from "./publisher.ts";
+import { SpillQueue } from "./spill-queue.ts";
 
 /** A commit, or a part of a large one: what shall appear together. */
 export type RecordsUnit = {
@@ -18,15 +19,23 @@ export type RecordsUnit = {
   messages: Message[];
 };
 
-const MAX_WAITING = 20_000;
+/** Units that wait are kept in memory up to so many bytes, then in a file; when that is full, replication waits too. */
+const MEMORY_BYTES = 16 * 1024 * 1024;
+const FILE_BYTES = 4 * 1024 ** 3;
+/** Messages handed over to the publisher and not acknowledged yet, up to which more are handed over. */
+const MAX_PENDING = 5_000;
+/** What a message takes besides its texts. */
+const MESSAGE_BYTES = 800;
+
+/** A unit as it can be written as JSON. */
+type Waiting = Omit<RecordsUnit, "lsn"> & { lsn: string };
 
 export class RecordsWriter {
   readonly barrier = new Barrier();
   readonly #publisher: FencedPublisher;
   readonly #graphStored: () => Revision;
   readonly #onStored: (lsn: Lsn) => void;
-  #waiting: RecordsUnit[] = [];
-  #waitingMessages = 0;
+  readonly #waiting = new SpillQueue<Waiting>({ limit: MEMORY_BYTES });
   #idle: (() => void)[] = [];
 
   /**
@@ -39,36 +48,42 @@ export class RecordsWriter {
     this.#onStored = onStored;
   }
 
-  get waitingMessages(): number {
-    return this.#waitingMessages;
-  }
-
-  /** Takes a unit; waits while too much waits. Throws what publishing met. */
-  async take(unit: RecordsUnit): Promise<void> {
-    this.#waiting.push(unit);
-    this.#waitingMessages += unit.messages.length;
+  /** Takes a unit; waits while too much waits. @throws spill.failed */
+  async take({ lsn, ...unit }: RecordsUnit): Promise<void> {
+    this.#waiting.push({ ...unit, lsn: formatLsn(lsn) }, bytesOf(unit.messages));
     this.release();
-    while (this.#waitingMessages > MAX_WAITING) await new Promise<void>((resolve) => this.#idle.push(resolve));
-    await this.#publisher.settled(MAX_WAITING);
+    while (this.#waiting.bytes > FILE_BYTES) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  /** Look again: a barrier may have opened, or GRAPH has acknowledged. */
+  /** Look again: a barrier may have opened, GRAPH or RECORDS may have acknowledged. */
   release(): void {
-    let count = 0;
-    for (const unit of this.#waiting) {
-      if (!this.barrier.released(unit.behind) || !atLeast(this.#graphStored(), unit.revision)) break;
-      count++;
-      this.#waitingMessages -= unit.messages.length;
+    for (;;) {
+      const unit = this.#publisher.pending < MAX_PENDING ? this.#waiting.peek() : undefined;
+      if (!unit || !this.barrier.released(unit.behind) || !atLeast(this.#graphStored(), unit.revision)) break;
+      this.#waiting.shift();
       this.#push(unit);
     }
-    if (count === 0) return;
-    this.#waiting.splice(0, count);
-    for (const resolve of this.#idle.splice(0)) resolve();
+    if (this.#waiting.bytes <= FILE_BYTES) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  #push({ messages, lsn }: RecordsUnit): void {
+  close(): void {
+    this.#waiting.close();
+  }
+
+  #push({ messages, lsn }: Waiting): void {
     const alone = areCopies(messages) ? messages.slice(0, -1) : [];
     for (const message of alone) this.#publisher.push([message]);
-    this.#publisher.push(messages.slice(alone.length), () => this.#onStored(lsn));
+    this.#publisher.push(messages.slice(alone.length), () => {
+      this.#onStored(parseLsn(lsn));
+      this.release();
+    });
   }
+}
+
+function bytesOf(messages: readonly Message[]): number {
+  let bytes = 0;
+  for (const { subject, body } of messages) {
+    bytes += MESSAGE_BYTES + 2 * (subject.length + (typeof body === "string" ? body.length : 0));
+  }
+  return bytes;
 }

@@ -10,8 +10,9 @@ import { LogicalReplicationService } from "pg-logical-replication";
 import { fault, reasonOf } from "../core/errors.ts";
 import { formatLsn, type Lsn, parseLsn } from "../core/lsn.ts";
 import { sessionConfig } from "../runtime/postgres-session.ts";
-import { type Commit, CommitAssembler, type PgMessage } from "./commit.ts";
-import { Pgoutput } from "./pgoutput.ts";
+import { type Commit, CommitAssembler, closeCommit, columnForms } from "./commit.ts";
+import { PgoutputReader } from "./pgoutput.ts";
+import { Pgoutput } from "./replication-plugin.ts";
 
 /** Times stay text: pg would read `timestamp without time zone` in the process's own zone. */
 const TIMESTAMP = 1114;
@@ -29,7 +30,7 @@ export type ReplicationOptions = {
   connection: pg.ClientConfig;
   slot: string;
   publications: readonly string[];
-  /** Of the tables. */
+  /** Where Arvados' tables are. */
   schema: string;
   /** Called one at a time; what it awaits holds the feed back. */
   onCommit: (commit: Commit) => Promise<void>;
@@ -51,7 +52,8 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
   const service = new LogicalReplicationService(sessionConfig(options.connection, "arvados-nats bridge"), {
     acknowledge: { auto: false, timeoutSeconds: 0 },
   });
-  const plugin = new Pgoutput(options.publications, options.schema);
+  const plugin = new Pgoutput(options.publications);
+  const reader = new PgoutputReader((schema, table) => (schema === options.schema ? columnForms(table) : null));
   const assembler = new CommitAssembler();
   let queue: Item[] = [];
   let waiting = 0;
@@ -64,6 +66,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
   });
   const fail = (error: unknown) => {
     stopped = true;
+    assembler.close();
     end(error instanceof Error ? error : new Error(String(error)));
   };
 
@@ -78,8 +81,13 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
 
   const take = async (item: Item) => {
     if ("keepalive" in item) return options.onPassed(item.keepalive);
-    await options.onCommit(item.commit);
-    options.onPassed(item.commit.lsn);
+    const { commit } = item;
+    try {
+      await options.onCommit(commit);
+    } finally {
+      closeCommit(commit);
+    }
+    options.onPassed(commit.lsn);
   };
 
   const drain = async () => {
@@ -90,9 +98,11 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
         const batch = queue;
         queue = [];
         for (const item of batch) {
-          if (stopped) return;
-          await take(item);
-          waiting -= weightOf(item);
+          // A commit that is closed has no rows any more.
+          const weight = weightOf(item);
+          if (stopped) release(item);
+          else await take(item);
+          waiting -= weight;
         }
         if (waiting < HIGH_WATER / 2) setPaused(false);
       }
@@ -100,6 +110,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
       fail(error);
     } finally {
       draining = false;
+      if (stopped) for (const item of queue.splice(0)) release(item);
     }
   };
 
@@ -110,10 +121,11 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     void drain();
   };
 
-  service.on("data", (_lsn: string, message: PgMessage) => {
+  service.on("data", (_lsn: string, data: Buffer) => {
     if (stopped) return;
     try {
-      const commit = assembler.take(message);
+      const message = reader.read(data);
+      const commit = message && assembler.take(message);
       if (commit) push({ commit });
     } catch (error) {
       fail(error);
@@ -145,10 +157,15 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     },
     async stop() {
       stopped = true;
+      assembler.close();
       end(null);
       await service.destroy();
     },
   };
+}
+
+function release(item: Item): void {
+  if ("commit" in item) closeCommit(item.commit);
 }
 
 function weightOf(item: Item): number {

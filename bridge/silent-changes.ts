@@ -7,8 +7,11 @@ import { isUuid, kindOf } from "../core/uuid.ts";
 import type { Commit } from "./commit.ts";
 import type { EventToRoute } from "./event.ts";
 import type { GraphState } from "./graph-state.ts";
+import type { LogRow } from "./log-row.ts";
 import { factsOfRow } from "./object-facts.ts";
 import { type Row, textOrNull } from "./row.ts";
+import { SpillIndex } from "./spill-index.ts";
+import type { SpillList } from "./spill-list.ts";
 
 const REMEMBERED = 100_000;
 /** Of the published columns (`tables.ts`), those that an event shows. */
@@ -32,13 +35,25 @@ export class SilentChanges {
   readonly #seen = new Map<string, Seen>();
 
   *eventsOf(commit: Commit, state: GraphState): Generator<EventToRoute[], void, void> {
-    const told = new Set(commit.logs.map((log) => log.object_uuid));
+    const told = toldOf(commit.logs);
+    try {
+      yield* this.#untold(commit, state, told.is);
+    } finally {
+      told.close();
+    }
+  }
+
+  *#untold(
+    commit: Commit,
+    state: GraphState,
+    isTold: (uuid: string) => boolean,
+  ): Generator<EventToRoute[], void, void> {
     for (const { table, op, row } of commit.rows) {
-      if (op === "delete") continue;
+      if (row === null) continue;
       const uuid = String(row.uuid);
       const before = this.#seen.get(uuid);
       const now = this.#remember(uuid, row);
-      if (told.has(uuid) || !isUuid(uuid) || before?.signature === now.signature) {
+      if (isTold(uuid) || !isUuid(uuid) || before?.signature === now.signature) {
         yield [];
         continue;
       }
@@ -72,4 +87,18 @@ export class SilentChanges {
     if (this.#seen.size > REMEMBERED) this.#seen.delete(this.#seen.keys().next().value as string);
     return seen;
   }
+}
+
+/** Whether there is a log row about an object. Of very many the list itself is asked, through an index. */
+function toldOf(logs: SpillList<LogRow>): { is: (uuid: string) => boolean; close: () => void } {
+  if (!logs.isSpilled) {
+    const told = new Set<string>();
+    for (const { object_uuid } of logs) told.add(object_uuid);
+    return { is: (uuid) => told.has(uuid), close() {} };
+  }
+  const index = new SpillIndex();
+  for (const [place, { object_uuid }] of logs.entries()) index.add(object_uuid, place);
+  index.seal();
+  const is = (uuid: string) => index.find(uuid).some((place) => logs.at(place).object_uuid === uuid);
+  return { is, close: () => index.close() };
 }

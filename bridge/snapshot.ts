@@ -1,11 +1,14 @@
 /** Reads the rows of the permission graph as of one moment, and tells which transactions that moment already contains. */
 import type pg from "pg";
 import { type Lsn, parseLsn } from "../core/lsn.ts";
+import { boundedRow, columnsSql } from "./bounded-columns.ts";
 import { type FoundTables, sqlName } from "./found-tables.ts";
 import type { RowChange } from "./row.ts";
-import { GRAPH_TABLES } from "./tables.ts";
+import { GRAPH_TABLES, keyOf } from "./tables.ts";
 
+/** Rows in one query; of tokens fewer, since each may have long scopes. */
 const PAGE = 10_000;
+const TOKEN_PAGE = 1_000;
 
 export type Snapshot = {
   /** As PostgreSQL writes it: `xmin:xmax:xip,...`. */
@@ -28,14 +31,15 @@ export async function readSnapshot(
       "SELECT pg_current_snapshot()::text AS snapshot, pg_current_wal_insert_lsn()::text AS until",
     );
     for (const table of GRAPH_TABLES) {
+      const size = table === "api_client_authorizations" ? TOKEN_PAGE : PAGE;
       const filter = table === "links" ? "AND link_class = 'permission'" : "";
       for (let after = "0"; ; ) {
         const page = await client.query({
-          text: `SELECT ${tables.columns[table]?.join(", ")} FROM ${sqlName(tables, table)} WHERE id > $1 ${filter} ORDER BY id LIMIT ${PAGE}`,
+          text: `SELECT ${columnsSql(tables, table)} FROM ${sqlName(tables, table)} WHERE id > $1 ${filter} ORDER BY id LIMIT ${size}`,
           values: [after],
         });
-        take(page.rows.map((row) => ({ table, op: "insert", id: Number(row.id), row })));
-        if (page.rows.length < PAGE) break;
+        take(page.rows.map((row) => ({ table, op: "insert", id: keyOf(table, row), row: boundedRow(row) })));
+        if (page.rows.length < size) break;
         after = String(page.rows.at(-1)?.id);
       }
     }

@@ -12,6 +12,7 @@ import {
   upToOf,
 } from "./graph-log.ts";
 import { firstLate, lastMessageOn, messageAt, readFrom, type StreamReader } from "./stored-messages.ts";
+import type { Trouble } from "./trouble.ts";
 
 export type StoredGraphLog = {
   /** Null: the log cannot tell. */
@@ -20,6 +21,8 @@ export type StoredGraphLog = {
   upTo: Lsn;
   /** The last position that was said to be stored; null = none. */
   saidStored: Lsn | null;
+  /** The last commit that handling failed at. */
+  trouble: Trouble | null;
 };
 
 /** @param target nothing of a commit behind this position shall be left in the graph */
@@ -30,7 +33,7 @@ export async function readGraphLog(
   { target, newest }: { target: Lsn; newest: NewestOfGraph | null },
 ): Promise<StoredGraphLog> {
   const reader: StreamReader = { js: jetstream(core), jsm, stream: "GRAPHLOG" };
-  if (newest === null) return { undo: null, upTo: 0n, saidStored: null };
+  if (newest === null) return { undo: null, upTo: 0n, saidStored: null, trouble: null };
   const { state } = await jsm.streams.info(reader.stream);
   const ends = { first: state.first_seq, last: state.last_seq };
   const late = await firstLate(reader, ends, ({ header }) => (upToOf(header) ?? target + 1n) <= target);
@@ -42,11 +45,13 @@ export async function readGraphLog(
     tail.take(message.seq, upToOf(message.headers), isEntry ? message.json<GraphLogEntry>() : null);
   });
   const said = (await lastMessageOn(reader, subjects.graphLogStored))?.json<StoredPosition>();
+  const trouble = (await lastMessageOn(reader, subjects.graphLogTrouble))?.json<Trouble>() ?? null;
   const at = newest.log === null ? null : await messageAt(reader, newest.log);
   const named = at?.subject === subjects.graphLogCommit ? at.json<GraphLogEntry>() : null;
   return {
     undo: tail.undo(newest, named, ends),
     upTo: laterLsn(tail.upTo, newest.lsn),
     saidStored: said ? parseLsn(said.lsn) : null,
+    trouble,
   };
 }

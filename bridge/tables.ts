@@ -3,6 +3,8 @@
  * or with a row filter on another column, makes Arvados' own UPDATEs and DELETEs fail (facts/arvados 2).
  */
 
+import type { RowId } from "../core/rows.ts";
+
 export const TABLES = {
   users: ["id", "uuid", "owner_uuid", "is_admin", "is_active", "redirect_to_user_uuid"],
   groups: ["id", "uuid", "owner_uuid", "group_class", "trash_at", "frozen_by_uuid"],
@@ -38,14 +40,18 @@ export const KEY_OF: Record<TableName, "id" | "uuid"> = {
   virtual_machines: "id",
 };
 
-/** A row's key: the number of an `id`, the text of a `uuid`. */
-export type RowKey = number | string;
-
-/** The key in a row, or in the little that a DELETE carries. */
-export function keyOf(table: TableName, row: Readonly<Record<string, unknown>> | null): RowKey {
-  const key = row?.[KEY_OF[table]];
-  return KEY_OF[table] === "id" ? Number(key) : String(key);
+/** The key in a row, or in the little that a DELETE carries: a number where JavaScript holds it exactly, else its text. */
+export function keyOf(table: TableName, row: Readonly<Record<string, unknown>>): RowId {
+  const key = row[KEY_OF[table]];
+  const number = Number(key);
+  return typeof key === "string" && key !== String(number) ? key : number;
 }
+
+/**
+ * Bytes up to which a column's text is taken. Most hold 255 characters of at most 4 bytes; those that may be longer in Arvados hold
+ * a list of scopes, and a token.
+ */
+export const TEXT_BYTES = { other: 1_024, scopes: 65_536, runtime_token: 4_096 };
 
 /** Published with `publish = 'insert'` in a publication of its own. */
 export const LOG_COLUMNS = ["id", "uuid", "object_uuid", "event_type", "event_at", "properties"] as const;

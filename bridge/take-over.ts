@@ -14,6 +14,7 @@ import type { Slot } from "./slot.ts";
 import { readGraphLog } from "./stored-graph-log.ts";
 import { readStoredRecords } from "./stored-records.ts";
 import { readStoredGraph } from "./stored-state.ts";
+import type { Trouble } from "./trouble.ts";
 
 export type TakeOverParts = {
   core: NatsConnection;
@@ -38,6 +39,7 @@ export type Taken = Epoch & {
   graphUpTo: Lsn;
   /** How far everything is known to be stored. */
   saidStored: Lsn;
+  trouble: Trouble | null;
   /** Last sequences, with our entries. */
   graphSequence: number;
   graphLogSequence: number;
@@ -109,6 +111,7 @@ export async function takeOver(parts: TakeOverParts): Promise<Taken> {
     undo: decided.commitsHold ? log.undo : null,
     graphUpTo: log.upTo,
     saidStored: decided.commitsHold ? laterLsn(log.saidStored ?? 0n, slot.confirmed) : slot.confirmed,
+    trouble: log.trouble,
     graphSequence,
     graphLogSequence,
     recordsSequence: records.sequence,

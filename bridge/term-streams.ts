@@ -61,6 +61,9 @@ export async function openStreams(
   return {
     core,
     coreJsm,
+    storeJsm,
+    /** Bytes of a message that both servers take. */
+    maxPayload: Math.min(core.info?.max_payload ?? 0, store.info?.max_payload ?? 0),
     taken,
     graph,
     records,

@@ -129,11 +129,6 @@ export const ERRORS = {
     message: "the database {database} has no {what}",
     remedy: "run `arvados-nats setup-db` once, as a role that may create it (see --dry-run)",
   },
-  "postgres.truncated": {
-    handling: "retry",
-    message: "somebody truncated {tables}",
-    remedy: "nothing: the bridge reads the permission graph anew",
-  },
   "slot.lost": {
     handling: "retry",
     message: "PostgreSQL no longer keeps what the replication slot {slot} needs: {reason}",
@@ -144,6 +139,17 @@ export const ERRORS = {
     handling: "retry",
     message: "another bridge reads the replication slot {slot} (backend {pid})",
     remedy: "nothing: this one waits its turn and takes over when the other ends",
+  },
+  "commit.left_out": {
+    handling: "bug",
+    message: "the commit at {lsn} cannot be handled: its {rows} log rows make no events",
+    remedy: "report it with the error that the bridge logged before; nothing waits for it",
+  },
+  "spill.failed": {
+    handling: "retry",
+    message: "a large transaction cannot be kept in {folder}: {reason}",
+    remedy:
+      "give the bridge a writable temporary folder (TMPDIR) with some gigabytes of room, on disk and not in memory",
   },
   "stream.fenced": {
     handling: "bug",

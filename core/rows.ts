@@ -4,8 +4,10 @@
  * or of a table that has no `id` (credentials) its `uuid`.
  */
 
+export type RowId = number | string;
+
 export type UserRow = {
-  id: number;
+  id: RowId;
   uuid: string;
   owner_uuid: string;
   is_admin: boolean;
@@ -15,7 +17,7 @@ export type UserRow = {
 };
 
 export type GroupRow = {
-  id: number;
+  id: RowId;
   uuid: string;
   owner_uuid: string;
   /** `project`, `role`, `filter`; old rows may hold anything. */
@@ -26,17 +28,17 @@ export type GroupRow = {
 };
 
 /** A link of link_class `permission`. */
-export type LinkRow = { id: number; uuid: string; tail_uuid: string; head_uuid: string; name: string };
+export type LinkRow = { id: RowId; uuid: string; tail_uuid: string; head_uuid: string; name: string };
 
 /** An object that is neither group nor user but the head of some permission link: where it lives. */
-export type OwnerRow = { id: number | string; uuid: string; owner_uuid: string };
+export type OwnerRow = { id: RowId; uuid: string; owner_uuid: string };
 
 /** A container request that names a container: where it lives and which container it shows. */
-export type RequestRow = { id: number; uuid: string; owner_uuid: string; container_uuid: string | null };
+export type RequestRow = { id: RowId; uuid: string; owner_uuid: string; container_uuid: string | null };
 
 /** A token without its secret. Hashes are lower-case hex SHA-256; times UTC milliseconds. */
 export type TokenRow = {
-  id: number;
+  id: RowId;
   uuid: string;
   user_uuid: string;
   scopes: string[];
@@ -50,7 +52,7 @@ export type TokenRow = {
 
 /** What a container-suffixed token is checked against. */
 export type ContainerRow = {
-  id: number;
+  id: RowId;
   uuid: string;
   state: string;
   auth_uuid: string | null;

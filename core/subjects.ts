@@ -83,9 +83,10 @@ export function subjectsOf(clusterId: string) {
     graph: (kind: string, uuid: string) => `${root}.graph.${kind}.${subjectToken(uuid)}`,
     graphCommit: `${root}.graph.commit`,
     graphAll: `${root}.graph.>`,
-    /** In GRAPHLOG: what each commit replaced, how far everything is stored, and a bridge takes the lead. */
+    /** In GRAPHLOG: what each commit replaced, how far everything is stored, where handling failed, and a bridge takes the lead. */
     graphLogCommit: `${root}.graphlog.commit`,
     graphLogStored: `${root}.graphlog.stored`,
+    graphLogTrouble: `${root}.graphlog.trouble`,
     graphLogLeader: `${root}.graphlog.leader`,
     graphLogAll: `${root}.graphlog.>`,
     sysAll: `${root}.sys.>`,

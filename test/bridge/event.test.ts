@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import type { Commit } from "../../bridge/commit.ts";
-import { eventsOf as groupsOf, type LookedUp, objectsToLookUp } from "../../bridge/event.ts";
+import { claimsUnknownMove, eventsOf as groupOf, type LookedUp, objectToLookUp } from "../../bridge/event.ts";
 import { GraphState } from "../../bridge/graph-state.ts";
+import { LastPlaces } from "../../bridge/last-places.ts";
 import { type LogRow, logRow } from "../../bridge/log-row.ts";
 import type { RowChange } from "../../bridge/row.ts";
+import { commitOf } from "../support/commits.ts";
 
 const COLLECTION = "zzzzz-4zz18-collectionccccc";
 const PROJECT = "zzzzz-j7d0g-projectpppppppp";
+const VICTIM = "zzzzz-j7d0g-victimvictimvic";
 const ELSEWHERE = "zzzzz-j7d0g-elsewhereeeeeee";
 
 function log(event_type: string, properties: unknown, object_uuid = COLLECTION): LogRow {
@@ -20,15 +23,18 @@ function log(event_type: string, properties: unknown, object_uuid = COLLECTION):
   return row;
 }
 /** The events in one list, and how many log rows nothing stands behind. */
-function eventsOf(commit: Commit, state: GraphState, lookedUp?: LookedUp) {
-  const groups = [...groupsOf(commit, state, lookedUp)];
+function eventsOf(
+  { rows, logs }: Commit,
+  state: GraphState,
+  { lookedUp = new Map(), places = new LastPlaces() }: { lookedUp?: LookedUp; places?: LastPlaces } = {},
+) {
+  const groups = [...logs].map((log) => groupOf(log, { rows, state, places, lookedUp }));
   return { events: groups.flat(), untrue: groups.filter((group) => group.length === 0).length };
 }
-function commit(rows: RowChange[], logs: LogRow[]): Commit {
-  return { lsn: 1n, xid: 1, time: 0, rows, logs, badLogs: 0 };
-}
+const commit = commitOf;
 const row = { id: "9", uuid: COLLECTION, owner_uuid: PROJECT, trash_at: null };
 const changed: RowChange = { table: "collections", op: "update", id: 9, row };
+const gone: RowChange = { table: "collections", op: "delete", id: 9, row: null };
 const attributes = { id: 9, uuid: COLLECTION, owner_uuid: PROJECT, name: "n", manifest_text: "secret blocks" };
 
 describe("record events", () => {
@@ -76,41 +82,75 @@ describe("record events", () => {
   }
 
   it("of a deletion know the object by the number of the row that went", () => {
-    const gone: RowChange = { table: "collections", op: "delete", id: 9, row: null };
     const { events } = eventsOf(commit([gone], [log("delete", { old_attributes: attributes })]), state);
     assert.equal(events[0]?.deleted, true);
     assert.equal(events[0]?.facts.owner, PROJECT);
   });
 
-  it("of a move say on the old path that the object left, and nothing of where to", () => {
+  describe("of a move", () => {
     const moved: RowChange = { table: "collections", op: "update", id: 9, row: { ...row, owner_uuid: ELSEWHERE } };
-    const properties = { old_attributes: attributes, new_attributes: { ...attributes, owner_uuid: ELSEWHERE } };
-    const { events } = eventsOf(commit([moved], [log("update", properties)]), state);
-    const [left, present] = events;
-    assert.equal(left?.event.event_type, "left");
-    assert.equal(left?.left, PROJECT);
-    assert.ok(!JSON.stringify(left?.event).includes(ELSEWHERE));
-    assert.equal(present?.event.event_type, "update");
-    assert.equal(present?.facts.owner, ELSEWHERE);
+    const claim = (owner_uuid: string) =>
+      log("update", {
+        old_attributes: { ...attributes, owner_uuid },
+        new_attributes: { ...attributes, owner_uuid: ELSEWHERE },
+      });
+    const known = new LastPlaces();
+    known.note(COLLECTION, PROJECT);
+
+    for (const [what, claimed] of Object.entries({ "the former owner": PROJECT, "another owner": VICTIM })) {
+      it(`say where the object was heard of that it left, and not where to, though the log row names ${what}`, () => {
+        const { events } = eventsOf(commit([moved], [claim(claimed)]), state, { places: known });
+        const [left, present] = events;
+        assert.equal(left?.event.event_type, "left");
+        assert.equal(left?.left, PROJECT);
+        assert.ok(!JSON.stringify(left?.event).includes(ELSEWHERE));
+        assert.equal(present?.event.event_type, "update");
+        assert.equal(present?.facts.owner, ELSEWHERE);
+      });
+    }
+
+    it("say nowhere that it left where nobody knows where it was, whatever the log row claims", () => {
+      const one = commit([moved], [claim(VICTIM)]);
+      const places = new LastPlaces();
+      assert.deepEqual(
+        [...one.logs].map((its) => claimsUnknownMove(its, { rows: one.rows, state, places })),
+        [true],
+      );
+      const { events } = eventsOf(one, state, { places });
+      assert.deepEqual(
+        events.map(({ event, gap }) => [event.event_type, gap]),
+        [["update", true]],
+      );
+    });
   });
 
-  it("tell all of an object that came, changed and went in one transaction", () => {
-    const rows: RowChange[] = [
-      { ...changed, op: "insert" },
-      changed,
-      { table: "collections", op: "delete", id: 9, row: null },
-    ];
+  it("do not tell of an object that one transaction created and deleted: it never was", () => {
+    const rows: RowChange[] = [{ ...changed, op: "insert" }, changed, gone];
     const logs = [
       log("create", { new_attributes: attributes }),
       log("update", { old_attributes: attributes, new_attributes: attributes }),
       log("delete", { old_attributes: attributes }),
     ];
-    const { events, untrue } = eventsOf(commit(rows, logs), state);
+    assert.deepEqual(eventsOf(commit(rows, logs), state), { events: [], untrue: 3 });
+  });
+
+  it("tell only of the end of an object that one transaction changed and deleted", () => {
+    const logs = [
+      log("update", { old_attributes: attributes, new_attributes: attributes }),
+      log("delete", { old_attributes: attributes }),
+    ];
+    const { events } = eventsOf(commit([changed, gone], logs), state);
     assert.deepEqual(
       events.map(({ event }) => event.event_type),
-      ["create", "update", "delete"],
+      ["delete"],
     );
-    assert.equal(untrue, 0);
+  });
+
+  it("of a deletion do not go where the log row alone says that the object was", () => {
+    const places = new LastPlaces();
+    places.note(COLLECTION, PROJECT);
+    const forged = log("delete", { old_attributes: { ...attributes, owner_uuid: VICTIM } });
+    assert.deepEqual(eventsOf(commit([gone], [forged]), state, { places }), { events: [], untrue: 1 });
   });
 
   describe("that are no changes", () => {
@@ -118,8 +158,8 @@ describe("record events", () => {
 
     it("go where the object lives, marked untrusted, its row looked up", () => {
       const one = commit([], [custom]);
-      assert.deepEqual(objectsToLookUp(one), [COLLECTION]);
-      const { events } = eventsOf(one, state, new Map([[COLLECTION, row]]));
+      assert.equal(objectToLookUp(custom, one.rows), COLLECTION);
+      const { events } = eventsOf(one, state, { lookedUp: new Map([[COLLECTION, row]]) });
       assert.equal(events[0]?.facts.owner, PROJECT);
       assert.equal(events[0]?.event.untrusted, true);
       assert.deepEqual(events[0]?.event.properties, { text: "hello" });

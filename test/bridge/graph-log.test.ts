@@ -9,6 +9,7 @@ import { visibleIn } from "../../bridge/snapshot.ts";
 import { graphDifference } from "../../bridge/stored-state.ts";
 import { formatLsn, type Lsn, laterLsn } from "../../core/lsn.ts";
 import type { GraphChange, Replacement } from "../../core/rows.ts";
+import { commitOf } from "../support/commits.ts";
 import { mulberry32, pick, type Random } from "../support/random.ts";
 
 type Rows = Map<string, GraphChange>;
@@ -48,7 +49,7 @@ function randomRow(random: Random): RowChange {
 
 function randomCommit(index: number, random: Random): Commit {
   const rows = Array.from({ length: 1 + Math.floor(random() * 4) }, () => randomRow(random));
-  return { lsn: BigInt(10 * (index + 1)), xid: index, time: 0, rows, logs: [], badLogs: 0 };
+  return commitOf(rows, [], { lsn: BigInt(10 * (index + 1)), xid: index });
 }
 
 type Copy = Pick<Model, "graph" | "newest" | "epochs" | "log" | "records" | "confirmed">;

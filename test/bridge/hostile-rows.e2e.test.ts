@@ -1,96 +1,14 @@
 /** What any token holder, an old database or Arvados itself may write: no crash, no misrouting, counted; and Arvados' own writes never fail. */
 import assert from "node:assert/strict";
 import { jetstreamManager } from "@nats-io/jetstream";
-import { databaseTarget, runBridge, setupNames } from "../../bridge/main.ts";
-import type { QueueEntry } from "../../bridge/queue-writer.ts";
-import { setupDb } from "../../bridge/setup-db.ts";
 import { isTable, KEY_OF } from "../../bridge/tables.ts";
 import type { MovedEntry, RecordEvent } from "../../core/wire.ts";
-import type { Operations } from "../../dev/simulator/index.ts";
-import { type Config, type ConfigOverrides, defaultConfig } from "../../runtime/config.ts";
-import { silentLog } from "../../runtime/log.ts";
-import { createMetrics } from "../../runtime/metrics.ts";
-import { createScope } from "../../runtime/scope.ts";
-import { startAutoEnforcer } from "../support/auto-enforcer.ts";
-import { startNats } from "../support/nats.ts";
-import { freshDatabase } from "../support/postgres.ts";
+import { startBridgeWorld } from "../support/bridge-world.ts";
 import { until } from "../support/until.ts";
-
-async function start(overrides: ConfigOverrides = {}, before: (arvados: Operations) => Promise<void> = async () => {}) {
-  const scope = createScope();
-  const nats = scope.use("nats", await startNats({ reconnect: true }), (it) => it[Symbol.asyncDispose]());
-  const database = scope.use("database", await freshDatabase(), (it) => it.drop());
-  const { host, port, user, password, database: dbname } = database.config;
-  const config: Config = defaultConfig({
-    clusterId: nats.clusterId,
-    natsUrl: nats.server.url,
-    postgres: { host, port, dbname, user, password },
-    nkeys: { bridge: { CORE: nats.keys.users.bridge.CORE.seed, STORE: nats.keys.users.bridge.STORE.seed } },
-    // One PostgreSQL serves all tests, and slots are the server's.
-    replication: { slot: dbname, publication: dbname },
-    ...overrides,
-  });
-  await before(database.simulator);
-  await setupDb(databaseTarget(config), setupNames(config), { dryRun: false, print: () => {} });
-  const enforcer = await startAutoEnforcer(nats);
-  scope.defer("enforcer", () => enforcer.close());
-  let metrics = createMetrics("bridge");
-  const launch = async () => {
-    const term = scope.child("bridge");
-    metrics = createMetrics("bridge");
-    const bridge = await runBridge({ config, log: silentLog(), metrics, scope: term });
-    bridge.done.catch(() => {});
-    const stop = async () => {
-      await bridge.drain();
-      await term.close();
-    };
-    return { stop };
-  };
-  const first = await launch();
-  const store = await nats.connect("gateway", "STORE");
-  const jsm = await jetstreamManager(store);
-  const { simulator: arvados } = database;
-
-  /** Everything in RECORDS up to a fresh event of our own. */
-  const records = async () => {
-    const { uuid } = await arvados.createUser({ username: `marker${Math.random()}` });
-    const found: { subject: string; event: RecordEvent }[] = [];
-    await until(async () => {
-      found.length = 0;
-      const { state } = await jsm.streams.info("RECORDS");
-      for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
-        const message = await jsm.streams.getMessage("RECORDS", { seq });
-        if (message?.subject.startsWith(nats.subjects.root))
-          found.push({ subject: message.subject, event: message.json() });
-      }
-      return found.some(({ event }) => event.object_uuid === uuid);
-    }, "the marker to come through");
-    return found;
-  };
-  const lastOn = async <T>(subject: string): Promise<T | null> => {
-    const message = await jsm.streams
-      .getMessage(subject.includes(".queue.") ? "QUEUE" : "RECORDS", { last_by_subj: subject })
-      .catch(() => null);
-    return message ? message.json<T>() : null;
-  };
-  const queue = (container: string) => lastOn<QueueEntry>(nats.subjects.queue(container));
-  return {
-    nats,
-    database,
-    arvados,
-    first,
-    launch,
-    metricsText: () => metrics.text(),
-    records,
-    lastOn,
-    queue,
-    [Symbol.asyncDispose]: () => scope.close(),
-  };
-}
 
 describe("hostile rows", () => {
   it("crash nothing, reach nobody they are not for, and are counted", async () => {
-    await using world = await start();
+    await using world = await startBridgeWorld();
     const { arvados, database } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });
     const { uuid: bob } = await arvados.createUser({ username: "bob" });
@@ -129,7 +47,7 @@ describe("hostile rows", () => {
   });
 
   it("of own types are events, marked untrusted, for those who may read the object", async () => {
-    await using world = await start();
+    await using world = await startBridgeWorld();
     const { arvados } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });
     const { uuid: bob } = await arvados.createUser({ username: "bob" });
@@ -168,7 +86,7 @@ describe("hostile rows", () => {
 
 describe("a move", () => {
   it("leaves word of where the object was last heard of", async () => {
-    await using world = await start();
+    await using world = await startBridgeWorld();
     const { arvados } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });
     const { uuid: from } = await arvados.createProject({ name: "from", owner: alice });
@@ -190,7 +108,7 @@ describe("a move", () => {
 describe("changes without a log row", () => {
   for (const publishSilent of [true, false]) {
     it(publishSilent ? "are events of their own where that is set" : "are none otherwise", async () => {
-      await using world = await start({ publishSilent });
+      await using world = await startBridgeWorld({ publishSilent });
       const { arvados, database } = world;
       const { uuid: alice } = await arvados.createUser({ username: "alice" });
       const { uuid: project } = await arvados.createProject({ name: "p", owner: alice });
@@ -212,7 +130,7 @@ describe("QUEUE", () => {
     let queued = "";
     let over = "";
     const priority = 562_949_953_421_312_001n * 2n;
-    await using world = await start({}, async (arvados) => {
+    await using world = await startBridgeWorld({}, async (arvados) => {
       const { uuid: user } = await arvados.createUser({ username: "alice" });
       queued = (await arvados.createContainer({ runtimeUser: user, priority })).uuid;
       over = (await arvados.createContainer({ runtimeUser: user })).uuid;
@@ -241,7 +159,7 @@ describe("QUEUE", () => {
 
 describe("a commit of more rows than a batch holds", () => {
   it("reaches GRAPH in parts that only its last entry closes, and RECORDS in parts that say so", async () => {
-    await using world = await start();
+    await using world = await startBridgeWorld();
     const { arvados, database, nats } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });
     await database.query(
@@ -274,7 +192,7 @@ describe("a commit of more rows than a batch holds", () => {
 
 describe("Arvados' own writes", () => {
   it("succeed on every published table, whatever they change", async () => {
-    await using world = await start();
+    await using world = await startBridgeWorld();
     const { arvados, database } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });
     const { uuid: project } = await arvados.createProject({ name: "p", owner: alice });

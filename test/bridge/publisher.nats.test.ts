@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { FencedPublisher, type Message, type PublisherOptions } from "../../bridge/publisher.ts";
 import { Fault } from "../../core/errors.ts";
+import type { MovedEntry } from "../../core/wire.ts";
 import { messageCount, startNats, type TestNats } from "../support/nats.ts";
 import { until } from "../support/until.ts";
 
@@ -46,7 +47,7 @@ describe("a fenced publisher", () => {
     const stored: number[] = [];
     for (let i = 0; i < 300; i++) {
       const size = i % 3 === 0 ? 5 : 1;
-      const unit = Array.from({ length: size }, () => message(`a${i}`, (sequence) => String(sequence)));
+      const unit = Array.from({ length: size }, () => message(`a${i}`, { left: "a", before: 0 }));
       publisher.push(unit, () => stored.push(i));
     }
     await publisher.settled();
@@ -55,7 +56,7 @@ describe("a fenced publisher", () => {
     assert.equal(await messageCount(nc, "RECORDS"), publisher.storedSequence);
     for (const seq of [1, 6, 7, 8, 699, 700]) {
       const found = await jsm.streams.getMessage("RECORDS", { seq });
-      assert.equal(found?.string(), String(seq));
+      assert.equal(found?.json<MovedEntry>().from?.sequence, seq);
     }
     publisher.close();
   });
