@@ -6,6 +6,7 @@ import type { SetupNames } from "../../bridge/setup-db.ts";
 import { READ_TABLES } from "../../bridge/tables.ts";
 import { type AuditFacts, auditFinding } from "./audit.ts";
 import { type ClockFacts, clockFinding } from "./clock.ts";
+import { type ContentFacts, contentFinding } from "./content.ts";
 import { type Finding, formatBytes, judge, type Look, ok, problem } from "./finding.ts";
 import { publicationFinding } from "./publications.ts";
 
@@ -37,6 +38,7 @@ export type DatabaseFacts = {
   slot: Look<SlotFacts | null>;
   clock: Look<ClockFacts>;
   audit: Look<AuditFacts>;
+  content: Look<ContentFacts>;
 };
 
 export type DatabaseQuestion = {
@@ -67,6 +69,7 @@ export function databaseFindings(question: DatabaseQuestion, facts: DatabaseFact
     judge(`slot ${names.slot}`, facts.slot, RETRY, (slot) => slotFinding(slot, question)),
     judge("retained WAL", both(facts.slot, facts.walKept), RETRY, ([slot, bound]) => walFinding(slot, bound)),
     clockFinding("PostgreSQL's clock", facts.clock, staleness),
+    contentFinding(facts.content),
     auditFinding(facts.audit, question.publishSilent),
   ];
 }

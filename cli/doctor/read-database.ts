@@ -1,6 +1,7 @@
 /** Reads what `doctor` judges of Arvados' database, with the bridge's role. A look that fails spoils no other. */
 import type pg from "pg";
 import { readCatalog } from "../../bridge/catalog.ts";
+import { sqlName } from "../../bridge/found-tables.ts";
 import { type DatabaseTarget, hiddenTables, withClient } from "../../bridge/preflight.ts";
 import type { SetupNames } from "../../bridge/setup-db.ts";
 import { identifySystem } from "../../bridge/slot.ts";
@@ -8,6 +9,7 @@ import { READ_TABLES } from "../../bridge/tables.ts";
 import { reasonOf } from "../../core/errors.ts";
 import type { AuditFacts } from "./audit.ts";
 import type { ClockFacts } from "./clock.ts";
+import { type ContentFacts, ODD } from "./content.ts";
 import type { DatabaseFacts, SlotFacts } from "./database.ts";
 import type { Look } from "./finding.ts";
 
@@ -40,6 +42,7 @@ export async function readDatabase(
     catalog: await look(() => readCatalog(client, schema, [names.publication, names.logPublication])),
     slot: await look(() => readSlot(client, names.slot)),
     clock: await look(() => readClock(client, now)),
+    content: await look(() => readContent(client, schema)),
     audit: await look(() => readAudit(client, schema, auditConfig)),
   }));
 }
@@ -123,4 +126,17 @@ async function readAudit(client: pg.Client, schema: string, config: AuditFacts["
   );
   const number = (text: string | null) => (text === null ? null : Number(text));
   return { config, newestRow: number(row.row), newestChange: number(row.change), now: Number(row.now) };
+}
+
+async function readContent(client: pg.Client, schema: string): Promise<ContentFacts> {
+  const odd: ContentFacts["odd"][number][] = [];
+  for (const { what, table, where } of ODD) {
+    const from = `FROM ${sqlName({ schema }, table)} WHERE ${where}`;
+    const { count } = await one<{ count: string }>(client, `SELECT count(*) ${from}`);
+    const { rows } = await client.query<{ name: string | null }>(
+      `SELECT left(coalesce(uuid, 'id ' || id), 40) AS name ${from} LIMIT 3`,
+    );
+    odd.push({ what, count: Number(count), examples: rows.map(({ name }) => name ?? "") });
+  }
+  return { odd };
 }
