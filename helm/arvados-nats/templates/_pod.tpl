@@ -25,24 +25,36 @@ securityContext:
     drop: [ALL]
 {{- end -}}
 
+{{- define "arvados-nats.caMountItem" -}}
+{{- if .Values.tls.caSecret.name -}}
+- name: ca
+  mountPath: /etc/arvados-nats/ca
+  readOnly: true
+{{- end -}}
+{{- end -}}
+
 {{- define "arvados-nats.caMount" -}}
 {{- if .Values.tls.caSecret.name }}
 volumeMounts:
-  - name: ca
-    mountPath: /etc/arvados-nats/ca
-    readOnly: true
+  {{- include "arvados-nats.caMountItem" . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{- define "arvados-nats.caVolumeItem" -}}
+{{- if .Values.tls.caSecret.name -}}
+- name: ca
+  secret:
+    secretName: {{ .Values.tls.caSecret.name }}
+    items:
+      - key: {{ .Values.tls.caSecret.key }}
+        path: ca.crt
+{{- end -}}
 {{- end -}}
 
 {{- define "arvados-nats.caVolume" -}}
 {{- if .Values.tls.caSecret.name }}
 volumes:
-  - name: ca
-    secret:
-      secretName: {{ .Values.tls.caSecret.name }}
-      items:
-        - key: {{ .Values.tls.caSecret.key }}
-          path: ca.crt
+  {{- include "arvados-nats.caVolumeItem" . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
@@ -139,8 +151,23 @@ spec:
           {{- include "arvados-nats.containerSecurity" . | nindent 10 }}
           resources:
             {{- toYaml .values.resources | nindent 12 }}
+          {{- if eq .service "bridge" }}
+          volumeMounts:
+            # What a large transaction leaves no room for in memory.
+            - name: tmp
+              mountPath: /tmp
+            {{- include "arvados-nats.caMountItem" .root | nindent 12 }}
+          {{- else }}
           {{- include "arvados-nats.caMount" .root | nindent 10 }}
+          {{- end }}
+      {{- if eq .service "bridge" }}
+      volumes:
+        - name: tmp
+          emptyDir: { sizeLimit: {{ .values.spillLimit }} }
+        {{- include "arvados-nats.caVolumeItem" .root | nindent 8 }}
+      {{- else }}
       {{- include "arvados-nats.caVolume" .root | nindent 6 }}
+      {{- end }}
       {{- if .root.Values.topologySpread.enabled }}
       topologySpreadConstraints:
         {{- range $key := list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
