@@ -62,6 +62,7 @@ export class GraphState {
     for (const change of changes) {
       // The owner first: a deleted row's id is known until its own change has been taken.
       note(this.#ownerChange(change));
+      note(this.#renamed(change));
       note(this.#graphChange(change));
     }
     for (const head of this.#forgotten) note(this.#forget(head));
@@ -82,6 +83,14 @@ export class GraphState {
     this.#ids.set(`${table}:${row.id}`, row.uuid);
     this.#put("owner", row.uuid, row);
     return { kind: "owner", uuid: row.uuid, row, replaced };
+  }
+
+  /** The row under the uuid that it had: with it goes whatever was let in by that. */
+  #renamed(change: RowChange): Replacement | null {
+    const kind = KIND_OF_TABLE[change.table];
+    const known = this.#ids.get(`${change.table}:${change.id}`);
+    if (!kind || change.op === "delete" || known === undefined || known === change.row.uuid) return null;
+    return this.#set(kind, known, null);
   }
 
   #graphChange(change: RowChange): Replacement | null {
