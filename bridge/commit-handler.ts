@@ -77,6 +77,7 @@ export class CommitHandler {
       const { lsn } = commit;
       queue.take(
         commit.rows,
+        this.#behind,
         () => toAll.open(lsn),
         () => toAll.close(lsn),
       );
