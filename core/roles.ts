@@ -3,7 +3,7 @@
  * their members get. Membership is a chain of permission links from an active user through role groups; nothing else counts. Pure.
  */
 import type { GraphChange, GroupRow, LinkRow } from "./rows.ts";
-import type { Subjects } from "./subjects.ts";
+import { type Subjects, SYSLOG_LEVELS } from "./subjects.ts";
 import { isGroupUuid, isUserUuid, isUuid } from "./uuid.ts";
 
 type Template = { subscribe: (subjects: Subjects) => string[]; publish: (subjects: Subjects) => string[] };
@@ -13,7 +13,11 @@ export const ROLE_TEMPLATES = {
   /** A dispatcher: sees the queue, writes the logs of the containers it runs. */
   dispatch: { subscribe: ({ root }) => [`${root}.queue.>`], publish: ({ root }) => [`${root}.log.>`] },
   "log-writer": { subscribe: none, publish: ({ root }) => [`${root}.log.>`] },
-  "syslog-writer": { subscribe: none, publish: ({ root }) => [`${root}.sys.>`] },
+  /** By its levels, so that a service on one host has a known number of subjects, and a bounded share of SYSLOG. */
+  "syslog-writer": {
+    subscribe: none,
+    publish: ({ root }) => SYSLOG_LEVELS.map((level) => `${root}.sys.*.*.${level}`),
+  },
   /** Sees every event and every service's log. */
   auditor: { subscribe: ({ root }) => [`${root}.live.>`, `${root}.sys.>`], publish: none },
 } as const satisfies Record<string, Template>;

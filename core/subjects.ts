@@ -55,6 +55,9 @@ export function formatSessionKey({ token, sid }: SessionKey): string {
   return `${token}.${sid}`;
 }
 
+/** `sys.<service>.<host>.<level>`: what a service has subjects for on one host. */
+export const SYSLOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"] as const;
+
 /** What a session may ask the gateway. */
 export const VERBS = ["whoami", "tail", "more", "stop"] as const;
 export type Verb = (typeof VERBS)[number];
