@@ -86,7 +86,7 @@ describe("accounts on a server", () => {
     const asked = headers();
     asked.set("Nats-Expected-Last-Subject-Sequence", "0");
     asked.set("Nats-Expected-Last-Subject-Sequence-Subject", OTHER_LOG);
-    const { error } = (await mine.request(OWN_LOG, "x", { headers: asked })).json() as {
+    const { error } = (await mine.request(OWN_LOG, "x", { headers: asked, timeout: 5_000 })).json() as {
       error?: { description: string };
     };
     assert.equal(error?.description, `wrong last sequence: ${sequence}`);
