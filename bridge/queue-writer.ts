@@ -107,7 +107,7 @@ export class QueueWriter {
    * Writes the entries of a commit's container rows once the removals up to `behind` are enforced; `open` and `close` bracket each that is
    * under way.
    */
-  take(changes: readonly RowChange[], behind: Revision, open: () => void, close: () => void): void {
+  take(changes: Iterable<RowChange>, behind: Revision, open: () => void, close: () => void): void {
     for (const change of changes) {
       if (change.table !== "containers" || change.row === null) continue;
       const { entry, waiting } = queueEntry(change.row);
