@@ -83,6 +83,7 @@ export function authorize(
     key: { token: identity.sessionToken, sid },
     revision: view.revision,
     hash: rights.hash,
+    proof: view.tokens.proofOf(token),
   };
   const life = options.sessionTtl * (1 - TTL_JITTER * random);
   const ends = Math.min(now + life, identity.expiresAt ?? Number.POSITIVE_INFINITY);

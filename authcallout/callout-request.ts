@@ -13,7 +13,7 @@ export type CalloutRequest = {
   cid: number;
   /** The client's address: as the edge states it, else that of the connection's peer. */
   host: string;
-  /** Not null: the client, or whoever stands in between, says something about its address that is not true. */
+  /** Not null: it is no client of ours, or it, or the edge before it, says something about its address that is not true. */
   refusal: Fault | null;
   /** CONNECT `user`: the session id a client chose. */
   user: string | undefined;
@@ -41,7 +41,7 @@ const AUDIENCE = "nats-authorization-request";
 type Raw = {
   server_id?: { id?: unknown; name?: unknown; xkey?: unknown };
   user_nkey?: unknown;
-  client_info?: { id?: unknown; host?: unknown };
+  client_info?: { id?: unknown; host?: unknown; kind?: unknown; type?: unknown };
   connect_opts?: { auth_token?: unknown; user?: unknown; pass?: unknown };
   type?: unknown;
 };
@@ -84,12 +84,20 @@ export function decodeRequest(
     server: { id: claims.iss, name: textOf(server.name), xkey: serverXkey },
     cid,
     host: address ?? peer,
-    refusal: address === null ? fault("login.statement", { host: peer }) : null,
+    refusal:
+      kindFault(raw.client_info ?? {}, peer) ?? (address === null ? fault("login.statement", { host: peer }) : null),
     user: typeof options.user === "string" ? options.user : undefined,
     token,
     expires,
     keys: pair,
   };
+}
+
+/** By nats-server's names: its other doors are leafnodes and MQTT, and what comes by those shows in no listing of sessions. */
+function kindFault({ kind, type }: NonNullable<Raw["client_info"]>, host: string): Fault | null {
+  const isOurs = (kind ?? "Client") === "Client" && (type === undefined || type === "nats" || type === "websocket");
+  if (isOurs) return null;
+  return fault("login.kind", { host, kind: String(kind).slice(0, 20), type: String(type ?? "").slice(0, 20) });
 }
 
 function openedBy(pairs: readonly AnswerKeys[], body: Uint8Array, sender: string) {

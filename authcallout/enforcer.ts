@@ -205,6 +205,7 @@ export class Enforcer {
     const { follower, subjects } = this.#parts;
     const identity = follower.tokens.bySessionToken(name.key.token, at);
     if (!identity) return this.#voidBecause(name, at);
+    if (!follower.tokens.isProven(name.key.token, name.proof)) return this.#unknown(name);
     this.#expectEnd(name, identity);
     const { hash } = sessionRights(follower.graph, subjects, identity, follower.roles.of(identity.user));
     return this.#history.judge(name, hash, identity);
@@ -218,14 +219,19 @@ export class Enforcer {
   }
 
   #voidBecause({ user, key }: SessionName, at: number): Soundness {
-    const { follower, anonymousUser, mayBeKnownElsewhere } = this.#parts;
+    const { follower, anonymousUser } = this.#parts;
     const end = follower.tokens.endOf(key.token, at);
     if (end === "user") return "deactivated";
     if (end === "refresh") return "uncertain";
     if (end !== "unknown") return "void";
     // Whoever is anonymous never was active.
     if (!follower.graph.isActive(user) && user !== anonymousUser) return "deactivated";
-    return mayBeKnownElsewhere(key.token) ? "uncertain" : "void";
+    return this.#unknown({ key });
+  }
+
+  /** No row has this token, or has it with this secret. */
+  #unknown({ key }: Pick<SessionName, "key">): Soundness {
+    return this.#parts.mayBeKnownElsewhere(key.token) ? "uncertain" : "void";
   }
 
   async #enforce(mark: number): Promise<void> {

@@ -28,16 +28,18 @@ export class RightsHistory {
 
   /**
    * @param hash of the rights as the graph has them now
-   * @param identity the token's uuid, which a bare token's session is not named for, and whether it is vouched for only: then its row
-   * may have come and gone since, and nothing else would tell
+   * @param identity whose the token is now; the token's uuid, which a bare token's session is not named for; and whether it is vouched for
+   * only: then its row may have come and gone since, and nothing else would tell
    */
   judge(
     name: SessionName,
     hash: string,
-    identity?: { token: string; vouched?: boolean },
+    identity?: { token: string; user?: string; vouched?: boolean },
   ): Exclude<Soundness, "void" | "deactivated"> {
     const token = identity?.token;
     if (identity?.vouched && !atLeast(name.revision, this.#lossOf(identity.token))) return "uncertain";
+    // Two users may have the same rights, admins for one, and notices and changes find a session by its user.
+    if (identity?.user !== undefined && identity.user !== name.user) return "unsound";
     if (hash === name.hash) return "same";
     const marks = token === undefined ? sessionMarks(name) : [...sessionMarks(name), token];
     return marks.every((mark) => atLeast(name.revision, this.#lossOf(mark))) ? "outgrown" : "unsound";

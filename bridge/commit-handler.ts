@@ -133,6 +133,7 @@ export class CommitHandler {
       const concerned = changes.filter(({ table }) => table === "containers" || table === "container_requests");
       queue.take(
         concerned,
+        this.#behind,
         () => toAll.open(lsn),
         () => toAll.close(lsn),
       );

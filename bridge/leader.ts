@@ -189,6 +189,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
     (lsn) => toAll.close(lsn),
   );
   scope.defer("waiting records", () => records.close());
+  const queue = new QueueWriter(streams.queue, subjects, records.barrier);
   if (options.barrier === false) records.barrier.cut({ epoch: Number.POSITIVE_INFINITY, sequence: 0 });
   let markedAt = now();
   const barrier = new BarrierClient({
@@ -200,6 +201,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
     onCut: (cut) => {
       options.onCut(cut, now() - markedAt);
       records.release();
+      queue.release();
     },
   });
   scope.defer("barrier", () => barrier.stop());
@@ -209,9 +211,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   };
   mark(revision);
 
-  const queue = new QueueWriter(streams.queue, subjects);
-  queue.bringIntoLine(streams.storedQueue, waitingContainers);
-  await streams.queue.settled();
+  queue.bringIntoLine(streams.storedQueue, waitingContainers, revision);
 
   const handler = new CommitHandler(
     {

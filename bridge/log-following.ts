@@ -2,6 +2,7 @@
 import { type JetStreamManager, jetstream } from "@nats-io/jetstream";
 import type { Msg, NatsConnection } from "@nats-io/nats-core";
 import { reasonOf } from "../core/errors.ts";
+import { LOG_MESSAGE_BYTES } from "../core/log-files.ts";
 import { subjectsOf } from "../core/subjects.ts";
 import type { Tailed } from "../core/wire.ts";
 import type { Scope } from "../runtime/scope.ts";
@@ -17,8 +18,8 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const REQUESTS_PER_CONTAINER = 2;
 /** With the requests under way this bounds what is held in memory. */
 const READ_BYTES = 1024 * 1024;
-/** Below what LOGS takes as one message. */
-const CHUNK_BYTES = 96 * 1024;
+/** With its headers below what LOGS takes as one message. */
+const CHUNK_BYTES = LOG_MESSAGE_BYTES - 1_024;
 const SWEEP_MS = 1_000;
 
 /**

@@ -277,6 +277,13 @@ export const ERRORS = {
     message: "too many logins from {host} had no known token",
     remedy: "wait a minute; if {host} forwards for many users, name it in proxy.trustedForwarders",
   },
+  "login.kind": {
+    handling: "deny",
+    message:
+      "{host} signs in as {kind} {type}: such a connection shows in no listing of sessions, so it could not be cut",
+    remedy:
+      "connect by NATS or WebSocket; close nats-server's leafnodes and mqtt listeners (`arvados-nats servers doors` names them)",
+  },
   "login.statement": {
     handling: "deny",
     message: "what {host} says about its client's address is not signed by the edge, or was said of another login",

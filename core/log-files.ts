@@ -11,3 +11,6 @@ export const LOG_FILES = [
   "container.json",
   "keepstore.txt",
 ] as const;
+
+/** Largest message of a log, headers included; what whoever publishes a log must stay under. */
+export const LOG_MESSAGE_BYTES = 16 * 1024;

@@ -3,7 +3,7 @@
  * their members get. Membership is a chain of permission links from an active user through role groups; nothing else counts. Pure.
  */
 import type { GraphChange, GroupRow, LinkRow } from "./rows.ts";
-import type { Subjects } from "./subjects.ts";
+import { type Subjects, SYSLOG_LEVELS } from "./subjects.ts";
 import { isGroupUuid, isUserUuid, isUuid } from "./uuid.ts";
 
 type Template = { subscribe: (subjects: Subjects) => string[]; publish: (subjects: Subjects) => string[] };
@@ -13,27 +13,41 @@ export const ROLE_TEMPLATES = {
   /** A dispatcher: sees the queue, writes the logs of the containers it runs. */
   dispatch: { subscribe: ({ root }) => [`${root}.queue.>`], publish: ({ root }) => [`${root}.log.>`] },
   "log-writer": { subscribe: none, publish: ({ root }) => [`${root}.log.>`] },
-  "syslog-writer": { subscribe: none, publish: ({ root }) => [`${root}.sys.>`] },
+  /** By its levels, so that a service on one host has a known number of subjects, and a bounded share of SYSLOG. */
+  "syslog-writer": {
+    subscribe: none,
+    publish: ({ root }) => SYSLOG_LEVELS.map((level) => `${root}.sys.*.*.${level}`),
+  },
   /** Sees every event and every service's log. */
   auditor: { subscribe: ({ root }) => [`${root}.live.>`, `${root}.sys.>`], publish: none },
 } as const satisfies Record<string, Template>;
 
 export type RoleName = keyof typeof ROLE_TEMPLATES;
-/** Group or user uuid -> templates. */
-export type RoleTable = ReadonlyMap<string, readonly RoleName[]>;
+/** A template, or one that is bound to a service on a host: `syslog-writer:keepstore.host1`. */
+export type Role = RoleName | `syslog-writer:${string}.${string}`;
+/** Group or user uuid -> roles. */
+export type RoleTable = ReadonlyMap<string, readonly Role[]>;
 
-/** `uuid=template` by spaces; a uuid may stand there more than once. A string is what is wrong. */
+const PLACED = /^syslog-writer:([\w-]+\.[\w-]+)$/;
+
+export function templateOf(role: Role): Template {
+  const [, place] = PLACED.exec(role) ?? [];
+  if (place === undefined) return ROLE_TEMPLATES[role as RoleName];
+  return { subscribe: none, publish: ({ root }) => SYSLOG_LEVELS.map((level) => `${root}.sys.${place}.${level}`) };
+}
+
+/** `uuid=role` by spaces; a uuid may stand there more than once. A string is what is wrong. */
 export function parseRoles(text: string): RoleTable | string {
-  const table = new Map<string, RoleName[]>();
+  const table = new Map<string, Role[]>();
   for (const entry of text.split(/\s+/).filter((part) => part !== "")) {
     const [uuid = "", name = "", ...rest] = entry.split("=");
     if (!isUuid(uuid) || !(isGroupUuid(uuid) || isUserUuid(uuid)) || rest.length > 0) {
       return `"${entry}" is not of the form <group or user uuid>=<template>`;
     }
-    if (!Object.hasOwn(ROLE_TEMPLATES, name)) {
-      return `there is no template "${name}"; there are ${Object.keys(ROLE_TEMPLATES).join(", ")}`;
+    if (!Object.hasOwn(ROLE_TEMPLATES, name) && !PLACED.test(name)) {
+      return `there is no template "${name}"; there are ${Object.keys(ROLE_TEMPLATES).join(", ")}, and syslog-writer:<service>.<host>`;
     }
-    table.set(uuid, [...(table.get(uuid) ?? []), name as RoleName]);
+    table.set(uuid, [...(table.get(uuid) ?? []), name as Role]);
   }
   return table;
 }
@@ -50,7 +64,7 @@ export class RoleIndex {
   readonly #groups = new Set<string>();
   /** Head -> its links. */
   readonly #byHead = new Map<string, Set<LinkRow>>();
-  #roles = new Map<string, readonly RoleName[]>();
+  #roles = new Map<string, readonly Role[]>();
 
   constructor(table: RoleTable) {
     this.#table = table;
@@ -74,7 +88,7 @@ export class RoleIndex {
     return concerned ? this.#recount() : new Set();
   }
 
-  of(user: string): readonly RoleName[] {
+  of(user: string): readonly Role[] {
     return this.#roles.get(user) ?? [];
   }
 
@@ -91,7 +105,7 @@ export class RoleIndex {
 
   #recount(): Set<string> {
     const before = this.#roles;
-    const found = new Map<string, Set<RoleName>>();
+    const found = new Map<string, Set<Role>>();
     for (const [uuid, names] of this.#table) {
       for (const user of isUserUuid(uuid) ? [uuid] : this.#membersOf(uuid)) {
         if (!this.#active.has(user)) continue;

@@ -1,6 +1,6 @@
 /** A session's rights as of the graph now: the user's grants, cut down to the token's scopes, what the token may publish, and roles. */
 import type { PermissionGraph } from "./graph/permission-graph.ts";
-import { ROLE_TEMPLATES, type RoleName } from "./roles.ts";
+import { type Role, templateOf } from "./roles.ts";
 import { scopedPatterns } from "./scopes.ts";
 import { type Rights, rightsOf } from "./session-permissions.ts";
 import type { Subjects } from "./subjects.ts";
@@ -14,10 +14,10 @@ export function sessionRights(
   graph: PermissionGraph,
   subjects: Subjects,
   identity: Identity,
-  roles: readonly RoleName[] = [],
+  roles: readonly Role[] = [],
 ): Rights {
   const patterns = scopedPatterns(graph, identity.user, identity.scopes);
-  const templates = identity.scopes.includes("all") ? roles.map((role) => ROLE_TEMPLATES[role]) : [];
+  const templates = identity.scopes.includes("all") ? roles.map(templateOf) : [];
   if (identity.containers.length > 0 || templates.length > 0) {
     return rightsOf(subjects, patterns, identity.containers, {
       subscribe: templates.flatMap(({ subscribe }) => subscribe(subjects)),

@@ -43,12 +43,20 @@ export function logOfSubject(root: string, subject: string): { container: string
   }
 }
 
+/** Can a message be published there? A token that is empty or a wildcard makes nats-server refuse it, or mean more than one subject. */
+function isLiteral(subject: string): boolean {
+  return !/\s/.test(subject) && subject.split(".").every((token) => token !== "" && token !== "*" && token !== ">");
+}
+
 /** `<token>.<sid>`: what everything private to a session hangs on. */
 export type SessionKey = { token: string; sid: string };
 
 export function formatSessionKey({ token, sid }: SessionKey): string {
   return `${token}.${sid}`;
 }
+
+/** `sys.<service>.<host>.<level>`: what a service has subjects for on one host. */
+export const SYSLOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"] as const;
 
 /** What a session may ask the gateway. */
 export const VERBS = ["whoami", "tail", "more", "stop"] as const;
@@ -80,6 +88,8 @@ export function subjectsOf(clusterId: string) {
     noticesAll: `${root}.notice.*.*`,
     inbox: (key: SessionKey) => `_INBOX.${session(key)}.>`,
     inboxPrefix: (key: SessionKey) => `_INBOX.${session(key)}`,
+    /** May an answer go there: is it a literal subject in the session's inbox? nats-server lets any text pass as a reply. */
+    isReplyOf: (key: SessionKey, reply: string) => reply.startsWith(`_INBOX.${session(key)}.`) && isLiteral(reply),
     graph: (kind: string, uuid: string) => `${root}.graph.${kind}.${subjectToken(uuid)}`,
     graphCommit: `${root}.graph.commit`,
     graphAll: `${root}.graph.>`,

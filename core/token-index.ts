@@ -6,6 +6,7 @@ import { timingSafeEqual } from "node:crypto";
 import type { Alias, Voucher } from "./aliases.ts";
 import { type Fault, fault } from "./errors.ts";
 import { type ContainerRow, type GraphChange, isAlive, type TokenRow } from "./rows.ts";
+import { hashesOf, provesRuntimeToken, provesToken, secretProof } from "./secret-proof.ts";
 import {
   bareSessionToken,
   oidcSecret,
@@ -61,6 +62,7 @@ export class TokenIndex {
   /** Session tokens of the settings' own tokens; computed once, for every login and listing compares with them. */
   readonly #anonymousSessions: ReadonlySet<string>;
   readonly #rootSession: string | null;
+  readonly #anonymousHashes: Pick<TokenRow, "secret_sha256" | "salted_sha256">;
 
   constructor(options: TokenIndexOptions) {
     this.#options = options;
@@ -68,6 +70,7 @@ export class TokenIndex {
     const bare = (secret: string) => bareSessionToken(sha256(secret));
     const anonymous = [wellKnown(clusterId).anonymousToken, bare(anonymousSecret)];
     this.#anonymousSessions = new Set(anonymousSecret === "" ? [] : anonymous);
+    this.#anonymousHashes = hashesOf(anonymousSecret, clusterId);
     this.#rootSession = systemRootToken === "" ? null : bare(systemRootToken);
   }
 
@@ -108,6 +111,25 @@ export class TokenIndex {
     const row = this.#rowOf(key, alias);
     if (row) return this.#endOf(row, now) ? null : this.#identityOf(row, key);
     return alias?.voucher && alias.voucher.until > now ? this.#vouchedIdentity(alias.voucher, key) : null;
+  }
+
+  /** What stands in the name of a session that this token lets in. */
+  proofOf(token: ParsedToken): string {
+    return secretProof(token, this.#options.systemRootToken);
+  }
+
+  /**
+   * Do the rows, or the settings, still have the secret that let this session in? True also where no row stands, and for a session that an
+   * earlier version let in, which has no proof.
+   */
+  isProven(key: string, proof: string | undefined): boolean {
+    if (proof === undefined || key === this.#rootSession) return true;
+    const { anonymousToken } = wellKnown(this.#options.clusterId);
+    if (key === anonymousToken) return provesToken(proof, key, this.#anonymousHashes);
+    const container = this.#containers.get(suffixedParts(key)?.container ?? "");
+    if (container && !provesRuntimeToken(proof, container)) return false;
+    const row = this.#rowOf(key, this.#options.aliases?.get(key));
+    return !row || provesToken(proof, key, row);
   }
 
   /** Why `bySessionToken` knows nobody. */

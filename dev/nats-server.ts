@@ -20,6 +20,8 @@ export type LaunchOptions = {
   conf: LaunchConf;
   /** Where configuration and streams are kept. Left out: a temporary folder that `stop` removes. */
   dir?: string;
+  /** Lines behind the rendered configuration: what an installation might add to it. */
+  more?: string;
   /** The binary; left out: `findNatsServer()`. */
   binary?: string;
   log?: Log;
@@ -82,7 +84,7 @@ export async function startNatsServer(options: LaunchOptions): Promise<NatsServe
     await mkdir(dir, { recursive: true });
     await rm(portsDir, { recursive: true, force: true });
     await mkdir(portsDir, { recursive: true });
-    await writeFile(confPath, serverConf(conf), { mode: 0o600 });
+    await writeFile(confPath, serverConf(conf) + (options.more ?? ""), { mode: 0o600 });
     let said = "";
     const started = spawnServer(binary, confPath, (text) => {
       output = (output + text).slice(-LOG_BYTES);

@@ -37,6 +37,8 @@ export type StackOptions = {
   createDatabase?: (url: string) => Promise<void>;
   /** How many nats-servers; more than one hold every stream three times. Default 1. */
   servers?: number;
+  /** Lines behind nats-server's rendered configuration. One server only. */
+  natsConf?: string;
   overrides?: ConfigOverrides;
   proxy?: (stack: Pick<Stack, "arvados" | "cluster">) => Promise<ProxyExtras>;
   bridge?: BridgeSeams;
@@ -86,6 +88,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const started = await startNatsServer({
       conf,
       ...(options.onNote ? { log: options.onNote } : {}),
+      ...(options.natsConf === undefined ? {} : { more: options.natsConf }),
       ...(options.dataDir === undefined ? {} : { dir: `${options.dataDir}/nats` }),
       ...(options.onUnexpectedExit ? { onUnexpectedExit: options.onUnexpectedExit } : {}),
     });

@@ -33,7 +33,7 @@ export const SESSION_SETTINGS = {
     env: "ARVADOS_NATS_ROLES",
     file: "session.roles",
     default: "",
-    doc: "Extra rights of role groups or users, <uuid>=<template> separated by spaces: dispatch (reads queue, writes logs), log-writer, syslog-writer, auditor (reads all events and service logs).",
+    doc: "Extra rights of role groups or users, <uuid>=<template> separated by spaces: dispatch (reads queue, writes logs), log-writer, syslog-writer, or syslog-writer:<service>.<host> (writes the lines of that service on that host alone), auditor (reads all events and service logs).",
   },
   tailMax: {
     type: "integer",

@@ -1,6 +1,7 @@
 /**
  * What must be done so that a server's streams are as declared. Pure: declared and actual settings in, steps out.
- * Nothing in a plan ever destroys a message: what would is refused, with what a person can do about it.
+ * Nothing in a plan destroys a message but the oldest of a log that is longer than its share (`shrinks`): what would is refused, with what a
+ * person can do about it.
  */
 
 import type { StreamConfig } from "@nats-io/jetstream";
@@ -37,7 +38,9 @@ export function planStream(stream: DeclaredStream, actual: Partial<StreamConfig>
   if (actual === null) return { stream, action: "create" };
   const differences = compare(stream, actual);
   if (differences.length === 0) return { stream, action: "same" };
-  const refusals = differences.map(refusalOf).filter((refusal) => refusal !== null);
+  const refusals = differences
+    .map((difference) => refusalOf(difference, stream.shrinks))
+    .filter((refusal) => refusal !== null);
   if (refusals.length === 0) return { stream, action: "update", differences };
   return { stream, action: "refuse", differences, ...together(refusals) };
 }
@@ -100,7 +103,7 @@ type Refusal = { reason: string; remedy: string };
 const REMAKE = "copy what is worth keeping, remove the stream by hand, and apply again";
 
 /** null = the server can change it in place and no message is lost. */
-function refusalOf({ setting, actual, declared }: Difference): Refusal | null {
+function refusalOf({ setting, actual, declared }: Difference, shrinks: readonly string[]): Refusal | null {
   const among = (settings: readonly string[]) => settings.includes(setting);
   if (among(REFUSALS.fixed)) {
     const reason = `${setting} is ${show(setting, actual)} and cannot be changed to ${show(setting, declared)}`;
@@ -109,7 +112,7 @@ function refusalOf({ setting, actual, declared }: Difference): Refusal | null {
   if (among(REFUSALS.sticky) && actual === true) {
     return { reason: `${setting} is on, and nats-server does not let it be switched off`, remedy: REMAKE };
   }
-  if (among(REFUSALS.bounds) && bound(declared) < bound(actual)) {
+  if (among(REFUSALS.bounds) && !shrinks.includes(setting) && bound(declared) < bound(actual)) {
     return {
       reason: `${setting} would shrink from ${show(setting, actual)} to ${show(setting, declared)}, which deletes messages at once`,
       remedy: `set it by hand if those messages may go, or declare at least ${show(setting, actual)}`,

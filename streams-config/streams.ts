@@ -1,7 +1,8 @@
 /** The streams, declared as data: every setting with the reason for its value. `plan.ts` compares them with what a server has. */
 
 import type { StreamConfig } from "@nats-io/jetstream";
-import { subjectsOf } from "../core/subjects.ts";
+import { LOG_FILES, LOG_MESSAGE_BYTES } from "../core/log-files.ts";
+import { SYSLOG_LEVELS, subjectsOf } from "../core/subjects.ts";
 import { STREAMS, type StreamAccount, type StreamName } from "./accounts.ts";
 
 /** The settings that we declare; any other one is left as nats-server sets it, except the foreign ones of `REFUSALS` (plan.ts). */
@@ -38,6 +39,14 @@ export type DeclaredStream = {
   config: DeclaredConfig;
   /** A sentence for each setting. */
   why: Record<Setting, string>;
+  /** Bounds that `apply` makes smaller too, though old messages go then: they are somewhere else as well, or may go. */
+  shrinks: readonly Setting[];
+};
+
+/** By whose smaller bound per subject old lines of the loudest alone go: Arvados' API still has logs, and what services say is passing. */
+const SHRINKING: Partial<Record<StreamName, readonly Setting[]>> = {
+  LOGS: ["max_msgs_per_subject"],
+  SYSLOG: ["max_msgs_per_subject"],
 };
 
 /** What differs from one installation to the next. Bytes are reserved by nats-server and must fit its `max_file_store`. */
@@ -76,8 +85,25 @@ export const STREAM_PROFILES = {
 
 export type StreamOptions = { clusterId: string; profile?: keyof typeof STREAM_PROFILES | StreamProfile };
 
-/** Largest message of a log, headers included; what a container's log writer must stay under. */
-export const LOG_MESSAGE_BYTES = 128 * 1024;
+export { LOG_MESSAGE_BYTES };
+
+/** Largest line of a service, headers included. */
+export const SYSLOG_MESSAGE_BYTES = 8 * 1024;
+
+/** Nobody's share of a stream is more than this part of it: a container's of LOGS, a service's on one host of SYSLOG. */
+export const LARGEST_SHARE = 1 / 10;
+/** What a stored message takes beside headers and body: its subject, lengths, sequence, time and checksum. */
+export const STORED_BYTES = 256;
+
+/**
+ * How many messages a subject may hold, so that all of `subjects` together, each message as large as it may be, stay within a share.
+ * nats-server counts messages by subject, not bytes. @throws RangeError where there is no room for one: 0 would mean "without a bound"
+ */
+export function messagesPerSubject(streamBytes: number, subjects: number, messageBytes: number): number {
+  const count = Math.floor((streamBytes * LARGEST_SHARE) / (subjects * (messageBytes + STORED_BYTES)));
+  if (count < 1) throw new RangeError(`a stream of ${streamBytes} bytes is too small to be shared`);
+  return count;
+}
 
 type Declaration = { [S in Setting]: readonly [value: DeclaredConfig[S], why: string] };
 
@@ -154,8 +180,11 @@ export function declaredStreams({ clusterId, profile = "single" }: StreamOptions
       subjects: [[`${root}.log.>`], "one subject per container and file"],
       max_age: [days(14), "two weeks; a finished container's log is in Keep by then"],
       max_bytes: [sizes.logsBytes, "the disk does not fill"],
-      max_msgs_per_subject: [100_000, "one job that logs without end pushes out its own old lines, not the others'"],
-      max_msg_size: [LOG_MESSAGE_BYTES, "with the bound per subject this bounds what one file can hold"],
+      max_msgs_per_subject: [
+        messagesPerSubject(sizes.logsBytes, LOG_FILES.length, LOG_MESSAGE_BYTES),
+        "all files of a container together hold at most a tenth of the stream: a job that logs without end pushes out its own old lines, which Arvados' API still has, not the others'",
+      ],
+      max_msg_size: [LOG_MESSAGE_BYTES, "small, so that the bound per subject leaves room for many small messages"],
       compression: ["s2", "logs are text and shrink to a fraction"],
       deny_purge: [false, "an administrator may purge one container's log when it must not be kept"],
       max_consumers: [10_000, "the gateway makes one for each tail under way"],
@@ -175,10 +204,10 @@ export function declaredStreams({ clusterId, profile = "single" }: StreamOptions
       max_age: [days(14), "as long as the records and logs that a line may explain"],
       max_bytes: [sizes.syslogBytes, "a service in a loop of errors does not fill the disk"],
       max_msgs_per_subject: [
-        100_000,
-        "one service that says the same without end pushes out its own lines, not the others'",
+        messagesPerSubject(sizes.syslogBytes, SYSLOG_LEVELS.length, SYSLOG_MESSAGE_BYTES),
+        "a service on one host holds, at all levels together, at most a tenth of the stream: one that says the same without end pushes out its own lines, not the others'",
       ],
-      max_msg_size: [LOG_MESSAGE_BYTES, "a line, not a file"],
+      max_msg_size: [SYSLOG_MESSAGE_BYTES, "a line, not a file"],
       compression: ["s2", "text shrinks to a fraction"],
       deny_purge: [false, "an administrator may purge what should not have been said"],
       max_consumers: [100, "a few people looking"],
@@ -223,6 +252,7 @@ function declare(name: StreamName, purpose: string, settings: Declaration): Decl
     purpose,
     config: Object.fromEntries(entries.map(([setting, [value]]) => [setting, value])) as DeclaredConfig,
     why: Object.fromEntries(entries.map(([setting, [, why]]) => [setting, why])) as Record<Setting, string>,
+    shrinks: SHRINKING[name] ?? [],
   };
 }
 

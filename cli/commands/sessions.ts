@@ -2,11 +2,12 @@
 import type { Command } from "commander";
 import { systemAccount } from "../../authcallout/system-account.ts";
 import { formatBarrierEntry, parseBarrierEntry } from "../../core/barrier/entry.ts";
-import { fault } from "../../core/errors.ts";
+import { fault, reasonOf } from "../../core/errors.ts";
 import { formatRevision } from "../../core/revision.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { type CliContext, examples, logFor, print, readConfig } from "../context.ts";
+import { otherListeners } from "../listeners.ts";
 
 type Options = { user?: string; json?: boolean };
 type Row = { server: string; cid: number; user: string; token: string; sid: string; revision: string; hash: string };
@@ -51,6 +52,22 @@ export function addSessionCommands(program: Command, context: CliContext): void 
       const rows = await withSystem(context, command, ({ servers }) => servers());
       if (json) return print(context, JSON.stringify(rows, null, 2));
       for (const { name, id, answers } of rows) print(context, `${name}  ${id}  ${answers ? "answers" : "SILENT"}`);
+    });
+  servers
+    .command("doors")
+    .argument("<url...>", "where a nats-server answers monitoring requests, like http://nats-0:8222")
+    .description(
+      "Say which nats-servers listen for leafnodes, MQTT or gateways. What comes in there shows in no listing of sessions and cannot be cut: the callout refuses it, but a listener with users of its own does not ask the callout. Ends with 1 where there is such a listener, or a server does not answer.",
+    )
+    .addHelpText("after", examples(["arvados-nats servers doors http://127.0.0.1:8222", "the server of this machine"]))
+    .action(async (urls: string[]) => {
+      for (const url of urls) {
+        const found = await otherListeners(url).catch((error) => reasonOf(error));
+        if (typeof found === "string") print(context, `bad  ${url}  does not answer: ${found}`);
+        else if (found.listeners.length === 0) print(context, `ok   ${found.name}  opens no other door`);
+        else print(context, `bad  ${found.name}  opens ${found.listeners.join(", ")}`);
+        if (typeof found === "string" || found.listeners.length > 0) context.exitCode = 1;
+      }
     });
   servers
     .command("forget")

@@ -15,7 +15,7 @@ type Options = { profile: Profile; json?: boolean };
 const VERBS = {
   plan: "Show what `apply` would do. Changes nothing; ends with 1 if something could not be applied.",
   apply:
-    "Create and update streams as declared. Never deletes a message: what would is refused, and then nothing is done.",
+    "Create and update streams as declared. Deletes no message, but the oldest of a log that is longer than a container's or a service's share: what else would is refused, and then nothing is done.",
   check: "End with 1 unless every stream is as declared. For monitoring and CI.",
 } as const satisfies Record<StreamVerb, string>;
 

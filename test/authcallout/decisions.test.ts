@@ -45,6 +45,10 @@ describe("a session's rights", () => {
     );
     assert.equal(history.judge(bare, "now"), "outgrown", "negative control");
   });
+  it("fall where the token is another user's now, though that one may do the same", () => {
+    assert.equal(history.judge(name(50, "now"), "now", { token: "t", user: "bob" }), "unsound");
+    assert.equal(history.judge(name(50, "now"), "now", { token: "t", user: "alice" }), "same", "negative control");
+  });
   it("fall, where Arvados' API alone speaks for the token, with whatever happened to its row since", () => {
     const vouched = { token: "yyyyy-gj3su-1", vouched: true };
     const session = { ...name(35, "now", "hvouched"), user: "erin" };

@@ -8,7 +8,7 @@ import { type Fault, fault } from "../../core/errors.ts";
 import { seedBytes, signingKey } from "../../core/nkey.ts";
 import type { Identity } from "../../core/token-index.ts";
 import { deferred } from "../../runtime/deferred.ts";
-import { NOW, opened, payloadOf, question, SEEDS, seedOf, world } from "../support/login-question.ts";
+import { claimsOf, NOW, opened, payloadOf, question, SEEDS, seedOf, world } from "../support/login-question.ts";
 import { INACTIVE, TOKEN, USER } from "../support/responder.ts";
 import { until } from "../support/until.ts";
 
@@ -32,6 +32,30 @@ describe("the responder", () => {
     assert.equal(opened(ask(guess).answers[0]).nats.error, "login.guessing");
     assert.deepEqual(results.slice(0, 3), ["denied token.unknown", "denied token.unknown", "denied login.guessing"]);
     assert.ok(opened(ask(question({}, undefined, "10.0.0.2")).answers[0]).nats.jwt, "elsewhere nobody notices");
+  });
+
+  describe("of whoever comes by another door than sessions do", () => {
+    const asked = (info: object) => {
+      const { nats, ...claims } = claimsOf();
+      return question({ ...claims, nats: { ...nats, client_info: { ...nats.client_info, ...info } } });
+    };
+    const rows: [info: object, isOurs: boolean][] = [
+      [{ kind: "Client", type: "nats" }, true],
+      [{ kind: "Client", type: "websocket" }, true],
+      [{ kind: "Client", type: "mqtt", mqtt_id: "x" }, false],
+      [{ kind: "Client", type: "something new" }, false],
+      ...["Leafnode", "Gateway", "Router", "JetStream", "Account", "System", "client", 7].map(
+        (kind): [object, boolean] => [{ kind }, false],
+      ),
+    ];
+    for (const [info, isOurs] of rows) {
+      it(`${isOurs ? "lets in" : "refuses"} ${JSON.stringify(info)}`, () => {
+        const { ask, results, sessions } = world();
+        for (let count = 0; count < 5; count++) ask(asked(info));
+        assert.deepEqual([...new Set(results)], [isOurs ? "admitted" : "denied login.kind"]);
+        assert.equal(sessions.size, Number(isOurs));
+      });
+    }
   });
 
   describe("over the edge", () => {

@@ -63,6 +63,8 @@ describe("a session's name", () => {
   it("survives the way through nats-server", () => {
     const { name } = session(1);
     assert.deepEqual(parseSessionName(formatSessionName(name)), name);
+    const proven = { ...name, proof: "0123456789abcdef01234567" };
+    assert.deepEqual(parseSessionName(formatSessionName(proven)), proven);
   });
 
   it("is nobody else's", () => {

@@ -74,6 +74,16 @@ describe("the rows that GRAPH should hold", () => {
     assert.ok(said.includes(sha256("topsecret")) && said.includes(sha256(saltedSecret("topsecret", "zzzzz"))));
   });
 
+  it("takes away the row of a uuid that an update replaces", () => {
+    const state = new GraphState("zzzzz");
+    const token = { id: "3", uuid: TOKEN, api_token: "s", user_id: "1", scopes: '["all"]' };
+    state.apply([alice, insert("api_client_authorizations", token)]);
+    const other = "zzzzz-gj3su-othertokenooooo";
+    const changes = state.apply([update("api_client_authorizations", { ...token, uuid: other })]);
+    assert.deepEqual(shortOf(changes), [`token ${TOKEN} gone`, `token ${other} set`]);
+    assert.deepEqual(shortOf(state.apply([remove("api_client_authorizations", 3)])), [`token ${other} gone`]);
+  });
+
   it("keeps what an update leaves out because it is long and unchanged", () => {
     const state = new GraphState("zzzzz");
     const token = { id: "3", uuid: TOKEN, api_token: "topsecret", user_id: "1", scopes: '["GET /"]', expires_at: null };

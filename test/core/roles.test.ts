@@ -89,6 +89,28 @@ describe("roles by groups", () => {
     assert.equal(scoped.hash, plain.hash);
   });
 
+  it("let a service write its lines as itself on its own host, where the role says which, and by the known levels", () => {
+    const graph = new PermissionGraph({ clusterId: "zzzzz", roleGroupsVisibleToAll: true, audienceMin: 20 });
+    const roles = parseRoles(`${BOB}=syslog-writer:keepstore.host1`) as RoleTable;
+    const identity = {
+      user: BOB,
+      token: "t",
+      sessionToken: "t",
+      scopes: ["all"],
+      expiresAt: null,
+      containers: [],
+      vouched: false,
+    };
+    const { publish } = sessionRights(graph, subjectsOf("zzzzz"), identity, roles.get(BOB));
+    assert.deepEqual(
+      publish,
+      ["trace", "debug", "info", "warn", "error", "fatal"].map((level) => `arvados.zzzzz.sys.keepstore.host1.${level}`),
+    );
+    for (const place of ["", "a", "a.b.c", "*.b", "a.>", "a.", ".b"])
+      assert.equal(typeof parseRoles(`${BOB}=syslog-writer:${place}`), "string", place);
+    assert.equal(typeof parseRoles(`${BOB}=dispatch:a.b`), "string");
+  });
+
   it("are written as uuid=template", () => {
     assert.equal((parseRoles("") as RoleTable).size, 0);
     for (const wrong of ["x=dispatch", `${GROUP}=root`, GROUP, `${GROUP}=toString`, `${GROUP}=dispatch=x`]) {

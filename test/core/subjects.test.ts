@@ -37,4 +37,15 @@ describe("subjects", () => {
       assert.ok(subject.includes(`.${key.token}.${key.sid}`), subject);
     }
   });
+
+  it("tell a reply to which the session can be answered from every other one", () => {
+    const { isReplyOf } = subjectsOf("zzzzz");
+    const key = { token: "zzzzz-gj3su-0123456789abcde", sid: "abcdefghijklmnop" };
+    const inbox = `_INBOX.${key.token}.${key.sid}`;
+    for (const tail of ["a", "a.b", "a*", "*a.b", "$JS", "\u00e9"]) assert.ok(isReplyOf(key, `${inbox}.${tail}`), tail);
+    const bad = ["", ".", "a.", ".a", "a..b", "*", ">", "a.*", "a.>", "a.>.b", "a b", "a\tb"];
+    for (const tail of bad) assert.ok(!isReplyOf(key, `${inbox}.${tail}`), tail);
+    for (const other of [inbox, `${inbox}x.a`, `${inbox.slice(0, -1)}.a`, "_INBOX.a", "arvados.zzzzz.live.a", ""])
+      assert.ok(!isReplyOf(key, other), other);
+  });
 });

@@ -217,6 +217,67 @@ describe("the token index", () => {
     });
   }
 
+  describe("proves that a session's secret is still its token's,", () => {
+    const forms: [form: string, text: string, secret: string][] = [
+      ["v2", v2, SECRET],
+      ["bare", SECRET, SECRET],
+      ["salted", `v2/${TOKEN}/${saltedSecret(SECRET, "zzzzz")}`, SECRET],
+      ["an OIDC token", "oidc.access.token", oidcSecret("oidc.access.token", ROOT)],
+      ["with a container", `${v2}/${CONTAINER}`, SECRET],
+    ];
+    const rowOf = (secret: string) =>
+      tokenRow({ secret_sha256: sha256(secret), salted_sha256: sha256(saltedSecret(secret, "zzzzz")) });
+    for (const [form, text, secret] of forms) {
+      it(`where it is ${form}`, () => {
+        const index = indexWith(rowOf(secret));
+        const token = parseToken(text) as ParsedToken;
+        const [key, proof] = [sessionToken(token), index.proofOf(token)];
+        const isProven = () => index.isProven(key, proof);
+        index.apply([{ kind: "token", uuid: TOKEN, row: rowOf(secret) }]);
+        assert.ok(isProven());
+        assert.ok(![text, secret].some((hidden) => proof.includes(hidden)));
+        index.apply([{ kind: "token", uuid: TOKEN, row: rowOf("another") }]);
+        // A bare token is found by its secret alone: no row has it, which `bySessionToken` says.
+        if (form === "bare" || form === "an OIDC token") assert.equal(index.bySessionToken(key, NOW), null);
+        else assert.ok(!isProven());
+        index.apply([{ kind: "token", uuid: TOKEN, row: null }]);
+        assert.ok(isProven(), "no row stands, so there is nothing to compare it with");
+      });
+    }
+
+    it("where an OIDC token's row is known from before", () => {
+      const aliases = new Map([[sessionToken({ form: "v1", secret: "o" }), { session: "", token: TOKEN }]]);
+      const index = new TokenIndex({ clusterId: "zzzzz", systemRootToken: ROOT, anonymousSecret: "", aliases });
+      const [key, proof] = [sessionToken({ form: "v1", secret: "o" }), index.proofOf({ form: "v1", secret: "o" })];
+      index.apply([{ kind: "token", uuid: TOKEN, row: rowOf(oidcSecret("o", ROOT)) }]);
+      assert.ok(index.isProven(key, proof));
+      index.apply([{ kind: "token", uuid: TOKEN, row: rowOf("another") }]);
+      assert.ok(!index.isProven(key, proof));
+    });
+
+    it("also of the settings' anonymous token, and of one that a container was given", () => {
+      const uuid = "zzzzz-gj3su-anonymouspublic";
+      const anonymous = { form: "v2", uuid, secret: "anon", container: null } as const;
+      for (const [secret, isKept] of [
+        ["anon", true],
+        ["other", false],
+      ] as const) {
+        const index = indexWith(null, null, secret);
+        assert.equal(index.isProven(uuid, index.proofOf(anonymous)), isKept);
+        const salted = { ...anonymous, secret: saltedSecret("anon", "zzzzz") };
+        assert.equal(index.isProven(uuid, index.proofOf(salted)), isKept);
+      }
+      const given = parseToken(`${v2}/${CONTAINER}`) as ParsedToken;
+      for (const [plain, isKept] of [
+        [v2, true],
+        [`v2/${OTHER}/x`, false],
+      ] as const) {
+        const index = indexWith(tokenRow(), containerRow({ auth_uuid: null, runtime_token_sha256: sha256(plain) }));
+        assert.equal(index.isProven(sessionToken(given), index.proofOf(given)), isKept);
+      }
+    });
+  });
+
   it("finds nobody behind a session whose token has ended", () => {
     const index = indexWith(tokenRow({ expires_at: NOW }));
     assert.equal(index.bySessionToken(TOKEN, NOW), null);

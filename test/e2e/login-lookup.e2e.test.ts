@@ -104,6 +104,32 @@ describe("a token that the database does not have", () => {
       assert.equal(api.asked.filter((path) => path === ACA).length, 2, "whoever comes back is asked about anew");
     });
 
+    it("is cut when a row for it comes that has another secret, and lives on with one that has its own", async () => {
+      for (const [secret, isCut] of [
+        ["other", true],
+        ["s", false],
+      ] as const) {
+        const uuid = remote();
+        const token = `v2/${uuid}/s`;
+        api.holders.set(token, { uuid, user: alice().uuid });
+        const session = await listen(logins, token);
+        const begun = performance.now();
+        await insert(uuid, secret, alice().uuid)();
+        const { value: collection } = await stack.arvados.tx((operations) =>
+          operations.createCollection({ name: "after the row", owner: alice().uuid, by: alice().uuid }),
+        );
+        if (!isCut) await until(() => session.about(collection.uuid).length > 0, "an event behind the row");
+        else {
+          await session.nc.closed();
+          assert.ok(performance.now() - begun < KEEP_MS / 2, "cut, not ended");
+          assert.deepEqual(session.about(collection.uuid), []);
+          assert.deepEqual(toldTo(session), ["tokenUncertain"]);
+          api.holders.delete(token);
+        }
+        await session.nc.close();
+      }
+    });
+
     it("is refused where its user is not active, or not there", async () => {
       const { uuid: inactive } = await stack.arvados.createUser({ username: "ines", isActive: false });
       await logins.isKnown((await stack.arvados.issueToken(alice().uuid)).v2);

@@ -47,6 +47,8 @@ const NEVER_WRITTEN = [
   live("x.y.collections"),
   `${root}.rec.x.y.collections`,
   `${root}.graph.user.x`,
+  `${root}.sys.dispatch.host1.shout`,
+  `${root}.sys.dispatch.host1.info.more`,
 ];
 
 describe("a role", () => {

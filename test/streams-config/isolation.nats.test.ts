@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Msg, NatsConnection } from "@nats-io/nats-core";
+import { headers, type Msg, type NatsConnection } from "@nats-io/nats-core";
 import { type ConnectOpts, startTestCallout, type TestUser } from "../support/callout.ts";
 import { messageCount, startNats, type TestNats } from "../support/nats.ts";
 import { until } from "../support/until.ts";
@@ -78,6 +78,18 @@ describe("accounts on a server", () => {
       ],
       "and not where the object moved from",
     );
+  });
+
+  it("tell a container which sequence another's log ends with, and no more: known, for nats-server cannot be told not to", async () => {
+    const mine = await user();
+    const sequence = await stored(await nats.connect("bridge", "STORE"), OTHER_LOG);
+    const asked = headers();
+    asked.set("Nats-Expected-Last-Subject-Sequence", "0");
+    asked.set("Nats-Expected-Last-Subject-Sequence-Subject", OTHER_LOG);
+    const { error } = (await mine.request(OWN_LOG, "x", { headers: asked, timeout: 5_000 })).json() as {
+      error?: { description: string };
+    };
+    assert.equal(error?.description, `wrong last sequence: ${sequence}`);
   });
 
   it("bring queue entries to users", async () => {

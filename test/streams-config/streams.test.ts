@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
+import { LOG_FILES } from "../../core/log-files.ts";
+import { rightsOf } from "../../core/session-permissions.ts";
+import { SYSLOG_LEVELS, subjectsOf } from "../../core/subjects.ts";
 import { STREAM_NAMES, STREAMS } from "../../streams-config/accounts.ts";
-import { type DeclaredStream, declaredStreams, STREAM_PROFILES } from "../../streams-config/streams.ts";
+import {
+  type DeclaredStream,
+  declaredStreams,
+  LOG_MESSAGE_BYTES,
+  STREAM_PROFILES,
+  type StreamProfile,
+} from "../../streams-config/streams.ts";
 
 const streams = declaredStreams({ clusterId: "zzzzz" });
 const named = (name: string): DeclaredStream => {
@@ -61,5 +70,48 @@ describe("declared streams", () => {
       cluster.find(({ name }) => name === "RECORDS")?.config.max_bytes,
       STREAM_PROFILES.cluster.recordsBytes,
     );
+  });
+
+  describe("let nobody push out the others:", () => {
+    const GIB = 1024 ** 3;
+    const profiles: StreamProfile[] = [
+      ...Object.values(STREAM_PROFILES),
+      ...[1 / 16, 1 / 4, 1, 10, 1_000].map((gib) => ({
+        ...STREAM_PROFILES.single,
+        logsBytes: gib * GIB,
+        syslogBytes: gib * GIB,
+      })),
+    ];
+    /** Bytes at most on so many subjects, as declared. */
+    const held = ({ config }: DeclaredStream, subjects: number) => {
+      assert.ok(config.max_msgs_per_subject > 0 && config.max_msg_size > 0, "without a bound");
+      return subjects * config.max_msgs_per_subject * config.max_msg_size;
+    };
+    for (const profile of profiles) {
+      const of = (name: string) =>
+        declaredStreams({ clusterId: "zzzzz", profile }).find((stream) => stream.name === name) as DeclaredStream;
+
+      it(`a container with all its files, of ${profile.logsBytes / GIB} GiB`, () => {
+        const logs = of("LOGS");
+        const { publish } = rightsOf(subjectsOf("zzzzz"), [], ["zzzzz-dz642-000000000000000"]);
+        assert.equal(publish.length, LOG_FILES.length);
+        assert.ok(held(logs, publish.length) <= logs.config.max_bytes / 10);
+        assert.ok(held(logs, publish.length) >= logs.config.max_bytes / 12, "and no less than it could");
+      });
+
+      it(`a service on one host, of ${profile.syslogBytes / GIB} GiB`, () => {
+        const syslog = of("SYSLOG");
+        assert.ok(held(syslog, SYSLOG_LEVELS.length) <= syslog.config.max_bytes / 10);
+      });
+    }
+
+    it("a stream too small to be shared is none, for 0 messages would be without a bound", () => {
+      const profile = { ...STREAM_PROFILES.single, logsBytes: 1024 ** 2 };
+      assert.throws(() => declaredStreams({ clusterId: "zzzzz", profile }), RangeError);
+    });
+
+    it("the log follower's messages fit, with their headers", () => {
+      assert.ok(LOG_MESSAGE_BYTES <= named("LOGS").config.max_msg_size);
+    });
   });
 });

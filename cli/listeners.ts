@@ -1,0 +1,26 @@
+/** Doors of a nats-server that are not for sessions, by what its monitoring port says of its configuration. */
+import { z } from "zod";
+
+const TIMEOUT_MS = 5_000;
+const listener = z.object({ host: z.string().optional(), port: z.number().optional() }).optional();
+const varz = z.object({ server_name: z.string(), leaf: listener, mqtt: listener, gateway: listener });
+const NAMES = { leaf: "leafnodes", mqtt: "mqtt", gateway: "gateway" } as const;
+
+/** `listeners`: as `leafnodes 0.0.0.0:7422`. */
+export type Doors = { name: string; listeners: string[] };
+
+/** @throws where it does not answer, or is no nats-server */
+export async function otherListeners(monitorUrl: string): Promise<Doors> {
+  const answer = await fetch(new URL("/varz", monitorUrl), { signal: AbortSignal.timeout(TIMEOUT_MS) });
+  return doorsIn(await answer.json());
+}
+
+/** Pure. */
+export function doorsIn(body: unknown): Doors {
+  const { server_name, ...doors } = varz.parse(body);
+  const listeners = (Object.keys(NAMES) as (keyof typeof NAMES)[]).flatMap((key) => {
+    const { host = "", port = 0 } = doors[key] ?? {};
+    return port > 0 ? [`${NAMES[key]} ${host}:${port}`] : [];
+  });
+  return { name: server_name, listeners };
+}
