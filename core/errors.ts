@@ -31,9 +31,8 @@ export const ERRORS = {
   },
   "nats.too_old": {
     handling: "config",
-    message:
-      "nats-server at {path} is version {version}; {floor} or newer is needed (older ones let a client skip the auth callout)",
-    remedy: "point NATS_SERVER at a newer binary, or unset it so that one is built from go/",
+    message: "nats-server at {path} is version {version}; {floor} or newer is needed (older ones {why})",
+    remedy: "upgrade nats-server; a demo or a test finds one in NATS_SERVER, or builds it from go/ where that is unset",
   },
   "nats.not_found": {
     handling: "config",
