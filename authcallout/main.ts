@@ -162,6 +162,7 @@ export async function runAuthcallout(
     follower,
     isFit,
     subjects,
+    grantsMax: config.grantsMax,
     sessionTtl: config.sessionTtl,
     anonymousUser: wellKnown(config.clusterId).anonymousUser,
     mayBeKnownElsewhere: (name) => lookup?.concernsName(name) ?? false,

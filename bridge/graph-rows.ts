@@ -9,6 +9,7 @@ import type {
   TokenRow,
   UserRow,
 } from "../core/rows.ts";
+import { type ReducedScopes, reduceScopesText } from "../core/scopes.ts";
 import { saltedSecret, sha256 } from "../core/token.ts";
 import { resourceOf } from "../core/uuid.ts";
 import { textOrNull as nullable, type Row, utcMillis } from "./row.ts";
@@ -77,10 +78,12 @@ export const CONVERT: { [K in Exclude<GraphKind, "owner">]: Convert<K> } = {
     const user = userUuid(Number(row.user_id));
     if (user === undefined) return null;
     const secret = typeof row.api_token === "string" ? row.api_token : null;
+    const { scopes, over } = scopesOf(row.scopes, old);
     return {
       ...base(row),
       user_uuid: user,
-      scopes: row.scopes === undefined ? (old?.scopes ?? []) : scopesOf(row.scopes),
+      scopes,
+      ...(over ? { scopes_over: true } : {}),
       expires_at: utcMillis(row.expires_at),
       refreshes_at: utcMillis(row.refreshes_at),
       secret_sha256: secret === null ? (old?.secret_sha256 ?? "") : sha256(secret),
@@ -102,12 +105,8 @@ function hashed(value: unknown): string | null {
   return plain === null ? null : sha256(plain);
 }
 
-/** The scopes column: a JSON array of strings. Rows from before 2017 hold YAML: their tokens get nothing. */
-function scopesOf(value: unknown): string[] {
-  try {
-    const parsed: unknown = JSON.parse(text(value));
-    return Array.isArray(parsed) ? parsed.filter((scope) => typeof scope === "string") : [];
-  } catch {
-    return [];
-  }
+/** The scopes column, as far as it means something; undefined = a large value that the update did not touch. */
+function scopesOf(value: unknown, old: TokenRow | undefined): ReducedScopes {
+  if (value === undefined) return { scopes: old?.scopes ?? [], over: old?.scopes_over === true };
+  return reduceScopesText(text(value));
 }

@@ -198,10 +198,10 @@ export const ERRORS = {
     message: "the token {token} does not go with container {container}: {reason}",
     remedy: "a container's token is good only while that container is Locked or Running",
   },
-  "token.scope": {
+  "token.scopes": {
     handling: "deny",
-    message: "the scopes of token {token} admit nothing that this service offers",
-    remedy: "use a token with scope `all`, `GET /`, or `GET /arvados/v1/<resource>/<uuid>`",
+    message: "the token {token} has more scopes than the {limit} objects, or the 128 kB of text, that count here",
+    remedy: "use a token with scope `all`, `GET /`, or fewer of `GET /arvados/v1/<resource>/<uuid>`",
   },
   "session.id": {
     handling: "deny",

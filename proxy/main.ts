@@ -90,7 +90,7 @@ export async function runProxy(
     js: jetstream(store),
     jsm: await jetstreamManager(store),
     subjects,
-    access: createAccess(follower, subjects, config.stalenessTail, now),
+    access: createAccess(follower, subjects, config.stalenessTail, now, config.grantsMax),
     tails,
     log,
     onAnswer: (verb, code) => answers.inc({ verb, code }),

@@ -18,15 +18,17 @@ export function leanDials(connection: NatsConnection): void {
   // Another version of the library: without this it works as well, and a test sees it.
   if (typeof protocol?.disconnected !== "function") return;
   const lost = protocol.disconnected.bind(protocol);
-  let waiting: Promise<void> | null = null;
+  let isWaiting = false;
   protocol.disconnected = async (error) => {
     const dialling = protocol.connectPromise;
     if (dialling === null) return lost(error);
     const look = () => {
-      waiting = null;
+      isWaiting = false;
       // The dial that succeeded was lost in the same moment.
       if (!protocol.isClosed() && protocol.transport.isClosed) void protocol.disconnected(error);
     };
-    waiting ??= dialling.then(look, look);
+    if (isWaiting) return;
+    isWaiting = true;
+    void dialling.then(look, look);
   };
 }
