@@ -137,6 +137,12 @@ export const ERRORS = {
     message: "stream {stream} has acknowledged nothing for {seconds} s",
     remedy: "nothing, if it passes: the bridge reads back what was stored and goes on; else look at nats-server",
   },
+  "stream.unreadable": {
+    handling: "retry",
+    message: "message {sequence} of stream {stream} cannot be taken in: {reason}",
+    remedy:
+      "look at that message (`nats stream get`) and report what the log says: the bridge reads the stream again and again",
+  },
   "nats.lost": {
     handling: "retry",
     message: "the connection to nats-server in account {account} was lost",
@@ -330,6 +336,14 @@ export function fault(code: ErrorCode, facts: Facts = {}, options?: ErrorOptions
 /** The text of anything thrown. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message || error.name : String(error);
+}
+
+/** The kind of anything thrown, and where that was: its text may repeat what it was thrown for. */
+export function kindOfError(error: unknown): string {
+  if (!(error instanceof Error)) return "an exception";
+  if (error instanceof Fault) return error.code;
+  const place = /^\s*at .*?([\w.-]+:\d+):\d+\)?$/m.exec(error.stack ?? "")?.[1];
+  return place === undefined ? error.name : `${error.name} at ${place}`;
 }
 
 function fill(template: string, facts: Facts): string {

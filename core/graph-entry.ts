@@ -2,6 +2,7 @@
  * Messages of the GRAPH stream: one row's new value each, and the entry that ends a commit. Another version may have written them: what
  * has not the shape of a row denies, as if the row were gone, and nothing that stands in a message throws.
  */
+import type { Revision } from "./revision.ts";
 import type { ContainerRow, GraphChange, GraphKind, GraphRows } from "./rows.ts";
 import { reduceScopes } from "./scopes.ts";
 import { subjectToken } from "./subjects.ts";
@@ -85,6 +86,14 @@ export function parseCommitEntry(body: string): CommitEntry | null {
     time: isTime(time) ? time : 0,
     system: { id: isText(id) ? id : "", timeline: isTime(timeline) ? timeline : 0 },
   };
+}
+
+/** Body of a beat: the graph is complete up to `revision` as of `time`, UTC milliseconds; null for what is none. */
+export function parseBeat(body: string): { time: number; revision: Revision } | null {
+  const fields = fieldsOf(body);
+  const { epoch, sequence } = (fields?.revision ?? {}) as Fields;
+  if (!isTime(fields?.time) || !Number.isSafeInteger(epoch) || !Number.isSafeInteger(sequence)) return null;
+  return { time: fields.time, revision: { epoch: epoch as number, sequence: sequence as number } };
 }
 
 function denying(kind: GraphKind, uuid: string): GraphChange {

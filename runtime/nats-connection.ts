@@ -6,7 +6,7 @@ import { isIP } from "node:net";
 import { type ConnectionOptions, checkServerIdentity } from "node:tls";
 import { errors, type NatsConnection, type Status, type TlsOptions } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
-import { type Fault, fault, reasonOf } from "../core/errors.ts";
+import { type Fault, fault, kindOfError, reasonOf } from "../core/errors.ts";
 import { faultsOf, isNewEnough, NATS_FLOOR } from "../core/nats-version.ts";
 import { seedsIn } from "../core/nkey.ts";
 import { isUntrusted } from "./certificate.ts";
@@ -81,6 +81,7 @@ export async function connectNats(options: NatsConnectionOptions): Promise<NatsC
     throw old;
   }
   leanDials(connection);
+  guardCallbacks(connection, log);
   void logStatus(connection, log, () => {
     choice.taken();
     // A cluster may still have one: this process was let in elsewhere, and what it holds is worth more than the refusal.
@@ -100,6 +101,23 @@ export function tlsOf(url: string): { tls?: TlsOptions & Pick<ConnectionOptions,
   const host = new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
   return {
     tls: isIP(host) === 0 ? {} : { checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate) },
+  };
+}
+
+/** To the library an exception out of a subscription's callback is the end of reading: the connection would be deaf, and not know it. */
+function guardCallbacks(connection: NatsConnection, log: Logger): void {
+  const subscribe = connection.subscribe.bind(connection);
+  connection.subscribe = (subject, options) => {
+    const callback = options?.callback;
+    if (!callback) return subscribe(subject, options);
+    const guarded: typeof callback = (error, message) => {
+      try {
+        callback(error, message);
+      } catch (failure) {
+        log.error({ reason: kindOfError(failure), subscription: subject }, "a message could not be taken in");
+      }
+    };
+    return subscribe(subject, { ...options, callback: guarded });
   };
 }
 
