@@ -73,8 +73,9 @@ export function authorize(
   // Everybody who is anonymous has the same token: only the session id keeps one's replies from the other.
   if (sid === "_" && identity.token === wellKnown(options.clusterId).anonymousToken) return fault("session.id");
 
-  const rights = sessionRights(view.graph, options.subjects, identity, view.roles.of(identity.user));
-  const count = rights.subscribe.length;
+  const roles = view.roles.of(identity.user);
+  const rights = sessionRights(view.graph, options.subjects, identity, roles, options.grantsMax);
+  const count = rights.over ?? rights.subscribe.length;
   if (count > options.grantsMax) {
     return fault("grants.too_many", { user: identity.user, count, limit: options.grantsMax });
   }

@@ -33,7 +33,7 @@ import type { Subjects } from "../core/subjects.ts";
 import { deferred } from "../runtime/deferred.ts";
 import type { GraphFollower } from "../runtime/graph-follower.ts";
 import type { Logger } from "../runtime/log.ts";
-import { followStream, type StreamFollower } from "../runtime/stream-follower.ts";
+import { type FollowFailure, followStream, type StreamFollower } from "../runtime/stream-follower.ts";
 
 export type Marked = { sequence: number; revision: Revision };
 
@@ -54,6 +54,8 @@ export type BarrierMemberParts = {
   onAlias: (alias: Alias) => void;
   /** Something was read: who leads and what may be cut can have changed. */
   onChange: () => void;
+  /** An entry could not be taken in: BARRIER is read again, and no login is answered before. */
+  onFailure?: (failure: FollowFailure) => void;
 };
 
 const STREAM = "BARRIER";
@@ -79,6 +81,11 @@ export class BarrierMember {
 
   get replica(): string {
     return this.#parts.replica;
+  }
+
+  /** What keeps BARRIER from being read; null where nothing does. */
+  get failure(): FollowFailure | null {
+    return this.#follower?.failure ?? null;
   }
 
   get roster(): Roster {
@@ -141,6 +148,7 @@ export class BarrierMember {
       onCaughtUp: () => this.#caughtUp.resolve(),
       onReset: () => this.#forget(),
       onTrouble: (reason) => log.warn({ reason }, "the barrier's stream is disturbed; following again"),
+      onFailure: (failure) => this.#parts.onFailure?.(failure),
     });
     await this.#caughtUp.promise;
     this.renew();

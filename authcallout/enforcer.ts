@@ -37,6 +37,8 @@ export type EnforcerParts = {
   /** Is the graph young enough to judge by? */
   isFit: () => boolean;
   subjects: Subjects;
+  /** Subjects that a session may have. */
+  grantsMax: number;
   /** Milliseconds. */
   sessionTtl: number;
   anonymousUser: string;
@@ -202,12 +204,13 @@ export class Enforcer {
   }
 
   readonly judge = (name: SessionName, at = this.#parts.now()): Soundness => {
-    const { follower, subjects } = this.#parts;
+    const { follower, subjects, grantsMax } = this.#parts;
     const identity = follower.tokens.bySessionToken(name.key.token, at);
     if (!identity) return this.#voidBecause(name, at);
     if (!follower.tokens.isProven(name.key.token, name.proof)) return this.#unknown(name);
     this.#expectEnd(name, identity);
-    const { hash } = sessionRights(follower.graph, subjects, identity, follower.roles.of(identity.user));
+    const roles = follower.roles.of(identity.user);
+    const { hash } = sessionRights(follower.graph, subjects, identity, roles, grantsMax);
     return this.#history.judge(name, hash, identity);
   };
 

@@ -11,6 +11,7 @@ import { wellKnown } from "../core/uuid.ts";
 import type { Notice } from "../core/wire.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { GraphFollower } from "../runtime/graph-follower.ts";
+import { failureSays, graphHealth } from "../runtime/graph-health.ts";
 import { graphOptions, tokenOptions } from "../runtime/graph-settings.ts";
 import type { Service, ServiceContext } from "../runtime/service.ts";
 import { connectService } from "../runtime/service-connection.ts";
@@ -72,7 +73,15 @@ export async function runAuthcallout(
   const servers = new Servers();
   const { signal } = scope;
 
+  const failures = metrics.counter("stream_failures_total", "Times a stream was read again: it could not be taken in", [
+    "stream",
+  ]);
+  const rows = metrics.counter("graph_unreadable_rows_total", "Rows of GRAPH without the shape of one: they deny", [
+    "kind",
+  ]);
+  const health = graphHealth({ failures, rows }, log);
   const follower = new GraphFollower({
+    ...health,
     nc: core,
     js,
     jsm,
@@ -109,6 +118,7 @@ export async function runAuthcallout(
     onMark: (mark) => void enforcer.settle(mark),
     onServer: (name, id) => watch.told(name, id),
     onAlias: (alias) => follower.remember(alias),
+    onFailure: health.onBarrierFailure,
     onChange: () => enforcer.consider(),
   });
   const mayAnswer = () => member.mayAnswer();
@@ -132,6 +142,7 @@ export async function runAuthcallout(
     sessions: () => sessions.size,
     graphAge: () => age() / 1000,
     graphRevision: () => follower.revision.sequence,
+    overScopes: () => follower.tokens.overScopes,
     openCuts: () => kicker.open,
     silentServers: () => servers.silentCount,
     leading: () => Number(member.leads()),
@@ -162,6 +173,7 @@ export async function runAuthcallout(
     follower,
     isFit,
     subjects,
+    grantsMax: config.grantsMax,
     sessionTtl: config.sessionTtl,
     anonymousUser: wellKnown(config.clusterId).anonymousUser,
     mayBeKnownElsewhere: (name) => lookup?.concernsName(name) ?? false,
@@ -250,9 +262,19 @@ export async function runAuthcallout(
     takesLogins: () => group.isIn,
     readiness: () =>
       calloutReadiness({
-        graph: { fresh: isFit(), revision: formatRevision(follower.revision), age: age() },
+        graph: {
+          fresh: isFit(),
+          revision: formatRevision(follower.revision),
+          age: age(),
+          failure: follower.failure && failureSays(follower.failure),
+        },
         takesLogins: group.isIn,
-        lease: { held: member.mayAnswer(), replicas: member.replicas(), leads: member.leads() },
+        lease: {
+          held: member.mayAnswer(),
+          replicas: member.replicas(),
+          leads: member.leads(),
+          failure: member.failure && `the entry at sequence ${member.failure.sequence} of BARRIER cannot be taken in`,
+        },
         servers: servers.all(),
         sessions: sessions.size,
         revocations: kicker.open,

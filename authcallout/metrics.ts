@@ -3,7 +3,15 @@ import type { Metrics } from "../runtime/metrics.ts";
 import type { LookupResult } from "./token-lookup.ts";
 
 export type CalloutGauges = Record<
-  "sessions" | "graphAge" | "graphRevision" | "openCuts" | "silentServers" | "leading" | "takingLogins" | "waiting",
+  | "sessions"
+  | "graphAge"
+  | "graphRevision"
+  | "overScopes"
+  | "openCuts"
+  | "silentServers"
+  | "leading"
+  | "takingLogins"
+  | "waiting",
   () => number
 >;
 
@@ -25,6 +33,7 @@ export function calloutMetrics(metrics: Metrics, read: CalloutGauges) {
   metrics.gauge("sessions", "Sessions that may be alive", [], read.sessions);
   metrics.gauge("graph_age_seconds", "Age of the permission graph", [], read.graphAge);
   metrics.gauge("graph_revision", "Sequence in GRAPH of the last commit applied", [], read.graphRevision);
+  metrics.gauge("tokens_over_scopes", "Tokens with more scopes than count: they sign in nowhere", [], read.overScopes);
   metrics.gauge("open_cuts", "Kicks that nats-server has not confirmed yet", [], read.openCuts);
   metrics.gauge("silent_servers", "nats-servers that do not answer: records wait for them", [], read.silentServers);
   metrics.gauge("leading", "1 while this replica cuts sessions for all", [], read.leading);

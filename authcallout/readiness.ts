@@ -7,9 +7,11 @@ export type CalloutState = {
     revision: string;
     /** Milliseconds; Infinity = never known to be complete. */
     age: number;
+    /** What keeps it from being read, in words; null = nothing. */
+    failure: string | null;
   };
   takesLogins: boolean;
-  lease: { held: boolean; replicas: number; leads: boolean };
+  lease: { held: boolean; replicas: number; leads: boolean; failure: string | null };
   servers: readonly { name: string; silent: boolean }[];
   sessions: number;
   revocations: number;
@@ -24,17 +26,17 @@ export function calloutReadiness(state: CalloutState): Readiness {
     graph: { ok: graph.fresh, says: graph.fresh ? `following at revision ${graph.revision}` : stale(state) },
     lease: {
       ok: lease.held,
-      says: `${lease.held ? "held" : "not held"}; ${lease.replicas} replicas, ${lease.leads ? "leading" : "following"}`,
+      says: `${lease.held ? "held" : "not held"}${lease.failure ? `, for ${lease.failure}` : ""}; ${lease.replicas} replicas, ${lease.leads ? "leading" : "following"}`,
     },
     servers: { ok: true, says: serversSay(state.servers) },
     sessions: { ok: true, says: `${sessions} known, ${revocations} revocations under way${waiting}` },
   };
 }
 
-function stale({ graph: { age }, takesLogins }: CalloutState): string {
+function stale({ graph: { age, failure }, takesLogins }: CalloutState): string {
   const known = Number.isFinite(age) ? `${Math.round(age / 1000)} s ago` : "never";
   const meaning = takesLogins ? "logins are refused (graph.stale)" : "another replica takes the logins";
-  return `stale: last known complete ${known}; ${meaning}`;
+  return `stale: ${failure ? `${failure}; ` : ""}last known complete ${known}; ${meaning}`;
 }
 
 function serversSay(servers: CalloutState["servers"]): string {

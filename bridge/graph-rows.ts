@@ -1,5 +1,6 @@
 /** Arvados' rows as the GRAPH stream carries them. Secrets end here: a token's row leaves this file as hashes. */
-import type { GraphKind, GraphRows, RowId } from "../core/rows.ts";
+import type { GraphKind, GraphRows, RowId, TokenRow } from "../core/rows.ts";
+import { type ReducedScopes, reduceScopesText } from "../core/scopes.ts";
 import { saltedSecret, sha256 } from "../core/token.ts";
 import { resourceOf } from "../core/uuid.ts";
 import { isTooLong, isUnreadableTime, textOrNull as nullable, type Row, utcMillis } from "./row.ts";
@@ -72,9 +73,12 @@ export const CONVERT: { [K in Exclude<GraphKind, "owner">]: Convert<K> } = {
     const user = context.userUuid(keyOf("users", { id: row.user_id }));
     if (user === undefined) return null;
     const { clusterId } = context;
+    const { scopes, over } = scopesOf(row.scopes, old);
+    if (over) context.unreadable("api_client_authorizations", "scopes");
     return {
       user_uuid: user,
-      scopes: changed(row.scopes, old?.scopes, scopesOf, []),
+      scopes,
+      ...(over ? { scopes_over: true } : {}),
       expires_at: time(row, "api_client_authorizations", "expires_at", context),
       refreshes_at: time(row, "api_client_authorizations", "refreshes_at", context),
       secret_sha256: changed(row.api_token, old?.secret_sha256, (secret) => hashed(secret) ?? UNREADABLE, UNREADABLE),
@@ -119,12 +123,8 @@ function salted(value: unknown, clusterId: string): string {
   return typeof value === "string" ? sha256(saltedSecret(value, clusterId)) : UNREADABLE;
 }
 
-/** The scopes column: a JSON array of strings. Rows from before 2017 hold YAML: their tokens get nothing. */
-function scopesOf(value: unknown): string[] {
-  try {
-    const parsed: unknown = JSON.parse(text(value));
-    return Array.isArray(parsed) ? parsed.filter((scope) => typeof scope === "string") : [];
-  } catch {
-    return [];
-  }
+/** The scopes column, as far as it means something; undefined = a large value that the update did not touch. */
+function scopesOf(value: unknown, old: TokenRow | undefined): ReducedScopes {
+  if (value === undefined) return { scopes: old?.scopes ?? [], over: old?.scopes_over === true };
+  return isTooLong(value) ? { scopes: [], over: true } : reduceScopesText(text(value));
 }

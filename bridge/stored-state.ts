@@ -2,7 +2,7 @@
 import { type JetStreamManager, type JsMsg, jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { fault } from "../core/errors.ts";
-import { type CommitEntry, parseGraphEntry } from "../core/graph-entry.ts";
+import { type CommitEntry, parseCommitEntry, parseGraphEntry } from "../core/graph-entry.ts";
 import { parseLsn } from "../core/lsn.ts";
 import type { GraphChange, Replacement } from "../core/rows.ts";
 import type { Subjects } from "../core/subjects.ts";
@@ -25,7 +25,7 @@ export async function readStoredGraph(
   const stored: StoredGraph = { rows: new Map(), commit: null, newest: null };
   await readWhole(nc, jsm, "GRAPH", (message) => {
     if (message.subject !== subjects.graphLeader) stored.newest = newestOf(message);
-    if (message.subject === subjects.graphCommit) stored.commit = message.json<CommitEntry>();
+    if (message.subject === subjects.graphCommit) stored.commit = parseCommitEntry(message.string());
     const change = parseGraphEntry(message.subject, message.string());
     if (change) stored.rows.set(`${change.kind}:${change.uuid}`, change);
   });
@@ -74,6 +74,10 @@ async function readWhole(
       onCaughtUp: () => {
         void follower.stop();
         resolve();
+      },
+      onFailure({ sequence, reason }) {
+        void follower.stop();
+        reject(fault("stream.unreadable", { stream, sequence, reason }));
       },
       onTrouble(reason) {
         if (!nc.isClosed()) return;

@@ -4,6 +4,7 @@
  */
 
 import type { RowId } from "../core/rows.ts";
+import { MAX_SCOPES_TEXT } from "../core/scopes.ts";
 
 export const TABLES = {
   users: ["id", "uuid", "owner_uuid", "is_admin", "is_active", "redirect_to_user_uuid"],
@@ -51,7 +52,7 @@ export function keyOf(table: TableName, row: Readonly<Record<string, unknown>>):
  * Bytes up to which a column's text is taken. Most hold 255 characters of at most 4 bytes; those that may be longer in Arvados hold
  * a list of scopes, and a token.
  */
-export const TEXT_BYTES = { other: 1_024, scopes: 65_536, runtime_token: 4_096 };
+export const TEXT_BYTES = { other: 1_024, scopes: MAX_SCOPES_TEXT, runtime_token: 4_096 };
 
 /** Published with `publish = 'insert'` in a publication of its own. */
 export const LOG_COLUMNS = ["id", "uuid", "object_uuid", "event_type", "event_at", "properties"] as const;

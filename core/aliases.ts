@@ -9,7 +9,10 @@ export type Voucher = {
   /** The token's uuid. */
   token: string;
   user: string;
+  /** Those that mean something (scopes.ts). */
   scopes: readonly string[];
+  /** There are more of them than may be: the token is good for nothing. */
+  scopes_over?: true;
   /** UTC milliseconds: after that it has to be asked again. */
   until: number;
 };

@@ -31,9 +31,8 @@ export const ERRORS = {
   },
   "nats.too_old": {
     handling: "config",
-    message:
-      "nats-server at {path} is version {version}; {floor} or newer is needed (older ones let a client skip the auth callout)",
-    remedy: "point NATS_SERVER at a newer binary, or unset it so that one is built from go/",
+    message: "nats-server at {path} is version {version}; {floor} or newer is needed (older ones {why})",
+    remedy: "upgrade nats-server; a demo or a test finds one in NATS_SERVER, or builds it from go/ where that is unset",
   },
   "nats.not_found": {
     handling: "config",
@@ -166,6 +165,12 @@ export const ERRORS = {
     message: "stream {stream} has acknowledged nothing for {seconds} s",
     remedy: "nothing, if it passes: the bridge reads back what was stored and goes on; else look at nats-server",
   },
+  "stream.unreadable": {
+    handling: "retry",
+    message: "message {sequence} of stream {stream} cannot be taken in: {reason}",
+    remedy:
+      "look at that message (`nats stream get`) and report what the log says: the bridge reads the stream again and again",
+  },
   "nats.lost": {
     handling: "retry",
     message: "the connection to nats-server in account {account} was lost",
@@ -227,10 +232,10 @@ export const ERRORS = {
     message: "the token {token} does not go with container {container}: {reason}",
     remedy: "a container's token is good only while that container is Locked or Running",
   },
-  "token.scope": {
+  "token.scopes": {
     handling: "deny",
-    message: "the scopes of token {token} admit nothing that this service offers",
-    remedy: "use a token with scope `all`, `GET /`, or `GET /arvados/v1/<resource>/<uuid>`",
+    message: "the token {token} has more scopes than the {limit} objects, or the 128 kB of text, that count here",
+    remedy: "use a token with scope `all`, `GET /`, or fewer of `GET /arvados/v1/<resource>/<uuid>`",
   },
   "session.id": {
     handling: "deny",
@@ -366,6 +371,14 @@ export function fault(code: ErrorCode, facts: Facts = {}, options?: ErrorOptions
 /** The text of anything thrown. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message || error.name : String(error);
+}
+
+/** The kind of anything thrown, and where that was: its text may repeat what it was thrown for. */
+export function kindOfError(error: unknown): string {
+  if (!(error instanceof Error)) return "an exception";
+  if (error instanceof Fault) return error.code;
+  const place = /^\s*at .*?([\w.-]+:\d+):\d+\)?$/m.exec(error.stack ?? "")?.[1];
+  return place === undefined ? error.name : `${error.name} at ${place}`;
 }
 
 function fill(template: string, facts: Facts): string {

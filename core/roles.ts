@@ -65,9 +65,12 @@ export class RoleIndex {
   /** Head -> its links. */
   readonly #byHead = new Map<string, Set<LinkRow>>();
   #roles = new Map<string, readonly Role[]>();
+  /** Groups by which somebody may have got a role at the last count: no other group's links matter. */
+  #reached: ReadonlySet<string> = new Set();
 
   constructor(table: RoleTable) {
     this.#table = table;
+    this.#reached = new Set(table.keys());
   }
 
   /** Takes in rows; returns the users whose roles are others now. */
@@ -79,10 +82,11 @@ export class RoleIndex {
         const active = change.row?.is_active === true && change.row.redirect_to_user_uuid === null;
         concerned = put(this.#active, change.uuid, active) || concerned;
       } else if (change.kind === "group") {
-        concerned = put(this.#groups, change.uuid, isRoleGroup(change.row)) || concerned;
+        const isNews = put(this.#groups, change.uuid, isRoleGroup(change.row));
+        concerned = (isNews && this.#reached.has(change.uuid)) || concerned;
       } else if (change.kind === "link") {
-        this.#setLink(change.uuid, change.row);
-        concerned = true;
+        // A count costs all members of all groups of the table, so not every share is worth one.
+        concerned = this.#setLink(change.uuid, change.row) || concerned;
       }
     }
     return concerned ? this.#recount() : new Set();
@@ -92,36 +96,46 @@ export class RoleIndex {
     return this.#roles.get(user) ?? [];
   }
 
-  #setLink(uuid: string, row: LinkRow | null): void {
+  /** Whether it may matter. */
+  #setLink(uuid: string, row: LinkRow | null): boolean {
     const old = this.#links.get(uuid);
-    if (old) this.#byHead.get(old.head_uuid)?.delete(old);
+    const mattered = old !== undefined && this.#reached.has(old.head_uuid);
+    if (old) {
+      const others = this.#byHead.get(old.head_uuid);
+      others?.delete(old);
+      if (others?.size === 0) this.#byHead.delete(old.head_uuid);
+    }
     if (!row) {
       this.#links.delete(uuid);
-      return;
+      return mattered;
     }
     this.#links.set(uuid, row);
     this.#byHead.set(row.head_uuid, (this.#byHead.get(row.head_uuid) ?? new Set()).add(row));
+    return mattered || this.#reached.has(row.head_uuid);
   }
 
   #recount(): Set<string> {
     const before = this.#roles;
     const found = new Map<string, Set<Role>>();
+    const reached = new Set<string>();
     for (const [uuid, names] of this.#table) {
-      for (const user of isUserUuid(uuid) ? [uuid] : this.#membersOf(uuid)) {
+      for (const user of isUserUuid(uuid) ? [uuid] : this.#membersOf(uuid, reached)) {
         if (!this.#active.has(user)) continue;
         found.set(user, new Set([...(found.get(user) ?? []), ...names]));
       }
     }
+    this.#reached = reached;
     this.#roles = new Map([...found].map(([user, names]) => [user, [...names].sort()]));
     const users = new Set([...before.keys(), ...this.#roles.keys()]);
     return new Set([...users].filter((user) => String(before.get(user) ?? []) !== String(this.of(user))));
   }
 
-  /** Users with a chain of links to the group, through other groups. */
-  #membersOf(group: string): Set<string> {
+  /** Users with a chain of links to the group, through other groups, which are added to `reached`. */
+  #membersOf(group: string, reached: Set<string>): Set<string> {
     const users = new Set<string>();
     const seen = new Set([group]);
     for (const node of seen) {
+      reached.add(node);
       if (!this.#groups.has(node)) continue;
       for (const { tail_uuid: tail } of this.#byHead.get(node) ?? []) {
         if (isUserUuid(tail)) users.add(tail);

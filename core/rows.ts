@@ -41,7 +41,10 @@ export type TokenRow = {
   id: RowId;
   uuid: string;
   user_uuid: string;
-  scopes: string[];
+  /** Those that mean something (scopes.ts). */
+  scopes: readonly string[];
+  /** There are more of them than may be: the token is good for nothing. */
+  scopes_over?: true;
   expires_at: number | null;
   refreshes_at: number | null;
   /** SHA-256 of the stored api_token. */

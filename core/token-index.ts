@@ -6,6 +6,7 @@ import { timingSafeEqual } from "node:crypto";
 import type { Alias, Voucher } from "./aliases.ts";
 import { type Fault, fault } from "./errors.ts";
 import { type ContainerRow, type GraphChange, isAlive, type TokenRow } from "./rows.ts";
+import { MAX_SCOPES } from "./scopes.ts";
 import { hashesOf, provesRuntimeToken, provesToken, secretProof } from "./secret-proof.ts";
 import {
   bareSessionToken,
@@ -46,9 +47,13 @@ export type TokenIndexOptions = {
 };
 
 /** Why a session's token is good for nothing: `unknown` = no row stands for it. */
-export type TokenEnd = "expired" | "refresh" | "user" | "container" | "unknown";
+export type TokenEnd = "expired" | "refresh" | "user" | "container" | "scopes" | "unknown";
 
 const ANONYMOUS_SCOPES = ["GET /"];
+const ROOT_SCOPES = ["all"];
+/** Arvados makes a token for each container. One that many name, by whatever hand, is none of theirs: it may publish no log. */
+const MAX_CONTAINERS = 64;
+const NO_CONTAINERS: ReadonlySet<string> = new Set();
 
 export class TokenIndex {
   readonly #options: TokenIndexOptions;
@@ -58,6 +63,9 @@ export class TokenIndex {
   readonly #containersByAuth = new Map<string, Set<string>>();
   /** `h…` session tokens of bare secrets -> token uuid. */
   readonly #bySession = new Map<string, string>();
+
+  /** Tokens that are good for nothing, for they have too many scopes. */
+  readonly #overScopes = new Set<string>();
 
   /** Session tokens of the settings' own tokens; computed once, for every login and listing compares with them. */
   readonly #anonymousSessions: ReadonlySet<string>;
@@ -72,6 +80,11 @@ export class TokenIndex {
     this.#anonymousSessions = new Set(anonymousSecret === "" ? [] : anonymous);
     this.#anonymousHashes = hashesOf(anonymousSecret, clusterId);
     this.#rootSession = systemRootToken === "" ? null : bare(systemRootToken);
+  }
+
+  /** How many tokens are good for nothing, for they have too many scopes. */
+  get overScopes(): number {
+    return this.#overScopes.size;
   }
 
   /** Applies rows' new values; returns the uuids of tokens and containers whose sessions must be looked at again. */
@@ -97,6 +110,7 @@ export class TokenIndex {
   /** Whose token this is by what Arvados' API says, for one that no row stands for: a row that stands decides alone. */
   identifyVouched(token: ParsedToken, voucher: Voucher, now: number): Identity | Fault {
     if (this.#tokens.has(voucher.token)) return fault("lookup.unavailable", { reason: "its row here says otherwise" });
+    if (voucher.scopes_over) return fault("token.scopes", { token: voucher.token, limit: MAX_SCOPES });
     if (voucher.until <= now) return fault("token.expired", { token: voucher.token });
     const wrong = token.form === "v2" && token.container !== null && this.#suffixFault(token, token.container);
     return wrong || this.#vouchedIdentity(voucher, sessionToken(token));
@@ -110,7 +124,8 @@ export class TokenIndex {
     const alias = this.#options.aliases?.get(key);
     const row = this.#rowOf(key, alias);
     if (row) return this.#endOf(row, now) ? null : this.#identityOf(row, key);
-    return alias?.voucher && alias.voucher.until > now ? this.#vouchedIdentity(alias.voucher, key) : null;
+    const voucher = alias?.voucher;
+    return voucher && !voucher.scopes_over && voucher.until > now ? this.#vouchedIdentity(voucher, key) : null;
   }
 
   /** What stands in the name of a session that this token lets in. */
@@ -176,7 +191,7 @@ export class TokenIndex {
       user: rootUser,
       token: rootToken,
       sessionToken: key,
-      scopes: ["all"],
+      scopes: ROOT_SCOPES,
       expiresAt: null,
       containers: [],
       vouched: false,
@@ -194,7 +209,7 @@ export class TokenIndex {
       }
     }
     const end = this.#endOf(row, now);
-    if (end) return fault(`token.${end}`, { token: row.uuid, user: row.user_uuid });
+    if (end) return fault(`token.${end}`, { token: row.uuid, user: row.user_uuid, limit: MAX_SCOPES });
     const wrong = token.form === "v2" && token.container !== null && this.#suffixFault(token, token.container);
     return wrong || this.#identityOf(row, sessionToken(token));
   }
@@ -233,8 +248,10 @@ export class TokenIndex {
     return this.#tokens.get(suffixedParts(key)?.token ?? this.#bySession.get(key) ?? alias?.token ?? key);
   }
 
-  #endOf({ user_uuid, expires_at, refreshes_at }: TokenRow, now: number): "expired" | "refresh" | "user" | null {
+  #endOf(row: TokenRow, now: number): "expired" | "refresh" | "user" | "scopes" | null {
+    const { user_uuid, expires_at, refreshes_at, scopes_over } = row;
     if (this.#options.isUser?.(user_uuid) === false) return "user";
+    if (scopes_over) return "scopes";
     if (expires_at !== null && expires_at <= now) return "expired";
     return refreshes_at !== null && refreshes_at <= now ? "refresh" : null;
   }
@@ -246,7 +263,7 @@ export class TokenIndex {
       sessionToken: key,
       scopes: row.scopes,
       expiresAt: earliest(row.expires_at, row.refreshes_at),
-      containers: [...(this.#containersByAuth.get(row.uuid) ?? []), ...this.#suppliedTo(key)].sort(),
+      containers: [...this.#madeFor(row.uuid), ...this.#suppliedTo(key)].sort(),
       vouched: false,
     };
   }
@@ -254,6 +271,12 @@ export class TokenIndex {
   #vouchedIdentity({ token, user, scopes, until }: Voucher, key: string): Identity {
     const containers = this.#suppliedTo(key);
     return { user, token, sessionToken: key, scopes, expiresAt: until, containers, vouched: true };
+  }
+
+  /** The containers that the token was made for. */
+  #madeFor(token: string): ReadonlySet<string> {
+    const containers = this.#containersByAuth.get(token) ?? NO_CONTAINERS;
+    return containers.size > MAX_CONTAINERS ? NO_CONTAINERS : containers;
   }
 
   /**
@@ -268,6 +291,8 @@ export class TokenIndex {
 
   #setToken(uuid: string, row: TokenRow | null): void {
     const old = this.#tokens.get(uuid);
+    if (row?.scopes_over) this.#overScopes.add(uuid);
+    else this.#overScopes.delete(uuid);
     if (old && this.#bySecret.get(old.secret_sha256) === uuid) {
       this.#bySecret.delete(old.secret_sha256);
       this.#bySession.delete(bareSessionToken(old.secret_sha256));
@@ -277,6 +302,7 @@ export class TokenIndex {
       return;
     }
     this.#tokens.set(uuid, row);
+    if (row.secret_sha256 === "") return;
     this.#bySecret.set(row.secret_sha256, uuid);
     this.#bySession.set(bareSessionToken(row.secret_sha256), uuid);
   }

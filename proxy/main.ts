@@ -9,6 +9,7 @@ import { subjectsOf } from "../core/subjects.ts";
 import type { Notice } from "../core/wire.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { GraphFollower } from "../runtime/graph-follower.ts";
+import { failureSays, graphHealth } from "../runtime/graph-health.ts";
 import { graphOptions, tokenOptions } from "../runtime/graph-settings.ts";
 import { listen } from "../runtime/listen.ts";
 import type { Service, ServiceContext } from "../runtime/service.ts";
@@ -54,7 +55,15 @@ export async function runProxy(
   const tails = new Tails(config.tailMax, log, now, (subject) => demand.say([subject]));
   const demand = new TailDemand(store, subjects, () => tails.subjects());
   scope.defer("tail demand", () => demand.stop());
+  const failures = metrics.counter("stream_failures_total", "Times a stream was read again: it could not be taken in", [
+    "stream",
+  ]);
+  const rows = metrics.counter("graph_unreadable_rows_total", "Rows of GRAPH without the shape of one: they deny", [
+    "kind",
+  ]);
+  const health = graphHealth({ failures, rows }, log);
   const follower = new GraphFollower({
+    ...health,
     nc: core,
     js: jetstream(core),
     jsm: await jetstreamManager(core),
@@ -82,6 +91,8 @@ export async function runProxy(
       const entry = parseBarrierEntry(message.string());
       if (entry?.kind === "alias") follower.remember(entry);
     },
+    onTrouble: (reason) => log.warn({ reason }, "the sessions' aliases in BARRIER are disturbed; following again"),
+    onFailure: health.onBarrierFailure,
   });
   scope.defer("aliases", () => aliases.stop());
 
@@ -90,7 +101,7 @@ export async function runProxy(
     js: jetstream(store),
     jsm: await jetstreamManager(store),
     subjects,
-    access: createAccess(follower, subjects, config.stalenessTail, now),
+    access: createAccess(follower, subjects, config.stalenessTail, now, config.grantsMax),
     tails,
     log,
     onAnswer: (verb, code) => answers.inc({ verb, code }),
@@ -139,7 +150,8 @@ export async function runProxy(
     callback(error, message) {
       if (error) return;
       const session = message.subject.split(".").slice(-2).join(".");
-      edge.told(session, message.json<Notice>().notice);
+      const notice = noticeIn(message.data);
+      if (notice !== null) edge.told(session, notice);
     },
   });
   scope.defer("notices", () => notices.unsubscribe());
@@ -163,7 +175,9 @@ export async function runProxy(
       return {
         graph: {
           ok: fresh,
-          says: fresh ? `following at revision ${formatRevision(follower.revision)}` : "stale: tails are ended",
+          says: fresh
+            ? `following at revision ${formatRevision(follower.revision)}`
+            : `stale: ${follower.failure ? `${failureSays(follower.failure)}; ` : ""}tails are ended`,
         },
         edge: { ok: true, says: `${edge.sockets()} sockets, ${tails.size} tails` },
       };
@@ -175,4 +189,14 @@ export async function runProxy(
     },
     done: done.promise,
   };
+}
+
+/** Null for what is none: nothing that a message says may end the connection that it came by. */
+function noticeIn(data: Uint8Array): string | null {
+  try {
+    const { notice } = (JSON.parse(new TextDecoder().decode(data)) ?? {}) as Partial<Notice>;
+    return typeof notice === "string" ? notice : null;
+  } catch {
+    return null;
+  }
 }

@@ -1,6 +1,7 @@
 /**
  * The permission graph in memory, as of the last whole commit in GRAPH. Callout and gateway each have one.
- * Half a commit is never applied, at start neither: it can grant what Arvados never granted.
+ * Half a commit is never applied, at start neither: it can grant what Arvados never granted. A commit that cannot be applied is not
+ * passed over: nothing in memory counts any more, and GRAPH is read again.
  */
 import type { JetStreamClient, JetStreamManager, JsMsg } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
@@ -8,13 +9,13 @@ import { type Alias, Aliases } from "../core/aliases.ts";
 import { fault } from "../core/errors.ts";
 import { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { Effect, GraphOptions } from "../core/graph/types.ts";
-import { type CommitEntry, parseGraphEntry } from "../core/graph-entry.ts";
+import { type CommitEntry, parseBeat, parseCommitEntry, readGraphEntry } from "../core/graph-entry.ts";
 import { atLeast, NO_REVISION, type Revision } from "../core/revision.ts";
 import { parseRoles, RoleIndex, type RoleTable } from "../core/roles.ts";
 import { type GraphChange, permissionChanges } from "../core/rows.ts";
 import type { Subjects } from "../core/subjects.ts";
 import { TokenIndex, type TokenIndexOptions } from "../core/token-index.ts";
-import { followStream, type StreamFollower } from "./stream-follower.ts";
+import { type FollowFailure, followStream, type StreamFollower } from "./stream-follower.ts";
 
 /** One commit applied: who is affected. `commitTime` is UTC milliseconds in PostgreSQL. */
 export type Applied = { revision: Revision; effect: Effect; touched: Set<string>; commitTime: number };
@@ -32,7 +33,16 @@ export type GraphFollowerOptions = {
   /** A graph was read from nothing, at start or after a roll-back: whoever it concerns is to be looked at anew. */
   onLoaded?: (revision: Revision) => void;
   onTrouble: (reason: string) => void;
+  /** A commit could not be applied: the graph is read again, and nobody is let in meanwhile. */
+  onFailure?: (failure: GraphFailure) => void;
+  /** A row that has not the shape of one was taken for what denies. */
+  onUnreadable?: (row: { kind: string; uuid: string; sequence: number }) => void;
+  /** A seam. */
+  follow?: typeof followStream;
 };
+
+/** `what` cannot be applied, without its content: the kind of row, or the entry that ends a commit. */
+export type GraphFailure = Pick<FollowFailure, "sequence" | "reason" | "times"> & { what: string };
 
 export class GraphFollower {
   readonly #options: GraphFollowerOptions;
@@ -84,6 +94,11 @@ export class GraphFollower {
     return known ? Math.max(0, now - (this.#beat ?? 0)) : Number.POSITIVE_INFINITY;
   }
 
+  /** What keeps the graph from being read; null where nothing does. */
+  get failure(): GraphFailure | null {
+    return this.#follower?.failure ? this.#failureOf(this.#follower.failure) : null;
+  }
+
   /**
    * UTC milliseconds up to which a graph was ever known here to be complete, and sessions had what it grants: that stays true while the
    * graph is read anew. Null before the first time.
@@ -99,13 +114,14 @@ export class GraphFollower {
 
   /** Starts following; resolves once a whole commit stands in memory. */
   async start(): Promise<void> {
-    const { nc, js, jsm, subjects, onTrouble } = this.#options;
+    const { nc, js, jsm, subjects, onTrouble, onFailure, follow = followStream } = this.#options;
     nc.subscribe(subjects.graphBeat, {
       callback: (error, message) => {
-        if (!error) this.#hearBeat(message.json<{ time: number; revision: Revision }>());
+        const beat = error ? null : parseBeat(message.string());
+        if (beat) this.#hearBeat(beat);
       },
     });
-    this.#follower = followStream({
+    this.#follower = follow({
       js,
       jsm,
       stream: "GRAPH",
@@ -113,6 +129,7 @@ export class GraphFollower {
       onMessage: (message) => this.#take(message),
       onReset: (reason) => this.#forget(reason),
       onTrouble,
+      onFailure: (failure) => onFailure?.(this.#failureOf(failure)),
     });
     await this.reached({ epoch: 0, sequence: 1 });
   }
@@ -140,10 +157,23 @@ export class GraphFollower {
     if (message.subject === this.#options.subjects.graphCommit) {
       // GRAPH keeps the last value of each row: with half a commit behind this entry, what that replaced is missing before it.
       const isWhole = this.#revision !== NO_REVISION || message.info.pending === 0;
-      return isWhole ? this.#commit(message.json(), message.seq) : undefined;
+      if (!isWhole) return;
+      const entry = parseCommitEntry(message.string());
+      if (!entry) throw new Error("the entry that ends a commit says no epoch");
+      return this.#commit(entry, message.seq);
     }
-    const change = parseGraphEntry(message.subject, message.string());
-    if (change) this.#pending.push(change);
+    const entry = readGraphEntry(message.subject, message.string());
+    if (!entry) return;
+    const { kind, uuid } = entry.change;
+    if (entry.unreadable) this.#options.onUnreadable?.({ kind, uuid, sequence: message.seq });
+    this.#pending.push(entry.change);
+  }
+
+  #failureOf({ subject, sequence, reason, times }: FollowFailure): GraphFailure {
+    const { graphCommit } = this.#options.subjects;
+    // A commit's rows are applied with the entry that ends it.
+    const what = subject === graphCommit ? "commit" : `${subject.split(".")[3]} row`;
+    return { what, sequence, reason, times };
   }
 
   #commit(entry: CommitEntry, sequence: number): void {

@@ -1,14 +1,16 @@
 /**
  * A connection to nats-server for a service: one nkey, one account, and it never gives up. What goes wrong at the first connect is a
- * fault with a remedy; what goes wrong later is logged while the client library reconnects.
+ * fault with a remedy, a server that is too old included; what goes wrong later is logged while the client library reconnects.
  */
 import { isIP } from "node:net";
 import { type ConnectionOptions, checkServerIdentity } from "node:tls";
 import { errors, type NatsConnection, type Status, type TlsOptions } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
-import { type Fault, fault, reasonOf } from "../core/errors.ts";
+import { type Fault, fault, kindOfError, reasonOf } from "../core/errors.ts";
+import { faultsOf, isNewEnough, NATS_FLOOR } from "../core/nats-version.ts";
 import { seedsIn } from "../core/nkey.ts";
 import { isUntrusted } from "./certificate.ts";
+import { leanDials } from "./lean-dials.ts";
 import type { Logger } from "./log.ts";
 import { chooseNkey } from "./nkey-choice.ts";
 
@@ -25,6 +27,8 @@ export type NatsConnectionOptions = {
   inboxPrefix?: string;
   /** For each try of the first connect, ms. */
   timeoutMs?: number;
+  /** Before each dial after a loss, ms; default 500 to 750. */
+  reconnectMs?: number;
 };
 
 /** With two nkeys: enough that the right one was surely among them. */
@@ -32,9 +36,9 @@ const TRIES = 16;
 /** nats-server gives a sign-in 2 s. Where the machine stands still for as long, it is over: who starts in that moment tries again. */
 const LATE_TRIES = 3;
 
-/** @throws nats.unreachable, nats.refused, nats.untrusted, nats.no_tls */
+/** @throws nats.unreachable, nats.refused, nats.untrusted, nats.no_tls, nats.too_old */
 export async function connectNats(options: NatsConnectionOptions): Promise<NatsConnection> {
-  const { url, seed, account, name, inboxPrefix, timeoutMs = 5_000 } = options;
+  const { url, seed, account, name, inboxPrefix, timeoutMs = 5_000, reconnectMs } = options;
   const log = options.log.child({ account });
   const seeds = seedsIn(seed);
   const choice = chooseNkey(seeds, Math.random);
@@ -51,6 +55,7 @@ export async function connectNats(options: NatsConnectionOptions): Promise<NatsC
       ...(seeds.length > 1
         ? { reconnectTimeWait: 50, reconnectJitter: 50 }
         : { reconnectTimeWait: 500, reconnectJitter: 250 }),
+      ...(reconnectMs === undefined ? {} : { reconnectDelayHandler: () => reconnectMs }),
       // A server that vanished without closing its sockets is noticed within 15 s.
       pingInterval: 5_000,
       maxPingOut: 2,
@@ -70,7 +75,19 @@ export async function connectNats(options: NatsConnectionOptions): Promise<NatsC
     }
   }
   choice.taken();
-  void logStatus(connection, log, choice.taken);
+  const old = tooOld(connection, url);
+  if (old) {
+    await connection.close();
+    throw old;
+  }
+  leanDials(connection);
+  guardCallbacks(connection, log);
+  void logStatus(connection, log, () => {
+    choice.taken();
+    // A cluster may still have one: this process was let in elsewhere, and what it holds is worth more than the refusal.
+    const behind = tooOld(connection, url);
+    if (behind) log.error({ ...behind.facts }, `${behind.message}: ${behind.remedy}`);
+  });
   log.debug({ server: connection.getServer() }, "connected to nats-server");
   return connection;
 }
@@ -85,6 +102,29 @@ export function tlsOf(url: string): { tls?: TlsOptions & Pick<ConnectionOptions,
   return {
     tls: isIP(host) === 0 ? {} : { checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate) },
   };
+}
+
+/** To the library an exception out of a subscription's callback is the end of reading: the connection would be deaf, and not know it. */
+function guardCallbacks(connection: NatsConnection, log: Logger): void {
+  const subscribe = connection.subscribe.bind(connection);
+  connection.subscribe = (subject, options) => {
+    const callback = options?.callback;
+    if (!callback) return subscribe(subject, options);
+    const guarded: typeof callback = (error, message) => {
+      try {
+        callback(error, message);
+      } catch (failure) {
+        log.error({ reason: kindOfError(failure), subscription: subject }, "a message could not be taken in");
+      }
+    };
+    return subscribe(subject, { ...options, callback: guarded });
+  };
+}
+
+function tooOld({ info }: NatsConnection, url: string): Fault | null {
+  const version = info?.version ?? "unknown";
+  if (isNewEnough(version)) return null;
+  return fault("nats.too_old", { path: url, version, floor: NATS_FLOOR, why: faultsOf(version) });
 }
 
 /** Nobody has refused anything: there was no time for it. */

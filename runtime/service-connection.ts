@@ -14,7 +14,7 @@ export type ServiceConnectionOptions<S extends Service> = {
   scope: Scope;
 };
 
-/** @throws nats.unreachable, nats.refused, nats.untrusted, nats.no_tls */
+/** @throws nats.unreachable, nats.refused, nats.untrusted, nats.no_tls, nats.too_old */
 export async function connectService<S extends Service>(options: ServiceConnectionOptions<S>): Promise<NatsConnection> {
   const { config, service, account, log, scope } = options;
   const connection = await connectNats({

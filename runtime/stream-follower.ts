@@ -3,6 +3,9 @@
  * heartbeats, made anew at the next sequence whenever it falls silent, is gone, or may have sent what did not arrive. (The library's
  * ordered consumer was deaf for 35 s after a server restart, design 5.)
  *
+ * Where taking a message in throws, what was made of the stream so far is not to be trusted: everything is read again from the start, as
+ * after a roll-back, and later each time that the same message fails again. Nothing is passed over.
+ *
  * What a consumer sends over a connection that dies, or over a route between two servers that does, it never sends again, and it
  * lives on. So each connection has a consumer of its own, and the numbers that a consumer gives its messages are counted.
  */
@@ -15,7 +18,7 @@ import {
   ReplayPolicy,
 } from "@nats-io/jetstream";
 import type { ServerInfo } from "@nats-io/nats-core";
-import { reasonOf } from "../core/errors.ts";
+import { kindOfError, reasonOf } from "../core/errors.ts";
 import { ephemeralConsumer } from "./ephemeral-consumer.ts";
 
 export type FollowOptions = {
@@ -39,13 +42,20 @@ export type FollowOptions = {
   onCaughtUp?: () => void;
   /** A disturbance, and that it goes on in `delay` ms. */
   onTrouble?: (reason: string, delay: number) => void;
+  /** Something threw while a message was taken in. `onReset` has been called. */
+  onFailure?: (failure: FollowFailure) => void;
 };
+
+/** The message that could not be taken in, without its content; `times` that the stream could not be read to its end since. */
+export type FollowFailure = { sequence: number; subject: string; reason: string; times: number };
 
 type Place = Pick<ServerInfo, "server_id" | "client_id">;
 
 export type StreamFollower = {
   /** The server process whose stream is read; undefined before the first look. */
   readonly server: string | undefined;
+  /** Null once the message that failed has been passed. */
+  readonly failure: FollowFailure | null;
   stop(): Promise<void>;
 };
 
@@ -55,9 +65,26 @@ const URGENT = { heartbeatMs: 500, retryMs: 100 };
 const LOOK_MS = 50;
 const MOVED = "the connection was made anew";
 const LOST = "a message did not arrive";
+const FAILED = "a message could not be taken in";
 const EXPIRES_MS = 10_000;
 /** A consumer nobody pulls from for this long is removed by the server. */
 const INACTIVE_MS = 30_000;
+
+/** What fails every time is read again ever later, for each time is a reading of the whole stream. */
+const FAILED_MAX_MS = 60_000;
+
+function failureDelay(times: number, retryMs: number): number {
+  return Math.min(FAILED_MAX_MS, retryMs * 2 ** Math.min(times - 1, 16));
+}
+
+/** A callback that throws here stops nothing. */
+function attempt(work: () => void): void {
+  try {
+    work();
+  } catch {
+    // Said where it was called for: what is due is called again.
+  }
+}
 
 /** Notifications after which the consumer will deliver nothing more. */
 const FATAL = new Set([
@@ -75,6 +102,11 @@ export function followStream(options: FollowOptions): StreamFollower {
   let next = from;
   /** Where the present consumer was made. */
   let place: Place | undefined;
+  /** Why `onReset` is still to be called. */
+  let due: string | null = null;
+  let failure: FollowFailure | null = null;
+  /** Sequence that must be passed for failures to be over. */
+  let passed = 0;
   let stopped = false;
   let current: ConsumerMessages | null = null;
   let wake: () => void = () => {};
@@ -87,10 +119,41 @@ export function followStream(options: FollowOptions): StreamFollower {
     const beyond = next !== null && next - 1 > state.last_seq;
     const replaced = place !== undefined && now.server_id !== place.server_id;
     place = { server_id: now.server_id, client_id: now.client_id };
-    if (beyond || replaced) {
-      next = from;
-      options.onReset?.(beyond ? `it ends at ${state.last_seq}, before what was read` : "nats-server was started anew");
+    if (beyond) due = `it ends at ${state.last_seq}, before what was read`;
+    else if (replaced) due = "nats-server was started anew";
+    reset();
+  };
+
+  /** Where this throws it is still due. */
+  const reset = () => {
+    if (due === null) return;
+    next = from;
+    options.onReset?.(due);
+    due = null;
+  };
+
+  /** Hands a message over; false where that threw, and everything is to be read again. */
+  const take = (message: JsMsg): boolean => {
+    try {
+      options.onMessage(message);
+      next = message.seq + 1;
+      if (message.info.pending === 0) options.onCaughtUp?.();
+    } catch (error) {
+      failure = {
+        sequence: message.seq,
+        subject: message.subject,
+        reason: kindOfError(error),
+        times: (failure?.times ?? 0) + 1,
+      };
+      passed = Math.max(passed, message.seq);
+      due = `message ${message.seq} could not be taken in`;
+      // At once: nobody is to be judged by half a commit.
+      attempt(reset);
+      attempt(() => options.onFailure?.(failure as FollowFailure));
+      return false;
     }
+    if (failure && (message.seq >= passed || message.info.pending === 0)) failure = null;
+    return true;
   };
 
   /** Without a connection there is none. */
@@ -145,9 +208,9 @@ export function followStream(options: FollowOptions): StreamFollower {
         else if (message.info.deliverySequence !== taken + 1) leave(LOST);
         if (trouble === MOVED || trouble === LOST) break;
         taken++;
-        options.onMessage(message);
-        next = message.seq + 1;
-        if (message.info.pending === 0) options.onCaughtUp?.();
+        if (take(message)) continue;
+        leave(FAILED);
+        break;
       }
     } finally {
       clearInterval(looking);
@@ -162,8 +225,8 @@ export function followStream(options: FollowOptions): StreamFollower {
     while (!stopped) {
       const reason = await round().catch(reasonOf);
       if (stopped) return;
-      const wait = reason === MOVED ? 0 : retryMs;
-      options.onTrouble?.(reason, wait);
+      const wait = reason === MOVED ? 0 : reason === FAILED ? failureDelay(failure?.times ?? 1, retryMs) : retryMs;
+      attempt(() => options.onTrouble?.(reason, wait));
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, wait);
         wake = () => {
@@ -178,6 +241,9 @@ export function followStream(options: FollowOptions): StreamFollower {
   return {
     get server() {
       return place?.server_id;
+    },
+    get failure() {
+      return failure;
     },
     async stop() {
       stopped = true;

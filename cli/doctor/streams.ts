@@ -1,6 +1,6 @@
 /** What `doctor` finds at nats-server: its version, strict mode, the streams, its clock. Pure. */
 import type { StreamInfo } from "@nats-io/jetstream";
-import { isNewEnough, NATS_FLOOR } from "../../core/nats-version.ts";
+import { faultsOf, isNewEnough, NATS_FLOOR } from "../../core/nats-version.ts";
 import { planStream } from "../../streams-config/plan.ts";
 import type { DeclaredStream } from "../../streams-config/streams.ts";
 import { type ClockFacts, clockFinding } from "./clock.ts";
@@ -40,7 +40,7 @@ export function natsFindings(
 function serverFinding({ version, url, isEncrypted }: NatsFacts["server"]): Finding {
   const saw = `${version} at ${url}, ${isEncrypted ? "with TLS" : "without TLS"}`;
   if (!isNewEnough(version)) {
-    const todo = `upgrade it to ${NATS_FLOOR} or newer: older ones let a client skip the auth callout`;
+    const todo = `upgrade it to ${NATS_FLOOR} or newer: older ones ${faultsOf(version)}`;
     return problem("bad", "nats-server", saw, todo);
   }
   if (isEncrypted || isLoopback(url)) return ok("nats-server", saw);

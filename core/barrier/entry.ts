@@ -11,6 +11,7 @@
  */
 import type { Alias, Voucher } from "../aliases.ts";
 import { formatRevision, parseRevision, type Revision } from "../revision.ts";
+import { reduceScopes } from "../scopes.ts";
 import type { Subjects } from "../subjects.ts";
 
 export type Lease = {
@@ -81,7 +82,10 @@ export function parseBarrierEntry(body: string): BarrierEntry | null {
   }
   if (kind === "alias" && typeof session === "string" && typeof token === "string") {
     if (voucher === undefined) return { kind, session, token };
-    return isVoucher(voucher) && voucher.token === token ? { kind, session, token, voucher } : null;
+    if (!isVoucher(voucher) || voucher.token !== token) return null;
+    const { scopes, over } = reduceScopes(voucher.scopes);
+    const { user, until } = voucher;
+    return { kind, session, token, voucher: { token, user, scopes, until, ...(over ? { scopes_over: true } : {}) } };
   }
   return null;
 }

@@ -47,6 +47,7 @@ export class PermissionGraph implements PermissionEngine {
   readonly #rule: ReadRule;
   readonly #routes: Routes;
   #overlong = 0;
+  #version = 0;
 
   constructor(options: GraphOptions) {
     this.#state = new GraphState(options);
@@ -60,6 +61,7 @@ export class PermissionGraph implements PermissionEngine {
    * to be asked for anew afterwards.
    */
   load(changes: Iterable<PermissionChange>): void {
+    this.#version++;
     const { audiences } = this.#state;
     for (const change of changes) this.#state.set(change);
     for (const role of audiences.recount(audiences.allKnown()).turned) audiences.turn(role);
@@ -68,6 +70,7 @@ export class PermissionGraph implements PermissionEngine {
   }
 
   apply(changes: readonly PermissionChange[]): Effect {
+    if (changes.length > 0) this.#version++;
     return commit(this.#state, planOf(this.#state.topology, changes));
   }
 
@@ -122,6 +125,11 @@ export class PermissionGraph implements PermissionEngine {
   /** The owner of an object by its row in the graph, or null where there is none. */
   ownerOf(uuid: string): string | null {
     return this.#rule.ownerInGraph(uuid);
+  }
+
+  /** Another number after every change: what was made of the graph may be kept while it is the same. */
+  get version(): number {
+    return this.#version;
   }
 
   /** How many routes so far lacked a tail for its length: what lies that deep is not published. */

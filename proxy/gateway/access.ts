@@ -24,11 +24,13 @@ export function createAccess(
   /** Milliseconds of graph age beyond which nothing is read out. */
   stalenessLimit: number,
   now: () => number,
+  /** Subjects that a session may have. */
+  grantsMax?: number,
 ): Access {
   const identity = (key: SessionKey) => follower.tokens.bySessionToken(key.token, now());
   return {
     identity,
-    rights: (who) => sessionRights(follower.graph, subjects, who, follower.roles.of(who.user)),
+    rights: (who) => sessionRights(follower.graph, subjects, who, follower.roles.of(who.user), grantsMax),
     revision: () => follower.revision,
     refusal(key, object) {
       const age = follower.age(now());

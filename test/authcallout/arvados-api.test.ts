@@ -52,6 +52,27 @@ describe("Arvados' API", () => {
     });
   });
 
+  it("reduces the scopes of a token, and refuses one that has more than count, without blaming the API", async () => {
+    const object = (n: number) => `GET /arvados/v1/collections/yyyyy-4zz18-${String(n).padStart(15, "0")}`;
+    const many = (count: number) => Array.from({ length: count }, (_, n) => object(n));
+    stub.holders.set("few", { uuid: UUID, user: USER, scopes: ["POST /x", object(1), object(1)] });
+    assert.deepEqual((await api().voucher("few"))?.scopes, [object(1)]);
+    stub.holders.set("many", { uuid: UUID, user: USER, scopes: many(1_000) });
+    const voucher = await api().voucher("many");
+    assert.deepEqual([voucher?.scopes, voucher?.scopes_over], [[], true]);
+    stub.holders.set("megabyte", { uuid: UUID, user: USER, scopes: many(20_000) });
+    assert.equal(await api().voucher("megabyte"), null);
+  });
+
+  it("takes an end that it cannot read for one that has come, without blaming the API", async () => {
+    const token = JSON.stringify({ uuid: UUID, owner_uuid: USER, scopes: ["all"], expires_at: "-infinity" });
+    const user = JSON.stringify({ uuid: USER });
+    await using odd = await startLoopbackServer(
+      (request, response) => void response.writeHead(200).end(request.url?.includes("users") ? user : token),
+    );
+    assert.equal(await api(odd.url).voucher("one"), null);
+  });
+
   it("refuses a token it does not know, in one request", async () => {
     assert.equal(await api().voucher("unheard"), null);
     assert.equal(stub.asked.length, 1);

@@ -95,6 +95,24 @@ describe("the rows that GRAPH should hold", () => {
     assert.equal(state.row("token", TOKEN)?.expires_at, Date.UTC(2026, 0, 1));
   });
 
+  it("keeps of a token's scopes what means something, and of a megabyte of them nothing", () => {
+    const state = new GraphState("zzzzz");
+    state.apply([alice]);
+    const object = (n: number) => `GET /arvados/v1/collections/zzzzz-4zz18-${String(n).padStart(15, "0")}`;
+    const token = { id: "3", uuid: TOKEN, api_token: "s", user_id: "1", expires_at: null };
+    const scopesAfter = (scopes: string | undefined) => {
+      state.apply([update("api_client_authorizations", { ...token, scopes })]);
+      const row = state.row("token", TOKEN);
+      return [row?.scopes, row?.scopes_over];
+    };
+    assert.deepEqual(scopesAfter(JSON.stringify(["POST /x", object(1), object(1)])), [[object(1)], undefined]);
+    const megabyte = JSON.stringify(Array.from({ length: 20_000 }, (_, n) => object(n)));
+    assert.deepEqual(scopesAfter(megabyte), [[], true]);
+    assert.deepEqual(scopesAfter(undefined), [[], true], "an update that does not touch them");
+    assert.ok(JSON.stringify(state.row("token", TOKEN)).length < 1_000);
+    assert.deepEqual(scopesAfter('["all"]'), [["all"], undefined]);
+  });
+
   it("gives nothing to a token with scopes that it cannot read", () => {
     const state = new GraphState("zzzzz");
     const token = { id: "3", uuid: TOKEN, api_token: "s", user_id: "1", scopes: "---\n- all\n" };

@@ -68,17 +68,24 @@ describe("doctor, of a nats-server's address and version", () => {
       { profile: "single", staleness: 5_000 },
     )[0];
 
-  it("accepts no server that lets clients skip the callout", () => {
-    assert.equal(server("2.14.3", "nats://127.0.0.1:4222")?.state, "bad");
-    assert.equal(server("2.14.4", "nats://127.0.0.1:4222")?.state, "ok");
+  it("accepts no server that lets clients skip the callout, or loses what it acknowledged", () => {
+    const bypass = server("2.14.3", "nats://127.0.0.1:4222");
+    assert.equal(bypass?.state, "bad");
+    assert.match(bypass?.todo ?? "", /skip the auth callout, and can lose acknowledged messages/);
+    for (const version of ["2.14.5", "2.15.1"]) {
+      const lossy = server(version, "nats://127.0.0.1:4222");
+      assert.equal(lossy?.state, "bad", version);
+      assert.match(lossy?.todo ?? "", /older ones can lose acknowledged messages/);
+    }
+    assert.equal(server("2.14.6", "nats://127.0.0.1:4222")?.state, "ok");
   });
 
   it("warns of a plain connection, unless it is to this machine", () => {
-    const plain = server("2.15.0", "nats://nats.example.org:4222");
+    const plain = server("2.15.2", "nats://nats.example.org:4222");
     assert.equal(plain?.state, "warn");
     assert.match(plain?.todo ?? "", /tls:\/\//);
     for (const url of ["tls://nats.example.org:4222", "nats://localhost:4222", "nats://[::1]:4222"]) {
-      assert.equal(server("2.15.0", url)?.state, "ok", url);
+      assert.equal(server("2.15.2", url)?.state, "ok", url);
     }
   });
 });

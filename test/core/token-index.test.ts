@@ -65,6 +65,34 @@ describe("the token index", () => {
     assert.equal(userOf(index, "oidc.access.token"), USER);
   });
 
+  it("lets a token with more scopes than count in nowhere, and ends its session", () => {
+    const index = indexWith(tokenRow({ scopes: [], scopes_over: true }));
+    for (const text of [v2, SECRET]) assert.equal(identify(index, text), "token.scopes");
+    assert.equal(index.bySessionToken(TOKEN, NOW), null);
+    assert.equal(index.endOf(TOKEN, NOW), "scopes");
+    assert.equal(index.overScopes, 1);
+    index.apply([{ kind: "token", uuid: TOKEN, row: tokenRow() }]);
+    assert.equal(userOf(index, v2), USER);
+    assert.equal(index.overScopes, 0);
+  });
+
+  it("lets nobody in by a row without a secret", () => {
+    const index = indexWith(tokenRow({ secret_sha256: "", salted_sha256: "" }));
+    assert.equal(userOf(index, v2), "token.unknown");
+    assert.equal(userOf(index, "x"), "token.unknown");
+  });
+
+  it("lets a token that more containers name than Arvados ever does publish the log of none", () => {
+    const index = indexWith(tokenRow());
+    const uuids = Array.from({ length: 65 }, (_, n) => `zzzzz-dz642-${String(n).padStart(15, "0")}`);
+    const containersOf = () => (identify(index, v2) as Identity).containers.length;
+    const add = (uuid: string) => index.apply([{ kind: "container", uuid, row: containerRow({ uuid }) }]);
+    for (const uuid of uuids.slice(1)) add(uuid);
+    assert.equal(containersOf(), 64);
+    add(uuids[0] as string);
+    assert.equal(containersOf(), 0);
+  });
+
   it("refuses a wrong secret, another cluster's salt and an unknown token", () => {
     const index = indexWith(tokenRow());
     assert.equal(userOf(index, `v2/${TOKEN}/wrong`), "token.unknown");

@@ -42,11 +42,20 @@ describe("the version of nats-server", () => {
     for (const other of ["", "nginx version: 1.2.3", "nats-server: v2"]) assert.equal(parseVersion(other), null);
   });
 
-  it("must be 2.14.4 or newer, and a pre-release of that is older", () => {
-    for (const version of ["2.14.4", "2.14.10", "2.15.0", "2.15.0-RC.1", "3.0.0"]) {
+  it("must be 2.14.6 or newer, in 2.15 2.15.2 or newer, and a pre-release of these is older", () => {
+    for (const version of ["2.14.6", "2.14.10", "2.15.2", "2.15.10", "2.15.3-RC.1", "2.16.0-RC.1", "3.0.0"]) {
       assert.equal(isNewEnough(version), true, version);
     }
-    for (const version of ["2.14.3", "2.14.4-RC.1", "2.9.10", "2.10.27", "1.99.99"]) {
+    for (const version of [
+      "2.14.5",
+      "2.14.6-RC.1",
+      "2.15.0",
+      "2.15.1",
+      "2.15.2-RC.1",
+      "2.9.10",
+      "2.10.27",
+      "1.99.99",
+    ]) {
       assert.equal(isNewEnough(version), false, version);
     }
   });
@@ -77,13 +86,16 @@ describe("finding nats-server", () => {
     );
 
   it("takes the one that $NATS_SERVER names", async () => {
-    const path = await script(dir, "mine", "echo nats-server: v2.14.4");
-    assert.deepEqual(await find({ NATS_SERVER: path }), { path, version: "2.14.4", origin: "NATS_SERVER" });
+    const path = await script(dir, "mine", "echo nats-server: v2.14.6");
+    assert.deepEqual(await find({ NATS_SERVER: path }), { path, version: "2.14.6", origin: "NATS_SERVER" });
   });
 
   it("refuses the one that $NATS_SERVER names when it is too old, by its version", async () => {
     const path = await script(dir, "mine", "echo nats-server: v2.9.10");
-    await assert.rejects(find({ NATS_SERVER: path }), isFault("nats.too_old", /2\.9\.10.*2\.14\.4/));
+    await assert.rejects(
+      find({ NATS_SERVER: path }),
+      isFault("nats.too_old", /2\.9\.10.*2\.14\.6.*skip the auth callout.*lose acknowledged/),
+    );
   });
 
   it("refuses the one that $NATS_SERVER names when it cannot be run or is something else", async () => {
@@ -94,8 +106,8 @@ describe("finding nats-server", () => {
   });
 
   it("takes the one on PATH when it is new enough", async () => {
-    const path = await script(join(dir, "bin"), "nats-server", "echo nats-server: v2.15.0");
-    assert.deepEqual(await find(), { path, version: "2.15.0", origin: "PATH" });
+    const path = await script(join(dir, "bin"), "nats-server", "echo nats-server: v2.15.3");
+    assert.deepEqual(await find(), { path, version: "2.15.3", origin: "PATH" });
   });
 
   it("leaves one on PATH alone that is too old or does not run, says so, and builds one", async () => {

@@ -133,6 +133,21 @@ describe("a token", () => {
     });
   });
 
+  it("with a megabyte of scopes signs in nowhere and stops nothing; with that many later, its session ends", async () => {
+    const object = (n: number) => `GET /arvados/v1/collections/zzzzz-4zz18-${String(n).padStart(15, "0")}`;
+    const scopes = Array.from({ length: 20_000 }, (_, n) => object(n));
+    const token = await issued({}, { scopes });
+    await settled();
+    assert.equal(await logins.refusalOf(() => logins.login(token.v2)), "token.scopes");
+    const other = await issued();
+    await logins.isKnown(other.v2);
+    const { nc } = await logins.login(other.v2);
+    await stack.arvados.setTokenScopes(other.uuid, scopes);
+    await nc.closed();
+    assert.equal(await logins.refusalOf(() => logins.login(other.v2)), "token.scopes");
+    await settled();
+  });
+
   describe("with scopes", () => {
     const live = (tail: string) => `arvados.zzzzz.live.${tail}`;
     const isEvents = (subject: string) => subject.startsWith(live(""));

@@ -8,7 +8,10 @@ import { formatGraphEntry } from "../../core/graph-entry.ts";
 import type { Revision } from "../../core/revision.ts";
 import type { GraphChange, TokenRow } from "../../core/rows.ts";
 import type { Subjects } from "../../core/subjects.ts";
-import { GraphFollower } from "../../runtime/graph-follower.ts";
+import { TokenIndex } from "../../core/token-index.ts";
+import { type GraphFailure, GraphFollower, type GraphFollowerOptions } from "../../runtime/graph-follower.ts";
+import { failureSays } from "../../runtime/graph-health.ts";
+import { followStream } from "../../runtime/stream-follower.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 import { until } from "../support/until.ts";
 
@@ -43,26 +46,28 @@ async function commit(nats: TestNats, bridge: NatsConnection, changes: GraphChan
   return { epoch: 1, sequence: seq };
 }
 
-type Seams = { onRead?: () => void; jsm?: JetStreamManager };
+type Seams = { onRead?: () => void; jsm?: JetStreamManager } & Partial<GraphFollowerOptions>;
 
 async function followerOn(nats: TestNats, nc: NatsConnection, loaded: Revision[], seams: Seams = {}) {
+  const { onRead, jsm, ...options } = seams;
   // Each message is compared with the commit's subject.
   const subjects: Subjects = Object.defineProperty({ ...nats.subjects }, "graphCommit", {
     get() {
-      seams.onRead?.();
+      onRead?.();
       return nats.subjects.graphCommit;
     },
   });
   return new GraphFollower({
     nc,
     js: jetstream(nc),
-    jsm: seams.jsm ?? (await jetstreamManager(nc)),
+    jsm: jsm ?? (await jetstreamManager(nc)),
     subjects,
     graph: { clusterId: "zzzzz", roleGroupsVisibleToAll: true, audienceMin: 20 },
     tokens: { clusterId: "zzzzz", systemRootToken: "", anonymousSecret: "" },
     onApplied: () => {},
     onLoaded: (revision) => loaded.push(revision),
     onTrouble: () => {},
+    ...options,
   });
 }
 
@@ -86,6 +91,119 @@ describe("where GRAPH ends with half a commit", () => {
     const whole = await commit(nats, bridge, [token(3)]);
     await started;
     assert.deepEqual(loaded, [whole]);
+  });
+});
+
+describe("a commit that cannot be applied", () => {
+  /** A follower that has applied two tokens and is vouched for; the next commit, which takes the first, throws while it is applied. */
+  async function beforeFailure(nats: TestNats, more: Partial<GraphFollowerOptions> = {}) {
+    const bridge = await nats.connect("bridge", "CORE");
+    const nc = await nats.connect("authcallout", "CORE");
+    const loaded: Revision[] = [];
+    const failures: (GraphFailure & { age: number })[] = [];
+    const follower: GraphFollower = await followerOn(nats, nc, loaded, {
+      onFailure: (failure) => void failures.push({ ...failure, age: follower.age(Date.now()) }),
+      ...more,
+    });
+    const revision = await commit(nats, bridge, [user, token(1), token(2)]);
+    await follower.start();
+    const beat = (upTo: Revision) =>
+      until(() => {
+        bridge.publish(nats.subjects.graphBeat, JSON.stringify({ time: Date.now(), revision: upTo }));
+        return follower.age(Date.now()) < 5_000;
+      }, "a beat");
+    await beat(revision);
+    const has = (n: number) => follower.tokens.bySessionToken(token(n).uuid, Date.now()) !== null;
+    return { bridge, follower, loaded, failures, has, beat };
+  }
+
+  const SECRET = "what stood in the row";
+  const broken = () => {
+    throw new RangeError(SECRET);
+  };
+
+  it("is not passed over: nobody is let in, GRAPH is read again, and what was taken away is gone", async () => {
+    await using nats = await startNats();
+    const { bridge, follower, loaded, failures, has, beat } = await beforeFailure(nats);
+    await using _ = { [Symbol.asyncDispose]: () => follower.stop() };
+    follower.tokens.apply = broken;
+    const removal = await commit(nats, bridge, [token(1, null)]);
+    await until(() => loaded.length === 2, "the graph to be read again");
+    assert.deepEqual([has(1), has(2), follower.failure], [false, true, null]);
+    const [failure] = failures;
+    assert.equal(failure?.age, Number.POSITIVE_INFINITY, "from the first moment");
+    assert.deepEqual([failure?.what, failure?.sequence, failure?.times], ["commit", removal.sequence, 1]);
+    assert.ok(!JSON.stringify(failures).includes(SECRET));
+    await beat(removal);
+  });
+
+  it("would be passed over, and the right would stay, were the exception swallowed: negative control", async () => {
+    await using nats = await startNats();
+    let swallowed = 0;
+    const { bridge, follower, loaded, has, beat } = await beforeFailure(nats, {
+      follow: (options) =>
+        followStream({
+          ...options,
+          onMessage(message) {
+            try {
+              options.onMessage(message);
+            } catch {
+              swallowed++;
+            }
+          },
+        }),
+    });
+    await using _ = { [Symbol.asyncDispose]: () => follower.stop() };
+    follower.tokens.apply = broken;
+    await commit(nats, bridge, [token(1, null)]);
+    await until(() => swallowed === 1, "the exception");
+    Reflect.deleteProperty(follower.tokens, "apply");
+    const later = await commit(nats, bridge, [token(3)]);
+    await follower.reached(later);
+    await beat(later);
+    assert.deepEqual([loaded.length, has(1), has(3)], [1, true, true]);
+  });
+
+  it("keeps everybody out while it fails again, is tried ever later, and is named without its content", async () => {
+    await using nats = await startNats();
+    const { bridge, follower, loaded, failures } = await beforeFailure(nats);
+    await using _ = { [Symbol.asyncDispose]: () => follower.stop() };
+    const real = TokenIndex.prototype.apply;
+    TokenIndex.prototype.apply = broken;
+    try {
+      const { sequence } = await commit(nats, bridge, [token(1, null)]);
+      await until(() => failures.length === 3, "three readings");
+      assert.deepEqual(
+        failures.map(({ times, age }) => [times, age]),
+        [1, 2, 3].map((times) => [times, Number.POSITIVE_INFINITY]),
+      );
+      const says = follower.failure && failureSays(follower.failure);
+      assert.match(
+        says ?? "",
+        new RegExp(`the commit at sequence ${sequence} of GRAPH could not be applied \\(3 times`),
+      );
+    } finally {
+      TokenIndex.prototype.apply = real;
+    }
+    await until(() => loaded.length === 2, "the next reading");
+    assert.equal(follower.failure, null);
+  });
+
+  it("is not what a row without the shape of one makes: that counts as gone, and is counted", async () => {
+    await using nats = await startNats();
+    const unreadable: string[] = [];
+    const { bridge, follower, loaded, has } = await beforeFailure(nats, {
+      onUnreadable: ({ kind, uuid }) => void unreadable.push(`${kind} ${uuid}`),
+    });
+    await using _ = { [Symbol.asyncDispose]: () => follower.stop() };
+    const { uuid } = token(1);
+    await jetstream(bridge).publish(nats.subjects.graph("token", uuid), JSON.stringify({ uuid, row: { uuid } }));
+    for (const odd of ["null", "{}", '{"time":null,"revision":null}', "x"])
+      bridge.publish(nats.subjects.graphBeat, odd);
+    await follower.reached(await commit(nats, bridge, [token(3)]));
+    assert.deepEqual([has(1), has(2), has(3)], [false, true, true]);
+    assert.deepEqual([unreadable, loaded.length], [[`token ${uuid}`], 1]);
+    assert.ok(follower.age(Date.now()) < 60_000, "no beat that is none makes it look young or old");
   });
 });
 

@@ -13,13 +13,14 @@ const INFO = { server_id: "X", version: "2.15.2", proto: 1, headers: true, max_p
 /** As much of nats-server as a sign-in needs; `answerTo` says what CONNECT gets. */
 async function fakeServer(
   answerTo: (connect: string) => string,
+  info: object = INFO,
 ): Promise<{ url: string; server: Server; sockets: Socket[]; connects: string[] }> {
   const sockets: Socket[] = [];
   const connects: string[] = [];
   const server = createServer((socket) => {
     sockets.push(socket);
     socket.on("error", () => {});
-    socket.write(`INFO ${JSON.stringify(INFO)}\r\n`);
+    socket.write(`INFO ${JSON.stringify(info)}\r\n`);
     socket.on("data", (data) => {
       const text = data.toString();
       if (text.includes("CONNECT")) {
@@ -49,8 +50,8 @@ async function faultOf(work: Promise<unknown>): Promise<Fault> {
 
 describe("connectNats", () => {
   const servers: { server: Server; sockets: Socket[] }[] = [];
-  const fake = async (answer: string | ((connect: string) => string)) => {
-    const made = await fakeServer(typeof answer === "string" ? () => answer : answer);
+  const fake = async (answer: string | ((connect: string) => string), info: object = INFO) => {
+    const made = await fakeServer(typeof answer === "string" ? () => answer : answer, info);
     servers.push(made);
     return made;
   };
@@ -112,6 +113,14 @@ describe("connectNats", () => {
     isAwake = true;
     await (await connecting).close();
     assert.equal(connects.length, 2);
+  });
+
+  it("refuses a server that can lose what it has acknowledged, and says so", async () => {
+    const { url, sockets } = await fake("PONG", { ...INFO, version: "2.15.1" });
+    const failure = await faultOf(connectNats({ ...options, url }));
+    assert.equal(failure.code, "nats.too_old");
+    assert.match(failure.message, /is version 2\.15\.1; .*2\.15\.2.*lose acknowledged messages/);
+    await until(() => sockets.every((socket) => socket.closed), "the connection to end");
   });
 
   it("tells a refusal from an outage, with the account that is refused", async () => {

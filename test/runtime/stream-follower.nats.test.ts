@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { ConnectionOptions } from "@nats-io/nats-core";
 import { deferred } from "../../runtime/deferred.ts";
-import { type FollowOptions, followStream } from "../../runtime/stream-follower.ts";
+import { type FollowFailure, type FollowOptions, followStream } from "../../runtime/stream-follower.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 import { startRelay } from "../support/relay.ts";
 import { until } from "../support/until.ts";
@@ -58,6 +58,39 @@ async function onLossyWire(nats: TestNats, urgent: boolean) {
 }
 
 describe("a follower of a stream", () => {
+  it("reads everything again where taking a message in throws, later each time, and passes nothing over", async () => {
+    await using nats = await startNats();
+    const bridge = await nats.connect("bridge", "CORE");
+    for (const name of ["a", "b", "c"]) await jetstream(bridge).publish(nats.subjects.graph("user", name), "{}");
+    const seen: number[] = [];
+    const resets: string[] = [];
+    const failures: FollowFailure[] = [];
+    const delays: number[] = [];
+    await using _ = await follow(nats, {
+      urgent: true,
+      onMessage({ seq }) {
+        if (seq === 2 && failures.length < 3) throw new TypeError(`the content of ${seq}`);
+        seen.push(seq);
+      },
+      onReset(reason) {
+        resets.push(reason);
+        // What is due is called again.
+        if (resets.length === 1) throw new Error("not yet");
+      },
+      onFailure: (failure) => void failures.push(failure),
+      onTrouble: (_, delay) => void delays.push(delay),
+    });
+    await until(() => seen.at(-1) === 3, "the end");
+    assert.deepEqual(seen, [1, 1, 1, 1, 2, 3]);
+    assert.deepEqual(
+      failures.map(({ sequence, subject, times }) => [sequence, subject, times]),
+      [1, 2, 3].map((times) => [2, nats.subjects.graph("user", "b"), times]),
+    );
+    assert.match(failures[0]?.reason ?? "", /^TypeError at stream-follower\.nats\.test\.ts:\d+$/);
+    assert.equal(resets.length, 4, "each time, and once again where that threw");
+    assert.deepEqual(delays, [100, 200, 400]);
+  });
+
   it("goes on as soon as heartbeats are missed, and waits for no answer of a server that is silent", async () => {
     await using nats = await startNats();
     const troubles: string[] = [];

@@ -1,0 +1,38 @@
+/** Many patterns, asked whether any of them matches a subject: for the cost of the subject's length, not of their number. Pure. */
+import { matches } from "./match.ts";
+
+export class PatternSet {
+  readonly #plain: ReadonlySet<string>;
+  /** What stands before the first `*` of a pattern that has one -> these patterns. */
+  readonly #starred = new Map<string, string[]>();
+
+  constructor(patterns: Iterable<string>) {
+    const plain = new Set<string>();
+    for (const pattern of patterns) {
+      const star = /(^|\.)\*(\.|$)/.exec(pattern);
+      if (!star) {
+        plain.add(pattern);
+        continue;
+      }
+      const head = pattern.slice(0, star.index);
+      const same = this.#starred.get(head);
+      if (same) same.push(pattern);
+      else this.#starred.set(head, [pattern]);
+    }
+    this.#plain = plain;
+  }
+
+  matches(subject: string): boolean {
+    if (this.#plain.has(subject) || this.#plain.has(">") || this.#star("", subject)) return true;
+    for (let dot = subject.indexOf("."); dot >= 0; dot = subject.indexOf(".", dot + 1)) {
+      const head = subject.slice(0, dot);
+      if (this.#plain.has(`${head}.>`) || this.#star(head, subject)) return true;
+    }
+    return false;
+  }
+
+  #star(head: string, subject: string): boolean {
+    if (this.#starred.size === 0) return false;
+    return this.#starred.get(head)?.some((pattern) => matches(pattern, subject)) ?? false;
+  }
+}
