@@ -213,7 +213,7 @@ export const CONFIG_TABLE = {
     max: 1_000_000,
     env: "ARVADOS_NATS_PENDING_PER_ADDRESS",
     file: "proxy.pendingPerAddress",
-    default: "100",
+    default: "200",
     doc: "Sockets without a CONNECT that one address (of IPv6: one /64; all unknown addresses together) may have open at one proxy. A client needs one for some milliseconds.",
   },
   pendingTotal: {

@@ -12,6 +12,8 @@ const HEADERS_MS = 10_000;
 const HEADER_BYTES = 32 * 1024;
 /** How often Node looks for connections that are over their time. */
 const CHECK_MS = 1_000;
+/** For a client on whose connection nothing moves, beyond the time that a request has. */
+const IDLE_MS = 30_000;
 /** For a client to take the answer that refuses it. */
 const REFUSAL_MS = 5_000;
 
@@ -53,6 +55,8 @@ export function createHttpServer(listener: RequestListener, options: HttpServerO
   );
   // Node drops what is above a count without a word, and a forwarder's own headers come last. The bytes are bounded.
   server.maxHeadersCount = 0;
+  // A client that reads no answer; whatever it waits for comes before that.
+  server.timeout = Math.max(headersMs, requestMs) + IDLE_MS;
   return server;
 }
 

@@ -6,7 +6,7 @@ import { networkOf } from "../../core/address.ts";
 
 export type PendingBounds = { perAddress: number; total: number };
 
-export const PENDING_BOUNDS: PendingBounds = { perAddress: 100, total: 2_000 };
+export const PENDING_BOUNDS: PendingBounds = { perAddress: 200, total: 2_000 };
 
 /** Which bound refuses a socket. */
 export type PendingRefusal = "address" | "total";

@@ -16,8 +16,10 @@ const QUIET_MS = 40;
 
 describe("the API door, to a raw backend,", () => {
   let got: string[] = [];
-  let url = "";
-  let close: () => Promise<void>;
+  let door: Door;
+  /** One more before the same backend, for whose peers are forwarders of the site, or are not. */
+  let openDoor: (isTrusted: boolean) => Promise<Door>;
+  let closeBackend: () => Promise<void>;
   before(async () => {
     const sockets = new Set<Socket>();
     const backend = createServer((socket) => {
@@ -33,31 +35,24 @@ describe("the API door, to a raw backend,", () => {
     });
     await new Promise<void>((resolve) => backend.listen(0, "127.0.0.1", resolve));
     const target = `http://127.0.0.1:${(backend.address() as { port: number }).port}`;
-    const isForwarder = () => false;
-    const log = silentLog();
-    const about = { clusterId: "zzzzz", publicWebsocketUrl: null, publicNatsUrl: null, serviceVersion: "0" };
-    const api = passToArvados({ url: target, isForwarder, log, onAnswer: () => {} });
-    const { server, edge } = createDoor(createApp({ ...about, consoleDir: "/none", api }), {
-      ...{ natsWebsocketUrl: "ws://127.0.0.1:1", seed: generateKeys().edge.seed, isForwarder, log },
-      ...{ connectWithin: 1_000, stalledAfter: 1_000, now: Date.now, onEnded: () => {} },
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    url = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
-    close = async () => {
-      edge.close();
-      server.closeAllConnections();
+    openDoor = (isTrusted) => startDoor(target, (address) => isTrusted && address === "127.0.0.1");
+    door = await openDoor(false);
+    closeBackend = async () => {
       for (const socket of sockets) socket.destroy();
-      for (const each of [server, backend]) await new Promise((resolve) => each.close(resolve));
+      await new Promise((resolve) => backend.close(resolve));
     };
   });
   beforeEach(() => {
     got = [];
   });
-  after(() => close());
+  after(async () => {
+    await door.close();
+    await closeBackend();
+  });
 
   /** Sends it, waits for the answer's end, and returns its status and what the backend got on each connection. */
   async function send(request: string): Promise<{ status: string; got: string[] }> {
-    const answer = await askRaw(url, request);
+    const answer = await askRaw(door.url, request);
     return { status: answer.slice("HTTP/1.1 ".length, "HTTP/1.1 ".length + 3), got };
   }
   const line = (target: string, headers = "", method = "GET") =>
@@ -254,6 +249,22 @@ describe("the API door, to a raw backend,", () => {
     }
   });
 
+  it("tells Arvados the client's address, of several header lines the last one's, and none where it is unknown", async () => {
+    const trusting = await openDoor(true);
+    for (const [lines, address] of [
+      ["X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 203.0.113.9:51000\r\n", "203.0.113.9"],
+      ["X-Forwarded-For: 1.1.1.1\r\nForwarded: for=2.2.2.2\r\nx-forwarded-for: [2001:db8::1]:1\r\n", "2001:db8::1"],
+      ["X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: unknown\r\n", undefined],
+      [`${"A: b\r\n".repeat(2_500)}X-Forwarded-For: 203.0.113.9\r\n`, "203.0.113.9"],
+    ] as const) {
+      got = [];
+      await askRaw(trusting.url, line("/arvados/v1/x", lines));
+      assert.equal(/^x-forwarded-for: (.*)$/im.exec(got[0] ?? "no request")?.[1]?.trim(), address);
+      assert.equal(got.length, 1);
+    }
+    await trusting.close();
+  });
+
   it("hands over the headers that it names and no other one, also where the client expects 100-continue", async () => {
     const forged = [
       ...["Forwarded: for=1.1.1.1", "X-Forwarded-For: 1.1.1.1", "X-Forwarded-Host: evil", "X-Forwarded-Proto: ftp"],
@@ -301,3 +312,24 @@ describe("the API door, to a raw backend,", () => {
     }
   });
 });
+
+type Door = { url: string; close(): Promise<void> };
+
+async function startDoor(target: string, isForwarder: (address: string) => boolean): Promise<Door> {
+  const log = silentLog();
+  const about = { clusterId: "zzzzz", publicWebsocketUrl: null, publicNatsUrl: null, serviceVersion: "0" };
+  const api = passToArvados({ url: target, isForwarder, log, onAnswer: () => {} });
+  const { server, edge } = createDoor(createApp({ ...about, consoleDir: "/none", api }), {
+    ...{ natsWebsocketUrl: "ws://127.0.0.1:1", seed: generateKeys().edge.seed, isForwarder, log },
+    ...{ connectWithin: 1_000, stalledAfter: 1_000, now: Date.now, onEnded: () => {} },
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as { port: number }).port}`,
+    async close() {
+      edge.close();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}

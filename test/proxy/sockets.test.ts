@@ -162,6 +162,25 @@ describe("a socket's end ends that socket only:", () => {
       }
     });
 
+    it("while nats-server takes nothing", async () => {
+      const deaf = await openDoor({ stalledAfter: 200 });
+      try {
+        for (const [, end] of WAYS) {
+          deaf.reset();
+          const raw = await openRawSocket(deaf.url);
+          raw.socket.write(TUNNEL.concat(frame(connectLine({ name: "deaf" }))), "latin1");
+          await until(() => deaf.connects() === 1, "CONNECT");
+          const much = Buffer.from(frame("x".repeat(32_000)), "latin1");
+          for (let i = 0; i < 300; i++) raw.socket.write(much);
+          end(raw);
+          await until(() => deaf.edge.sockets() === 0 && deaf.edge.pending() === 0, "no tunnel", 12_000);
+          raw.socket.destroy();
+        }
+      } finally {
+        await deaf.close();
+      }
+    });
+
     it("when nats-server resets it, before CONNECT and after it", async () => {
       for (const [sent, reached] of [
         [TUNNEL, () => door.upstream.clients.size === 1],
@@ -256,6 +275,7 @@ async function openDoor(options: Partial<DoorOptions> = {}): Promise<Door> {
     socket.send('INFO {"server_id":"x","nonce":"abcdefgh"}\r\n');
     socket.on("message", (data) => {
       connects++;
+      if (String(data).includes("deaf")) socket.pause();
       if (String(data).includes("flood")) for (let i = 0; i < 100; i++) socket.send(Buffer.alloc(64 * 1024));
     });
   });
@@ -304,6 +324,8 @@ async function openDoor(options: Partial<DoorOptions> = {}): Promise<Door> {
     },
     async close() {
       edge.close();
+      // One that is paused does not hear that its peer has gone.
+      for (const client of upstream.clients) client.terminate();
       for (const each of [server, nats.server, arvados.server]) {
         each.closeAllConnections();
         await new Promise((resolve) => each.close(resolve));
