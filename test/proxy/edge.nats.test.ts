@@ -1,28 +1,27 @@
 /** The edge before a real nats-server: what it lets through, what it ends and why, and how much it holds. */
 import assert from "node:assert/strict";
 import { sign } from "node:crypto";
-import { createServer, type Server } from "node:http";
+import { createServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { WebSocket, WebSocketServer } from "ws";
 import { seedBytes, signingKey } from "../../core/nkey.ts";
 import { type NatsServer, startNatsServer } from "../../dev/nats-server.ts";
-import { attachEdge, type Edge, type EdgeOptions } from "../../proxy/edge/edge.ts";
-import { createLog, silentLog } from "../../runtime/log.ts";
+import type { EdgeOptions } from "../../proxy/edge/edge.ts";
+import { createLog } from "../../runtime/log.ts";
 import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
 import { type ConnectOpts, startTestCallout } from "../support/callout.ts";
 import { createAuthority } from "../support/certificates.ts";
+import { disposable, type EdgeDoor, listening, openEdge } from "../support/edge-door.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 import { connectLine, isAdmitted, openRawClient, type RawClient } from "../support/raw-client.ts";
-import { openRawSocket } from "../support/raw-http.ts";
 import { until } from "../support/until.ts";
 
 describe("the edge", () => {
   let nats: TestNats;
   let logins: ConnectOpts[] = [];
-  let door: Door;
+  let door: EdgeDoor;
   before(async () => {
     nats = await startNats({ streams: false });
     await startTestCallout(nats, (options) => {
@@ -39,33 +38,7 @@ describe("the edge", () => {
     await nats[Symbol.asyncDispose]();
   });
 
-  type Door = { url: string; edge: Edge; ended: string[]; close(): Promise<void> };
-  async function openDoor(options: Partial<EdgeOptions> = {}): Promise<Door> {
-    const ended: string[] = [];
-    const server = createServer();
-    const edge = attachEdge(server, {
-      natsWebsocketUrl: nats.server.websocketUrl,
-      seed: nats.keys.edge.seed,
-      isForwarder: (address) => address === "127.0.0.1",
-      connectWithin: 1_500,
-      stalledAfter: 10_000,
-      now: Date.now,
-      log: silentLog(),
-      onEnded: (because) => void ended.push(because),
-      ...options,
-    });
-    const port = await listening(server);
-    return {
-      url: `ws://127.0.0.1:${port}/nats`,
-      edge,
-      ended,
-      async close() {
-        edge.close();
-        await until(() => edge.sockets() === 0, "the edge's sockets to close");
-        await new Promise((resolve) => server.close(resolve));
-      },
-    };
-  }
+  const openDoor = (options: Partial<EdgeOptions> = {}) => openEdge(nats, options);
 
   it("moves the token to auth_token, puts its statement into pass, and leaves the rest as it is", async () => {
     const headers = { "X-Forwarded-For": "203.0.113.7" };
@@ -191,126 +164,6 @@ describe("the edge", () => {
     });
   });
 
-  describe("bounds the sockets that have sent no CONNECT", () => {
-    const BOUNDS = { perAddress: 3, total: 5 };
-    /** Opens so many, and tells which were refused with which status. */
-    async function openMany(url: string, addresses: string[]): Promise<{ clients: RawClient[]; refused: number[] }> {
-      const clients = await Promise.all(addresses.map((address) => openRawClient(url, { "X-Forwarded-For": address })));
-      const refused = clients.flatMap(({ text }, place) => (text() === "" ? [place] : []));
-      return { clients, refused };
-    }
-
-    it("of each address, a /64 of IPv6 and all unknown ones being one, whatever their ports", async () => {
-      const refusals: string[] = [];
-      const options = {
-        pendingBounds: { perAddress: 3, total: 100 },
-        onRefused: (by: string) => void refusals.push(by),
-      };
-      await using strict = await disposable(openDoor({ ...options, connectWithin: 30_000 }));
-      const ports = (address: string) => [1, 2, 3, 4].map((port) => `${address}:${port}`);
-      const kinds = [ports("203.0.113.9"), ports("[2001:db8::1]"), ["unknown", "_x", "unix:", "8.8.8.8, what"]];
-      for (const addresses of kinds) {
-        const { clients, refused } = await openMany(strict.url, addresses);
-        assert.equal(refused.length, 1, addresses.join());
-        assert.equal((await clients[refused[0] ?? 0]?.closed)?.code, 429);
-      }
-      const sameNetwork = await openMany(strict.url, ["2001:db8::2"]);
-      assert.equal(sameNetwork.refused.length, 1);
-      const neighbour = await openMany(strict.url, ["203.0.113.10", "2001:db8:0:1::1"]);
-      assert.deepEqual(neighbour.refused, []);
-      assert.deepEqual(refusals, ["address", "address", "address", "address"]);
-      assert.equal(strict.edge.pending(), 3 * 3 + 2);
-    });
-
-    it("in total, and a socket makes room once its CONNECT is through, or it ends", async () => {
-      await using strict = await disposable(openDoor({ pendingBounds: BOUNDS, connectWithin: 30_000 }));
-      const address = (place: number) => `203.0.113.${place}`;
-      const first = await openMany(strict.url, [1, 2, 3, 4, 5].map(address));
-      assert.deepEqual(first.refused, []);
-      const full = await openRawSocket(strict.url);
-      await until(full.isClosed, "a connection too many to be closed");
-      first.clients[0]?.send(connectLine({ auth_token: "t" }));
-      await until(() => strict.edge.pending() === 4, "room after CONNECT");
-      first.clients[1]?.socket.terminate();
-      await until(() => strict.edge.pending() === 3, "room after an end");
-      assert.equal(strict.edge.sockets(), 4);
-      const again = await openMany(strict.url, [address(1)]);
-      assert.deepEqual(again.refused, []);
-    });
-
-    it("those included that have not sent their headers, by the address of whoever is no forwarder", async () => {
-      const bounds = { pendingBounds: BOUNDS, isForwarder: () => false };
-      await using strict = await disposable(openDoor(bounds));
-      const slow = await Promise.all(Array.from({ length: 4 }, () => openRawSocket(strict.url)));
-      for (const { socket } of slow) socket.write("GET /nats HTTP/1.1\r\nX: ");
-      await until(() => slow.filter(({ isClosed }) => isClosed()).length === 1, "one to be closed");
-      assert.equal(strict.edge.pending(), 3);
-      for (const { socket } of slow) socket.destroy();
-      await until(() => strict.edge.pending() === 0, "room");
-      await until(() => isAdmitted(strict.url, { auth_token: "t" }), "a client");
-    });
-  });
-
-  it("pings a client to which nothing was sent for a while, whatever that sends itself", async () => {
-    await using lively = await disposable(openDoor({ pingEvery: 50 }));
-    const client = await openRawClient(lively.url);
-    client.send(`${connectLine({ auth_token: "t" })}PING\r\n`);
-    await until(() => client.text().includes("PONG\r\n"), "the login");
-    let pings = 0;
-    client.socket.on("ping", () => pings++);
-    const chatter = setInterval(() => client.send("PUB x 2\r\nhi\r\n"), 10);
-    await until(() => pings >= 3, "three pings");
-    clearInterval(chatter);
-    // One that is sent something needs none: there are fewer than looks.
-    client.send("SUB tick 1\r\n");
-    const ticks = setInterval(() => client.send("PUB tick 2\r\nhi\r\n"), 10);
-    await until(() => client.text().includes("MSG tick"), "the first tick");
-    const before = client.text().length;
-    pings = 0;
-    await until(() => client.text().length > before + 50 * "MSG tick 1 2\r\nhi\r\n".length, "half a second of ticks");
-    clearInterval(ticks);
-    assert.ok(pings <= 2, `${pings} pings`);
-    client.socket.close();
-    await client.closed;
-  });
-
-  describe("before servers that advertise themselves", () => {
-    let cluster: TestNats;
-    before(async () => {
-      cluster = await startNats({ servers: 3, streams: false, advertise: true });
-      await startTestCallout(cluster, () => ({ name: "u", publish: [">"], subscribe: [">"] }));
-    });
-    after(() => cluster?.[Symbol.asyncDispose]());
-
-    it("tells clients no address of theirs, at no time", async () => {
-      const [server] = cluster.servers as [NatsServer];
-      await using outside = await disposable(
-        openDoor({ natsWebsocketUrl: server.websocketUrl, seed: cluster.keys.edge.seed }),
-      );
-      const [direct, client] = [await openRawClient(server.websocketUrl), await openRawClient(outside.url)];
-      for (const each of [direct, client]) {
-        each.send(`${connectLine({ auth_token: "t", protocol: 1, headers: true, no_responders: true })}PING\r\n`);
-        await until(() => each.text().includes("PONG\r\n"), "the login");
-      }
-      const infos = ({ text }: RawClient) => text().match(/INFO \{.*\}/g) ?? [];
-      assert.ok(
-        infos(direct).some((info) => info.includes('"connect_urls"')),
-        "negative control",
-      );
-      const before = infos(direct).length;
-      process.kill(server.pid, "SIGUSR2");
-      await until(() => infos(direct).length > before, "negative control: a later INFO");
-      assert.match(infos(direct).at(-1) ?? "", /"connect_urls".*"ldm":true/);
-      client.send("PING\r\n");
-      await until(() => client.text().match(/PONG/g)?.length === 2, "what was sent before it");
-      // A server that is a lame duck takes its time to stop.
-      await server.kill9();
-      assert.equal(infos(client).length, 1);
-      assert.doesNotMatch(client.text(), /connect_urls|127\.0\.0\.1|"host"|"ip"|server_name|"n1"/);
-      assert.match(infos(client)[0] ?? "", /"server_id":"N[A-Z2-7]+","version":"/);
-    });
-  });
-
   it("passes on why nats-server closes", async () => {
     const client = await openRawClient(door.url);
     client.send(`${connectLine({ auth_token: "t" })}PUB x 9999999\r\n`);
@@ -427,17 +280,6 @@ describe("the edge", () => {
     });
   });
 });
-
-/** As a resource of a block. */
-async function disposable<T extends { close(): Promise<void> }>(opening: Promise<T>): Promise<T & AsyncDisposable> {
-  const opened = await opening;
-  return Object.assign(opened, { [Symbol.asyncDispose]: () => opened.close() });
-}
-
-async function listening(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return (server.address() as AddressInfo).port;
-}
 
 /** Bytes that this process holds in buffers. */
 function held(): number {
