@@ -71,6 +71,7 @@ export type ConnectOptions = {
   pass: string;
   inboxPrefix: string;
   ignoreAuthErrorAbort: true;
+  ignoreClusterUpdates: true;
   maxReconnectAttempts: number;
   reconnectDelayHandler: () => number;
   pingInterval: number;
@@ -89,6 +90,8 @@ export async function connectOptions(token: string, sid: string): Promise<Connec
     pass: token,
     inboxPrefix: subjectsOf("").inboxPrefix(key),
     ignoreAuthErrorAbort: true,
+    // Addresses that a server advertises lead past the way that was given: through the edge, or by the site's name for its servers.
+    ignoreClusterUpdates: true,
     maxReconnectAttempts: -1,
     reconnectDelayHandler: reconnectDelay(),
     // Two missed pings = 20 s until a dead path is noticed, instead of the libraries' 4 minutes.

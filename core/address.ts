@@ -1,14 +1,39 @@
 /** IP addresses of clients as text, and sets of them. Pure. */
 import { BlockList, isIP, isIPv4, SocketAddress } from "node:net";
 
+/** Stands for every client whose address nobody told in a form that is understood: together they count as one. */
+export const UNKNOWN_ADDRESS = "unknown";
+
 /** One spelling for each address: IPv6 in lower case and compressed, IPv4 inside of it as IPv4, no zone. Null for what is none. */
 export function canonicalAddress(text: string): string | null {
-  const [address = ""] = text.trim().split("%");
+  const [address = "", ...zone] = text.trim().split("%");
   const version = isIP(address);
-  if (version !== 6) return version === 4 ? address : null;
+  if (version !== 6) return version === 4 && zone.length === 0 ? address : null;
   const canonical = new SocketAddress({ address, family: "ipv6" }).address;
   const [, mapped] = /^::ffff:([\d.]+)$/.exec(canonical) ?? [];
   return mapped ?? canonical;
+}
+
+/** A number, or a hidden one as RFC 7239 has it. */
+const PORT = "(?::(?:\\d{1,5}|_[\\w.-]+))";
+const IN_BRACKETS = new RegExp(`^\\[([^\\]]*)\\]${PORT}?$`);
+/** IPv6 without brackets shows its port only where it ends as IPv4 does, or all eight groups are written. */
+const WITH_PORT = new RegExp(
+  `^((?:[0-9a-f:]*:)?\\d+\\.\\d+\\.\\d+\\.\\d+|(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4})${PORT}$`,
+  "i",
+);
+
+/**
+ * The address in what a forwarder writes for a client (X-Forwarded-For, and `for` of RFC 7239): with or without a port, IPv6 bare or in
+ * brackets, with or without a zone, quoted or not. Null for anything else: `unknown`, a hidden name (`_x`), a host name, `unix:`.
+ */
+export function forwardedAddress(text: string): string | null {
+  const [, quoted] = /^\s*"(.*)"\s*$/.exec(text) ?? [];
+  const bare = (quoted ?? text).trim();
+  const [, inBrackets] = IN_BRACKETS.exec(bare) ?? [];
+  if (inBrackets !== undefined) return inBrackets.includes(":") ? canonicalAddress(inBrackets) : null;
+  const [, withoutPort] = WITH_PORT.exec(bare) ?? [];
+  return canonicalAddress(bare) ?? canonicalAddress(withoutPort ?? "");
 }
 
 /**

@@ -17,7 +17,7 @@ export function isStatement(pass: string): boolean {
 
 /**
  * @param keys two while the edge's key is being changed, since some authcallouts know only one of them: a signature by each
- * @param address as `canonicalAddress` writes it
+ * @param address as `canonicalAddress` writes it, or `UNKNOWN_ADDRESS`
  * @param now UTC milliseconds
  */
 export function signStatement(keys: readonly KeyObject[], address: string, token: string, now: number): string {
@@ -29,7 +29,7 @@ export function signStatement(keys: readonly KeyObject[], address: string, token
 /** The address, or null where the edge did not say it of this token, or said it too long ago. */
 export function verifyStatement(keys: readonly KeyObject[], pass: string, token: string, now: number): string | null {
   const [, said, address, expires, signatures] =
-    /^(edge1\|([\d.:a-f]+)\|(\d{1,12}))((?:\|[\w-]{86}){1,2})$/.exec(pass) ?? [];
+    /^(edge1\|([\d.:a-f]+|unknown)\|(\d{1,12}))((?:\|[\w-]{86}){1,2})$/.exec(pass) ?? [];
   if (!said || !address || !signatures || Number(expires) * 1000 <= now) return null;
   const signed = signedText(said, token);
   const given = signatures.slice(1).split("|");

@@ -1,4 +1,5 @@
 /** What the console page needs of the demo and production never has: who there is, with tokens, and buttons that change Arvados. */
+import type { IncomingMessage } from "node:http";
 import type { Express } from "express";
 import type { DemoCluster } from "./seed.ts";
 import type { Simulator } from "./simulator/index.ts";
@@ -72,13 +73,14 @@ export class Demo {
   };
 
   addRoutes(app: Express): void {
+    app.use("/demo", (request, response, next) => {
+      if (isOwnPage(request)) return next();
+      response.status(403).json({ error: "the demo answers its own pages only, at the address that it printed" });
+    });
     app.get("/demo/cluster", (_request, response) => void response.set("Cache-Control", "no-store").json(this.info()));
     app.post("/demo/do/:action", async (request, response) => {
       const name = request.params.action;
       const action = Object.hasOwn(this.actions, name) ? this.actions[name] : undefined;
-      // Another site's page must not press these buttons: a browser says where a POST comes from.
-      const origin = request.headers.origin;
-      if (origin !== undefined && new URL(origin).host !== request.headers.host) return void response.sendStatus(403);
       if (!action) return void response.status(404).json({ error: `actions: ${Object.keys(this.actions).join(", ")}` });
       if ((name === "share") === this.#shared && (name === "share" || name === "unshare")) {
         return void response.status(409).json({ error: this.#shared ? "shared already" : "not shared" });
@@ -87,4 +89,20 @@ export class Demo {
       response.json({ action: name, uuid, committedAt: new Date().toISOString() });
     });
   }
+}
+
+/**
+ * The demo hands out tokens to whoever asks on loopback. A page of another site must not ask: neither under its own name, which it lets
+ * point at this machine (DNS rebinding), nor from its own origin.
+ */
+function isOwnPage({ headers, socket }: IncomingMessage): boolean {
+  const port = socket.localPort === 80 ? "" : `:${socket.localPort}`;
+  const own = ["127.0.0.1", "localhost", "[::1]"].map((name) => name + port);
+  const { host = "", origin } = headers;
+  const site = headers["sec-fetch-site"] ?? "none";
+  return (
+    own.includes(host.toLowerCase()) &&
+    (origin === undefined || origin === `http://${host}`) &&
+    (site === "same-origin" || site === "none")
+  );
 }

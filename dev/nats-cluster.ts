@@ -19,6 +19,7 @@ const POLL_MS = 50;
 export async function startNatsCluster(
   conf: Omit<LaunchConf, "cluster" | "serverName">,
   size = 3,
+  { advertise = false } = {},
 ): Promise<NatsCluster> {
   const routes = await freePorts(size);
   // A server that waits for the others' ports must not keep them from starting.
@@ -29,7 +30,7 @@ export async function startNatsCluster(
           ...conf,
           serverName: `n${index + 1}`,
           ports: { ...conf.ports, monitor: -1 },
-          cluster: { name: `arvados-nats-${conf.clusterId}`, port, routes },
+          cluster: { name: `arvados-nats-${conf.clusterId}`, port, routes, advertise },
         },
       }),
     ),

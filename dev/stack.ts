@@ -104,7 +104,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
   const config = defaultConfig({
     clusterId: CLUSTER_ID,
-    natsUrl: nats.url,
+    natsUrl: servers.map(({ url }) => url).join(" "),
     natsWebsocketUrl: nats.websocketUrl,
     publicNatsUrl: nats.url,
     postgres: {

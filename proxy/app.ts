@@ -3,7 +3,8 @@ import type { RequestListener } from "node:http";
 import { fileURLToPath } from "node:url";
 import express, { type Express } from "express";
 import type { WellKnown } from "../core/wire.ts";
-import { isApiRequest } from "./edge/arvados-api.ts";
+import { apiTarget } from "./edge/api-request.ts";
+import { isEncrypted } from "./edge/client.ts";
 import { NATS_PATH } from "./edge/edge.ts";
 
 /** The wire format's version: it grows when a reader of an older one would misread. */
@@ -17,8 +18,10 @@ export type AppOptions = {
   serviceVersion: string;
   /** Where the built console page lies. */
   consoleDir: string;
-  /** What answers the Arvados API's requests. */
+  /** What answers the Arvados API's requests, and refuses those that only look like such. */
   api?: RequestListener;
+  /** Is this address one of the site's own forwarders? Default: none is. */
+  isForwarder?: (address: string) => boolean;
 };
 
 export const PAGE_HEADERS = {
@@ -30,25 +33,34 @@ export const PAGE_HEADERS = {
 
 export function createApp(options: AppOptions): Express {
   const app = express();
+  const { isForwarder = () => false } = options;
   app.disable("x-powered-by");
+  // Whatever NODE_ENV says: errors show no stack.
+  app.set("env", "production");
   app.use((_request, response, next) => {
     response.set(PAGE_HEADERS);
     next();
   });
   app.get("/.well-known/arvados-nats", (request, response) => {
-    const scheme = request.secure ? "wss" : "ws";
+    const scheme = isEncrypted(request, isForwarder) ? "wss" : "ws";
+    const host = request.headers.host ?? "";
+    // It goes into the answer, and so into what a client connects to.
+    if (!/^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i.test(host)) {
+      response.status(400).json({ error: "the Host of this request is no host name" });
+      return;
+    }
     const body: WellKnown = {
       clusterId: options.clusterId,
-      websocketUrl: options.publicWebsocketUrl ?? `${scheme}://${request.headers.host}${NATS_PATH}`,
+      websocketUrl: options.publicWebsocketUrl ?? `${scheme}://${host}${NATS_PATH}`,
       natsUrl: options.publicNatsUrl,
       subjectPrefix: `arvados.${options.clusterId}`,
       versions: { service: options.serviceVersion, wire: WIRE_VERSION },
     };
-    response.set("Access-Control-Allow-Origin", "*").json(body);
+    response.set({ "Access-Control-Allow-Origin": "*", "Cache-Control": "no-store" }).json(body);
   });
   const { api } = options;
   // Not by express' own paths: it would take off what it is mounted on.
-  if (api) app.use((request, response, next) => (isApiRequest(request.url) ? api(request, response) : next()));
+  if (api) app.use((request, response, next) => (apiTarget(request.url) === null ? next() : api(request, response)));
   app.use("/console", express.static(options.consoleDir));
   app.get("/", (_request, response) => response.sendFile("index.html", { root: options.consoleDir }));
   return app;

@@ -1,5 +1,4 @@
 /** The proxy service: the edge for browsers, discovery and console page, and the gateway's verbs. */
-import { createServer } from "node:http";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { Express } from "express";
 import { parseNetworks } from "../core/address.ts";
@@ -18,8 +17,8 @@ import { urlOf } from "../runtime/setting.ts";
 import { followStream } from "../runtime/stream-follower.ts";
 import { SERVICE_VERSION } from "../runtime/version.ts";
 import { builtConsoleDir, createApp } from "./app.ts";
+import { createDoor } from "./door.ts";
 import { passToArvados } from "./edge/arvados-api.ts";
-import { attachEdge } from "./edge/edge.ts";
 import { createAccess } from "./gateway/access.ts";
 import { Gateway } from "./gateway/gateway.ts";
 import { TailDemand } from "./gateway/tail-demand.ts";
@@ -122,6 +121,7 @@ export async function runProxy(
     publicNatsUrl: config.publicNatsUrl,
     serviceVersion: SERVICE_VERSION,
     consoleDir: extras.consoleDir ?? builtConsoleDir(),
+    isForwarder,
     ...(config.passApi && config.arvadosApiUrl
       ? {
           api: passToArvados({
@@ -134,9 +134,13 @@ export async function runProxy(
       : {}),
   });
   extras.extend?.(web);
-  const server = createServer(web);
   const ended = metrics.counter("sockets_ended_total", "WebSockets that the edge itself ended, by reason", ["reason"]);
-  const edge = attachEdge(server, {
+  const refused = metrics.counter(
+    "sockets_refused_total",
+    "Sockets refused because too many without CONNECT were open",
+    ["bound"],
+  );
+  const { server, edge } = createDoor(web, {
     natsWebsocketUrl: config.natsWebsocketUrl,
     seed: config.edgeSeed,
     isForwarder,
@@ -145,6 +149,8 @@ export async function runProxy(
     now,
     log,
     onEnded: (reason) => ended.inc({ reason }),
+    pendingBounds: { perAddress: config.pendingPerAddress, total: config.pendingTotal },
+    onRefused: (bound) => refused.inc({ bound }),
   });
   const notices = app.subscribe(subjects.noticesAll, {
     callback(error, message) {
@@ -156,6 +162,7 @@ export async function runProxy(
   });
   scope.defer("notices", () => notices.unsubscribe());
   metrics.gauge("sockets", "WebSockets open at the edge", [], () => edge.sockets());
+  metrics.gauge("pending_sockets", "Sockets open at the edge without CONNECT", [], () => edge.pending());
   const address = await listen(server, config.proxyListen, { what: "the proxy", setting: "ARVADOS_NATS_LISTEN" });
   const done = deferred<void>();
   const close = () => {

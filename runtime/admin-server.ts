@@ -2,8 +2,9 @@
  * The port for those who run the service, never for its users: `/livez` (the process answers), `/readyz` (it does its work, or in
  * words why not), `/metrics`.
  */
-import { createServer, type ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import { reasonOf } from "../core/errors.ts";
+import { createHttpServer, pathOf } from "./http-server.ts";
 import { listen } from "./listen.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Readiness } from "./service.ts";
@@ -28,8 +29,8 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
     "/readyz": (response) => answerReadiness(response, readiness),
     "/metrics": async (response) => answer(response, 200, metrics.contentType, await metrics.text()),
   };
-  const server = createServer((request, response) => {
-    const page = pages[(request.url ?? "").split("?")[0] ?? ""];
+  const server = createHttpServer((request, response) => {
+    const page = pages[pathOf(request.url ?? "")];
     if (request.method !== "GET" && request.method !== "HEAD")
       answer(response, 405, "text/plain", "GET or HEAD only\n");
     else if (!page) answer(response, 404, "text/plain", `there are ${Object.keys(pages).join(", ")}\n`);

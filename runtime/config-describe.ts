@@ -43,6 +43,8 @@ function valuesOf(setting: Setting): string {
       return setting.values.join(", ");
     case "url":
       return `URL (${setting.schemes.join(", ")})`;
+    case "urls":
+      return `URLs (${setting.schemes.join(", ")})`;
     case "seed":
       return `nkey seed (${setting.prefix}…)`;
     case "nkey":

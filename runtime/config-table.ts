@@ -25,12 +25,12 @@ export const CONFIG_TABLE = {
     doc: "The Arvados cluster's five-character id. Taken from --config where that file holds one cluster.",
   },
   natsUrl: {
-    type: "url",
+    type: "urls",
     schemes: ["nats", "tls"],
     env: "ARVADOS_NATS_URL",
     file: "nats.url",
     default: "nats://127.0.0.1:4222",
-    doc: "Where the services reach nats-server.",
+    doc: "Where the services reach nats-server: one name that leads to any of the servers, or the address of each, separated by spaces. The servers tell nobody of each other.",
   },
   natsWebsocketUrl: {
     type: "url",
@@ -198,7 +198,7 @@ export const CONFIG_TABLE = {
     env: "ARVADOS_NATS_TRUSTED_FORWARDERS",
     file: "proxy.trustedForwarders",
     default: "127.0.0.1 ::1",
-    doc: "Addresses and networks, separated by spaces, of the site's own nginx or ingress: their X-Forwarded-For says who the client is.",
+    doc: "Addresses and networks, separated by spaces, of the site's own nginx or ingress: their X-Forwarded-For (or Forwarded) says who the client is, their X-Forwarded-Proto whether it speaks TLS.",
   },
   passApi: {
     type: "boolean",
@@ -206,6 +206,24 @@ export const CONFIG_TABLE = {
     file: "proxy.passApi",
     default: "false",
     doc: "Whether the proxy passes plain HTTP (`/arvados/v1/`, `/discovery/v1/`) on to arvados.apiUrl, for pages on its own origin.",
+  },
+  pendingPerAddress: {
+    type: "integer",
+    min: 1,
+    max: 1_000_000,
+    env: "ARVADOS_NATS_PENDING_PER_ADDRESS",
+    file: "proxy.pendingPerAddress",
+    default: "200",
+    doc: "Sockets without a CONNECT that one address (of IPv6: one /64; all unknown addresses together) may have open at one proxy. A client needs one for some milliseconds.",
+  },
+  pendingTotal: {
+    type: "integer",
+    min: 1,
+    max: 1_000_000,
+    env: "ARVADOS_NATS_PENDING_TOTAL",
+    file: "proxy.pendingTotal",
+    default: "2000",
+    doc: "The same for all addresses together.",
   },
   edgeSeed: {
     type: "seed",

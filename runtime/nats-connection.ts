@@ -15,6 +15,7 @@ import type { Logger } from "./log.ts";
 import { chooseNkey } from "./nkey-choice.ts";
 
 export type NatsConnectionOptions = {
+  /** As the setting `nats.url`: several with a space between two; the first one is tried first. */
   url: string;
   /** The nkey seed of the service's user in that account; two while it is being changed. */
   seed: string;
@@ -44,7 +45,8 @@ export async function connectNats(options: NatsConnectionOptions): Promise<NatsC
   const choice = chooseNkey(seeds, Math.random);
   const open = () =>
     connect({
-      servers: url,
+      servers: serversOf(url),
+      noRandomize: true,
       name,
       authenticator: choice.authenticator,
       timeout: timeoutMs,
@@ -98,9 +100,18 @@ export async function connectNats(options: NatsConnectionOptions): Promise<NatsC
  */
 export function tlsOf(url: string): { tls?: TlsOptions & Pick<ConnectionOptions, "checkServerIdentity"> } {
   if (!url.startsWith("tls:")) return {};
-  const host = new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
+  const hosts = serversOf(url).map((server) => new URL(server).hostname.replace(/^\[(.*)\]$/, "$1"));
+  const addresses = hosts.filter((host) => isIP(host) !== 0);
+  if (addresses.length === 0) return { tls: {} };
   return {
-    tls: isIP(host) === 0 ? {} : { checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate) },
+    tls: {
+      checkServerIdentity(name, certificate) {
+        // The library does not say which of the addresses it has called.
+        const names = hosts.includes(name) && isIP(name) === 0 ? [name] : addresses;
+        const wrong = names.map((host) => checkServerIdentity(host, certificate));
+        return wrong.includes(undefined) ? undefined : wrong[0];
+      },
+    },
   };
 }
 
@@ -125,6 +136,11 @@ function tooOld({ info }: NatsConnection, url: string): Fault | null {
   const version = info?.version ?? "unknown";
   if (isNewEnough(version)) return null;
   return fault("nats.too_old", { path: url, version, floor: NATS_FLOOR, why: faultsOf(version) });
+}
+
+/** For a client library. */
+export function serversOf(url: string): string[] {
+  return url.split(" ");
 }
 
 /** Nobody has refused anything: there was no time for it. */

@@ -10,6 +10,8 @@ export type Address = { host: string; port: number };
 type Kind =
   | { type: "text" | "tokenSecret" | "clusterId" | "sqlName" | "boolean" | "address" | "networks" }
   | { type: "url"; schemes: readonly string[] }
+  /** One or several of one scheme, written with spaces or commas between them. */
+  | { type: "urls"; schemes: readonly string[] }
   /** One, or two with a space between them while keys are being changed. */
   | { type: "seed"; prefix: "SU" | "SA" | "SX" }
   /** A public one. */
@@ -45,6 +47,8 @@ type Values = {
   boolean: boolean;
   address: Address;
   url: string;
+  /** With a space between two. */
+  urls: string;
   seed: string;
   nkey: string;
   /** As `parseNetworks` takes it. */
@@ -94,6 +98,8 @@ export function parseSetting(setting: Setting, raw: unknown): Parsed {
       return parseAddress(text, quoted);
     case "url":
       return parseUrl(text, setting.schemes, quoted);
+    case "urls":
+      return parseUrls(text, setting.schemes);
     case "seed":
       return areSeeds(text, setting.prefix)
         ? { value: text }
@@ -187,6 +193,19 @@ function parseUrl(text: string, schemes: readonly string[], quoted: string): Par
   if (!schemes.includes(url.protocol.slice(0, -1)) || url.hostname === "")
     return { wrong: `${quoted} does not begin with ${shape}` };
   return { value: text.replace(/\/+$/, "") };
+}
+
+function parseUrls(text: string, schemes: readonly string[]): Parsed {
+  const urls: string[] = [];
+  for (const word of text.split(/[\s,]+/).filter((part) => part !== "")) {
+    const parsed = parseUrl(word, schemes, JSON.stringify(word.length > 60 ? `${word.slice(0, 60)}…` : word));
+    if ("wrong" in parsed) return parsed;
+    urls.push(String(parsed.value));
+  }
+  // What encrypts to one server and not to the next one encrypts nothing.
+  if (new Set(urls.map((url) => new URL(url).protocol)).size > 1)
+    return { wrong: "has addresses with different schemes" };
+  return urls.length > 0 ? { value: urls.join(" ") } : { wrong: "is empty" };
 }
 
 /** Arvados takes a v2 token in `Users.AnonymousUserToken` for its secret part. */

@@ -126,6 +126,8 @@ function valueSchema(setting: Setting): object {
       return { type: "string", pattern: "^([0-9]+(\\.[0-9]+)?(ms|s|m|h|d))+$" };
     case "url":
       return { type: "string", pattern: `^(${setting.schemes.join("|")})://[^@]+$` };
+    case "urls":
+      return { type: "string", pattern: `^(${setting.schemes.join("|")})://[^@]+$` };
     case "sqlName":
       return { type: "string", pattern: "^[a-z_][a-z0-9_]{0,62}$" };
     default:

@@ -41,7 +41,13 @@ export type LimitReferences = { maxFileStore: string; syncInterval: string };
 export type ServerTls = { certFile: string; keyFile: string };
 
 /** `port` and `routes`: where this server and the others listen for each other, on `host`. */
-export type ServerCluster = { name: string; port: number; routes: readonly number[] };
+export type ServerCluster = {
+  name: string;
+  port: number;
+  routes: readonly number[];
+  /** Tells clients the addresses of all servers. For tests of what that does. */
+  advertise?: boolean;
+};
 
 const MIB = 1024 * 1024;
 
@@ -102,6 +108,8 @@ export function serverConf(conf: ServerConf): string {
     ...(conf.lameDuck === undefined
       ? []
       : [`lame_duck_duration: ${quote(conf.lameDuck)}`, 'lame_duck_grace_period: "5s"']),
+    // Proxies between a native client and here cut a connection on which nothing comes for a minute.
+    'ping_interval: "20s"',
     ...(conf.tls === undefined ? [] : tlsLines(conf.tls)),
     "",
     // Service users are kept off this port by `allowed_connection_types`.
@@ -117,7 +125,7 @@ export function serverConf(conf: ServerConf): string {
         ]),
     "}",
     "",
-    ...(conf.cluster === undefined ? [] : clusterLines(conf.cluster, host)),
+    ...clusterLines(conf.cluster, host),
     "jetstream {",
     `  store_dir: ${quote(conf.storeDir)}`,
     `  max_file_store: ${conf.references?.maxFileStore ?? int(limits.maxFileStore)}`,
@@ -180,12 +188,18 @@ function accountLines(account: AccountName, conf: ServerConf, limits: ServerLimi
   ];
 }
 
-function clusterLines({ name, port, routes }: ServerCluster, host: string): string[] {
+/** Clients come by the addresses that they are given: those of the servers are inside, and lead past the edge. */
+function clusterLines(cluster: ServerCluster | undefined, host: string): string[] {
+  const place = cluster && [
+    `  name: ${quote(cluster.name)}`,
+    `  listen: ${quote(`${host}:${int(cluster.port)}`)}`,
+    `  routes: ${list(cluster.routes.map((route) => `nats://${host}:${int(route)}`))}`,
+  ];
   return [
     "cluster {",
-    `  name: ${quote(name)}`,
-    `  listen: ${quote(`${host}:${int(port)}`)}`,
-    `  routes: ${list(routes.map((route) => `nats://${host}:${int(route)}`))}`,
+    // Without `listen` the server stands alone; this is for whoever adds it.
+    ...(place ?? []),
+    `  no_advertise: ${!cluster?.advertise}`,
     "}",
     "",
   ];

@@ -64,10 +64,11 @@ export function addRightsCommands(program: Command, context: CliContext): void {
       context.secrets.push(token);
       const { connect } = await import("@nats-io/transport-node");
       const { connectOptions, createClient, sessionId } = await import("../../client/mod.ts");
-      const { tlsOf } = await import("../../runtime/nats-connection.ts");
+      const { serversOf, tlsOf } = await import("../../runtime/nats-connection.ts");
       const sid = sessionId();
       const { clusterId, natsUrl } = config;
-      const options = { servers: natsUrl, ...tlsOf(natsUrl), ...(await connectOptions(token, sid)), reconnect: false };
+      const servers = { servers: serversOf(natsUrl), ...tlsOf(natsUrl) };
+      const options = { ...servers, ...(await connectOptions(token, sid)), reconnect: false };
       const nc = await connect(options).catch((error: unknown) => {
         throw fault("login.refused", { url: natsUrl, reason: reasonOf(error) }, { cause: error });
       });

@@ -28,7 +28,12 @@ export async function readNats(
   const [graph] = declared.filter(({ account }) => account === "CORE");
   const probe = `$JS.API.STREAM.INFO.${graph?.name}`;
   return {
-    server: { version: CORE.info?.version ?? "", url, isEncrypted: url.startsWith("tls:") },
+    server: {
+      version: CORE.info?.version ?? "",
+      url,
+      isEncrypted: url.startsWith("tls:"),
+      advertised: CORE.info?.connect_urls ?? [],
+    },
     strict: await look(() => isStrict(CORE, probe)),
     streams,
     clock: await look(() => readClock(CORE, probe, now)),

@@ -7,7 +7,8 @@ import { type ClockFacts, clockFinding } from "./clock.ts";
 import { type Finding, formatBytes, judge, type Look, ok, problem } from "./finding.ts";
 
 export type NatsFacts = {
-  server: { version: string; url: string; isEncrypted: boolean };
+  /** `advertised`: addresses that it tells its clients. */
+  server: { version: string; url: string; isEncrypted: boolean; advertised?: readonly string[] };
   /** Whether JetStream refuses a request with a field that it does not know. */
   strict: Look<boolean>;
   /** By name; null = there is none. */
@@ -37,11 +38,17 @@ export function natsFindings(
   ];
 }
 
-function serverFinding({ version, url, isEncrypted }: NatsFacts["server"]): Finding {
+function serverFinding({ version, url, isEncrypted, advertised = [] }: NatsFacts["server"]): Finding {
   const saw = `${version} at ${url}, ${isEncrypted ? "with TLS" : "without TLS"}`;
   if (!isNewEnough(version)) {
     const todo = `upgrade it to ${NATS_FLOOR} or newer: older ones ${faultsOf(version)}`;
     return problem("bad", "nats-server", saw, todo);
+  }
+  if (advertised.length > 0) {
+    const told = `${advertised.slice(0, 3).join(", ")}${advertised.length > 3 ? ", ..." : ""}`;
+    const todo =
+      "set `no_advertise: true` in the cluster block of every nats-server.conf (official chart: config.cluster.noAdvertise) and restart them: clients reconnect there, past the edge and your names";
+    return problem("bad", "nats-server", `${saw}; it tells clients the addresses ${told}`, todo);
   }
   if (isEncrypted || isLoopback(url)) return ok("nats-server", saw);
   const todo =
@@ -50,7 +57,8 @@ function serverFinding({ version, url, isEncrypted }: NatsFacts["server"]): Find
 }
 
 function isLoopback(url: string): boolean {
-  return ["localhost", "[::1]"].includes(new URL(url).hostname) || new URL(url).hostname.startsWith("127.");
+  const isOne = ({ hostname }: URL) => ["localhost", "[::1]"].includes(hostname) || hostname.startsWith("127.");
+  return url.split(" ").every((server) => isOne(new URL(server)));
 }
 
 function strictFinding(isStrict: boolean): Finding {

@@ -1,33 +1,67 @@
-/** Who opens a WebSocket, by the upgrade request: the address, and a token where the client cannot put it into CONNECT. Pure. */
+/**
+ * Who sent a request, and by which scheme: what the site's own forwarders say of it, and nobody else. And the token of a client that
+ * cannot put it into CONNECT. Pure.
+ */
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
-import { canonicalAddress } from "../../core/address.ts";
+import { canonicalAddress, forwardedAddress, UNKNOWN_ADDRESS } from "../../core/address.ts";
+
+type IsForwarder = (address: string) => boolean;
 
 /**
  * The address nearest to us that is no forwarder of the site: each of them vouches for the one it was called by, which it put at the end of
- * X-Forwarded-For; what stands further left may be anybody's invention.
+ * the list; what stands further left may be anybody's invention. A forwarder that writes what nobody understands vouches for an
+ * unknown client, never for itself.
  * @param peer of the socket
+ * @param forwardedFor the list, the nearest forwarder's word last; empty or undefined where none says anything
+ * @returns an address as `canonicalAddress` writes it, or `UNKNOWN_ADDRESS`
  */
-export function clientAddress(
-  peer: string,
-  forwardedFor: string | undefined,
-  isForwarder: (address: string) => boolean,
-): string {
-  const hops = (forwardedFor ?? "").split(",");
-  let address = canonicalAddress(peer) ?? peer;
-  while (isForwarder(address)) {
-    const next = canonicalAddress(hops.pop() ?? "");
-    if (next === null) break;
-    address = next;
+export function clientAddress(peer: string, forwardedFor: string | undefined, isForwarder: IsForwarder): string {
+  const hops = forwardedFor?.trim() ? forwardedFor.split(",") : [];
+  let address = canonicalAddress(peer);
+  for (let left = hops.length; address !== null && left > 0 && isForwarder(address); left--) {
+    address = forwardedAddress(hops[left - 1] ?? "");
   }
-  return address;
+  return address ?? UNKNOWN_ADDRESS;
 }
 
-/** Of whoever sent the request. */
-export function requestAddress(
-  { socket, headers }: Pick<IncomingMessage, "socket" | "headers">,
-  isForwarder: (address: string) => boolean,
-): string {
-  return clientAddress(socket.remoteAddress ?? "", headers["x-forwarded-for"]?.toString(), isForwarder);
+type Requested = Pick<IncomingMessage, "socket" | "headers">;
+
+export function requestAddress({ socket, headers }: Requested, isForwarder: IsForwarder): string {
+  return clientAddress(socket.remoteAddress ?? "", forwardedFor(headers), isForwarder);
+}
+
+/** Whether the client speaks TLS to whoever it called, which a forwarder may have ended. */
+export function isEncrypted({ socket, headers }: Requested, isForwarder: IsForwarder): boolean {
+  if ("encrypted" in socket && socket.encrypted === true) return true;
+  const peer = canonicalAddress(socket.remoteAddress ?? "");
+  if (peer === null || !isForwarder(peer)) return false;
+  const said = headers["x-forwarded-proto"]?.toString().split(",")[0] ?? forwardedPairs(headers, "proto")[0] ?? "";
+  return /^(?:https|wss)$/i.test(said.trim());
+}
+
+/** X-Forwarded-For, of however many header lines; where there is none, `for` of each element of Forwarded (RFC 7239). */
+function forwardedFor(headers: IncomingHttpHeaders): string | undefined {
+  const list = headers["x-forwarded-for"]?.toString();
+  if (list?.trim()) return list;
+  const hops = forwardedPairs(headers, "for").map((hop) => hop.replaceAll(",", "") || UNKNOWN_ADDRESS);
+  return hops.join(",");
+}
+
+/** The parameter of each element, `""` where one lacks it. */
+function forwardedPairs({ forwarded }: IncomingHttpHeaders, name: "for" | "proto"): string[] {
+  if (forwarded === undefined || forwarded.trim() === "") return [];
+  // A comma or semicolon in quotes separates nothing.
+  const elements = forwarded.match(/(?:"[^"]*"|[^,"])+/g) ?? [];
+  return elements.map((element) => {
+    const pairs = element.match(/(?:"[^"]*"|[^;"])+/g) ?? [];
+    const values = pairs.map((pair) => pair.trim().split("=")).filter(([key]) => key?.toLowerCase() === name);
+    return (
+      values[0]
+        ?.slice(1)
+        .join("=")
+        .replace(/^"(.*)"$/, "$1") ?? ""
+    );
+  });
 }
 
 /** From `Authorization: Bearer` or `OAuth2`, else from `?api_token=`: as Arvados takes it. Empty where there is none. */

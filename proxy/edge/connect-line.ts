@@ -33,13 +33,32 @@ export function tokenOf({ auth_token, pass }: ConnectOptions): string {
 export type Additions = { auth_token: string; pass: string; proxy_sig?: string };
 
 /**
- * The line with our own fields in place of the client's. nats-server reads names whatever their case, and some letters outside of ASCII
+ * The line with our own fields in place of the client's. `protocol` 0 is a client that takes one INFO, the first: nats-server sends it none
+ * later on (they name its cluster's addresses), so the edge has no need to read on. nats-server reads names whatever their case, and some letters outside of ASCII
  * as well, and the last one wins: so only names that can be nothing else pass.
  */
 export function formatConnect(options: ConnectOptions, additions: Additions): Buffer {
   const plain = Object.entries(options).filter(([name]) => /^[a-z_]+$/.test(name) && name !== "proxy_sig");
-  return Buffer.from(`CONNECT ${JSON.stringify({ ...Object.fromEntries(plain), ...additions })}\r\n`);
+  return Buffer.from(`CONNECT ${JSON.stringify({ ...Object.fromEntries(plain), protocol: 0, ...additions })}\r\n`);
 }
+
+/** What clients need to know of a server. The rest is where it is: addresses and names inside, of itself and of others. */
+const INFO_FIELDS = [
+  "server_id",
+  "version",
+  "proto",
+  "headers",
+  "auth_required",
+  "tls_required",
+  "tls_verify",
+  "tls_available",
+  "max_payload",
+  "jetstream",
+  "client_id",
+  "nonce",
+  "ldm",
+  "api_lvl",
+];
 
 export type ReadInfo = "incomplete" | "invalid" | { nonce: string | null };
 
@@ -52,6 +71,13 @@ export function readInfo(bytes: Buffer): ReadInfo {
   // Letters of base64 only, so that nobody gets a statement about an address signed by sending it as nonce.
   const { nonce } = info;
   return { nonce: typeof nonce === "string" && /^[\w-]{8,64}$/.test(nonce) ? nonce : null };
+}
+
+/** What a client gets of the bytes in which `readInfo` has found INFO: that line without addresses, and what came behind it as it is. */
+export function clientInfo(bytes: Buffer): Buffer {
+  const end = bytes.indexOf("\n");
+  const info = jsonObject(bytes.subarray(5, end));
+  return Buffer.concat([Buffer.from(`INFO ${JSON.stringify(info, INFO_FIELDS)}\r\n`), bytes.subarray(end + 1)]);
 }
 
 function jsonObject(bytes: Buffer): ConnectOptions | null {

@@ -7,6 +7,7 @@ import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import { WebSocket, WebSocketServer } from "ws";
+import { canonicalAddress, UNKNOWN_ADDRESS } from "../../core/address.ts";
 import { type CloseName, isCloseName } from "../../core/close-codes.ts";
 import { signStatement } from "../../core/edge-statement.ts";
 import { fault, reasonOf } from "../../core/errors.ts";
@@ -15,8 +16,10 @@ import { sessionId } from "../../core/session.ts";
 import { formatSessionKey } from "../../core/subjects.ts";
 import { parseToken, sessionToken } from "../../core/token.ts";
 import { isUntrusted } from "../../runtime/certificate.ts";
+import { pathOf, refuseUpgrade } from "../../runtime/http-server.ts";
 import { requestAddress, requestToken } from "./client.ts";
 import { formatConnect, tokenOf } from "./connect-line.ts";
+import { PENDING_BOUNDS, Pending, type PendingBounds, type PendingRefusal } from "./pending.ts";
 import { Renewals } from "./renewals.ts";
 import { Tunnel } from "./tunnel.ts";
 
@@ -26,6 +29,8 @@ export const NATS_PATH = "/nats";
 const MESSAGE_BYTES = 2 * 1024 * 1024;
 /** For both ends; no compression, which would cost memory per socket and gain little for small messages. */
 const SOCKET_OPTIONS = { maxPayload: MESSAGE_BYTES, perMessageDeflate: false, closeTimeout: 5_000 };
+/** Something comes from us within twice this on every socket; nginx and load balancers cut after 60 s of nothing, some after 30 s. */
+const PING_EVERY_MS = 12_000;
 /** For browsers nats-server cuts its messages at 4 kB; to others all that waits goes as one, up to its max_pending. */
 const USER_AGENT = "Mozilla/5.0 (arvados-nats edge)";
 
@@ -42,10 +47,18 @@ export type EdgeOptions = {
   now: () => number;
   log: Logger;
   onEnded: (because: CloseName) => void;
+  /** Sockets that have sent no CONNECT, those included that have not sent their headers. */
+  pendingBounds?: PendingBounds;
+  /** A socket was refused by one of these bounds. */
+  onRefused?: (by: PendingRefusal) => void;
+  /** Milliseconds between two looks for sockets on which nothing was sent. */
+  pingEvery?: number;
 };
 
 export type Edge = {
   sockets(): number;
+  /** Those without CONNECT yet. */
+  pending(): number;
   /** What authcallout has told a session: `<token>.<sid>`. */
   told(session: string, notice: string): void;
   close(): void;
@@ -60,16 +73,21 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
   const acceptor = new WebSocketServer({ noServer: true, clientTracking: false, ...SOCKET_OPTIONS });
   const open = new Set<Tunnel>();
   const renewals = new Renewals({ now, later: (callback, ms) => void setTimeout(callback, ms).unref() });
+  const { pendingBounds = PENDING_BOUNDS, onRefused = () => {}, pingEvery = PING_EVERY_MS } = options;
+  const pending = new Pending(pendingBounds);
+  const leaveAsConnection = new WeakMap<Socket, () => void>();
+  const pings = setInterval(() => {
+    for (const tunnel of open) tunnel.keepAlive();
+  }, pingEvery).unref();
 
-  const accept = (client: WebSocket, socket: Socket, request: IncomingMessage): void => {
+  const accept = (client: WebSocket, socket: Socket, request: IncomingMessage, address: string, leave: () => void) => {
     const { headers, url = "" } = request;
-    const address = requestAddress(request, isForwarder);
     const given = requestToken(headers, url);
     let broken: string | undefined;
     const upstream = new WebSocket(natsWebsocketUrl, {
       ...SOCKET_OPTIONS,
       handshakeTimeout: connectWithin,
-      headers: { "User-Agent": USER_AGENT, "X-Forwarded-For": address },
+      headers: { "User-Agent": USER_AGENT, ...(address === UNKNOWN_ADDRESS ? {} : { "X-Forwarded-For": address }) },
       ...(headers.origin === undefined ? {} : { origin: headers.origin }),
     });
     const tunnel = new Tunnel({
@@ -79,6 +97,7 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
       connectWithin,
       stalledAfter,
       connect(connect, nonce) {
+        leave();
         const token = tokenOf(connect) || given;
         const session = sessionOf(token, connect.user);
         if (session !== null) renewals.opened(tunnel, session);
@@ -108,20 +127,40 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
     });
   };
 
-  server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    if ((request.url ?? "").split("?")[0] !== NATS_PATH) {
-      socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+  server.on("connection", (socket: Socket) => {
+    const peer = canonicalAddress(socket.remoteAddress ?? "");
+    const place = pending.enter(peer === null || isForwarder(peer) ? null : peer);
+    if (typeof place === "string") {
+      onRefused(place);
+      socket.destroy();
       return;
     }
-    acceptor.handleUpgrade(request, socket, head, (client) => accept(client, socket, request));
+    leaveAsConnection.set(socket, place);
+    socket.once("close", place);
+  });
+
+  server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    if (pathOf(request.url ?? "") !== NATS_PATH) return refuseUpgrade(socket, "404 Not Found");
+    // From here on it counts by its client's address, not by that of the connection.
+    leaveAsConnection.get(socket)?.();
+    const address = requestAddress(request, isForwarder);
+    const leave = pending.enter(address);
+    if (typeof leave === "string") {
+      onRefused(leave);
+      return refuseUpgrade(socket, "429 Too Many Requests", ["Retry-After: 1"]);
+    }
+    socket.once("close", leave);
+    acceptor.handleUpgrade(request, socket, head, (client) => accept(client, socket, request, address, leave));
   });
 
   return {
     sockets: () => open.size,
+    pending: () => pending.size,
     told(session, notice) {
       if (isCloseName(notice) && NEWS.includes(notice)) renewals.news(session, notice);
     },
     close() {
+      clearInterval(pings);
       acceptor.close();
       for (const tunnel of open) tunnel.end("draining");
     },

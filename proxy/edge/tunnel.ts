@@ -1,11 +1,12 @@
 /**
  * One client's way to nats-server: two WebSockets. The client's CONNECT is held until it is whole and nats-server's nonce is known, and
- * goes on as `connect` writes it. From then on messages pass as they are, each way no faster than the other end takes them.
+ * goes on as `connect` writes it; INFO is held until it is whole, and goes to the client without what names addresses inside. From then
+ * on messages pass as they are, each way no faster than the other end takes them.
  */
 import type { Socket } from "node:net";
 import type { RawData, WebSocket } from "ws";
 import { CLOSE_CODES, type CloseName } from "../../core/close-codes.ts";
-import { type ConnectOptions, readConnect, readInfo } from "./connect-line.ts";
+import { type ConnectOptions, clientInfo, readConnect, readInfo } from "./connect-line.ts";
 
 /** What may wait for a slow end before the other one is no longer read. */
 const WAITING_BYTES = 64 * 1024;
@@ -42,6 +43,7 @@ export class Tunnel {
   #fromServer = Buffer.alloc(0);
   #fromClient = Buffer.alloc(0);
   #nonce: string | null | undefined;
+  #written = 0;
   #options: ConnectOptions | undefined;
 
   constructor(parts: TunnelParts) {
@@ -52,7 +54,6 @@ export class Tunnel {
     socket.on("data", this.#bound);
     client.on("message", this.#takeConnect);
     server.on("message", this.#takeInfo);
-    this.#relay(server, client);
     // What is wrong with a socket ends it, and `close` follows.
     client.on("error", () => {});
     client.on("close", () => this.#clientClosed());
@@ -65,14 +66,28 @@ export class Tunnel {
     if (this.#close(code, reason)) this.#because = because;
   }
 
+  /**
+   * To be called again and again: pings the client where nothing was written to it since the last call, for proxies between us cut a
+   * connection on which nothing comes for a while. nats-server pings only clients that send nothing either.
+   */
+  keepAlive(): void {
+    const { client, socket } = this.#parts;
+    const isIdle = socket.bytesWritten === this.#written;
+    if (isIdle && client.readyState === client.OPEN && client.bufferedAmount === 0) client.ping();
+    else this.#written = socket.bytesWritten;
+  }
+
   readonly #takeInfo = (data: RawData): void => {
     this.#fromServer = Buffer.concat([this.#fromServer, data as Buffer]);
     const read = readInfo(this.#fromServer);
     if (read === "incomplete") return;
     if (read === "invalid") return this.end("natsUnreachable");
-    this.#parts.server.off("message", this.#takeInfo);
-    this.#fromServer = Buffer.alloc(0);
+    const { client, server } = this.#parts;
+    server.off("message", this.#takeInfo);
     this.#nonce = read.nonce;
+    if (client.readyState === client.OPEN) client.send(clientInfo(this.#fromServer), { binary: true });
+    this.#fromServer = Buffer.alloc(0);
+    this.#relay(server, client);
     this.#open();
   };
 

@@ -56,11 +56,11 @@ describe("doctor, of a clock", () => {
 });
 
 describe("doctor, of a nats-server's address and version", () => {
-  const server = (version: string, url: string) =>
+  const server = (version: string, url: string, advertised: string[] = []) =>
     natsFindings(
       [],
       {
-        server: { version, url, isEncrypted: url.startsWith("tls:") },
+        server: { version, url, isEncrypted: url.startsWith("tls:"), advertised },
         strict: { seen: true },
         streams: {},
         clock: { seen: { offset: 0, uncertainty: 0 } },
@@ -80,11 +80,24 @@ describe("doctor, of a nats-server's address and version", () => {
     assert.equal(server("2.14.6", "nats://127.0.0.1:4222")?.state, "ok");
   });
 
+  it("finds a server bad that tells its clients where the others are", () => {
+    const url = "tls://nats.example.org:4222";
+    assert.equal(server("2.15.2", url)?.state, "ok");
+    const told = server("2.15.2", url, ["10.0.0.1:4222", "10.0.0.2:4222"]);
+    assert.equal(told?.state, "bad");
+    assert.match(told?.saw ?? "", /10\.0\.0\.1:4222, 10\.0\.0\.2:4222/);
+    assert.match(told?.todo ?? "", /no_advertise: true/);
+  });
+
   it("warns of a plain connection, unless it is to this machine", () => {
     const plain = server("2.15.2", "nats://nats.example.org:4222");
     assert.equal(plain?.state, "warn");
     assert.match(plain?.todo ?? "", /tls:\/\//);
-    for (const url of ["tls://nats.example.org:4222", "nats://localhost:4222", "nats://[::1]:4222"]) {
+    for (const url of [
+      "tls://nats.example.org:4222",
+      "nats://localhost:4222",
+      "nats://[::1]:4222 nats://127.0.0.1:1",
+    ]) {
       assert.equal(server("2.15.2", url)?.state, "ok", url);
     }
   });

@@ -65,5 +65,6 @@ describe("a session's identity", () => {
     assert.equal(options.inboxPrefix, `_INBOX.${UUID}.${sid}`);
     assert.equal(options.maxReconnectAttempts, -1);
     assert.equal(options.ignoreAuthErrorAbort, true);
+    assert.equal(options.ignoreClusterUpdates, true, "servers' own addresses lead past the edge");
   });
 });

@@ -57,7 +57,8 @@ describe("a cluster of three servers, with sessions of one user on each", () => 
   it("holds records while one of them is dead, and the callout's connections with it, until an admin gives it up", async () => {
     const [first, second, third] = stack.servers as [NatsServer, NatsServer, NatsServer];
     await until(async () => (await cli("servers")).code === 0, "JetStream to have settled after what was before");
-    await using callout = await anotherReplica({ config: { ...stack.config, natsUrl: second.url } });
+    const natsUrl = [second, first, third].map(({ url }) => url).join(" ");
+    await using callout = await anotherReplica({ config: { ...stack.config, natsUrl } });
     await firstReplica(stack).drain();
     const bobs = await bobAt(stack, urls());
     const { v2 } = stack.cluster.users.alice.token;

@@ -54,6 +54,11 @@ describe("values for the official NATS chart", () => {
     assert.ok(values.config.websocket.merge.allowed_origins.length > 0);
   });
 
+  it("tell clients no pod's address, and ping them before a proxy cuts them off", () => {
+    assert.equal(values.config.cluster.noAdvertise, true);
+    assert.equal(values.config.merge.ping_interval, "20s");
+  });
+
   it("trust the edge's key", () => {
     assert.deepEqual(values.config.merge.proxies, { trusted: [{ key: "<< $ARVADOS_NATS_PUBLIC_EDGE >>" }] });
   });

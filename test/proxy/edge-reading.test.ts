@@ -1,12 +1,13 @@
 /** What the edge reads: the upgrade request, INFO and CONNECT; and what it makes of CONNECT. */
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
 import fc from "fast-check";
 import { parseNetworks } from "../../core/address.ts";
 import { signStatement, verifyStatement } from "../../core/edge-statement.ts";
 import { signingKey, verifyingKey } from "../../core/nkey.ts";
-import { clientAddress, requestToken } from "../../proxy/edge/client.ts";
-import { formatConnect, readConnect, readInfo, tokenOf } from "../../proxy/edge/connect-line.ts";
+import { clientAddress, isEncrypted, requestAddress, requestToken } from "../../proxy/edge/client.ts";
+import { clientInfo, formatConnect, readConnect, readInfo, tokenOf } from "../../proxy/edge/connect-line.ts";
 
 const bytes = (text: string) => Buffer.from(text);
 
@@ -28,9 +29,70 @@ describe("who opens a WebSocket", () => {
     assert.equal(of("127.0.0.1", "10.0.0.1, 10.0.0.2"), "10.0.0.1");
   });
 
-  it("is the forwarder where that names none", () => {
-    for (const header of [undefined, "", "unknown", "198.51.100.1, unknown", "198.51.100.1,"]) {
-      assert.equal(of("127.0.0.1", header), "127.0.0.1", header);
+  it("is the forwarder where that says nothing of anybody", () => {
+    for (const header of [undefined, "", " "]) assert.equal(of("127.0.0.1", header), "127.0.0.1", header);
+  });
+
+  it("is the client in every form that a forwarder writes, and forwarders are known in them too", () => {
+    for (const last of ["203.0.113.9:51000", '"[::ffff:203.0.113.9]:4711"', "203.0.113.9:_hidden"]) {
+      assert.equal(of("127.0.0.1", `198.51.100.1, ${last}`), "203.0.113.9", last);
+    }
+    assert.equal(of("127.0.0.1", "198.51.100.1:4000, 10.0.0.9:51000"), "198.51.100.1");
+    assert.equal(of("127.0.0.1", "[2001:db8::7]:4000 ,\t10.0.0.9"), "2001:db8::7");
+  });
+
+  it("is unknown, and not the forwarder, where nobody understands what that writes", () => {
+    for (const header of [
+      "unknown",
+      "198.51.100.1, unknown",
+      "198.51.100.1,",
+      "1.1.1.1, _x",
+      "1.1.1.1, unix:",
+      "proxy.example",
+    ]) {
+      assert.equal(of("127.0.0.1", header), "unknown", header);
+    }
+    assert.equal(of("127.0.0.1", "198.51.100.1, unknown, 10.0.0.9"), "unknown");
+    assert.equal(of(""), "unknown");
+  });
+
+  const request = (headers: IncomingHttpHeaders, remoteAddress = "127.0.0.1") =>
+    ({ socket: { remoteAddress }, headers }) as Parameters<typeof requestAddress>[0];
+
+  it("is read from Forwarded where there is no X-Forwarded-For", () => {
+    const forms: [header: string, address: string][] = [
+      ["for=203.0.113.9", "203.0.113.9"],
+      ['for="[2001:db8::1]:4711"', "2001:db8::1"],
+      ["for=1.1.1.1;proto=https, For=203.0.113.9;by=10.0.0.1", "203.0.113.9"],
+      ['proto=https;for="203.0.113.9:4711" , for=10.0.0.9', "203.0.113.9"],
+      ["for=203.0.113.9, proto=https", "unknown"],
+      ["for=203.0.113.9, for=_hidden", "unknown"],
+      ["for=203.0.113.9, for=unknown", "unknown"],
+      ['for=203.0.113.9, for="8.8.8.8, 10.0.0.1"', "unknown"],
+      ["nonsense", "unknown"],
+    ];
+    for (const [forwarded, address] of forms) {
+      assert.equal(requestAddress(request({ forwarded }), isForwarder), address, forwarded);
+    }
+    const both = { forwarded: "for=1.1.1.1", "x-forwarded-for": "203.0.113.9" };
+    assert.equal(requestAddress(request(both), isForwarder), "203.0.113.9");
+    assert.equal(requestAddress(request(both, "198.51.100.7"), isForwarder), "198.51.100.7");
+  });
+
+  it("speaks TLS where a forwarder of the site says so, and nobody else", () => {
+    const says: [headers: IncomingHttpHeaders, isTls: boolean][] = [
+      [{ "x-forwarded-proto": "https" }, true],
+      [{ "x-forwarded-proto": "HTTPS, http" }, true],
+      [{ "x-forwarded-proto": "wss" }, true],
+      [{ "x-forwarded-proto": "http" }, false],
+      [{ forwarded: 'for=1.1.1.1;proto="https"' }, true],
+      [{ forwarded: "for=1.1.1.1;proto=http" }, false],
+      [{ forwarded: "proto=https", "x-forwarded-proto": "http" }, false],
+      [{}, false],
+    ];
+    for (const [headers, isTls] of says) {
+      assert.equal(isEncrypted(request(headers), isForwarder), isTls, JSON.stringify(headers));
+      assert.equal(isEncrypted(request(headers, "203.0.113.9"), isForwarder), false);
     }
   });
 
@@ -90,7 +152,7 @@ describe("CONNECT", () => {
       "__proto__",
     ];
     fc.assert(
-      fc.property(fc.array(fc.constantFrom(...theirs, "user", "lang")), (names) => {
+      fc.property(fc.array(fc.constantFrom(...theirs, "user", "lang", "protocol")), (names) => {
         const given = JSON.parse(`{${names.map((name) => `${JSON.stringify(name)}: "theirs"`).join(",")}}`);
         const line = formatConnect(given, additions).toString();
         assert.match(line, /^CONNECT \{.*\}\r\n$/);
@@ -101,6 +163,7 @@ describe("CONNECT", () => {
           assert.deepEqual(alike, [name]);
           assert.equal(read[name], value);
         }
+        assert.equal((read as Record<string, unknown>).protocol, 0, "an older client, which is sent no further INFO");
         if (names.includes("user")) assert.equal(read.user, "theirs");
       }),
     );
@@ -123,6 +186,28 @@ describe("INFO", () => {
     }
   });
 
+  it("goes to the client without a name or an address inside, and with what clients read", () => {
+    const inside = {
+      ...{ server_name: "nats-0", host: "10.1.2.3", port: 4222, ip: "nats://10.1.2.3:4222/", client_ip: "10.1.2.9" },
+      ...{ connect_urls: ["10.1.2.3:8080"], ws_connect_urls: ["10.1.2.4:8080"], cluster: "c", domain: "d", xkey: "X" },
+      ...{
+        leafnode_urls: ["10.1.2.3:7422"],
+        gateway_url: "10.1.2.3:7222",
+        go: "go1.26",
+        git_commit: "abc",
+        more: "10.1.2.3",
+      },
+    };
+    const told = {
+      ...{ server_id: "N", version: "2.15.2", proto: 1, headers: true, auth_required: true, max_payload: 1_048_576 },
+      ...{ jetstream: true, client_id: 7, nonce: "abcdefgh" },
+    };
+    const text = clientInfo(bytes(`INFO ${JSON.stringify({ ...inside, ...told })} \r\nPING\r\n`)).toString();
+    const [line = "", rest] = text.split("\r\n");
+    assert.deepEqual(JSON.parse(line.slice("INFO ".length)), told);
+    assert.equal(rest, "PING");
+  });
+
   it("gets no statement signed by calling it a nonce", () => {
     const key = signingKey(Buffer.alloc(32, 1));
     const nonce = signStatement([key], "203.0.113.7", "token", 0).split("|").slice(0, 3).join("|");
@@ -137,7 +222,7 @@ describe("a statement about a client's address", () => {
   const NOW = 1_000_000_000_000;
 
   it("holds for the token that it was made for, for a while", () => {
-    for (const address of ["203.0.113.7", "2001:db8::7"]) {
+    for (const address of ["203.0.113.7", "2001:db8::7", "unknown"]) {
       const said = signStatement([key], address, "token", NOW);
       assert.equal(verifyStatement([known], said, "token", NOW), address);
       assert.equal(verifyStatement([known], said, "token", NOW + 29_000), address);

@@ -1,19 +1,19 @@
 /** The edge before a real nats-server: what it lets through, what it ends and why, and how much it holds. */
 import assert from "node:assert/strict";
 import { sign } from "node:crypto";
-import { createServer, type Server } from "node:http";
+import { createServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { WebSocket, WebSocketServer } from "ws";
 import { seedBytes, signingKey } from "../../core/nkey.ts";
 import { type NatsServer, startNatsServer } from "../../dev/nats-server.ts";
-import { attachEdge, type Edge, type EdgeOptions } from "../../proxy/edge/edge.ts";
-import { createLog, silentLog } from "../../runtime/log.ts";
+import type { EdgeOptions } from "../../proxy/edge/edge.ts";
+import { createLog } from "../../runtime/log.ts";
 import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
 import { type ConnectOpts, startTestCallout } from "../support/callout.ts";
 import { createAuthority } from "../support/certificates.ts";
+import { disposable, type EdgeDoor, listening, openEdge } from "../support/edge-door.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 import { connectLine, isAdmitted, openRawClient, type RawClient } from "../support/raw-client.ts";
 import { until } from "../support/until.ts";
@@ -21,7 +21,7 @@ import { until } from "../support/until.ts";
 describe("the edge", () => {
   let nats: TestNats;
   let logins: ConnectOpts[] = [];
-  let door: Door;
+  let door: EdgeDoor;
   before(async () => {
     nats = await startNats({ streams: false });
     await startTestCallout(nats, (options) => {
@@ -38,33 +38,7 @@ describe("the edge", () => {
     await nats[Symbol.asyncDispose]();
   });
 
-  type Door = { url: string; edge: Edge; ended: string[]; close(): Promise<void> };
-  async function openDoor(options: Partial<EdgeOptions> = {}): Promise<Door> {
-    const ended: string[] = [];
-    const server = createServer();
-    const edge = attachEdge(server, {
-      natsWebsocketUrl: nats.server.websocketUrl,
-      seed: nats.keys.edge.seed,
-      isForwarder: (address) => address === "127.0.0.1",
-      connectWithin: 1_500,
-      stalledAfter: 10_000,
-      now: Date.now,
-      log: silentLog(),
-      onEnded: (because) => void ended.push(because),
-      ...options,
-    });
-    const port = await listening(server);
-    return {
-      url: `ws://127.0.0.1:${port}/nats`,
-      edge,
-      ended,
-      async close() {
-        edge.close();
-        await until(() => edge.sockets() === 0, "the edge's sockets to close");
-        await new Promise((resolve) => server.close(resolve));
-      },
-    };
-  }
+  const openDoor = (options: Partial<EdgeOptions> = {}) => openEdge(nats, options);
 
   it("moves the token to auth_token, puts its statement into pass, and leaves the rest as it is", async () => {
     const headers = { "X-Forwarded-For": "203.0.113.7" };
@@ -306,17 +280,6 @@ describe("the edge", () => {
     });
   });
 });
-
-/** As a resource of a block. */
-async function disposable<T extends { close(): Promise<void> }>(opening: Promise<T>): Promise<T & AsyncDisposable> {
-  const opened = await opening;
-  return Object.assign(opened, { [Symbol.asyncDispose]: () => opened.close() });
-}
-
-async function listening(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return (server.address() as AddressInfo).port;
-}
 
 /** Bytes that this process holds in buffers. */
 function held(): number {

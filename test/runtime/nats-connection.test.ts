@@ -93,6 +93,25 @@ describe("connectNats", () => {
     assert.ok(check?.("localhost", names("DNS:localhost")) instanceof Error);
     assert.deepEqual(tlsOf("tls://nats.example.org:4222"), { tls: {} });
     assert.deepEqual(tlsOf("nats://127.0.0.1:4222"), {});
+    const either = tlsOf("tls://nats.example.org:4222 tls://[fd00::1]:4222 tls://[fd00::2]:4222").tls
+      ?.checkServerIdentity;
+    assert.equal(either?.("localhost", names("IP Address:FD00:0:0:0:0:0:0:2")), undefined);
+    assert.equal(either?.("nats.example.org", names("DNS:nats.example.org")), undefined);
+    assert.ok(either?.("nats.example.org", names("IP Address:FD00:0:0:0:0:0:0:2")) instanceof Error);
+    assert.ok(either?.("localhost", names("DNS:localhost")) instanceof Error);
+  });
+
+  it("goes to the next of several addresses while one is away, and the first one while it is there", async () => {
+    const [first, second] = [await fake("PONG"), await fake("PONG")];
+    const connection = await connectNats({ ...options, url: `${first.url} ${second.url}` });
+    assert.deepEqual([first.connects.length, second.connects.length], [1, 0]);
+    first.server.close();
+    for (const socket of first.sockets) socket.destroy();
+    await until(() => second.connects.length === 1, "the other server to be asked");
+    await connection.close();
+    const late = await connectNats({ ...options, url: `${first.url} ${second.url}` });
+    assert.equal(second.connects.length, 2);
+    await late.close();
   });
 
   it("does not wait for ever for a server that says nothing", async () => {

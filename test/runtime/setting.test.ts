@@ -14,6 +14,7 @@ import {
 const common = { env: "X", file: "x", default: "", doc: "" };
 const duration: Setting = { ...common, type: "duration", min: 100, max: 86_400_000 };
 const address: Setting = { ...common, type: "address" };
+const urls: Setting = { ...common, type: "urls", schemes: ["nats", "tls"] };
 const url: Setting = { ...common, type: "url", schemes: ["nats", "tls"] };
 const seed: Setting = { ...common, type: "seed", prefix: "SU", secret: true };
 
@@ -73,6 +74,17 @@ describe("a setting's value", () => {
   it("gives an address that this machine can open for one that means every interface", () => {
     assert.equal(urlOf("http", { host: "", port: 1 }), "http://127.0.0.1:1");
     assert.equal(urlOf("http", { host: "::1", port: 1 }), "http://[::1]:1");
+  });
+
+  it("reads one address of nats-server or several, of one scheme", () => {
+    assert.equal(parsed(urls, "nats://a:4222/"), "nats://a:4222");
+    assert.equal(
+      parsed(urls, " nats://a:4222, nats://b:4222  nats://c:4222"),
+      "nats://a:4222 nats://b:4222 nats://c:4222",
+    );
+    assert.equal(parsed(urls, "tls://a:4222 nats://b:4222"), "has addresses with different schemes");
+    assert.match(String(parsed(urls, "nats://a:4222 http://b")), /"http:\/\/b" does not begin with/);
+    assert.equal(parsed(urls, "nats://a nats://user:hunter22@b"), "must not carry a user or a password");
   });
 
   it("takes URLs of the right scheme and drops the slash at their end", () => {

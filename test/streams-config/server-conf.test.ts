@@ -55,6 +55,18 @@ describe("the configuration of nats-server", () => {
     assert.equal(line, `proxies { trusted: [{ key: "${keys.edge.public}" }] }`);
   });
 
+  it("tells clients no server's address, alone and among others", () => {
+    const cluster = { name: "c", port: 6222, routes: [6222, 6223] };
+    for (const text of [render(), render({ cluster })]) {
+      assert.match(text, /^cluster \{\n(?: {2}.*\n)* {2}no_advertise: true\n\}$/m);
+    }
+    assert.doesNotMatch(render(), /^ {2}(?:listen|routes):/m);
+  });
+
+  it("pings native clients before a proxy between them cuts them off", () => {
+    assert.match(render(), /^ping_interval: "20s"$/m);
+  });
+
   it("has no user who needs no login", () => {
     assert.doesNotMatch(render(), /no_auth_user/);
   });

@@ -1,6 +1,5 @@
 /** The console page on a real HTTP server and the real edge, over the stub service; with the demo's API, or without. */
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +7,7 @@ import { pino } from "pino";
 import { createApp } from "../../proxy/app.ts";
 import { buildConsole } from "../../proxy/console/build.ts";
 import type { Action, ActionResult, DemoCluster } from "../../proxy/console/demo.ts";
-import { attachEdge } from "../../proxy/edge/edge.ts";
+import { createDoor } from "../../proxy/door.ts";
 import type { StubService } from "./stub-service.ts";
 
 export const PROJECT = { uuid: "zzzzz-j7d0g-genomes00000000", name: "Genomes" };
@@ -73,8 +72,7 @@ export async function startConsoleSite(service: StubService, { demo }: { demo: b
       response.json({ action, ...(await act(action)) } satisfies ActionResult);
     });
   }
-  const server = createServer(app);
-  const edge = attachEdge(server, {
+  const { server, edge } = createDoor(app, {
     natsWebsocketUrl: nats.server.websocketUrl,
     seed: nats.keys.edge.seed,
     isForwarder: () => false,

@@ -23,6 +23,8 @@ export type NatsOptions = {
   limits?: Partial<ServerLimits>;
   /** Sizes of the streams; default: small. */
   profile?: Partial<StreamProfile>;
+  /** Servers tell clients each other's addresses; default false, as we configure them. */
+  advertise?: boolean;
   /** Connections of services have this `reconnect`; default false, so that a lost server is an error at once. */
   reconnect?: boolean;
 };
@@ -58,10 +60,12 @@ export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
     limits = {},
     profile = {},
     reconnect = false,
+    advertise = false,
   } = options;
   const keys = generateKeys();
   const conf = { clusterId, keys: publicKeys(keys), limits };
-  const servers = size === 1 ? [await startNatsServer({ conf })] : (await startNatsCluster(conf, size)).servers;
+  const servers =
+    size === 1 ? [await startNatsServer({ conf })] : (await startNatsCluster(conf, size, { advertise })).servers;
   const open: NatsConnection[] = [];
   const opened = async (connecting: Promise<NatsConnection>): Promise<NatsConnection> => {
     const connection = await connecting;
