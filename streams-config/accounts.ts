@@ -184,7 +184,9 @@ function reading(stream: StreamName): string[] {
 
 /** What each service may do in each account it works in. */
 export function servicePermissions(clusterId: string): PerServiceUser<Permissions> {
-  const { root, graphAll, graphLogAll, graphBeat, barrierMark, barrierCut, logAll, tailed } = subjectsOf(clusterId);
+  const { root, graphAll, graphLogAll, graphBeat, barrierMark, barrierCut, logAll, tailed, ...subjects } =
+    subjectsOf(clusterId);
+  const { sessionPlace, sessionEnded, sessionFlood } = subjects;
   const barrier = `${root}.barrier`;
   const inbox = (service: Service) => `${serviceInbox(service)}.>`;
   const graphFollower = [...reading("GRAPH"), ...reading("BARRIER"), `${barrier}.lease.>`, `${barrier}.settled.>`];
@@ -209,8 +211,16 @@ export function servicePermissions(clusterId: string): PerServiceUser<Permission
         ],
       },
       CORE: {
-        publish: ["$SYS._INBOX.>", ...graphFollower, barrierCut, `${barrier}.server.>`, `${barrier}.alias.>`],
-        subscribe: ["$SYS.REQ.USER.AUTH", ...graphFeed, inbox("authcallout")],
+        publish: [
+          "$SYS._INBOX.>",
+          ...graphFollower,
+          barrierCut,
+          `${barrier}.server.>`,
+          `${barrier}.alias.>`,
+          sessionPlace,
+          sessionEnded,
+        ],
+        subscribe: ["$SYS.REQ.USER.AUTH", ...graphFeed, sessionPlace, sessionFlood, inbox("authcallout")],
       },
       APP: { publish: [`${root}.notice.>`], subscribe: [inbox("authcallout")] },
     },
@@ -246,7 +256,10 @@ export function servicePermissions(clusterId: string): PerServiceUser<Permission
       },
     },
     gateway: {
-      CORE: { publish: graphFollower, subscribe: [...graphFeed, inbox("gateway")] },
+      CORE: {
+        publish: [...graphFollower, sessionFlood],
+        subscribe: [...graphFeed, sessionEnded, inbox("gateway")],
+      },
       STORE: {
         publish: [
           `${root}.live.@resync`,

@@ -1,0 +1,113 @@
+/**
+ * How much a session, and all of a user's together, may ask of the gateway. What is beyond is dropped before anything of it is read; one
+ * answer a second says so. A session that goes on far beyond it floods: it is to be cut, since what nats-server has to deliver to us waits in
+ * one line for everybody.
+ *
+ *   within ──bucket empty──► over (refused once a second, else dropped) ──far over──► flooding (reported)
+ *
+ * Pure.
+ */
+import { keepNewest } from "../../core/keep-newest.ts";
+
+/** `refuse`: and say so. `drop`: say nothing. `flood`: the first time in a while. */
+export type Verdict = "take" | "refuse" | "drop" | "flood";
+
+/** What a request takes of its bucket; `requestsPerSecond` counts those of cost 10. */
+const COSTS: Record<string, number> = { more: 1, stop: 1, tail: 20 };
+const USUAL_COST = 10;
+/** Every further kB of a body costs as much as the smallest request. */
+const BYTES_PER_COST = 1_024;
+/** Seconds' worth that may be asked at once. */
+const BURST = 4;
+/** A user's sessions together, in sessions. */
+const USER_SESSIONS = 4;
+/** All that are anonymous share one user. */
+const ANONYMOUS_SESSIONS = 40;
+/** Seconds' worth beyond the bucket that make a flood. */
+const FLOOD = 20;
+const ANSWER_MS = 1_000;
+export const UNDER_WAY_PER_SESSION = 16;
+export const UNDER_WAY_PER_USER = 64;
+const KEPT = 20_000;
+
+type Bucket = { left: number; excess: number; at: number; answeredAt: number; reportedAt: number; underWay: number };
+
+export class RequestLimits {
+  readonly #rate: number;
+  readonly #isAnonymous: (user: string) => boolean;
+  readonly #buckets = new Map<string, Bucket>();
+
+  /** @param perSecond requests of one session */
+  constructor(perSecond: number, isAnonymous: (user: string) => boolean) {
+    this.#rate = perSecond * USUAL_COST;
+    this.#isAnonymous = isAnonymous;
+  }
+
+  /**
+   * Asked before anything else.
+   * @param session its key, `<token>.<sid>`
+   * @param now UTC ms, as below
+   */
+  ofSession(session: string, verb: string, bytes: number, now: number): Verdict {
+    const cost = costOf(verb, bytes);
+    const bucket = this.#bucket(`session ${session}`, this.#rate, now);
+    if (bucket.underWay < UNDER_WAY_PER_SESSION && take(bucket, cost)) return "take";
+    bucket.excess += cost;
+    if (bucket.excess > this.#rate * FLOOD && now - bucket.reportedAt >= ANSWER_MS) {
+      bucket.reportedAt = now;
+      return "flood";
+    }
+    return answerOnce(bucket, now);
+  }
+
+  /** Asked about what `ofSession` takes, once it is known whose it is. */
+  ofUser(user: string, verb: string, bytes: number, now: number): Verdict {
+    const isAnonymous = this.#isAnonymous(user);
+    const sessions = isAnonymous ? ANONYMOUS_SESSIONS : USER_SESSIONS;
+    const bucket = this.#bucket(`user ${user}`, this.#rate * sessions, now);
+    const most = isAnonymous ? UNDER_WAY_PER_USER * 10 : UNDER_WAY_PER_USER;
+    if (bucket.underWay < most && take(bucket, costOf(verb, bytes))) return "take";
+    return answerOnce(bucket, now);
+  }
+
+  /** What was taken is being answered, until the returned function is called. */
+  begin(session: string, user: string | null): () => void {
+    const names = user === null ? [`session ${session}`] : [`session ${session}`, `user ${user}`];
+    const buckets = names.flatMap((name) => this.#buckets.get(name) ?? []);
+    for (const bucket of buckets) bucket.underWay += 1;
+    return () => {
+      for (const bucket of buckets) bucket.underWay -= 1;
+    };
+  }
+
+  #bucket(name: string, rate: number, now: number): Bucket {
+    const most = rate * BURST;
+    const known = this.#buckets.get(name);
+    if (known) {
+      const gained = (Math.max(0, now - known.at) / 1_000) * rate;
+      known.left = Math.min(most, known.left + gained);
+      known.excess = Math.max(0, known.excess - gained);
+      known.at = now;
+      return known;
+    }
+    const fresh = { left: most, excess: 0, at: now, answeredAt: 0, reportedAt: 0, underWay: 0 };
+    keepNewest(this.#buckets, KEPT, name, fresh);
+    return fresh;
+  }
+}
+
+function costOf(verb: string, bytes: number): number {
+  return (COSTS[verb] ?? USUAL_COST) + Math.floor(bytes / BYTES_PER_COST);
+}
+
+function take(bucket: Bucket, cost: number): boolean {
+  if (bucket.left < cost) return false;
+  bucket.left -= cost;
+  return true;
+}
+
+function answerOnce(bucket: Bucket, now: number): Verdict {
+  if (now - bucket.answeredAt < ANSWER_MS) return "drop";
+  bucket.answeredAt = now;
+  return "refuse";
+}
