@@ -55,7 +55,7 @@ export type ResponderParts = {
 const GUARDED: readonly string[] = ["login.paused", "login.too_many_sessions"];
 const MOST_HELD = 1_000;
 /** Of one reason and address in ten seconds; the rest is counted. */
-const REFUSAL_LINES = 20;
+const REFUSAL_LINES = 200;
 
 export class Responder {
   readonly #parts: ResponderParts;

@@ -8,7 +8,6 @@ import { keepNewest } from "../core/keep-newest.ts";
 import type { SessionName } from "../core/session.ts";
 import { suffixedParts } from "../core/token.ts";
 import type { Identity } from "../core/token-index.ts";
-import type { Action } from "./revocation-plan.ts";
 import type { Session, Sessions } from "./sessions.ts";
 
 export type SessionLimits = {
@@ -105,20 +104,13 @@ export function refusalOf(counts: readonly Count[], sessions: Sessions, now: num
   return null;
 }
 
-/** Is the session that has just come in one too many? Two replicas may each have let in the last one. */
-export function isExcess(counts: readonly Count[], sessions: Sessions, now: number): boolean {
-  return counts.some(({ key, limit }) => sessions.countOf(key, limit + 1, now) > limit);
-}
-
-/** Of all, those that are too many: the newest. */
-export function planExcess(sessions: Sessions, bounds: SessionBounds, now: number): Action[] {
-  const excess = new Set<Session>();
-  for (const key of sessions.counts()) {
-    const limit = bounds.limitOf(key);
-    if (sessions.countOf(key, limit + 1, now) <= limit) continue;
-    const seen = sessions.counted(key, now).filter((session) => !sessions.isPending(session));
-    seen.sort((a, b) => a.since - b.since || a.cid - b.cid);
-    for (const session of seen.slice(limit)) excess.add(session);
-  }
-  return [...excess].map((session) => ({ session, do: "cut", because: "tooManySessions" }));
+/**
+ * Of those counted so, the ones that are too many: the newest. Two replicas may each have let in the last one.
+ * @param leaving being cut already
+ */
+export function excessOf({ key, limit }: Count, sessions: Sessions, leaving: WeakSet<Session>, now: number): Session[] {
+  if (sessions.countOf(key, limit + 1, now) <= limit) return [];
+  const staying = sessions.counted(key, now).filter((one) => !sessions.isPending(one) && !leaving.has(one));
+  if (staying.length <= limit) return [];
+  return staying.sort((a, b) => a.since - b.since || a.cid - b.cid).slice(limit);
 }

@@ -14,7 +14,7 @@ import type { SessionPlace, SessionWord } from "../core/wire.ts";
 import type { Logger } from "../runtime/log.ts";
 import { type LoginPauses, shareOf } from "./login-pauses.ts";
 import type { Action } from "./revocation-plan.ts";
-import { isExcess, planExcess, refusalOf, type SessionBounds } from "./session-bounds.ts";
+import { type Count, excessOf, refusalOf, type SessionBounds } from "./session-bounds.ts";
 import type { Session, Sessions } from "./sessions.ts";
 
 export type SessionGuardParts = {
@@ -32,6 +32,7 @@ export type SessionGuardParts = {
 
 export class SessionGuard {
   readonly #parts: SessionGuardParts;
+  readonly #leaving = new WeakSet<Session>();
 
   constructor(parts: SessionGuardParts) {
     this.#parts = parts;
@@ -70,15 +71,10 @@ export class SessionGuard {
     if (!core.isClosed()) core.publish(subjects.sessionPlace, JSON.stringify(place));
   }
 
-  /** A session has come in, here or by another replica's answer. True where it is one too many, and is cut. */
-  connected(session: Session): boolean {
-    const { bounds, sessions, leads, cut, now } = this.#parts;
-    if (!leads()) return false;
-    const { server, cid, name } = session;
-    const counts = bounds.countsOf(name, bounds.placeOf(server, cid));
-    if (!isExcess(counts, sessions, now())) return false;
-    cut([{ session, do: "cut", because: "tooManySessions" }]);
-    return true;
+  /** A session has come in, here or by another replica's answer. */
+  connected({ server, cid, name }: Session): void {
+    const { bounds, leads } = this.#parts;
+    if (leads()) this.#cutExcess(bounds.countsOf(name, bounds.placeOf(server, cid)));
   }
 
   /** A session has ended. */
@@ -93,9 +89,15 @@ export class SessionGuard {
 
   /** Looks at all: where nobody led for a moment, or bounds are lower than they were. */
   cutExcess(): void {
-    const { bounds, sessions, leads, cut, now } = this.#parts;
-    const actions = leads() ? planExcess(sessions, bounds, now()) : [];
-    if (actions.length > 0) cut(actions);
+    const { bounds, sessions, leads } = this.#parts;
+    if (leads()) this.#cutExcess([...sessions.counts()].map((key) => ({ key, limit: bounds.limitOf(key) })));
+  }
+
+  #cutExcess(counts: readonly Count[]): void {
+    const { sessions, cut, now } = this.#parts;
+    const excess = new Set(counts.flatMap((count) => excessOf(count, sessions, this.#leaving, now())));
+    for (const session of excess) this.#leaving.add(session);
+    if (excess.size > 0) cut([...excess].map((session) => ({ session, do: "cut", because: "tooManySessions" })));
   }
 
   #placed(server: string, cid: number, network: string): void {
