@@ -14,7 +14,7 @@ import { HEADER, type TailOpened, type WhoamiAnswer } from "../../core/wire.ts";
 import { LogLimiter } from "../../runtime/log-limiter.ts";
 import type { Access } from "./access.ts";
 import { RecordsSequence } from "./records-sequence.ts";
-import type { RequestLimits } from "./request-limits.ts";
+import { MOST_BODY, type RequestLimits } from "./request-limits.ts";
 import { moreRequest, stopRequest, tailRequest } from "./tail-request.ts";
 import { TAILS, type Tails } from "./tails.ts";
 
@@ -39,9 +39,9 @@ export type GatewayParts = {
 
 type Asked = { key: SessionKey; body: unknown; reply: string };
 
+/** With the session behind it: `inboxPrefix` of core/subjects.ts. */
+const INBOX = "_INBOX.";
 const QUEUE_GROUP = "arvados-nats-gateway";
-/** Bytes; the longest body that a verb can need is far below. */
-const MOST_BODY = 4_096;
 
 export class Gateway {
   readonly #parts: GatewayParts;
@@ -74,29 +74,31 @@ export class Gateway {
   /** Looks at size and number first: what is dropped costs others nothing but its delivery. */
   #take(message: Msg): void {
     const { access, subjects, limits, now, onDrop, onFlood } = this.#parts;
-    const { subject, data } = message;
+    const { subject, data, reply = "" } = message;
     const start = subjects.root.length + ".api.".length;
     const dot = subject.lastIndexOf(".");
     const [session, verb] = [subject.slice(start, dot), subject.slice(dot + 1)];
     const at = now();
-    const verdict = limits.ofSession(session, verb, data.length, at);
-    if (verdict === "drop") return onDrop();
+    // A reply elsewhere would have us publish, with our rights, where the asker may not.
+    const canAnswer = isInside(`${INBOX}${session}`, reply);
+    let verdict = limits.ofSession(session, verb, data.length, at, canAnswer);
+    const isLarge = data.length > MOST_BODY;
+    if (verdict === "drop" && !isLarge) return onDrop();
     const [token = "", sid = ""] = session.split(".");
     const key = { token, sid };
     const user = access.identity(key)?.user ?? null;
-    if (verdict === "flood") {
-      onDrop();
-      if (user !== null) onFlood(key, user);
-      return;
+    if (user !== null && verdict === "drop") verdict = limits.ofLarge(session, user, at);
+    if (user !== null && verdict === "take") verdict = limits.ofUser(user, verb, at, canAnswer);
+    if (user !== null && verdict === "flood") {
+      limits.flooded(user, at);
+      onFlood(key, user);
     }
-    const own = verdict === "take" && user !== null ? limits.ofUser(user, verb, data.length, at) : verdict;
-    if (own === "drop") return onDrop();
-    const reply = message.reply ?? "";
-    // A reply elsewhere would have us publish, with our rights, where the asker may not.
-    if (reply !== "" && !isInside(subjects.inboxPrefix(key), reply)) return this.#refuse(verb, token, "", "verb.reply");
-    if (own === "refuse") {
-      const whose = verdict === "take" ? "this user" : "this session";
-      const why = fault("limit.reached", { whose, what: "requests a second, or requests under way" });
+    if (verdict === "drop" || verdict === "flood") return onDrop();
+    if (reply !== "" && !canAnswer) return this.#refuse(verb, token, "", "verb.reply");
+    if (verdict !== "take") {
+      const why = isLarge
+        ? fault("verb.body", { verb: verb.slice(0, 40), reason: `it has ${data.length} bytes, more than ${MOST_BODY}` })
+        : fault("limit.reached", { whose: "this session, or its user", what: "requests a second, or under way" });
       return this.#refuse(verb, token, reply, why);
     }
     const done = limits.begin(session, user);
@@ -202,11 +204,7 @@ function isInside(inbox: string, reply: string): boolean {
 }
 
 function parseBody(verb: string, message: Msg): unknown {
-  const { length } = message.data;
-  if (length === 0) return {};
-  if (length > MOST_BODY) {
-    throw fault("verb.body", { verb: verb.slice(0, 40), reason: `it has ${length} bytes, more than ${MOST_BODY}` });
-  }
+  if (message.data.length === 0) return {};
   try {
     return message.json();
   } catch {
