@@ -50,6 +50,7 @@ const TTL_JITTER = 0.1;
  * @param lookup null = nobody is asked
  * @param now UTC milliseconds
  * @param random 0 <= random < 1
+ * @param refusal why somebody who is known cannot come in now; asked before anything is made for him
  */
 export function authorize(
   request: Pick<CalloutRequest, "token" | "user">,
@@ -58,6 +59,7 @@ export function authorize(
   options: AuthorizerOptions,
   now: number,
   random: number,
+  refusal: (who: Identity, sid: string) => Fault | null = () => null,
 ): Admitted | Fault | null {
   const token = parseToken(request.token);
   if (!token) return fault("token.malformed");
@@ -72,6 +74,8 @@ export function authorize(
   if (identity === null || identity instanceof Fault) return identity;
   // Everybody who is anonymous has the same token: only the session id keeps one's replies from the other.
   if (sid === "_" && identity.token === wellKnown(options.clusterId).anonymousToken) return fault("session.id");
+  const refused = refusal(identity, sid);
+  if (refused) return refused;
 
   const roles = view.roles.of(identity.user);
   const rights = sessionRights(view.graph, options.subjects, identity, roles, options.grantsMax);

@@ -122,6 +122,11 @@ export class Enforcer {
     if (actions.length > 0) this.#carryOut(actions, null);
   }
 
+  /** Cuts sessions for another reason than their rights. */
+  cut(actions: readonly Action[]): void {
+    void this.#carryOut(actions, null);
+  }
+
   /** Lists the sessions of all servers and cuts those that the graph no longer agrees with. */
   async reconcile(): Promise<void> {
     const { watch, sessions } = this.#parts;

@@ -1,4 +1,7 @@
-/** Slows guessing down: addresses whose logins keep naming no known token are refused before anything is looked up. Pure. */
+/**
+ * Slows guessing down: addresses whose logins keep naming no known token have nobody asked about the next ones (Arvados' API), and are told
+ * so. A token that is known here is let in whoever else is at its address. Pure.
+ */
 import { networkOf } from "../core/address.ts";
 import type { Fault } from "../core/errors.ts";
 import { keepNewest } from "../core/keep-newest.ts";
@@ -24,9 +27,12 @@ export class GuessLimit {
     return bucket !== undefined && this.#refilled(bucket, now).left < 1;
   }
 
-  refused(host: string, { code }: Fault, now: number): void {
-    if (!GUESSES.includes(code)) return;
-    this.#change(host, -1, now);
+  isGuess({ code }: Fault): boolean {
+    return GUESSES.includes(code);
+  }
+
+  refused(host: string, why: Fault, now: number): void {
+    if (this.isGuess(why)) this.#change(host, -1, now);
   }
 
   /** Keeps one try back while it is not known yet whether it is a guess: a burst costs others no more than the limit. */

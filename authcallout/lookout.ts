@@ -23,6 +23,8 @@ export type LookoutParts = {
   endsAt: number;
   /** Sessions that go on with a stale graph. */
   spared: (session: SessionName) => boolean;
+  /** This replica has begun to lead. */
+  onLead?: () => void;
   /** UTC milliseconds. */
   now: () => number;
   log: Logger;
@@ -60,7 +62,7 @@ export class Lookout {
   }
 
   #look(): void {
-    const { member, enforcer, isFit } = this.#parts;
+    const { member, enforcer, isFit, onLead } = this.#parts;
     const fit = isFit();
     // Others see by the lease whether we are fit, so it is sent as soon as that changes.
     if (fit !== this.#wasFit) member.renew();
@@ -71,7 +73,10 @@ export class Lookout {
     enforcer.endWithTokens();
     // While nobody led, nobody was told.
     const leads = member.leads();
-    if (leads && !this.#led) enforcer.tellOutgrown();
+    if (leads && !this.#led) {
+      enforcer.tellOutgrown();
+      onLead?.();
+    }
     this.#led = leads;
     // With BARRIER out of reach nobody holds a lease, and nobody leads: then everyone ends what is stale.
     const mine = leads || member.replicas() === 0;

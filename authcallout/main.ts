@@ -9,6 +9,8 @@ import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
 import { wellKnown } from "../core/uuid.ts";
 import type { Notice } from "../core/wire.ts";
+import type { Config } from "../runtime/config.ts";
+import { ConnectionWatch } from "../runtime/connection-watch.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { GraphFollower } from "../runtime/graph-follower.ts";
 import { failureSays, graphHealth } from "../runtime/graph-health.ts";
@@ -22,6 +24,7 @@ import { Enforcer } from "./enforcer.ts";
 import { GuessLimit } from "./guess-limit.ts";
 import { Kicker } from "./kicker.ts";
 import { moveFromLameDucks } from "./lame-ducks.ts";
+import { LoginPauses } from "./login-pauses.ts";
 import { createLogins } from "./logins.ts";
 import { Lookout } from "./lookout.ts";
 import { calloutMetrics } from "./metrics.ts";
@@ -32,6 +35,8 @@ import { type Question, Responder } from "./responder.ts";
 import type { Action } from "./revocation-plan.ts";
 import { ServerWatch } from "./server-watch.ts";
 import { Servers } from "./servers.ts";
+import { SessionBounds, type SessionLimits } from "./session-bounds.ts";
+import { SessionGuard } from "./session-guard.ts";
 import { Sessions } from "./sessions.ts";
 import { type SystemAccount, systemAccount } from "./system-account.ts";
 import { createTokenLookup } from "./token-lookup.ts";
@@ -62,6 +67,8 @@ export async function runAuthcallout(
   const connect = (account: "SYS" | "CORE" | "APP") =>
     connectService({ config, service: "authcallout", account, log, scope });
   const [sys, core, app] = await Promise.all([connect("SYS"), connect("CORE"), connect("APP")]);
+  const connections = new ConnectionWatch();
+  for (const [account, nc] of Object.entries({ SYS: sys, CORE: core, APP: app })) connections.add(account, nc);
   // That there is JetStream at all may take longer to tell: a start is given up for it.
   await jetstreamManager(core);
   const [js, jsm] = [
@@ -69,7 +76,15 @@ export async function runAuthcallout(
     await jetstreamManager(core, { timeout: REQUEST_MS, checkAPI: false }),
   ];
   const system = seam(systemAccount(sys, "APP", now));
-  const sessions = new Sessions();
+  const { anonymousUser } = wellKnown(config.clusterId);
+  const bounds = new SessionBounds({
+    limits: sessionLimits(config),
+    anonymousUser,
+    identity: (sessionToken) => follower.tokens.bySessionToken(sessionToken, now()),
+  });
+  const sessions = new Sessions(({ server, cid, name }) =>
+    bounds.countsOf(name, bounds.placeOf(server, cid)).map(({ key }) => key),
+  );
   const servers = new Servers();
   const { signal } = scope;
 
@@ -148,6 +163,7 @@ export async function runAuthcallout(
     leading: () => Number(member.leads()),
     takingLogins: () => Number(group.isIn),
     waiting: () => waiting(),
+    paused: () => pauses.size(now()),
   });
   const reconcile = () => void enforcer.reconcile().catch(() => undefined);
   const watch = new ServerWatch({
@@ -158,7 +174,11 @@ export async function runAuthcallout(
     log,
     now,
     signal,
-    onSession: (session) => enforcer.connected(session),
+    onSession(session) {
+      enforcer.connected(session);
+      guard.connected(session);
+    },
+    onEnd: (server, cid, left) => guard.ended(server, cid, left),
     onReturn: reconcile,
   });
   const enforcer = new Enforcer({
@@ -175,7 +195,7 @@ export async function runAuthcallout(
     subjects,
     grantsMax: config.grantsMax,
     sessionTtl: config.sessionTtl,
-    anonymousUser: wellKnown(config.clusterId).anonymousUser,
+    anonymousUser,
     mayBeKnownElsewhere: (name) => lookup?.concernsName(name) ?? false,
     log,
     now,
@@ -186,6 +206,23 @@ export async function runAuthcallout(
       said(action, seconds);
     },
   });
+
+  const pauses = new LoginPauses(config, (owner, cause, ms) => {
+    measured.paused(cause);
+    log.warn({ owner, cause, ms }, "logins are refused for a while: too many cuts, logins or requests");
+  });
+  const guard = new SessionGuard({
+    core,
+    subjects,
+    sessions,
+    bounds,
+    pauses,
+    leads: () => member.leads(),
+    cut: (actions) => enforcer.cut(actions),
+    now,
+    log,
+  });
+  guard.start();
 
   const lookup = createTokenLookup(config, signal, now, measured.lookup);
   const responder = new Responder({
@@ -200,6 +237,8 @@ export async function runAuthcallout(
     },
     sessions,
     guesses: new GuessLimit(config.guessesPerMinute),
+    guard,
+    refuseAfter: config.authTimeout / 2,
     lookup,
     lookupPatience: config.authTimeout / 2,
     onOutage: config.onOutage,
@@ -245,6 +284,7 @@ export async function runAuthcallout(
     overdue: () => now() - (follower.vouched ?? Number.NEGATIVE_INFINITY),
     isFit,
     endsAt: config.stalenessEnd,
+    onLead: () => guard.cutExcess(),
     spared: ({ user }) => config.stalenessKeepAdmins && follower.graph.grants(user).patterns.includes(">"),
     now,
     log,
@@ -252,7 +292,12 @@ export async function runAuthcallout(
   lookout.start();
   moveFromLameDucks({ core, group, leads: () => member.leads(), signal, random: Math.random, log });
   scope.defer("the lookout", () => lookout.stop());
-  const reconciling = setInterval(() => void enforcer.maintain().catch(() => undefined), RECONCILE_MS);
+  const reconciling = setInterval(() => {
+    void enforcer
+      .maintain()
+      .catch(() => undefined)
+      .then(() => guard.cutExcess());
+  }, RECONCILE_MS);
   scope.defer("reconciling", () => clearInterval(reconciling));
 
   const done = deferred<void>();
@@ -279,6 +324,7 @@ export async function runAuthcallout(
         sessions: sessions.size,
         revocations: kicker.open,
         waitsFor: member.unsettled(),
+        connections: connections.readiness(),
       }),
     async drain() {
       lookout.stop();
@@ -290,5 +336,16 @@ export async function runAuthcallout(
       done.resolve();
     },
     done: done.promise,
+  };
+}
+
+function sessionLimits(config: Config): SessionLimits {
+  return {
+    perUser: config.sessionsPerUser,
+    perToken: config.sessionsPerCredential,
+    perContainer: config.sessionsPerContainer,
+    perUserContainers: config.sessionsPerUserContainers,
+    perAddress: config.sessionsPerAddress,
+    anonymous: config.sessionsAnonymous,
   };
 }

@@ -11,7 +11,8 @@ export type CalloutGauges = Record<
   | "silentServers"
   | "leading"
   | "takingLogins"
-  | "waiting",
+  | "waiting"
+  | "paused",
   () => number
 >;
 
@@ -38,6 +39,8 @@ export function calloutMetrics(metrics: Metrics, read: CalloutGauges) {
   metrics.gauge("silent_servers", "nats-servers that do not answer: records wait for them", [], read.silentServers);
   metrics.gauge("leading", "1 while this replica cuts sessions for all", [], read.leading);
   metrics.gauge("taking_logins", "1 while this replica is in the queue group", [], read.takingLogins);
+  const pauses = metrics.counter("pauses_total", "Pauses of the logins of one user, by what caused them", ["cause"]);
+  metrics.gauge("paused_users", "Users whose logins are refused for a while", [], read.paused);
   metrics.gauge("logins_waiting", "Logins waiting for their turn", [], read.waiting);
   return {
     login: () => latency.startTimer(),
@@ -45,6 +48,7 @@ export function calloutMetrics(metrics: Metrics, read: CalloutGauges) {
       requests.inc({ result, code });
       if (result === "admitted") grants.observe(granted);
     },
+    paused: (cause: string) => pauses.inc({ cause }),
     lookup: (result: LookupResult) => lookups.inc({ result }),
     shed: (code: string) => shed.inc({ code }),
     phase: (phase: "settle" | "cut", seconds: number) => phases.observe({ phase }, seconds),

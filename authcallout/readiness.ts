@@ -1,5 +1,5 @@
 /** How a callout fares, in words, for `/readyz`. Pure. */
-import type { Readiness } from "../runtime/service.ts";
+import type { Condition, Readiness } from "../runtime/service.ts";
 
 export type CalloutState = {
   graph: {
@@ -17,6 +17,7 @@ export type CalloutState = {
   revocations: number;
   /** Replicas that the last removal waits for. */
   waitsFor: readonly string[];
+  connections: Condition;
 };
 
 export function calloutReadiness(state: CalloutState): Readiness {
@@ -28,6 +29,7 @@ export function calloutReadiness(state: CalloutState): Readiness {
       ok: lease.held,
       says: `${lease.held ? "held" : "not held"}${lease.failure ? `, for ${lease.failure}` : ""}; ${lease.replicas} replicas, ${lease.leads ? "leading" : "following"}`,
     },
+    connections: state.connections,
     servers: { ok: true, says: serversSay(state.servers) },
     sessions: { ok: true, says: `${sessions} known, ${revocations} revocations under way${waiting}` },
   };

@@ -8,13 +8,14 @@ import { Fault, fault } from "../core/errors.ts";
 import { formatRevision } from "../core/revision.ts";
 import type { Identity } from "../core/token-index.ts";
 import type { Logger } from "../runtime/log.ts";
+import { LogLimiter } from "../runtime/log-limiter.ts";
 import { sleep } from "../runtime/sleep.ts";
 import { type Admitted, type AuthorizerOptions, authorize, type GraphView, type Lookup } from "./authorizer.ts";
 import { sealedAnswer, userJwt } from "./callout-answer.ts";
 import { type CalloutRequest, decodeRequest, type RequestKeys } from "./callout-request.ts";
 import type { GuessLimit } from "./guess-limit.ts";
 import { type OnOutage, type Reply, replyTo } from "./reply.ts";
-import type { Sessions } from "./sessions.ts";
+import type { Session, Sessions } from "./sessions.ts";
 
 export type Question = Pick<Msg, "data" | "headers" | "respond">;
 
@@ -24,6 +25,13 @@ export type ResponderParts = {
   options: AuthorizerOptions;
   sessions: Sessions;
   guesses: GuessLimit;
+  /** How many sessions there may be, and who has to wait (session-guard.ts). Left out: nobody is bounded. */
+  guard?: {
+    refusal(who: Identity, sid: string, host: string): Fault | null;
+    admitted(session: Session, host: string): void;
+  };
+  /** Milliseconds for which a login that the guard refuses is not answered, so that it is not repeated at once; left out: none. */
+  refuseAfter?: number;
   /** Null = nobody is asked about tokens that the graph does not know. */
   lookup: (Lookup & { ask(token: string): Promise<void> }) | null;
   /** Milliseconds that a login waits for the lookup: well under nats-server's own timeout. */
@@ -43,11 +51,20 @@ export type ResponderParts = {
   onResult: (result: "admitted" | Reply["result"], code: string, grants: number) => void;
 };
 
+/** What the guard refuses with. */
+const GUARDED: readonly string[] = ["login.paused", "login.too_many_sessions"];
+const MOST_HELD = 1_000;
+/** Of one reason and address in ten seconds; the rest is counted. */
+const REFUSAL_LINES = 200;
+
 export class Responder {
   readonly #parts: ResponderParts;
+  readonly #lines: LogLimiter;
+  #held = 0;
 
   constructor(parts: ResponderParts) {
     this.#parts = parts;
+    this.#lines = new LogLimiter({ log: parts.log, now: parts.now, lines: REFUSAL_LINES });
   }
 
   /** False where no login can be answered now. */
@@ -102,7 +119,9 @@ export class Responder {
     if (outcome === null) return this.#lookUp(message, request, asked);
     if (outcome instanceof Fault) {
       guesses.refused(request.host, outcome, now());
-      return this.#refuse(message, request, outcome);
+      return GUARDED.includes(outcome.code)
+        ? this.#refuseLater(message, request, outcome)
+        : this.#refuse(message, request, outcome);
     }
     const unknown = this.#parts.alias(outcome.identity);
     if (unknown) return this.#answerAfter(unknown, message, request);
@@ -116,10 +135,14 @@ export class Responder {
   }
 
   #decide(request: CalloutRequest): Admitted | Fault | null {
-    const { guesses, view, lookup, options, now, random } = this.#parts;
+    const { guesses, guard, view, lookup, options, now, random } = this.#parts;
     if (request.refusal) return request.refusal;
-    if (guesses.isExhausted(request.host, now())) return fault("login.guessing", { host: request.host });
-    return authorize(request, view, lookup, options, now(), random());
+    const { host } = request;
+    const refusal = (who: Identity, sid: string) => guard?.refusal(who, sid, host) ?? null;
+    const outcome = authorize(request, view, lookup, options, now(), random(), refusal);
+    // Whoever is known comes in: others at the address may be guessing. What is limited is guessing, and asking about guesses.
+    const isGuess = outcome === null || (outcome instanceof Fault && guesses.isGuess(outcome));
+    return isGuess && guesses.isExhausted(host, now()) ? fault("login.guessing", { host }) : outcome;
   }
 
   #lookUp(message: Question, request: CalloutRequest, asked: boolean): void {
@@ -140,29 +163,44 @@ export class Responder {
   }
 
   #admit(message: Question, request: CalloutRequest, { session, grants }: Admitted, body: Buffer): void {
-    const { sessions, now, onResult, log } = this.#parts;
-    // Known before it is answered: a removal that comes now finds it.
-    sessions.add({
+    const { sessions, guard, now, onResult, log } = this.#parts;
+    const known = {
       server: request.server.id,
       cid: request.cid,
       name: session,
       since: now(),
       pendingUntil: request.expires * 1000 + CLOCK_MARGIN_MS,
-    });
+    };
+    guard?.admitted(known, request.host);
+    // Known before it is answered: a removal that comes now finds it.
+    sessions.add(known);
     message.respond(body);
     onResult("admitted", "", grants);
     log.debug({ user: session.user, revision: formatRevision(session.revision) }, "login admitted");
   }
 
+  /** Who comes back at once would cost as much as before. Where many wait, nothing is said, and nats-server's own timeout is the wait. */
+  #refuseLater(message: Question, request: CalloutRequest, why: Fault): void {
+    const { refuseAfter = 0 } = this.#parts;
+    if (refuseAfter === 0) return this.#refuse(message, request, why);
+    if (this.#held >= MOST_HELD) return this.#refuse(message, request, why, true);
+    this.#held += 1;
+    setTimeout(() => {
+      this.#held -= 1;
+      this.#guarded(() => this.#refuse(message, request, why));
+    }, refuseAfter).unref();
+  }
+
   /** A refusal never becomes a session, so it needs no lease. */
-  #refuse(message: Question, request: CalloutRequest, why: Fault): void {
-    const { onOutage, onResult, log, now } = this.#parts;
+  #refuse(message: Question, request: CalloutRequest, why: Fault, unanswered = false): void {
+    const { onOutage, onResult, now } = this.#parts;
     const { result, silent } = replyTo(why.code, onOutage);
-    if (!silent) message.respond(sealedAnswer(request, { error: why.code }, Math.floor(now() / 1000)));
+    if (!silent && !unanswered) message.respond(sealedAnswer(request, { error: why.code }, Math.floor(now() / 1000)));
     onResult(result, why.code, 0);
     const { host, cid } = request;
     const level = result === "denied" ? "info" : "warn";
-    log[level]({ ...why.facts, code: why.code, host, cid }, `login refused: ${why.message}`);
+    const fields = () => ({ ...why.facts, code: why.code, host, cid });
+    this.#lines.say(level, `${why.code} ${host}`, fields, `login refused: ${why.message}`);
   }
 
   #guarded(work: () => void): void {

@@ -4,6 +4,7 @@
  */
 import type { Logger } from "pino";
 import { reasonOf } from "../core/errors.ts";
+import type { SessionName } from "../core/session.ts";
 import { sleep } from "../runtime/sleep.ts";
 import type { BarrierMember } from "./barrier-member.ts";
 import { lookForServers } from "./kicker.ts";
@@ -21,6 +22,8 @@ export type ServerWatchParts = {
   signal: AbortSignal;
   /** An answer, ours or another replica's, has become a session. */
   onSession: (session: Session) => void;
+  /** A session has ended. */
+  onEnd?: (server: string, cid: number, left: { name: SessionName; kicked: boolean }) => void;
   /** A server that an admin gave up goes on nevertheless, with its old sessions. */
   onReturn: () => void;
 };
@@ -38,13 +41,16 @@ export class ServerWatch {
 
   /** Resolves once the servers that answer, and their sessions, are known. */
   async start(): Promise<void> {
-    const { system, sessions, servers, onSession } = this.#parts;
+    const { system, sessions, servers, onSession, onEnd } = this.#parts;
     system.watch({
       connect: (session) => {
         sessions.add(session);
         onSession(session);
       },
-      disconnect: (server, cid) => sessions.remove(server, cid),
+      disconnect: (server, cid, left) => {
+        sessions.remove(server, cid);
+        if (left) onEnd?.(server, cid, left);
+      },
       seen: ({ name, id }) => this.#sighted(name, id),
       ended: (id) => {
         servers.ended(id);

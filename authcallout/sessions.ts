@@ -16,9 +16,18 @@ export type Session = {
 };
 
 export class Sessions {
+  readonly #countsOf: (session: Session) => readonly string[];
   readonly #all = new Map<string, Session>();
+  /** What a session was counted as when it came, which is what it is taken from when it goes. */
+  readonly #counts = new Map<Session, readonly string[]>();
+  readonly #byCount = new Map<string, Set<Session>>();
   readonly #byMark = new Map<string, Set<Session>>();
   readonly #pending = new Set<Session>();
+
+  /** @param countsOf what a session counts as (session-bounds.ts) */
+  constructor(countsOf: (session: Session) => readonly string[] = () => []) {
+    this.#countsOf = countsOf;
+  }
 
   get size(): number {
     return this.#all.size;
@@ -29,6 +38,7 @@ export class Sessions {
     const old = this.#all.get(key);
     if (old) this.#remove(key, old);
     this.#all.set(key, session);
+    this.#count(session);
     if (session.pendingUntil !== undefined) this.#pending.add(session);
     for (const mark of sessionMarks(session.name)) {
       const set = this.#byMark.get(mark) ?? new Set();
@@ -50,6 +60,30 @@ export class Sessions {
     const key = keyOf(server, cid);
     const session = this.#all.get(key);
     if (session) this.#remove(key, session);
+  }
+
+  /** More about it is known than when it came. */
+  recount(server: string, cid: number): void {
+    const session = this.#all.get(keyOf(server, cid));
+    if (!session) return;
+    this.#uncount(session);
+    this.#count(session);
+  }
+
+  /** How many are counted so; exact from `from` on, and at most too many below. */
+  countOf(count: string, from: number, now: number): number {
+    const size = this.#byCount.get(count)?.size ?? 0;
+    return size < from ? size : this.counted(count, now).length;
+  }
+
+  /** Those counted so, without answers that never became a session. */
+  counted(count: string, now: number): Session[] {
+    return [...(this.#byCount.get(count) ?? [])].filter(({ pendingUntil = now + 1 }) => pendingUntil > now);
+  }
+
+  /** What all are counted as. */
+  counts(): Iterable<string> {
+    return this.#byCount.keys();
   }
 
   /** A full listing of one server, asked for at `askedAt`: sessions answered before that and not in it are gone. */
@@ -75,8 +109,12 @@ export class Sessions {
   }
 
   /** Those that hear the same notices: of the same token and session id. */
-  like({ name: { user, key } }: Pick<Session, "name">): Session[] {
-    return [...this.of([user])].filter(({ name }) => name.key.token === key.token && name.key.sid === key.sid);
+  like({ name: { user, key } }: { name: Pick<SessionName, "user" | "key"> }): Session[] {
+    // The narrowest mark: a user may have thousands.
+    const mark = sessionMarks({ user, key }).at(-1) ?? user;
+    return [...this.of([mark])].filter(
+      ({ name }) => name.user === user && name.key.token === key.token && name.key.sid === key.sid,
+    );
   }
 
   /** Answers of this replica that may still become sessions. */
@@ -96,11 +134,31 @@ export class Sessions {
   #remove(key: string, session: Session): void {
     this.#all.delete(key);
     this.#pending.delete(session);
+    this.#uncount(session);
     for (const mark of sessionMarks(session.name)) {
       const set = this.#byMark.get(mark);
       set?.delete(session);
       if (set?.size === 0) this.#byMark.delete(mark);
     }
+  }
+
+  #count(session: Session): void {
+    const counts = this.#countsOf(session);
+    if (counts.length === 0) return;
+    this.#counts.set(session, counts);
+    for (const count of counts) {
+      const set = this.#byCount.get(count) ?? new Set();
+      this.#byCount.set(count, set.add(session));
+    }
+  }
+
+  #uncount(session: Session): void {
+    for (const count of this.#counts.get(session) ?? []) {
+      const set = this.#byCount.get(count);
+      set?.delete(session);
+      if (set?.size === 0) this.#byCount.delete(count);
+    }
+    this.#counts.delete(session);
   }
 }
 

@@ -1,19 +1,21 @@
 /** What the system account can do for us: kick a connection, list connections, hear of them and of servers coming and going. */
 import type { Msg, NatsConnection } from "@nats-io/nats-core";
-import { parseSessionName } from "../core/session.ts";
+import { parseSessionName, type SessionName } from "../core/session.ts";
 import type { Session } from "./sessions.ts";
 
 const REQUEST_TIMEOUT_MS = 1_000;
 const PAGE = 1_024;
 /** Pages overlap by so many rows: whoever leaves meanwhile moves the rest forward, and nobody must slip between two pages. */
 const OVERLAP = 64;
+/** As nats-server gives the reason in a DISCONNECT event. */
+const KICKED = "Kicked";
 const NO_SUCH_CLIENT = /no such client/;
 
 type Server = { id: string; name: string };
 type ServerReply = { server?: Partial<Server>; error?: { description?: string } };
 type Row = { cid: number; authorized_user?: string };
 type ConnzReply = ServerReply & { data?: { total?: number; connections?: Row[] } };
-type ConnectionEvent = { server: Server; client: { id: number; user?: string } };
+type ConnectionEvent = { server: Server; client: { id: number; user?: string }; reason?: string };
 
 export type SystemAccount = {
   /** Resolves true once that server itself says that the connection is gone; false when it does not answer. */
@@ -24,7 +26,8 @@ export type SystemAccount = {
   servers(): Promise<Server[]>;
   watch(on: {
     connect: (session: Session) => void;
-    disconnect: (server: string, cid: number) => void;
+    /** @param left whose session it was, and whether it was kicked */
+    disconnect: (server: string, cid: number, left?: { name: SessionName; kicked: boolean }) => void;
     /** A server said something. */
     seen: (server: Server) => void;
     /** A server said that it shuts down. */
@@ -84,9 +87,10 @@ export function systemAccount(nc: NatsConnection, usersAccount: string, now: () 
         if (name) connect({ server: server.id, cid: client.id, name, since: now() });
       });
       hear(`$SYS.ACCOUNT.${usersAccount}.DISCONNECT`, (message) => {
-        const { server, client } = message.json<ConnectionEvent>();
+        const { server, client, reason } = message.json<ConnectionEvent>();
         seen(server);
-        disconnect(server.id, client.id);
+        const name = parseSessionName(client.user ?? "");
+        disconnect(server.id, client.id, name ? { name, kicked: reason === KICKED } : undefined);
       });
       hear("$SYS.SERVER.*.STATSZ", (message) => {
         const server = serverIn(message);

@@ -9,11 +9,13 @@
 import { subjectsOf } from "../core/subjects.ts";
 import type { Notice, WhoamiAnswer } from "../core/wire.ts";
 import { ask, decode, GatewayError } from "./ask.ts";
+import { reconnectDelayOf } from "./backoff.ts";
 import { type Events, type EventsOptions, listen } from "./events.ts";
 import { FOLLOW_START, type FollowAction, type FollowInput, follow } from "./follow-state.ts";
 import { sessionKey } from "./identity.ts";
 import { type LinkState, watchLink } from "./link.ts";
 import type { NatsLike } from "./nats-like.ts";
+import { Renewal } from "./renewal.ts";
 import { openTail, type Tail, type TailOptions } from "./tail.ts";
 import { realTimers, type Timers } from "./timers.ts";
 
@@ -27,6 +29,8 @@ export type ClientOptions = {
   token: string;
   sid: string;
   timers?: Timers;
+  /** 0 <= random < 1. */
+  random?: () => number;
 };
 
 /** `following`: subscribed to all that is granted now. `ended`: told not to come back, or the connection is closed. */
@@ -77,7 +81,16 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     for (const action of step.actions) perform(action);
   };
 
+  const delay = reconnectDelayOf(nc);
+  const renewal = new Renewal(timers, options.random ?? Math.random, () => {
+    cancelAsk();
+    delay?.renewing();
+    // Its failure means closed, which the link reports.
+    nc.reconnect().catch(() => {});
+  });
+
   const perform = (action: FollowAction) => {
+    if (action.do === "renew") return void renewal.want();
     cancelAsk();
     switch (action.do) {
       case "ask":
@@ -90,10 +103,6 @@ export async function createClient(options: ClientOptions): Promise<Client> {
         return;
       case "subscribe":
         void subscribeAll(action.grants);
-        return;
-      case "renew":
-        // Its failure means closed, which the link reports.
-        nc.reconnect().catch(() => {});
         return;
       case "end":
         become("ended");
@@ -118,7 +127,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   const subscribeAll = async (grants: readonly string[]) => {
     try {
       await Promise.all([...listeners].map((listener) => listener.apply(grants)));
-      if (!closed && state.phase === "settled") become("following");
+      if (!closed && (state.phase === "settled" || state.phase === "renewing")) become("following");
     } catch {
       // Flushing failed: the connection went, and the next `up` asks and subscribes anew.
     }
@@ -135,8 +144,12 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   });
 
   const onLink = (now: LinkState) => {
-    if (now === "up") send({ type: "up" });
+    if (now === "up") {
+      delay?.connected();
+      send({ type: "up" });
+    }
     if (now === "down") {
+      renewal.forget();
       send({ type: "down" });
       become("disconnected");
     }
@@ -148,6 +161,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     if (closed) return;
     closed = true;
     cancelAsk();
+    renewal.stop();
     for (const tail of tails) tail.stop();
     for (const listener of listeners) listener.stop();
     if (!nc.isClosed()) noticeSubscription.unsubscribe();

@@ -6,6 +6,8 @@
  *                                      |--(a granted pattern is refused)--> renewing, at most 3 times a revision
  *                                      `--(notice: do not come back)--> ended
  *
+ * Renewing may wait for its turn (renewal.ts): the connection is there meanwhile, and an answer that was asked for still counts.
+ *
  * The rights a connection has are those of its JWT, made at login; what `whoami` says are those of now. So a grown
  * right takes a new login, and a pattern that is granted and yet refused means that the login is older than the answer.
  */
@@ -62,7 +64,7 @@ export function follow(state: FollowState, input: FollowInput): FollowStep {
     case "down":
       return { state: { ...state, phase: "down", who: null }, actions: [] };
     case "unanswered":
-      return state.phase === "asking" ? { state, actions: [{ do: "askLater" }] } : still;
+      return state.phase === "asking" || isBlind(state) ? { state, actions: [{ do: "askLater" }] } : still;
     case "answer":
       return answered(state, input.who);
     case "notice":
@@ -73,13 +75,19 @@ export function follow(state: FollowState, input: FollowInput): FollowStep {
 }
 
 function answered(state: FollowState, who: WhoamiAnswer): FollowStep {
-  if (state.phase !== "asking") return { state, actions: [] };
   const subscribe: FollowAction = { do: "subscribe", grants: who.grants.subscribe };
+  if (isBlind(state)) return { state: { ...state, who }, actions: [subscribe] };
+  if (state.phase !== "asking") return { state, actions: [] };
   // What an older answer lists is worth having meanwhile: the server enforces the rights in any case.
   if (state.notBefore !== null && isOlder(who.revision, state.notBefore)) {
     return { state: { ...state, who }, actions: [subscribe, { do: "askLater" }] };
   }
   return { state: { ...state, phase: "settled", who, notBefore: null }, actions: [subscribe] };
+}
+
+/** It was told to renew before it knew what it has, and may wait for that. */
+function isBlind(state: FollowState): boolean {
+  return state.phase === "renewing" && state.who === null;
 }
 
 function noticed(state: FollowState, notice: Notice): FollowStep {

@@ -3,7 +3,7 @@
  */
 import { type SessionKey, subjectsOf } from "../core/subjects.ts";
 import { isUuid } from "../core/uuid.ts";
-import { reconnectDelay } from "./backoff.ts";
+import { type ReconnectDelay, reconnectDelay } from "./backoff.ts";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const BASE32 = "abcdefghijklmnopqrstuvwxyz234567";
@@ -73,7 +73,7 @@ export type ConnectOptions = {
   ignoreAuthErrorAbort: true;
   ignoreClusterUpdates: true;
   maxReconnectAttempts: number;
-  reconnectDelayHandler: () => number;
+  reconnectDelayHandler: ReconnectDelay;
   pingInterval: number;
   maxPingOut: number;
 };

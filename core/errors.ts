@@ -289,6 +289,17 @@ export const ERRORS = {
     remedy:
       "connect by NATS or WebSocket; close nats-server's leafnodes and mqtt listeners (`arvados-nats servers doors` names them)",
   },
+  "login.too_many_sessions": {
+    handling: "deny",
+    message: "there are {count} sessions of {whose} already, of {limit} that there may be",
+    remedy: "end some of them (`arvados-nats sessions` lists them), or raise the bound (session.max)",
+  },
+  "login.paused": {
+    handling: "deny",
+    message: "sessions of {whose} were cut, or signed in, or asked for too much too often: no login for {ms} ms",
+    remedy:
+      "nothing, the client may try again; authcallout's log says what began it, and who shares and takes back in a loop is in Arvados' logs",
+  },
   "login.statement": {
     handling: "deny",
     message: "what {host} says about its client's address is not signed by the edge, or was said of another login",
@@ -337,7 +348,11 @@ export const ERRORS = {
     message: "this session has no tail {id}",
     remedy: "open it again from the next offset: it may have ended, or the gateway restarted",
   },
-  "limit.reached": { handling: "deny", message: "this session already has {count} {what}", remedy: "stop one first" },
+  "limit.reached": {
+    handling: "deny",
+    message: "{whose} has reached a limit: {what}",
+    remedy: "stop something first, or ask less often",
+  },
 } as const satisfies Record<string, Entry>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -100,6 +100,10 @@ export function subjectsOf(clusterId: string) {
     graphLogLeader: `${root}.graphlog.leader`,
     graphLogAll: `${root}.graphlog.>`,
     sysAll: `${root}.sys.>`,
+    /** Core NATS, not stored, between services: where an anonymous session came from, whose session has ended, who floods the gateway. */
+    sessionPlace: `${root}.sessions.place`,
+    sessionEnded: `${root}.sessions.ended`,
+    sessionFlood: `${root}.sessions.flood`,
     /** Core NATS, not stored: the bridge's staleness clock. */
     graphBeat: `${root}.beat`,
     barrierMark: `${root}.barrier.mark`,

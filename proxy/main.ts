@@ -5,7 +5,9 @@ import { parseNetworks } from "../core/address.ts";
 import { parseBarrierEntry } from "../core/barrier/entry.ts";
 import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
-import type { Notice } from "../core/wire.ts";
+import { wellKnown } from "../core/uuid.ts";
+import type { Notice, SessionWord } from "../core/wire.ts";
+import { ConnectionWatch } from "../runtime/connection-watch.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { GraphFollower } from "../runtime/graph-follower.ts";
 import { failureSays, graphHealth } from "../runtime/graph-health.ts";
@@ -21,6 +23,7 @@ import { createDoor } from "./door.ts";
 import { passToArvados } from "./edge/arvados-api.ts";
 import { createAccess } from "./gateway/access.ts";
 import { Gateway } from "./gateway/gateway.ts";
+import { RequestLimits } from "./gateway/request-limits.ts";
 import { TailDemand } from "./gateway/tail-demand.ts";
 import { Tails } from "./gateway/tails.ts";
 
@@ -46,12 +49,23 @@ export async function runProxy(
   const connect = (account: "CORE" | "STORE" | "APP") =>
     connectService({ config, service: "gateway", account, log, scope });
   const [core, store, app] = await Promise.all([connect("CORE"), connect("STORE"), connect("APP")]);
+  const connections = new ConnectionWatch();
+  for (const [account, nc] of Object.entries({ CORE: core, STORE: store, APP: app })) connections.add(account, nc);
+  const { anonymousUser } = wellKnown(config.clusterId);
+  const isAnonymous = (user: string) => user === anonymousUser;
 
   const answers = metrics.counter("verbs_total", "Gateway requests by verb and, for refusals, reason", [
     "verb",
     "code",
   ]);
-  const tails = new Tails(config.tailMax, log, now, (subject) => demand.say([subject]));
+  const dropped = metrics.counter(
+    "requests_dropped_total",
+    "Requests beyond what a session or user may ask, not answered",
+  );
+  const floods = metrics.counter("floods_total", "Sessions reported to authcallout because they flood the gateway");
+  const tails = new Tails({ perUser: config.tailMax, total: config.tailTotal, isAnonymous }, log, now, (subject) =>
+    demand.say([subject]),
+  );
   const demand = new TailDemand(store, subjects, () => tails.subjects());
   scope.defer("tail demand", () => demand.stop());
   const failures = metrics.counter("stream_failures_total", "Times a stream was read again: it could not be taken in", [
@@ -102,8 +116,19 @@ export async function runProxy(
     subjects,
     access: createAccess(follower, subjects, config.stalenessTail, now, config.grantsMax),
     tails,
+    limits: new RequestLimits(config.requestsPerSecond, isAnonymous),
     log,
+    now,
     onAnswer: (verb, code) => answers.inc({ verb, code }),
+    onDrop: () => dropped.inc(),
+    onFlood(key, user) {
+      floods.inc();
+      const word: SessionWord = { user, ...key };
+      if (!core.isClosed()) core.publish(subjects.sessionFlood, JSON.stringify(word));
+    },
+  });
+  core.subscribe(subjects.sessionEnded, {
+    callback: (error, message) => (error ? undefined : tails.endSession(message.json<SessionWord>())),
   });
   gateway.start();
   scope.defer("tails", () => tails.endAll("draining"));
@@ -186,6 +211,7 @@ export async function runProxy(
             ? `following at revision ${formatRevision(follower.revision)}`
             : `stale: ${follower.failure ? `${failureSays(follower.failure)}; ` : ""}tails are ended`,
         },
+        connections: connections.readiness(),
         edge: { ok: true, says: `${edge.sockets()} sockets, ${tails.size} tails` },
       };
     },

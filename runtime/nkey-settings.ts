@@ -12,7 +12,7 @@ const nkey = (service: string, account: string, consumer: Consumer, why: string)
     secret: true,
     neededBy: [consumer],
     together: `nkeys.${service}`,
-    doc: `Seed of the ${service}'s nkey in account ${account}: ${why}.`,
+    doc: `Seed of the ${service}'s nkey for account ${account}: ${why}.`,
   }) as const satisfies Setting;
 
 export const NKEY_SETTINGS = {
@@ -23,12 +23,12 @@ export const NKEY_SETTINGS = {
   authcallout: {
     SYS: nkey("authcallout", "SYS", "authcallout", "lists and kicks sessions"),
     CORE: nkey("authcallout", "CORE", "authcallout", "answers logins, follows GRAPH"),
-    APP: nkey("authcallout", "APP", "authcallout", "sends notices"),
+    APP: nkey("authcallout", "APP", "authcallout", "sends notices to APP, from account DOOR"),
   },
   gateway: {
     CORE: nkey("gateway", "CORE", "proxy", "follows GRAPH"),
     STORE: nkey("gateway", "STORE", "proxy", "reads RECORDS and LOGS"),
-    APP: nkey("gateway", "APP", "proxy", "answers verbs"),
+    APP: nkey("gateway", "APP", "proxy", "answers verbs of APP, from account DOOR"),
   },
   streams: {
     CORE: nkey("streams", "CORE", "streams", "creates and updates streams"),

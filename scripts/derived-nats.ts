@@ -4,6 +4,7 @@ import {
   ACCOUNT_NAMES,
   ACCOUNTS,
   type AccountName,
+  accountOf,
   servicePermissions,
   serviceUsers,
   sharesOf,
@@ -64,7 +65,7 @@ function accountBlock(account: AccountName): object {
   const shares = sharesOf(CLUSTER_ID);
   const permissions = serviceUsers(servicePermissions(CLUSTER_ID));
   const users = serviceUsers(publicKeyReferences().users).flatMap((user, place) =>
-    user.account === account
+    accountOf(user.account) === account
       ? [
           {
             nkey: raw(user.value),
@@ -90,7 +91,7 @@ function accountBlock(account: AccountName): object {
           limits: {
             max_connections: raw(DEFAULT_LIMITS.appConnections),
             max_subscriptions: raw(DEFAULT_LIMITS.appSubscriptions),
-            max_payload: raw(DEFAULT_LIMITS.maxPayload),
+            max_payload: raw(DEFAULT_LIMITS.appPayload),
           },
         }
       : {}),

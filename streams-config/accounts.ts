@@ -1,5 +1,5 @@
 /**
- * Who shares what with whom inside nats-server: four accounts, what crosses between them, and the least rights that each
+ * Who shares what with whom inside nats-server: five accounts, what crosses between them, and the least rights that each
  * service needs in each. Declared as data; `server-conf.ts` renders it.
  *
  * Users never share an account with a stream: a PubAck goes to whatever reply subject its publisher names, so with
@@ -25,6 +25,10 @@ export const ACCOUNTS = {
     jetstream: false,
     why: "all users, and no JetStream: what users can name as subject or as reply reaches no stream but LOGS",
   },
+  DOOR: {
+    jetstream: false,
+    why: "where services meet users: requests come in, answers and notices go out. The limits of APP count no service, so users cannot keep one out",
+  },
 } as const satisfies Record<string, { jetstream: boolean; why: string }>;
 
 export type AccountName = keyof typeof ACCOUNTS;
@@ -49,7 +53,10 @@ export const STREAMS = {
 export type StreamName = keyof typeof STREAMS;
 export const STREAM_NAMES = Object.keys(STREAMS) as StreamName[];
 
-/** Which service works in which accounts. A user belongs to one account, so each pair has an nkey and a connection of its own. */
+/**
+ * Which service works in which accounts. A user belongs to one account, so each pair has an nkey and a connection of its own.
+ * `APP` here names whom a service talks to; its nkey is in account DOOR (`accountOf`). The name is that of the keys of an installation.
+ */
 export const SERVICE_ACCOUNTS = {
   authcallout: ["SYS", "CORE", "APP"],
   bridge: ["CORE", "STORE"],
@@ -64,6 +71,11 @@ export const SERVICES = Object.keys(SERVICE_ACCOUNTS) as Service[];
 
 /** One value for each service and account it works in. */
 export type PerServiceUser<T> = { [S in Service]: { [A in AccountOf<S>]: T } };
+
+/** The account that holds a service's user: users and services never compete for the connections of one account. */
+export function accountOf(place: AccountName): AccountName {
+  return place === "APP" ? "DOOR" : place;
+}
 
 /** Fills a `PerServiceUser`. */
 export function perServiceUser<T>(make: (service: Service, account: AccountName) => T): PerServiceUser<T> {
@@ -119,6 +131,27 @@ export function sharesOf(clusterId: string): Share[] {
       to: "APP",
       why: "log lines of services that have a connection in APP only",
     },
+    {
+      kind: "stream",
+      subject: `${root}.api.>`,
+      from: "APP",
+      to: "DOOR",
+      why: "requests of sessions for the gateway; a stream, so that the gateway sees the reply subject as its asker named it",
+    },
+    {
+      kind: "stream",
+      subject: `${root}.notice.>`,
+      from: "DOOR",
+      to: "APP",
+      why: "what authcallout tells a session",
+    },
+    {
+      kind: "stream",
+      subject: "_INBOX.>",
+      from: "DOOR",
+      to: "APP",
+      why: "the gateway's answers: each session may listen to its own inbox only",
+    },
   ];
 }
 
@@ -151,7 +184,9 @@ function reading(stream: StreamName): string[] {
 
 /** What each service may do in each account it works in. */
 export function servicePermissions(clusterId: string): PerServiceUser<Permissions> {
-  const { root, graphAll, graphLogAll, graphBeat, barrierMark, barrierCut, logAll, tailed } = subjectsOf(clusterId);
+  const { root, graphAll, graphLogAll, graphBeat, barrierMark, barrierCut, logAll, tailed, ...subjects } =
+    subjectsOf(clusterId);
+  const { sessionPlace, sessionEnded, sessionFlood } = subjects;
   const barrier = `${root}.barrier`;
   const inbox = (service: Service) => `${serviceInbox(service)}.>`;
   const graphFollower = [...reading("GRAPH"), ...reading("BARRIER"), `${barrier}.lease.>`, `${barrier}.settled.>`];
@@ -176,8 +211,16 @@ export function servicePermissions(clusterId: string): PerServiceUser<Permission
         ],
       },
       CORE: {
-        publish: ["$SYS._INBOX.>", ...graphFollower, barrierCut, `${barrier}.server.>`, `${barrier}.alias.>`],
-        subscribe: ["$SYS.REQ.USER.AUTH", ...graphFeed, inbox("authcallout")],
+        publish: [
+          "$SYS._INBOX.>",
+          ...graphFollower,
+          barrierCut,
+          `${barrier}.server.>`,
+          `${barrier}.alias.>`,
+          sessionPlace,
+          sessionEnded,
+        ],
+        subscribe: ["$SYS.REQ.USER.AUTH", ...graphFeed, sessionPlace, sessionFlood, inbox("authcallout")],
       },
       APP: { publish: [`${root}.notice.>`], subscribe: [inbox("authcallout")] },
     },
@@ -213,7 +256,10 @@ export function servicePermissions(clusterId: string): PerServiceUser<Permission
       },
     },
     gateway: {
-      CORE: { publish: graphFollower, subscribe: [...graphFeed, inbox("gateway")] },
+      CORE: {
+        publish: [...graphFollower, sessionFlood],
+        subscribe: [...graphFeed, sessionEnded, inbox("gateway")],
+      },
       STORE: {
         publish: [
           `${root}.live.@resync`,

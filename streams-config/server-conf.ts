@@ -4,6 +4,7 @@ import {
   ACCOUNT_NAMES,
   ACCOUNTS,
   type AccountName,
+  accountOf,
   type Permissions,
   type Service,
   servicePermissions,
@@ -11,6 +12,7 @@ import {
   sharesOf,
 } from "./accounts.ts";
 import type { PublicKeys } from "./keys.ts";
+import { LOG_MESSAGE_BYTES } from "./streams.ts";
 
 /** -1 = any free port. `monitor` null = no monitoring port. */
 export type ServerPorts = { client: number; websocket: number; monitor: number | null };
@@ -20,9 +22,11 @@ export type ServerLimits = {
   authTimeout: number;
   /** Bytes of one message with its headers. The callout's answer (all of a user's grants) must fit. */
   maxPayload: number;
+  /** Bytes of one message of a user with its headers: what LOGS takes. Services publish from other accounts, without this bound. */
+  appPayload: number;
   /** Bytes that may wait for one slow client before it is cut; nats-server's own 64 MB would let few clients take all memory. */
   maxPending: number;
-  /** User sessions in all. */
+  /** User sessions in all. Services have connections in other accounts, which this does not count. */
   appConnections: number;
   /** Subscriptions of one connection in APP. */
   appSubscriptions: number;
@@ -54,6 +58,7 @@ const MIB = 1024 * 1024;
 export const DEFAULT_LIMITS: ServerLimits = {
   authTimeout: 2,
   maxPayload: MIB,
+  appPayload: LOG_MESSAGE_BYTES,
   maxPending: 16 * MIB,
   appConnections: 20_000,
   appSubscriptions: 10_000,
@@ -164,7 +169,7 @@ function accountLines(account: AccountName, conf: ServerConf, limits: ServerLimi
   const permissions = new Map(
     serviceUsers(servicePermissions(conf.clusterId)).map((user) => [place(user.service, user.account), user.value]),
   );
-  const users = serviceUsers(conf.keys.users).filter((user) => user.account === account);
+  const users = serviceUsers(conf.keys.users).filter((user) => accountOf(user.account) === account);
   return [
     `# ${ACCOUNTS[account].why}`,
     `${account} {`,
@@ -210,7 +215,7 @@ function appLimits(limits: ServerLimits): string[] {
     "  limits {",
     `    max_connections: ${int(limits.appConnections)}`,
     `    max_subscriptions: ${int(limits.appSubscriptions)}`,
-    `    max_payload: ${int(limits.maxPayload)}`,
+    `    max_payload: ${int(limits.appPayload)}`,
     "  }",
   ];
 }

@@ -1,7 +1,8 @@
 /**
  * Sessions at the edge that were told of more rights, or of objects that moved, and did nothing: their login is from before. Our own client
  * signs in anew by itself; a plain NATS library does when its socket ends, and subscribes again to what it had. So the edge ends those
- * sockets with the reason, some seconds later, a session not again for a while, and a few a second of all.
+ * sockets with the reason, some seconds later, a session not again for a while, and a few a second of all, one token's sockets and another's by
+ * turns. A session that left by itself when it was told looks after itself: it is given as long for the next time, since its client paces its logins too.
  *
  *   (none) ──news──► warned ──a grace, and an interval since the last time──► due ──its turn──► renewed
  *      ▲                │                                                      │
@@ -29,7 +30,9 @@ export class Renewals {
   readonly #sockets = new Map<Renewable, Socket>();
   readonly #byKey = new Map<string, Set<Renewable>>();
   readonly #renewed = new Map<string, number>();
-  readonly #due: Renewable[] = [];
+  /** By token; whose turn it was goes to the end. */
+  readonly #due = new Map<string, Renewable[]>();
+  #isBusy = false;
 
   constructor(parts: RenewalsParts) {
     this.#parts = parts;
@@ -42,9 +45,10 @@ export class Renewals {
   }
 
   ended(socket: Renewable): void {
-    const { key } = this.#sockets.get(socket) ?? {};
+    const { key, because } = this.#sockets.get(socket) ?? {};
     if (key === undefined) return;
     this.#sockets.delete(socket);
+    if (because) this.#renewedNow(key);
     const others = this.#byKey.get(key);
     others?.delete(socket);
     if (others?.size === 0) this.#byKey.delete(key);
@@ -64,27 +68,36 @@ export class Renewals {
   }
 
   #queue(socket: Renewable): void {
-    if (!this.#sockets.has(socket)) return;
-    if (this.#due.push(socket) === 1) this.#next();
+    const { key } = this.#sockets.get(socket) ?? {};
+    if (key === undefined) return;
+    const token = key.split(".")[0] ?? "";
+    const sockets = this.#due.get(token) ?? [];
+    sockets.push(socket);
+    this.#due.set(token, sockets);
+    if (!this.#isBusy) this.#next();
   }
 
   #next(): void {
-    const [socket] = this.#due;
-    if (!socket) return;
-    this.#renew(socket);
-    this.#parts.later(() => {
-      this.#due.shift();
-      this.#next();
-    }, SPACING_MS);
+    const [turn] = this.#due;
+    this.#isBusy = turn !== undefined;
+    if (!turn) return;
+    const [token, sockets] = turn;
+    const socket = sockets.shift();
+    this.#due.delete(token);
+    if (sockets.length > 0) this.#due.set(token, sockets);
+    if (socket) this.#renew(socket);
+    this.#parts.later(() => this.#next(), SPACING_MS);
   }
 
   #renew(socket: Renewable): void {
-    const { key, because } = this.#sockets.get(socket) ?? {};
-    if (key === undefined || !because) return;
+    const { because } = this.#sockets.get(socket) ?? {};
+    if (because) socket.end(because);
+  }
+
+  #renewedNow(key: string): void {
     const { now, later } = this.#parts;
     this.#renewed.set(key, now());
     later(() => this.#forget(key), INTERVAL_MS);
-    socket.end(because);
   }
 
   #forget(key: string): void {

@@ -11,9 +11,12 @@ import { formatRevision } from "../../core/revision.ts";
 import { permissionsOf } from "../../core/session-permissions.ts";
 import { formatSessionKey, type SessionKey, type Subjects, VERBS, type Verb } from "../../core/subjects.ts";
 import { HEADER, type TailOpened, type WhoamiAnswer } from "../../core/wire.ts";
+import { LogLimiter } from "../../runtime/log-limiter.ts";
 import type { Access } from "./access.ts";
+import { RecordsSequence } from "./records-sequence.ts";
+import { MOST_BODY, type RequestLimits } from "./request-limits.ts";
 import { moreRequest, stopRequest, tailRequest } from "./tail-request.ts";
-import type { Tails } from "./tails.ts";
+import { TAILS, type Tails } from "./tails.ts";
 
 export type GatewayParts = {
   app: NatsConnection;
@@ -22,9 +25,16 @@ export type GatewayParts = {
   subjects: Subjects;
   access: Access;
   tails: Tails;
+  limits: RequestLimits;
   log: Logger;
+  /** UTC ms. */
+  now: () => number;
   /** A verb was answered; `code` is the fault's, or empty. */
   onAnswer: (verb: string, code: string) => void;
+  /** A request was dropped without an answer. */
+  onDrop: () => void;
+  /** A session goes on and on beyond what may be asked: it is to be cut. */
+  onFlood: (key: SessionKey, user: string) => void;
 };
 
 type Asked = { key: SessionKey; body: unknown; reply: string };
@@ -33,10 +43,14 @@ const QUEUE_GROUP = "arvados-nats-gateway";
 
 export class Gateway {
   readonly #parts: GatewayParts;
+  readonly #lines: LogLimiter;
+  readonly #sequence: RecordsSequence;
   #subscription: Subscription | null = null;
 
   constructor(parts: GatewayParts) {
     this.#parts = parts;
+    this.#lines = new LogLimiter({ log: parts.log, now: parts.now });
+    this.#sequence = new RecordsSequence(async () => (await parts.jsm.streams.info("RECORDS")).state.last_seq);
   }
 
   start(): void {
@@ -45,7 +59,7 @@ export class Gateway {
       queue: QUEUE_GROUP,
       callback: (error, message) => {
         if (error) log.error({ reason: error.message }, "the gateway's subscription failed");
-        else void this.#take(message);
+        else this.#take(message);
       },
     });
   }
@@ -55,27 +69,49 @@ export class Gateway {
     this.#parts.tails.endAll("draining");
   }
 
-  async #take(message: Msg): Promise<void> {
-    const { app, subjects, log, onAnswer } = this.#parts;
-    const [token = "", sid = "", verb = ""] = message.subject.slice(subjects.root.length + ".api.".length).split(".");
+  /** Looks at size and number first: what is dropped costs others nothing but its delivery. */
+  #take(message: Msg): void {
+    const { access, subjects, limits, now, onDrop, onFlood } = this.#parts;
+    const { subject, data, reply = "" } = message;
+    const start = subjects.root.length + ".api.".length;
+    const dot = subject.lastIndexOf(".");
+    const [session, verb] = [subject.slice(start, dot), subject.slice(dot + 1)];
+    const [token = "", sid = ""] = session.split(".");
     const key = { token, sid };
-    const reply = message.reply ?? "";
-    // A reply elsewhere would have us publish, with our rights, where the asker may not. The metric counts it: anybody can send any number.
-    if (reply !== "" && !subjects.isReplyOf(key, reply)) {
-      onAnswer("refused", "verb.reply");
-      return log.debug({ token }, fault("verb.reply").message);
+    const at = now();
+    // A reply elsewhere would have us publish, with our rights, where the asker may not.
+    const canAnswer = subjects.isReplyOf(key, reply);
+    let verdict = limits.ofSession(session, verb, data.length, at, canAnswer);
+    const isLarge = data.length > MOST_BODY;
+    if (verdict === "drop" && !isLarge) return onDrop();
+    const user = access.identity(key)?.user ?? null;
+    if (user !== null && verdict === "drop") verdict = limits.ofLarge(session, user, at);
+    if (user !== null && verdict === "take") verdict = limits.ofUser(user, verb, at, canAnswer);
+    if (user !== null && verdict === "flood") {
+      limits.flooded(user, at);
+      onFlood(key, user);
     }
+    if (verdict === "drop" || verdict === "flood") return onDrop();
+    if (reply !== "" && !canAnswer) return this.#refuse(verb, token, "", "verb.reply");
+    if (verdict !== "take") {
+      const why = isLarge
+        ? fault("verb.body", { verb: verb.slice(0, 40), reason: `it has ${data.length} bytes, more than ${MOST_BODY}` })
+        : fault("limit.reached", { whose: "this session, or its user", what: "requests a second, or under way" });
+      return this.#refuse(verb, token, reply, why);
+    }
+    const done = limits.begin(session, user);
+    void this.#run(verb, key, message, reply).finally(done);
+  }
+
+  async #run(verb: string, key: SessionKey, message: Msg, reply: string): Promise<void> {
+    const { app, onAnswer, tails } = this.#parts;
     try {
       const answer = await this.#answer(verb, { key, body: parseBody(verb, message), reply });
       onAnswer(verb, "");
       if (answer && reply !== "") app.publish(reply, JSON.stringify(answer));
-      if (verb === "tail" && answer) this.#parts.tails.start((answer as TailOpened).id);
+      if (verb === "tail" && answer) tails.start((answer as TailOpened).id);
     } catch (error) {
-      const known = error instanceof Fault ? error : null;
-      const isVerb = VERBS.includes(verb as Verb);
-      onAnswer(isVerb ? verb : "unknown", known?.code ?? "internal");
-      if (!known) log.error({ err: error, verb }, "a verb failed");
-      if (reply !== "") this.#refuse(reply, known);
+      this.#refuse(verb, key.token, reply, error);
     }
   }
 
@@ -99,9 +135,9 @@ export class Gateway {
   }
 
   async #whoami({ key }: Asked): Promise<WhoamiAnswer> {
-    const { access, jsm, subjects } = this.#parts;
+    const { access, subjects } = this.#parts;
     // Before the rights are read: what comes later than this sequence is delivered under them or later ones.
-    const { state } = await jsm.streams.info("RECORDS");
+    const sequence = await this.#sequence.now();
     const identity = access.identity(key);
     if (!identity) throw fault("token.expired", { token: key.token });
     const permissions = permissionsOf(subjects, key, access.rights(identity));
@@ -111,7 +147,7 @@ export class Gateway {
       session: formatSessionKey(key),
       grants: { subscribe: permissions.sub.allow, publish: permissions.pub.allow },
       revision: formatRevision(access.revision()),
-      records_sequence: state.last_seq,
+      records_sequence: sequence,
     };
   }
 
@@ -128,14 +164,25 @@ export class Gateway {
     return { id: tails.open(key, user, { app, js, jsm, reply, subject, from, credit: window, refusal }) };
   }
 
-  #refuse(reply: string, known: Fault | null): void {
+  /** @param why a fault, its code alone, or what went wrong with us; a session causes as many as it likes, so they are counted */
+  #refuse(verb: string, token: string, reply: string, why: unknown): void {
+    const { app, onAnswer } = this.#parts;
+    const known = why instanceof Fault ? why : why === "verb.reply" ? fault(why) : null;
+    const code = known?.code ?? "internal";
+    const label = VERBS.includes(verb as Verb) ? verb : "unknown";
+    onAnswer(label, code);
+    if (!known) this.#lines.say("error", "internal", () => ({ err: why, verb: label, token }), "a verb failed");
+    if (reply === "") {
+      if (known) this.#lines.say("warn", code, () => ({ token, verb: label, code }), known.message);
+      return;
+    }
     const headers = makeHeaders();
     headers.set(HEADER.errorCode, statusOf(known));
-    headers.set(HEADER.error, known?.code ?? "internal");
+    headers.set(HEADER.error, code);
     const body = known
-      ? { code: known.code, message: known.message, remedy: known.remedy }
-      : { code: "internal", message: "the gateway failed; its log says why", remedy: "try again" };
-    this.#parts.app.publish(reply, JSON.stringify(body), { headers });
+      ? { code, message: known.message, remedy: known.remedy }
+      : { code, message: "the gateway failed; its log says why", remedy: "try again" };
+    if (!app.isClosed()) app.publish(reply, JSON.stringify(body), { headers });
   }
 }
 
@@ -144,6 +191,8 @@ function statusOf(known: Fault | null): string {
   if (!known) return "500";
   if (known.code === "graph.stale") return "503";
   if (known.code === "tail.unknown") return "404";
+  // Further tails are not there by waiting, requests are.
+  if (known.code === "limit.reached") return known.facts.what === TAILS ? "403" : "429";
   return known.code.startsWith("verb.") ? "400" : "403";
 }
 

@@ -25,7 +25,7 @@ describe("the responder", () => {
     assert.deepEqual(results, ["admitted"]);
   });
 
-  it("refuses by a signed answer, and after some guesses without looking", () => {
+  it("refuses by a signed answer, and after some guesses says that they are too many", () => {
     const { ask, results } = world();
     const guess = question({}, { pass: `v2/${TOKEN}/wrong` });
     for (let i = 0; i < 3; i++) ask(guess);
@@ -65,11 +65,12 @@ describe("the responder", () => {
     const wrong = `v2/${TOKEN}/wrong`;
     const codeOf = (answers: Uint8Array[]) => opened(answers[0]).nats.error ?? "admitted";
 
-    it("counts guesses by the address that the edge states", () => {
+    it("counts guesses by the address that the edge states, and lets a known token in beside them", () => {
       const { ask } = world();
       for (let i = 0; i < 3; i++) ask(over("203.0.113.7", wrong));
-      assert.equal(codeOf(ask(over("203.0.113.7", right)).answers), "login.guessing");
-      assert.equal(codeOf(ask(over("203.0.113.8", right)).answers), "admitted");
+      assert.equal(codeOf(ask(over("203.0.113.7", wrong)).answers), "login.guessing");
+      assert.equal(codeOf(ask(over("203.0.113.7", right)).answers), "admitted");
+      assert.equal(codeOf(ask(over("203.0.113.8", wrong)).answers), "token.unknown");
       assert.equal(codeOf(ask(question()).answers), "admitted", "nor does the edge's own address pay for it");
     });
 
@@ -229,6 +230,20 @@ describe("a login whose token the graph does not know", () => {
       undefined,
       "who was no guess has lost nothing",
     );
+  });
+
+  it("is not asked about from an address that guesses, and is let in there once it is known", async () => {
+    const { ask, says, results, state } = asking();
+    const guess = question({}, { pass: `v2/${TOKEN}/wrong` });
+    // As the graph has it: nobody is asked about a wrong secret of a token that it knows.
+    says("unknown");
+    for (let i = 0; i < 2; i++) ask(guess);
+    state.answer = null;
+    ask(question({}, { pass }));
+    assert.deepEqual([state.asked, results.at(-1)], [0, "denied login.guessing"]);
+    state.answer = voucher;
+    ask(question({}, { pass }));
+    assert.equal(results.at(-1), "admitted");
   });
 
   it("counts as a guess for good where Arvados does not know it either", async () => {

@@ -59,4 +59,35 @@ describe("attempts to reconnect", () => {
     clock.now += 20_000;
     assert.equal(delay(), 100);
   });
+
+  it("are told of a login: one that holds ends the outage, however long it has lasted", () => {
+    const clock = { now: 0 };
+    const delay = reconnectDelay(
+      () => clock.now,
+      () => 0,
+    );
+    attempts(delay, clock, 60_000);
+    delay.connected();
+    clock.now += 1_000;
+    assert.equal(delay(), 100);
+    attempts(delay, clock, 120_000);
+    delay.connected();
+    clock.now += 500;
+    assert.equal(delay(), 10_000, "one that is cut at once does not");
+  });
+
+  it("of a renewal are no failures, whenever it comes", () => {
+    const clock = { now: 0 };
+    const delay = reconnectDelay(
+      () => clock.now,
+      () => 0,
+    );
+    for (let i = 0; i < 30; i++) {
+      delay.renewing();
+      assert.equal(delay(), 100);
+      clock.now += 100;
+      delay.connected();
+      clock.now += 700;
+    }
+  });
 });

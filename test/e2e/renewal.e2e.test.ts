@@ -1,5 +1,6 @@
-/** A client of few manners at the edge: it hears no notices, and yet gets what it was given meanwhile. */
+/** A client of few manners at the edge hears no notices, and yet gets what it was given meanwhile; ours does it by itself, and stays connected. */
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import { sessionId } from "../../client/mod.ts";
 import { CLOSE_CODES } from "../../core/close-codes.ts";
 import { connectLine, openRawClient } from "../support/raw-client.ts";
@@ -29,5 +30,38 @@ describe("a session at the edge whose user was given more", () => {
     assert.equal(alice.socket.readyState, alice.socket.OPEN);
     for (const { socket } of [again, alice]) socket.close();
     await Promise.all([again.closed, alice.closed]);
+  });
+});
+
+describe("a session of our client whose user is given one thing after another", () => {
+  const GIFTS = 6;
+
+  it("is hardly ever away, and has the last of them in the end", async () => {
+    await using stack = await startTestStack();
+    const { users } = stack.cluster;
+    const client = await stack.connectClient(users.bob.token.v2);
+    const heard: string[] = [];
+    await client.events({ onEvent: ({ event }) => void heard.push(event.object_uuid) }).ready;
+    let [away, leftAt, times] = [0, 0, 0];
+    client.watch((status) => {
+      if (status === "disconnected") [leftAt, times] = [performance.now(), times + 1];
+      if (status === "following" && leftAt > 0) [away, leftAt] = [away + performance.now() - leftAt, 0];
+    });
+    const projects: string[] = [];
+    for (let i = 0; i < GIFTS; i++) {
+      const { uuid } = await stack.arvados.createProject({ name: `gift ${i}`, owner: users.alice.uuid });
+      await stack.arvados.share(users.bob.uuid, uuid, "can_read", { by: users.alice.uuid });
+      projects.push(uuid);
+      await delay(400);
+    }
+    const hears = async (owner: string) => {
+      const { uuid } = await stack.arvados.createCollection({ name: "in it", owner, by: users.alice.uuid });
+      return until(() => heard.includes(uuid) || null, "it", 1_000).catch(() => null);
+    };
+    await until(() => hears(projects.at(-1) as string), "the last gift to be his");
+    assert.ok(await hears(projects[0] as string));
+    assert.ok(times >= 2 && times <= 5, `${times} logins for ${GIFTS} gifts`);
+    assert.ok(leftAt === 0 && away < 1_500, `away for ${Math.round(away)} ms`);
+    client.close();
   });
 });

@@ -109,3 +109,60 @@ describe("a user who shares and takes back ten times a second", () => {
     await bob.nc.close();
   });
 });
+
+describe("a user who shares and takes back in a loop with one whose many sessions come back at once", () => {
+  const SESSIONS = 20;
+  let stack: TestStack;
+  before(async () => {
+    stack = await startTestStack({ overrides: { cutsPerMinute: 2 * SESSIONS } });
+  });
+  after(() => stack?.[Symbol.asyncDispose]());
+
+  const metric = async (pattern: RegExp) => {
+    const text = await (await fetch(`${stack.services.authcallout.adminUrl}/metrics`)).text();
+    return Number(pattern.exec(text)?.[1] ?? 0);
+  };
+  const admitted = () => metric(/requests_total\{result="admitted",code=""\} (\d+)/);
+  const refused = () => metric(/requests_total\{result="denied",code="login.paused"\} (\d+)/);
+
+  it("has that one wait some seconds, nobody else, and no session of his that is sound", async () => {
+    const { users, projects } = stack.cluster;
+    const by = { by: users.alice.uuid };
+    const calm = await session(stack, users.bob, `arvados.${stack.cluster.clusterId}.live.${users.bob.uuid}.>`);
+    const options = await Promise.all(
+      Array.from({ length: SESSIONS }, async () => ({
+        servers: stack.nats.url,
+        ...(await connectOptions(users.bob.token.v2, sessionId())),
+        reconnectDelayHandler: () => 50,
+        reconnectTimeWait: 50,
+      })),
+    );
+    const accomplices = await Promise.all(options.map((one) => connect(one)));
+    const before = await admitted();
+    await tenTimesASecond(async () => {
+      await stack.arvados.share(users.bob.uuid, projects.genomes, "can_read", by);
+      await Promise.all(accomplices.map((nc) => nc.reconnect().catch(() => {})));
+      await stack.arvados.unshare({ tail: users.bob.uuid, head: projects.genomes }, by);
+    });
+    const logins = (await admitted()) - before;
+    // Without the pause each turn brings them all.
+    assert.ok(logins < 8 * SESSIONS, `${logins} logins in ${10 * SECONDS} turns`);
+    assert.ok((await refused()) > 0);
+    assert.ok((await metric(/pauses_total\{cause="cuts"\} (\d+)/)) > 0);
+    assert.ok(!calm.nc.isClosed(), "the session that never had it");
+    const others = performance.now();
+    await (await stack.connectBare(users.alice.token.v2)).close();
+    assert.ok(performance.now() - others < 1_000);
+    const begun = performance.now();
+    await until(
+      () =>
+        stack.connectBare(users.bob.token.v2).then(
+          () => true,
+          () => false,
+        ),
+      "him to be let in again",
+    );
+    assert.ok(performance.now() - begun < 13_000, "8 s, spread, and a held refusal");
+    await Promise.all([calm.nc.close(), ...accomplices.map((nc) => nc.close())]);
+  });
+});

@@ -97,4 +97,29 @@ describe("a session at the edge that was told of news", () => {
       ["one", "two"],
     );
   });
+
+  it("is left alone for half a minute where it left by itself: its client paces its logins", () => {
+    const { renewals, ended, open, pass } = world();
+    for (let i = 0; i < 7; i++) {
+      const socket = open("alice");
+      renewals.news("alice", "permissionsGrown");
+      pass(i === 0 ? 100 : 4_000);
+      renewals.ended(socket);
+    }
+    assert.deepEqual(ended, []);
+    open("alice");
+    renewals.news("alice", "permissionsGrown");
+    pass(INTERVAL_MS);
+    assert.equal(ended.length, 1, "but not for ever");
+  });
+
+  it("does not wait behind all sockets of one who has many", () => {
+    const { renewals, ended, open, pass } = world();
+    for (let i = 0; i < 1_000; i++) open(`eve ${i}`, `eve.${i}`);
+    open("bob", "bob.1");
+    for (let i = 0; i < 1_000; i++) renewals.news(`eve.${i}`, "permissionsGrown");
+    renewals.news("bob.1", "permissionsGrown");
+    pass(GRACE_MS + 3 * SPACING_MS);
+    assert.ok(ended.some(([name]) => name === "bob"));
+  });
 });

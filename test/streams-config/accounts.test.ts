@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {
   ACCOUNT_NAMES,
   ACCOUNTS,
+  accountOf,
   SERVICE_ACCOUNTS,
   SERVICES,
   serviceInbox,
@@ -18,16 +19,26 @@ describe("accounts", () => {
     for (const share of sharesOf("zzzzz")) assert.match(share.why, /\w{3,} \w/);
   });
 
+  it("hold no service where users are: users cannot take a service's place", () => {
+    assert.deepEqual(
+      users.filter(({ account }) => accountOf(account) === "APP"),
+      [],
+    );
+  });
+
   it("keep JetStream away from users", () => {
     assert.equal(ACCOUNTS.APP.jetstream, false);
   });
 
-  it("let nothing cross but live, queue, log and sys, all between STORE and APP", () => {
+  it("let nothing cross but live, queue, log and sys from and to STORE, and requests, answers and notices at the DOOR", () => {
     const crossing = sharesOf("zzzzz").map(({ kind, subject, from, to }) => `${kind} ${subject} ${from} ${to}`);
     assert.deepEqual(crossing.sort(), [
       "service arvados.zzzzz.log.> STORE APP",
       "service arvados.zzzzz.sys.> STORE APP",
+      "stream _INBOX.> DOOR APP",
+      "stream arvados.zzzzz.api.> APP DOOR",
       "stream arvados.zzzzz.live.> STORE APP",
+      "stream arvados.zzzzz.notice.> DOOR APP",
       "stream arvados.zzzzz.queue.> STORE APP",
     ]);
   });

@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { ConnectionWatch } from "../../runtime/connection-watch.ts";
+import { startNats } from "../support/nats.ts";
+import { until } from "../support/until.ts";
+
+describe("readiness of a service's connections", () => {
+  it("says which one is away, and that it is back", async () => {
+    await using nats = await startNats({ streams: false });
+    const lasting = { reconnect: true, maxReconnectAttempts: -1, reconnectTimeWait: 300, reconnectJitter: 0 };
+    const [core, app] = [await nats.connect("gateway", "CORE"), await nats.connect("gateway", "APP", lasting)];
+    const watch = new ConnectionWatch();
+    watch.add("CORE", core);
+    watch.add("APP", app);
+    assert.deepEqual(watch.readiness(), { ok: true, says: "connected for CORE, APP" });
+    const system = await nats.connect("authcallout", "SYS");
+    const cid = app.info?.client_id;
+    await system.request(`$SYS.REQ.SERVER.${app.info?.server_id}.KICK`, JSON.stringify({ cid }));
+    await until(() => !watch.readiness().ok, "the connection to be missed");
+    assert.match(watch.readiness().says, /for APP:/);
+    await until(() => watch.readiness().ok, "it to be back");
+    await core.close();
+    await until(() => !watch.readiness().ok, "a closed one to be missed");
+    assert.match(watch.readiness().says, /for CORE:/);
+  });
+});
