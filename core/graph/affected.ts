@@ -12,14 +12,17 @@ import type { Topology } from "./topology.ts";
 export class Reverse {
   readonly #topology: Topology;
   readonly #stop: (role: number) => boolean;
+  readonly #beyond: ReadonlySet<number>;
   /** Users, and roles of any size. */
   readonly found = new Set<number>();
   readonly #seen = new Set<number>();
   readonly #todo: number[] = [];
 
-  constructor(topology: Topology, stop: (role: number) => boolean) {
+  /** @param beyond those who are met behind audience roles too (level-zero.ts) */
+  constructor(topology: Topology, stop: (role: number) => boolean, beyond: ReadonlySet<number> = new Set()) {
     this.#topology = topology;
     this.#stop = stop;
+    this.#beyond = beyond;
   }
 
   /** Walks back from a user or a group. */
@@ -55,11 +58,13 @@ export class Reverse {
     for (let at = this.#todo.pop(); at !== undefined; at = this.#todo.pop()) {
       const owner = ownership.owner(at);
       if (owner >= 0) this.#meet(owner);
+      let stopped = false;
       if (roles.has(at)) {
         this.found.add(at);
-        if (this.#stop(at)) continue;
+        stopped = this.#stop(at);
       }
-      for (const edge of this.#topology.in(at)) this.#meet(edge.tail);
+      if (stopped && this.#beyond.size === 0) continue;
+      for (const { tail } of this.#topology.in(at)) if (!stopped || this.#beyond.has(tail)) this.#meet(tail);
     }
   }
 }

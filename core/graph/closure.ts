@@ -1,4 +1,5 @@
-import { managedByAnyPath, type Reach, reach } from "./reach.ts";
+import type { LevelZero } from "./level-zero.ts";
+import { type Reach, reach } from "./reach.ts";
 import type { Topology } from "./topology.ts";
 
 /** Reading asks for links of level 1, managing for level 3 (facts 3.2, 3.3). */
@@ -32,31 +33,49 @@ type Draft = { [K in keyof Closure]: Set<number> };
 type IsAudience = (role: number) => boolean;
 
 /** A user's closure: the union over UU = itself and the users it manages, one step and no further (facts 3.2). */
-export function userClosure(topology: Topology, user: number, level: Level, isAudience: IsAudience): Closure {
+export function userClosure(
+  topology: Topology,
+  zero: LevelZero,
+  user: number,
+  level: Level,
+  isAudience: IsAudience,
+): Closure {
   const draft = emptyDraft();
   const base = reach(topology, user, level, isAudience);
   addBase(topology, draft, base, level);
   draft.own.add(user);
-  addManaged(topology, draft, managed(topology, base, level), level, isAudience);
+  addManaged(topology, zero, draft, managed(zero, base, level, isAudience), level, isAudience);
   for (const owner of draft.own) draft.direct.delete(owner);
   for (const role of draft.audiences) draft.indirect.delete(role);
   return settled(draft);
 }
 
 /** What every member of a role reaches through it, and also who manages a member: the copies under `@role`. */
-export function roleClosure(topology: Topology, role: number, level: Level, isAudience: IsAudience): Closure {
+export function roleClosure(
+  topology: Topology,
+  zero: LevelZero,
+  role: number,
+  level: Level,
+  isAudience: IsAudience,
+): Closure {
   const draft = emptyDraft();
   const base = reach(topology, role, level, isAudience);
   addBase(topology, draft, base, level);
-  for (const user of managed(topology, base, level)) draft.direct.add(user);
+  for (const user of managed(zero, base, level, isAudience)) draft.direct.add(user);
   return settled(draft);
 }
 
 /** What members reach beyond that, through users whom the role manages: the copies under `@managed`. */
-export function managedClosure(topology: Topology, role: number, level: Level, isAudience: IsAudience): Closure {
+export function managedClosure(
+  topology: Topology,
+  zero: LevelZero,
+  role: number,
+  level: Level,
+  isAudience: IsAudience,
+): Closure {
   const draft = emptyDraft();
   const base = reach(topology, role, level, isAudience);
-  addManaged(topology, draft, managed(topology, base, level), level, isAudience);
+  addManaged(topology, zero, draft, managed(zero, base, level, isAudience), level, isAudience);
   for (const owner of draft.own) draft.direct.delete(owner);
   return settled(draft);
 }
@@ -103,7 +122,14 @@ function addBase(topology: Topology, draft: Draft, base: Reach, level: Level): v
 }
 
 /** One step of UU: all that these users reach by themselves, and what the users managed by *them* own directly. */
-function addManaged(topology: Topology, draft: Draft, users: Set<number>, level: Level, isAudience: IsAudience): void {
+function addManaged(
+  topology: Topology,
+  zero: LevelZero,
+  draft: Draft,
+  users: Set<number>,
+  level: Level,
+  isAudience: IsAudience,
+): void {
   for (const user of users) {
     // Without a row in `users` nobody reaches anything through it (facts 3.1); what it owns directly is still in reach.
     if (!topology.users.has(user)) {
@@ -116,21 +142,14 @@ function addManaged(topology: Topology, draft: Draft, users: Set<number>, level:
     addAll(draft.seeds, more.seeds);
     addAll(draft.indirect, more.audiences);
     addTails(topology, draft, more, level);
-    addAll(draft.direct, managed(topology, more, level));
+    addAll(draft.direct, managed(zero, more, level, isAudience));
   }
 }
 
-/**
- * The users whose possessions a walk reaches. Level and `traverse_owned` may come from different paths (V23), and with links
- * of unknown names it may take both; so where there are such links the whole walk is done as well, less what an audience
- * met on the way brings by itself.
- */
-function managed(topology: Topology, base: Reach, level: Level): Set<number> {
-  if (level !== 1 || !topology.hasLevelZero) return base.managed;
-  const rest = managedByAnyPath(topology, base.start);
-  for (const role of base.audiences) {
-    for (const user of managedByAnyPath(topology, role)) rest.delete(user);
-  }
+/** The users whose possessions a walk reaches, less what an audience met on the way brings by itself (level-zero.ts). */
+function managed(zero: LevelZero, base: Reach, level: Level, isAudience: IsAudience): Set<number> {
+  if (level !== 1 || !zero.concerns(base.start)) return base.managed;
+  const rest = zero.managedFrom(base.start, base.audiences, isAudience);
   addAll(rest, base.managed);
   return rest;
 }

@@ -2,6 +2,7 @@ import { Reverse } from "./affected.ts";
 import { rolesBeyond } from "./audiences.ts";
 import { type Closure, EMPTY } from "./closure.ts";
 import { Comparison, type Difference, NOBODY, type Snapshot, sameClosure } from "./effect.ts";
+import { reachLevelZero } from "./level-zero.ts";
 import type { Plan } from "./plan.ts";
 import { isPlainShare, Shares } from "./shares.ts";
 import { hasLost, leavesStale } from "./stale.ts";
@@ -47,12 +48,12 @@ type Concerned = {
 function concerned(state: GraphState, plan: Plan): Concerned {
   const { topology, audiences } = state;
   const met = new Set<number>();
-  const stops = stopper(state, plan);
   const stop = (role: number): boolean => {
     if (audiences.isDisputed(role)) met.add(role);
-    return stops(role);
+    return audiences.has(role);
   };
-  const changed = new Reverse(topology, stop);
+  const beyond = concernedByLevelZero(topology, plan);
+  const changed = new Reverse(topology, stop, beyond);
   for (const tail of plan.tails) changed.from(tail);
   for (const user of plan.arrivals) changed.from(user);
   for (const uuid of plan.users) {
@@ -60,7 +61,7 @@ function concerned(state: GraphState, plan: Plan): Concerned {
     if (user >= 0) changed.found.add(user);
   }
   changed.managers();
-  const repathed = new Reverse(topology, stop);
+  const repathed = new Reverse(topology, stop, beyond);
   for (const moved of plan.moved.keys()) {
     for (const node of topology.ownership.subtree(moved)) {
       for (const edge of topology.in(node)) repathed.from(edge.tail);
@@ -68,7 +69,7 @@ function concerned(state: GraphState, plan: Plan): Concerned {
   }
   repathed.managers();
   for (const node of repathed.found) changed.found.add(node);
-  const disputed = new Map([...met].map((role) => [role, usersOf(topology, behind(topology, [role], stops))]));
+  const disputed = new Map([...met].map((role) => [role, usersOf(topology, behind(topology, [role], audiences.has))]));
   return { principals: changed.found, repathed: repathed.found, disputed };
 }
 
@@ -89,9 +90,12 @@ function addStale({ shrank, stale }: Effect, users: Iterable<string>): void {
   for (const user of users) if (!shrank.has(user)) stale.add(user);
 }
 
-/** Links of unknown names let a closure hang on what lies behind an audience role (see `managed` in closure.ts). */
-function stopper(state: GraphState, plan: Plan): (role: number) => boolean {
-  return plan.levelZero ? () => false : state.audiences.has;
+/** Those whose closures may hang on what lies behind an audience role, now or after the delta. */
+function concernedByLevelZero(topology: Topology, plan: Plan): Set<number> {
+  if (topology.links.levelZero.size + plan.levelZero.size === 0) return new Set();
+  const found = reachLevelZero(topology, plan.tails, plan.levelZero);
+  const leadsOn = [...plan.heads].some((uuid) => found.has(topology.nodes.find(uuid)));
+  return leadsOn || plan.levelZero.size > 0 ? reachLevelZero(topology, plan.tails, plan.tails) : found;
 }
 
 /** A delta of any kind: remembers, changes, counts the roles anew, compares. */
@@ -146,11 +150,10 @@ class Commit {
     for (const head of heads) if (audiences.knows(head)) roles.add(head);
     const unsure = [...roles].filter((role) => audiences.isDisputed(role));
     const { turned, copied } = audiences.recount(roles);
-    const stop = stopper(this.#state, this.#plan);
     const firm = unsure.filter((role) => !audiences.isDisputed(role) && !turned.has(role));
-    const decided = firm.length > 0 ? usersOf(topology, behind(topology, firm, stop)) : [];
+    const decided = firm.length > 0 ? usersOf(topology, behind(topology, firm, audiences.has)) : [];
     if (turned.size === 0) return { copied, decided };
-    const members = behind(topology, turned, stop);
+    const members = behind(topology, turned, audiences.has);
     this.#remember(members);
     for (const role of turned) audiences.turn(role);
     this.#state.forget(members);

@@ -89,7 +89,8 @@ export class Comparison {
     became("seesRoles", "roles");
     this.sides(1, before.reading, after.reading, difference);
     this.sides(3, before.managing, after.managing, difference);
-    if (repathed || difference.unsure) {
+    // What has come or gone is a pattern of its own, unless circles of owners are about: then only the patterns tell.
+    if (difference.unsure || (repathed && !difference.changed)) {
       difference.changed = this.#patternsDiffer(user, before, after);
       if (difference.changed) this.#addBrokenCircles(before, difference);
     }

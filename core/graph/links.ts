@@ -19,10 +19,10 @@ export class Links {
   readonly #byUuid = new Map<string, Edge>();
   readonly #out = new Map<number, Edge[]>();
   readonly #in = new Map<number, Edge[]>();
-  #levelZero = 0;
+  readonly #levelZero = new Set<Edge>();
 
-  /** How many links of unknown names there are. */
-  get levelZero(): number {
+  /** The links of unknown names. */
+  get levelZero(): ReadonlySet<Edge> {
     return this.#levelZero;
   }
 
@@ -43,14 +43,14 @@ export class Links {
     this.#byUuid.set(edge.uuid, edge);
     push(this.#out, edge.tail, edge);
     push(this.#in, edge.head, edge);
-    if (edge.level === 0) this.#levelZero++;
+    if (edge.level === 0) this.#levelZero.add(edge);
   }
 
   remove(edge: Edge): void {
     this.#byUuid.delete(edge.uuid);
     pull(this.#out, edge.tail, edge);
     pull(this.#in, edge.head, edge);
-    if (edge.level === 0) this.#levelZero--;
+    this.#levelZero.delete(edge);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { GraphRows, PermissionChange } from "../rows.ts";
 import { levelOf } from "./links.ts";
-import { looksLikeUser } from "./nodes.ts";
+import { looksLikeGroup, looksLikeUser } from "./nodes.ts";
 import type { Topology } from "./topology.ts";
 
 /** What a delta will do, read off the graph before it is applied. Nodes are those that exist already. */
@@ -21,8 +21,8 @@ export type Plan = {
   readonly records: RecordLink[];
   /** Is something that was there already published elsewhere from now on? */
   reroutes: boolean;
-  /** Do links of unknown names come? Then closures hang together across audience roles. */
-  levelZero: boolean;
+  /** Tails of the links of unknown names that come and lead to a group. */
+  readonly levelZero: Set<number>;
 };
 
 /** A link by which the members of `tail` see the record of `user`. */
@@ -38,7 +38,7 @@ export function planOf(topology: Topology, changes: readonly PermissionChange[])
     moved: new Map(),
     records: [],
     reroutes: false,
-    levelZero: topology.hasLevelZero,
+    levelZero: new Set(),
   };
   for (const change of plan.changes) {
     if (change.kind === "link") planLink(topology, plan, change.uuid, change.row);
@@ -82,7 +82,7 @@ function planLink(topology: Topology, plan: Plan, uuid: string, row: GraphRows["
   if (tail >= 0) plan.tails.add(tail);
   plan.heads.add(row.head_uuid);
   planNaming(topology, plan, row.tail_uuid);
-  plan.levelZero ||= level === 0;
+  if (level === 0 && tail >= 0 && looksLikeGroup(row.head_uuid)) plan.levelZero.add(tail);
   if (level >= 1 && looksLikeUser(row.head_uuid)) planRecord(plan, row.tail_uuid, row.head_uuid);
 }
 

@@ -1,5 +1,6 @@
 import type { Audiences } from "./audiences.ts";
 import { type Closure, type Level, managedClosure, roleClosure, userClosure } from "./closure.ts";
+import { LevelZero } from "./level-zero.ts";
 import type { Topology } from "./topology.ts";
 
 /** All that a principal reads or manages: its own closure first, then those its audience roles bring. */
@@ -21,31 +22,33 @@ type Cached = {
 export class RightsCache {
   readonly #topology: Topology;
   readonly #audiences: Audiences;
+  #levelZero: LevelZero;
   readonly #levels: Readonly<Record<Level, Cached>> = { 1: emptyCache(), 3: emptyCache() };
 
   constructor(topology: Topology, audiences: Audiences) {
     this.#topology = topology;
     this.#audiences = audiences;
+    this.#levelZero = new LevelZero(topology);
   }
 
   /** A user's own closure. */
   user(user: number, level: Level): Closure {
     return remembered(this.#levels[level].user, user, () =>
-      userClosure(this.#topology, user, level, this.#audiences.has),
+      userClosure(this.#topology, this.#levelZero, user, level, this.#audiences.has),
     );
   }
 
   /** What a role gives its members, and those who manage them. */
   role(role: number, level: Level): Closure {
     return remembered(this.#levels[level].role, role, () =>
-      roleClosure(this.#topology, role, level, this.#audiences.has),
+      roleClosure(this.#topology, this.#levelZero, role, level, this.#audiences.has),
     );
   }
 
   /** What a role gives its members alone. */
   managed(role: number, level: Level): Closure {
     return remembered(this.#levels[level].managed, role, () =>
-      managedClosure(this.#topology, role, level, this.#audiences.has),
+      managedClosure(this.#topology, this.#levelZero, role, level, this.#audiences.has),
     );
   }
 
@@ -97,6 +100,7 @@ export class RightsCache {
 
   /** The closures of these, and every list that may hold one of them, are to be made anew. */
   forget(principals: ReadonlySet<number>): void {
+    this.#levelZero = new LevelZero(this.#topology);
     if (principals.size === 0) return;
     this.drop(principals);
     for (const cached of [this.#levels[1], this.#levels[3]]) {
@@ -114,6 +118,7 @@ export class RightsCache {
   }
 
   forgetAll(): void {
+    this.#levelZero = new LevelZero(this.#topology);
     for (const cached of [this.#levels[1], this.#levels[3]]) for (const map of Object.values(cached)) map.clear();
   }
 

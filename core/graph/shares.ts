@@ -16,7 +16,7 @@ const MOST_LINKS = 32;
  * 500 costs 500 times a few look-ups.
  */
 export function isPlainShare(topology: Topology, plan: Plan): boolean {
-  if (plan.levelZero || plan.changes.length > MOST_LINKS) return false;
+  if (plan.changes.length > MOST_LINKS) return false;
   if (plan.changes.some((change) => change.kind !== "link")) return false;
   const { nodes } = topology;
   const plainTail = (uuid: string): boolean => {

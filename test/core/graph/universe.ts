@@ -189,6 +189,36 @@ export const tameMoves: fc.Arbitrary<PermissionChange[][]> = fc.array(
   { minLength: 4, maxLength: 16, size: "max" },
 );
 
+// A cluster full of links of unknown names, among roles and users who manage each other.
+
+const oddLink: fc.Arbitrary<PermissionChange> = fc.constantFrom(...LINKS).chain((uuid) =>
+  maybe(
+    fc.record<GraphRows["link"]>({
+      id: fc.nat(),
+      uuid: fc.constant(uuid),
+      tail_uuid: fc.constantFrom(...USERS.slice(1), ...ROLES, ...ROLES, ...PROJECTS),
+      head_uuid: fc.oneof(
+        { weight: 4, arbitrary: fc.constantFrom(...ROLES, ...USERS.slice(1)) },
+        fc.constantFrom(...PROJECTS, ...OBJECTS),
+      ),
+      name: fc.constantFrom("can_sing", "can_sing", "", "can_read", "can_manage"),
+    }),
+  ).map((row) => ({ kind: "link", uuid, row })),
+);
+
+export const oddRows: fc.Arbitrary<PermissionChange[]> = fc
+  .array(oddLink, { minLength: 10, maxLength: 24, size: "max" })
+  .map((links) => [...TAME, ...links]);
+
+export const oddDeltas: fc.Arbitrary<PermissionChange[][]> = fc.array(
+  fc.array(fc.oneof({ weight: 4, arbitrary: oddLink }, tameMove, groupChange, userChange), {
+    minLength: 1,
+    maxLength: 3,
+    size: "max",
+  }),
+  { minLength: 1, maxLength: 10, size: "max" },
+);
+
 export const audienceMin = fc.constantFrom(0, 1, 3, Number.POSITIVE_INFINITY);
 
 /** The rows that are left after some changes, by `<kind> <uuid>`. */
