@@ -32,11 +32,11 @@ export class Reverse {
     return this;
   }
 
-  /** Adds those who manage the users found so far. */
-  managers(): this {
+  /** Adds those who manage the users found so far: of those that are audiences themselves only with the `entered`. */
+  managers(entered: ReadonlySet<number> = new Set()): this {
     const { nodes, ownership } = this.#topology;
     for (const found of [...this.found]) {
-      if (!nodes.isUser(found)) continue;
+      if (!nodes.isUser(found) || (this.#stop(found) && !entered.has(found))) continue;
       const owner = ownership.owner(found);
       if (owner >= 0) this.#meet(owner);
       for (const edge of this.#topology.in(found)) if (edge.level >= 3) this.#meet(edge.tail);

@@ -18,7 +18,10 @@ export type Closure = {
   readonly seeds: ReadonlySet<number>;
   /** Audience roles the principal itself is in. */
   readonly audiences: ReadonlySet<number>;
-  /** Audience roles that only users managed by the principal are in: their own managed users are one step too far. */
+  /**
+   * Audience roles that only users managed by the principal are in: their own managed users are one step too far. And managed users
+   * who are audiences themselves.
+   */
   readonly indirect: ReadonlySet<number>;
   /** Roles, audience or not, the principal itself is in. */
   readonly roles: ReadonlySet<number>;
@@ -26,9 +29,11 @@ export type Closure = {
   readonly tails: ReadonlySet<number>;
   /** Of these the ones with a link to some user: their copies of user records (`@via`). */
   readonly via: ReadonlySet<number>;
+  /** Users whose records are granted one by one (heavy.ts); in most closures none. */
+  readonly records: ReadonlySet<number>;
 };
 
-type Draft = { [K in keyof Closure]: Set<number> };
+export type Draft = { -readonly [K in keyof Closure]: Set<number> };
 
 type IsAudience = (role: number) => boolean;
 
@@ -90,13 +95,14 @@ function emptyDraft(): Draft {
     roles: new Set(),
     tails: new Set(),
     via: new Set(),
+    records: new Set(),
   };
 }
 
 const NONE: ReadonlySet<number> = new Set();
 
 /** Most sets of most closures are empty: these share one, which saves memory and stays in the processor's cache. */
-function settled({ seeds, ...rest }: Draft): Closure {
+export function settled({ seeds, ...rest }: Draft): Closure {
   const shared = (set: Set<number>): ReadonlySet<number> => (set.size === 0 ? NONE : set);
   return {
     own: shared(rest.own),
@@ -107,15 +113,17 @@ function settled({ seeds, ...rest }: Draft): Closure {
     roles: shared(rest.roles),
     tails: shared(rest.tails),
     via: shared(rest.via),
+    records: shared(rest.records),
   };
 }
 
 /** Of nothing. */
 export const EMPTY: Closure = settled(emptyDraft());
 
+/** Into an empty draft, which takes over the walk's own sets. */
 function addBase(topology: Topology, draft: Draft, base: Reach, level: Level): void {
-  addAll(draft.seeds, base.seeds);
-  addAll(draft.audiences, base.audiences);
+  draft.seeds = base.seeds;
+  draft.audiences = base.audiences;
   addAll(draft.roles, base.audiences);
   for (const tail of base.tails) if (topology.roles.has(tail)) draft.roles.add(tail);
   addTails(topology, draft, base, level);
@@ -138,6 +146,11 @@ function addManaged(
     }
     if (draft.own.has(user)) continue;
     draft.own.add(user);
+    // Managed by many: what it reaches is published once for all of them.
+    if (isAudience(user)) {
+      draft.indirect.add(user);
+      continue;
+    }
     const more = reach(topology, user, level, isAudience);
     addAll(draft.seeds, more.seeds);
     addAll(draft.indirect, more.audiences);

@@ -58,19 +58,28 @@ export class Shares {
   readonly #audiences: Audiences;
   readonly #rights: RightsCache;
   readonly #principals: number[];
+  readonly #heavy: ReadonlySet<number>;
   readonly #heads: number[];
 
-  /** Before the links change. `principals`: whoever reaches one of their tails. */
-  constructor(topology: Topology, audiences: Audiences, rights: RightsCache, principals: Iterable<number>, plan: Plan) {
+  /** Before the links change. `principals`: whoever reaches one of their tails; `heavy`: those in whose grants no head stands. */
+  constructor(
+    topology: Topology,
+    audiences: Audiences,
+    rights: RightsCache,
+    principals: Iterable<number>,
+    heavy: ReadonlySet<number>,
+    plan: Plan,
+  ) {
     this.#topology = topology;
     this.#audiences = audiences;
     this.#rights = rights;
     this.#principals = [...principals];
+    this.#heavy = heavy;
     this.#heads = [...plan.heads].map((uuid) => topology.nodes.find(uuid));
     for (const principal of this.#principals) {
       for (const level of LEVELS) {
         if (this.#hasGrants(principal)) rights.of(principal, level);
-        else if (audiences.isCopied(principal)) {
+        if (audiences.isCopied(principal)) {
           rights.role(principal, level);
           rights.managed(principal, level);
         }
@@ -86,22 +95,22 @@ export class Shares {
     let rerouted = false;
     for (const principal of this.#principals) {
       for (const level of LEVELS) {
-        if (this.#topology.nodes.isUser(principal)) {
-          if (!this.#hasGrants(principal)) continue;
+        if (this.#hasGrants(principal)) {
           const closure = this.#rights.user(principal, level);
           for (const head of this.#turning(closure, level)) {
             const comes = !closure.seeds.has(head);
             patches.push({ closure, head, present: comes });
-            turns.push({ user: principal, level, head, comes, before: this.#before(principal, level, head, comes) });
+            if (this.#heavy.has(principal)) rerouted = true;
+            else
+              turns.push({ user: principal, level, head, comes, before: this.#before(principal, level, head, comes) });
           }
-        } else {
-          for (const closure of this.#rights.cachedOfRole(principal, level)) {
-            for (const head of this.#turning(closure, level)) {
-              const present = !closure.seeds.has(head);
-              patches.push({ closure, head, present });
-              if (!present) lessened.add(principal);
-              rerouted ||= this.#audiences.isCopied(principal);
-            }
+        }
+        for (const closure of this.#rights.cachedOfRole(principal, level)) {
+          for (const head of this.#turning(closure, level)) {
+            const present = !closure.seeds.has(head);
+            patches.push({ closure, head, present });
+            if (!present) lessened.add(principal);
+            rerouted ||= this.#audiences.isCopied(principal);
           }
         }
       }

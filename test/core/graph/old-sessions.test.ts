@@ -11,7 +11,7 @@ import { natsMatches } from "../../vectors/nats-match.ts";
 import { NOW } from "../../vectors/world.ts";
 import { collection, G, graphOf, link, members, project, role, U, unlink, user } from "./cast.ts";
 import { Oracle, tablesOf } from "./oracle.ts";
-import { audienceMin, CLUSTER, objectsOf, tameMoves, tameRows, USERS } from "./universe.ts";
+import { anyBounds, type Bounds, CLUSTER, objectsOf, tameMoves, tameRows, USERS } from "./universe.ts";
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const runs = { numRuns: Number(process.env.RUNS ?? 40), seed };
@@ -27,8 +27,8 @@ const anyOf = ({ shrank, stale }: Effect) => new Set([...shrank, ...stale]);
 const spared = (graph: PermissionGraph, cut: ReadonlySet<string>, sessions: readonly Session[]) =>
   sessions.filter(({ user, hash }) => !cut.has(user) || graph.grants(user).hash === hash);
 
-function graphFrom(changes: readonly PermissionChange[], min: number): PermissionGraph {
-  const graph = new PermissionGraph({ clusterId: CLUSTER, roleGroupsVisibleToAll: true, audienceMin: min });
+function graphFrom(changes: readonly PermissionChange[], bounds: Bounds): PermissionGraph {
+  const graph = new PermissionGraph({ clusterId: CLUSTER, roleGroupsVisibleToAll: true, ...bounds });
   graph.load(changes);
   return graph;
 }
@@ -50,8 +50,8 @@ function assertSound(sessions: readonly Session[], graph: PermissionGraph, all: 
 
 describe(`a session granted before the last changes (seed ${seed})`, () => {
   it("is cut before it would hear what its user may not read", () => {
-    const property = fc.property(tameRows, tameMoves, audienceMin, (changes, following, min) => {
-      const graph = graphFrom(changes, min);
+    const property = fc.property(tameRows, tameMoves, anyBounds, (changes, following, bounds) => {
+      const graph = graphFrom(changes, bounds);
       const all = [...changes];
       let sessions: Session[] = [];
       for (const delta of following) {

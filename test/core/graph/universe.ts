@@ -3,7 +3,7 @@
  * each other in circles, name what is not there, or come and go in any order.
  */
 import fc from "fast-check";
-import type { ObjectFacts } from "../../../core/graph/types.ts";
+import type { GraphOptions, ObjectFacts } from "../../../core/graph/types.ts";
 import type { GraphRows, PermissionChange } from "../../../core/rows.ts";
 import { type Resource, wellKnown } from "../../../core/uuid.ts";
 import { NOW } from "../../vectors/world.ts";
@@ -219,7 +219,21 @@ export const oddDeltas: fc.Arbitrary<PermissionChange[][]> = fc.array(
   { minLength: 1, maxLength: 10, size: "max" },
 );
 
-export const audienceMin = fc.constantFrom(0, 1, 3, Number.POSITIVE_INFINITY);
+/** The sizes above which rights are published in another way: of roles, of users, of what links point at. */
+export type Bounds = Pick<GraphOptions, "audienceMin" | "heavyMin" | "crowdMin">;
+const NEVER = Number.POSITIVE_INFINITY;
+/** Small ones, where it does not depend on the past what has passed them. */
+export const bounds: fc.Arbitrary<Bounds> = fc.record({
+  audienceMin: fc.constantFrom(0, 1, 3, NEVER),
+  heavyMin: fc.constantFrom(0, 3, 4, NEVER, NEVER),
+  crowdMin: fc.constantFrom(0, 1, 2, 4, NEVER),
+});
+/** And such where it does. */
+export const anyBounds: fc.Arbitrary<Bounds> = fc.record({
+  audienceMin: fc.constantFrom(0, 1, 3, 5, NEVER),
+  heavyMin: fc.constantFrom(0, 3, 6, 10, 15, 20, 25, NEVER),
+  crowdMin: fc.constantFrom(0, 1, 2, 5, NEVER),
+});
 
 /** The rows that are left after some changes, by `<kind> <uuid>`. */
 export function standing(changes: Iterable<PermissionChange>): Map<string, PermissionChange> {
