@@ -182,7 +182,12 @@ function hasUserHead(topology: Topology, tail: number): boolean {
 
 /** Would the closure have this head as a seed, by the links as they are now? For heads that are no tails. */
 export function reachesHead(topology: Topology, closure: Closure, head: number, level: Level): boolean {
-  return topology.in(head).some((edge) => edge.level >= level && closure.tails.has(edge.tail));
+  const edges = topology.in(head);
+  if (edges.length <= closure.tails.size) {
+    return edges.some((edge) => edge.level >= level && closure.tails.has(edge.tail));
+  }
+  for (const tail of closure.tails) if (topology.links.highest(tail, head) >= level) return true;
+  return false;
 }
 
 export function patchSeed(closure: Closure, head: number, present: boolean): void {

@@ -19,8 +19,9 @@ export type Witness = {
 /** Applies a plan and finds whose grants it changed. */
 export function commit(state: GraphState, plan: Plan, witness: Witness | null = null): Effect {
   state.heavy.weighAll();
-  const whom = concerned(state, plan);
-  if (witness === null && isPlainShare(state.topology, plan)) {
+  const isPlain = isPlainShare(state.topology, plan);
+  const whom = concerned(state, plan, isPlain);
+  if (witness === null && isPlain) {
     const heavy = heavyThroughout(state, plan, whom);
     if (heavy !== null) return commitShares(state, plan, whom, heavy);
   }
@@ -48,7 +49,6 @@ function commitShares(state: GraphState, plan: Plan, whom: Concerned, heavy: Rea
   for (const change of plan.changes) state.set(change);
   const { effect, lessened } = shares.settle();
   for (const node of state.crowds.recount(found(state.topology, plan.linked.keys()))) state.crowds.turn(node);
-  for (const user of heavy) state.heavy.weigh(user);
   for (const [role, members] of disputed) if (lessened.has(role)) addStale(effect, members);
   for (const users of [effect.shrank, effect.grew, effect.moved]) {
     state.forgetGrants([...users].map((user) => nodes.find(user)));
@@ -84,14 +84,15 @@ function asWhole({ reading, managing, ...rest }: Snapshot): Snapshot {
 }
 
 /** Whom a plan may concern, by the graph as it is before. */
-function concerned(state: GraphState, plan: Plan): Concerned {
+function concerned(state: GraphState, plan: Plan, isPlain: boolean): Concerned {
   const { topology, audiences } = state;
   const met = new Set<number>();
   const stop = (role: number): boolean => {
     if (audiences.isDisputed(role)) met.add(role);
     return audiences.has(role);
   };
-  const beyond = concernedByLevelZero(topology, plan);
+  // A plain share leads to no user.
+  const beyond = isPlain ? new Set<number>() : concernedByLevelZero(topology, plan);
   const changed = new Reverse(topology, stop, beyond);
   for (const tail of plan.tails) changed.from(tail);
   for (const user of plan.arrivals) changed.from(user);
@@ -119,8 +120,14 @@ function concerned(state: GraphState, plan: Plan): Concerned {
   repathed.managers();
   for (const node of repathed.found) changed.found.add(node);
   const disputed = new Map([...met].map((role) => [role, usersOf(topology, behind(topology, [role], audiences.has))]));
-  const crowded = found(topology, plan.heads).some(state.crowds.isPossible);
+  const crowded = [...plan.heads].some((uuid) => mayBeCrowded(state, plan, uuid));
   return { principals: changed.found, crowdsTurn: turning.size > 0, crowded, repathed: repathed.found, disputed };
+}
+
+function mayBeCrowded({ topology, crowds }: GraphState, plan: Plan, uuid: string): boolean {
+  const node = topology.nodes.find(uuid);
+  const size = node < 0 ? 0 : topology.in(node).length;
+  return crowds.isPossibleAt(size) || crowds.isPossibleAt(size + (plan.linked.get(uuid) ?? 0));
 }
 
 /** Nodes that become crowded with this delta, or are so no longer, here or elsewhere. */

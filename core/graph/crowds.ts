@@ -21,13 +21,14 @@ export class Crowds {
 
   readonly has = (node: number): boolean => this.#crowded.has(node);
   readonly isSure = (node: number): boolean => this.#threshold.isSure(this.#size(node));
-  readonly isPossible = (node: number): boolean => this.#threshold.isPossible(this.#size(node));
+  readonly isPossible = (node: number): boolean => this.isPossibleAt(this.#size(node));
+  readonly isPossibleAt = (size: number): boolean => this.#threshold.isPossible(size);
 
   /** Does anything change for a node whose links become so many? */
   turnsAt(node: number, size: number): boolean {
     return (
       this.#threshold.isSure(size) !== this.isSure(node) ||
-      this.#threshold.isPossible(size) !== this.isPossible(node) ||
+      this.isPossibleAt(size) !== this.isPossible(node) ||
       this.#threshold.passes(size, this.has(node)) !== this.has(node)
     );
   }

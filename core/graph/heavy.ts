@@ -2,8 +2,19 @@ import type { Audiences } from "./audiences.ts";
 import { type Closure, settled } from "./closure.ts";
 import type { Crowds } from "./crowds.ts";
 import type { RightsCache } from "./rights.ts";
+import { MAX_TAIL } from "./tails.ts";
 import { Threshold } from "./threshold.ts";
 import type { Topology } from "./topology.ts";
+
+/**
+ * Bytes of a pattern that weigh 1: an answer to nats-server, in which permissions are in base64 twice, stays below a mebibyte with as many
+ * patterns of that length as `session.grantsMax` admits by default to users who are not heavy.
+ */
+const UNIT = 192;
+/** What a subject has in front of its path, and what a JSON list has between two of them. */
+const FRAME = 40;
+/** No pattern is longer (grants.ts). */
+const MOST_UNITS = Math.ceil((MAX_TAIL + FRAME) / UNIT);
 
 /** Patterns that one of these brings at most, reading and managing together (grants.ts). */
 const BY_ROLE = 5;
@@ -18,7 +29,7 @@ const BY_DIRECT = 14;
  * Excepted is what would make many copies of one event: the groups that are everybody's, and what is crowded (crowds.ts). Heavy users
  * keep the patterns of these.
  *
- * A user's weight is at least the number of its patterns in any process: roles count as audiences where they are so in every process,
+ * A user's weight is at least the number of its patterns in any process, where a long one counts for several: roles count as audiences where they are so in every process,
  * and are entered elsewhere. So it depends on rows alone, and the two bounds are those of docs/adr/0009.
  */
 export class HeavyUsers {
@@ -27,8 +38,10 @@ export class HeavyUsers {
   readonly #crowds: Crowds;
   readonly #rights: RightsCache;
   readonly #threshold: Threshold;
-  /** Never less than the weight; exact above the lower bound. */
+  /** Never less than the weight; exact where a user above the lower bound was just weighed. */
   readonly #weights = new Map<number, number>();
+  /** By how much that may be wrong by now. */
+  readonly #slack = new Map<number, number>();
   /** Users above the lower bound: copies are published for these. */
   readonly #possible = new Set<number>();
   readonly #heavy = new Set<number>();
@@ -64,6 +77,7 @@ export class HeavyUsers {
     const { floor } = this.#threshold;
     let weight = this.#quickWeight(user);
     if (weight > floor) weight = this.#exactWeight(user);
+    this.#slack.delete(user);
     if (weight > 0) this.#weights.set(user, weight);
     else this.#weights.delete(user);
     if (this.#threshold.isPossible(weight)) this.#possible.add(user);
@@ -85,20 +99,28 @@ export class HeavyUsers {
    */
   whileTurning(user: number, seeds: number): "light" | "heavy" | null {
     this.weighAll();
-    const most = 2 * seeds;
-    const stays = () => !this.#threshold.isPossible((this.#weights.get(user) ?? 0) + most);
-    if (!stays()) this.weigh(user);
-    const weight = this.#weights.get(user) ?? 0;
-    if (stays()) {
-      this.#weights.set(user, weight + most);
-      return "light";
-    }
-    return this.#heavy.has(user) && this.#threshold.isSure(weight - most) ? "heavy" : null;
+    const most = 2 * MOST_UNITS * seeds;
+    const stays = (): "light" | "heavy" | null => {
+      const weight = this.#weights.get(user) ?? 0;
+      const slack = (this.#slack.get(user) ?? 0) + most;
+      if (!this.#threshold.isPossible(weight + most)) {
+        this.#weights.set(user, weight + most);
+        return "light";
+      }
+      if (!this.#heavy.has(user) || !this.#threshold.isSure(weight - slack)) return null;
+      this.#slack.set(user, slack);
+      return "heavy";
+    };
+    const known = stays();
+    if (known !== null) return known;
+    this.weigh(user);
+    return stays();
   }
 
   drop(users: Iterable<number>): void {
     for (const user of users) {
       this.#weights.delete(user);
+      this.#slack.delete(user);
       this.#possible.delete(user);
       this.#heavy.delete(user);
     }
@@ -108,6 +130,7 @@ export class HeavyUsers {
   forgetAll(): void {
     this.#weighed = false;
     this.#weights.clear();
+    this.#slack.clear();
     this.#possible.clear();
   }
 
@@ -122,20 +145,22 @@ export class HeavyUsers {
     return !same;
   }
 
-  /** At least the weight, from the numbers of links alone: enough for almost everybody. */
+  /** At least the weight, from the numbers of links alone, as if each were to something that lies deep: enough for almost everybody. */
   #quickWeight(user: number): number {
     const { topology, min } = { topology: this.#topology, min: this.#threshold.min };
     if (min === Number.POSITIVE_INFINITY || !topology.isAccount(user) || topology.isAdmin(user)) return 0;
     if (this.#rights.isByLevelZero(user)) return Number.POSITIVE_INFINITY;
     const seen = new Set<number>();
-    let weight = this.#linksOf(user, seen, true);
+    let weight = 0;
+    const isLight = () => weight * MOST_UNITS <= this.#threshold.floor;
+    weight += this.#linksOf(user, seen, true);
     for (const managed of [...seen]) {
       if (managed === user || !topology.nodes.isUser(managed)) continue;
       if (this.#rights.isByLevelZero(managed)) return Number.POSITIVE_INFINITY;
+      if (!isLight()) break;
       weight += this.#linksOf(managed, seen, false);
-      if (weight > this.#threshold.floor) return weight;
     }
-    return weight;
+    return weight * MOST_UNITS;
   }
 
   /** What a user reaches over roles, counted by links; the users it manages come to `seen`. */
@@ -172,12 +197,25 @@ export class HeavyUsers {
   #exactWeight(user: number): number {
     const reading = this.#counted(user, 1);
     const managing = this.#counted(user, 3);
-    let weight = managing.seeds.size + reading.via.size;
-    for (const seed of reading.seeds) if (!this.#topology.nodes.isUser(seed)) weight++;
+    let weight = reading.via.size;
+    for (const { seeds } of [reading, managing]) {
+      for (const seed of seeds) if (!this.#topology.nodes.isUser(seed)) weight += this.#unitsOf(seed);
+    }
     weight += BY_DIRECT * reading.direct.size + BY_ROLE * (reading.audiences.size + reading.indirect.size);
     for (const owner of reading.own) weight += this.#crowds.isPossible(owner) ? BY_OWN + BY_ROLE : BY_OWN;
     for (const tail of reading.tails) if (this.#topology.roles.has(tail)) weight += BY_ROLE;
     return weight;
+  }
+
+  /** How much the pattern of a group or an object weighs, by the length of its path. */
+  #unitsOf(seed: number): number {
+    const { nodes, ownership } = this.#topology;
+    let bytes = FRAME;
+    for (let at = seed; at >= 0 && bytes < MAX_TAIL; at = ownership.owner(at)) {
+      bytes += nodes.uuid(at).length + 1;
+      if (at !== seed && nodes.isUser(at)) break;
+    }
+    return Math.min(MOST_UNITS, Math.ceil(bytes / UNIT));
   }
 
   /** The closure by which a user is weighed: it enters whatever is not an audience in every process. */

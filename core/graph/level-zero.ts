@@ -6,7 +6,7 @@ import type { Topology } from "./topology.ts";
  * may be managed by way of one path and readable by way of another. Arvados makes no such links today; old rows and SQL do.
  *
  * Such a link matters only where somebody is managed behind it, and only to those who reach its tail. Everybody else's closures
- * are as if it were not there. (docs/adr/0018-links-of-unknown-names.md)
+ * are as if it were not there. (docs/adr/0020-links-of-unknown-names.md)
  */
 
 /**

@@ -69,6 +69,16 @@ export class Links {
     return this.#in.get(head)?.edges ?? NONE;
   }
 
+  /** The highest level of the links from one node to another; 0 where there is none. */
+  highest(tail: number, head: number): number {
+    const [from, to] = [this.out(tail), this.in(head)];
+    let highest = 0;
+    for (const edge of from.length < to.length ? from : to) {
+      if (edge.tail === tail && edge.head === head) highest = Math.max(highest, edge.level);
+    }
+    return highest;
+  }
+
   /** A link of that uuid must not be there. */
   add(edge: Edge): void {
     this.#byUuid.set(edge.uuid, edge);

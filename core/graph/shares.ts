@@ -2,6 +2,7 @@ import type { Audiences } from "./audiences.ts";
 import { type Closure, type Level, patchSeed, reachesHead } from "./closure.ts";
 import { shownBySeed } from "./grants.ts";
 import { holdsSeed } from "./holds.ts";
+import { looksLikeGroup, looksLikeUser } from "./nodes.ts";
 import type { Plan } from "./plan.ts";
 import type { RightsCache } from "./rights.ts";
 import type { Topology } from "./topology.ts";
@@ -17,7 +18,8 @@ const MOST_LINKS = 32;
  */
 export function isPlainShare(topology: Topology, plan: Plan): boolean {
   if (plan.changes.length > MOST_LINKS) return false;
-  if (plan.changes.some((change) => change.kind !== "link")) return false;
+  // Where an object lives is told with the first link to it; what others had is not moved by that.
+  if (plan.moved.size > 0 || plan.changes.some(({ kind }) => kind === "user" || kind === "group")) return false;
   const { nodes } = topology;
   const plainTail = (uuid: string): boolean => {
     const tail = nodes.find(uuid);
@@ -29,6 +31,7 @@ export function isPlainShare(topology: Topology, plan: Plan): boolean {
   for (const tail of plan.tails) if (!plainTail(nodes.uuid(tail))) return false;
   for (const uuid of plan.heads) {
     const head = nodes.find(uuid);
+    if (head < 0 && !looksLikeUser(uuid) && !looksLikeGroup(uuid)) continue;
     if (head < 0 || nodes.isUser(head) || topology.tails.has(head) || topology.isEverybody(head)) return false;
     if (topology.ownership.circleTop(head) >= 0) return false;
     for (const tail of topology.tails.nested) {
@@ -59,7 +62,8 @@ export class Shares {
   readonly #rights: RightsCache;
   readonly #principals: number[];
   readonly #heavy: ReadonlySet<number>;
-  readonly #heads: number[];
+  readonly #plan: Plan;
+  #heads: readonly number[] = [];
 
   /** Before the links change. `principals`: whoever reaches one of their tails; `heavy`: those in whose grants no head stands. */
   constructor(
@@ -75,7 +79,7 @@ export class Shares {
     this.#rights = rights;
     this.#principals = [...principals];
     this.#heavy = heavy;
-    this.#heads = [...plan.heads].map((uuid) => topology.nodes.find(uuid));
+    this.#plan = plan;
     for (const principal of this.#principals) {
       for (const level of LEVELS) {
         if (this.#hasGrants(principal)) rights.of(principal, level);
@@ -92,7 +96,8 @@ export class Shares {
     const turns: Turn[] = [];
     const patches: { closure: Closure; head: number; present: boolean }[] = [];
     const lessened = new Set<number>();
-    let rerouted = false;
+    let rerouted = this.#plan.reroutes;
+    this.#heads = [...this.#plan.heads].map((uuid) => this.#topology.nodes.find(uuid));
     for (const principal of this.#principals) {
       for (const level of LEVELS) {
         if (this.#hasGrants(principal)) {
