@@ -245,7 +245,7 @@ export const ERRORS = {
   "grants.too_many": {
     handling: "deny",
     message: "user {user} has {count} grants, more than the {limit} that one session may carry",
-    remedy: "share whole projects instead of single objects, or raise grants.max",
+    remedy: "share whole projects instead of single objects, or raise session.grantsMax for all services",
   },
   "server.unknown": {
     handling: "config",

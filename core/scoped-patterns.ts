@@ -100,8 +100,7 @@ function isOpen(pattern: string, resource: Resource): boolean {
 /** The part of a pattern that ends in `<uuid>.<resource>`. */
 function narrowed(pattern: string, name: string): string[] {
   if (pattern === ">") return depths("", name);
-  // Right below `@user.<me>.` or nowhere; records of users and roles are never of an unknown place.
-  if (pattern.startsWith("@user.")) return [pattern.slice(0, -1) + name];
+  // Records of users and roles are never of an unknown place.
   if (pattern.startsWith("@via.") || pattern.startsWith("@roles.")) return [];
   if (pattern.startsWith("@manage.") && !name.endsWith(".links")) return [];
   if (pattern.endsWith(".>")) return depths(pattern.slice(0, -1), name);

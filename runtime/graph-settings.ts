@@ -3,9 +3,13 @@ import type { GraphOptions } from "../core/graph/types.ts";
 import type { TokenIndexOptions } from "../core/token-index.ts";
 import type { Config } from "./config.ts";
 
-export function graphOptions({ clusterId, roleGroupsVisibleToAll, audienceMin }: Config): GraphOptions {
-  return { clusterId, roleGroupsVisibleToAll, audienceMin };
+export function graphOptions(config: Config): GraphOptions {
+  const { clusterId, roleGroupsVisibleToAll, audienceMin, grantsMax } = config;
+  // Below the limit by what a session has besides, and by what is granted to heavy users too.
+  return { clusterId, roleGroupsVisibleToAll, audienceMin, heavyMin: Math.floor(grantsMax * HEAVY_SHARE) };
 }
+
+const HEAVY_SHARE = 3 / 4;
 
 export function tokenOptions({ clusterId, systemRootToken, anonymousUserToken }: Config): TokenIndexOptions {
   return { clusterId, systemRootToken, anonymousSecret: anonymousUserToken };

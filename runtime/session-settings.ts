@@ -17,7 +17,7 @@ export const SESSION_SETTINGS = {
     env: "ARVADOS_NATS_GRANTS_MAX",
     file: "session.grantsMax",
     default: "4000",
-    doc: "A user with more subject patterns than this is refused: the answer to nats-server must stay under 1 MiB.",
+    doc: "A user with more subject patterns than this is refused: the answer to nats-server must stay under 1 MiB. From three quarters of it on, what a user reads is sent to that user instead. The same for all services.",
   },
   audienceMin: {
     type: "integer",
@@ -26,7 +26,7 @@ export const SESSION_SETTINGS = {
     env: "ARVADOS_NATS_AUDIENCE_MIN",
     file: "session.audienceMin",
     default: "20",
-    doc: "What is shared with a role of more members than this is sent to the role, not granted to each member.",
+    doc: "What is shared with a role of more members than this is sent to the role, not granted to each member. The same for all services.",
   },
   roles: {
     type: "text",

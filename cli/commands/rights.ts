@@ -87,19 +87,19 @@ async function withGraph<T>(
   const loaded = readConfig(context, command, "authcallout");
   const { config } = loaded;
   const { connectService } = await import("../../runtime/service-connection.ts");
+  const { graphOptions, tokenOptions } = await import("../../runtime/graph-settings.ts");
   const { GraphFollower } = await import("../../runtime/graph-follower.ts");
   const { jetstream, jetstreamManager } = await import("@nats-io/jetstream");
   await using scope = createScope();
   const log = logFor(context, loaded);
   const nc = await connectService({ config, service: "authcallout", account: "CORE", log, scope });
-  const { clusterId, roleGroupsVisibleToAll, audienceMin, systemRootToken, anonymousUserToken } = config;
   const follower = new GraphFollower({
     nc,
     js: jetstream(nc),
     jsm: await jetstreamManager(nc),
-    subjects: subjectsOf(clusterId),
-    graph: { clusterId, roleGroupsVisibleToAll, audienceMin },
-    tokens: { clusterId, systemRootToken, anonymousSecret: anonymousUserToken },
+    subjects: subjectsOf(config.clusterId),
+    graph: graphOptions(config),
+    tokens: tokenOptions(config),
     onApplied: () => {},
     onTrouble: (reason) => log.warn({ reason }, "GRAPH is disturbed"),
   });

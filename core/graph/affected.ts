@@ -12,14 +12,17 @@ import type { Topology } from "./topology.ts";
 export class Reverse {
   readonly #topology: Topology;
   readonly #stop: (role: number) => boolean;
+  readonly #beyond: ReadonlySet<number>;
   /** Users, and roles of any size. */
   readonly found = new Set<number>();
   readonly #seen = new Set<number>();
   readonly #todo: number[] = [];
 
-  constructor(topology: Topology, stop: (role: number) => boolean) {
+  /** @param beyond those who are met behind audience roles too (level-zero.ts) */
+  constructor(topology: Topology, stop: (role: number) => boolean, beyond: ReadonlySet<number> = new Set()) {
     this.#topology = topology;
     this.#stop = stop;
+    this.#beyond = beyond;
   }
 
   /** Walks back from a user or a group. */
@@ -29,11 +32,11 @@ export class Reverse {
     return this;
   }
 
-  /** Adds those who manage the users found so far. */
-  managers(): this {
+  /** Adds those who manage the users found so far: of those that are audiences themselves only with the `entered`. */
+  managers(entered: ReadonlySet<number> = new Set()): this {
     const { nodes, ownership } = this.#topology;
     for (const found of [...this.found]) {
-      if (!nodes.isUser(found)) continue;
+      if (!nodes.isUser(found) || (this.#stop(found) && !entered.has(found))) continue;
       const owner = ownership.owner(found);
       if (owner >= 0) this.#meet(owner);
       for (const edge of this.#topology.in(found)) if (edge.level >= 3) this.#meet(edge.tail);
@@ -55,11 +58,13 @@ export class Reverse {
     for (let at = this.#todo.pop(); at !== undefined; at = this.#todo.pop()) {
       const owner = ownership.owner(at);
       if (owner >= 0) this.#meet(owner);
+      let stopped = false;
       if (roles.has(at)) {
         this.found.add(at);
-        if (this.#stop(at)) continue;
+        stopped = this.#stop(at);
       }
-      for (const edge of this.#topology.in(at)) this.#meet(edge.tail);
+      if (stopped && this.#beyond.size === 0) continue;
+      for (const { tail } of this.#topology.in(at)) if (!stopped || this.#beyond.has(tail)) this.#meet(tail);
     }
   }
 }

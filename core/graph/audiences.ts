@@ -1,47 +1,66 @@
+import type { Crowds } from "./crowds.ts";
+import { Threshold } from "./threshold.ts";
 import type { Topology } from "./topology.ts";
 
 /**
  * Which roles are *audiences*: large enough that what is shared with them is published as a copy for their members
  * (design 4) instead of standing in each member's grants.
  *
- * A role becomes one above `min` members and stays one until it falls to `floor` or below (a fifth less; for `min` below 5
- * the two are the same), so that a role near the threshold does not flap. Between the two bounds processes may differ, each
- * by its own history; so copies are published for every role above `floor`, and either kind of grant finds its events.
+ * A role becomes one above `min` members and stays one until it falls to `floor` or below (threshold.ts), so that a role near the
+ * threshold does not flap. Between the two bounds processes may differ, each by its own history; so copies are published for every
+ * role above `floor`, and either kind of grant finds its events.
+ *
+ * A crowded user (crowds.ts) is an audience too: of those who manage it, for what it reaches itself.
  */
 export class Audiences {
   readonly #topology: Topology;
-  readonly #min: number;
-  readonly #floor: number;
-  /** Members of each role: users that reach it at level >= 1 in any way, root not counted (it owns every role). */
+  readonly #threshold: Threshold;
+  readonly #crowds: Crowds;
+  /**
+   * Members of each role: users that reach it at level >= 1 in any way, root not counted (it owns every role). Counted as far as
+   * it matters: one more than `min`, and not at all for those who are an audience whatever their number.
+   */
   readonly #members = new Map<number, number>();
   readonly #audiences = new Set<number>();
 
-  constructor(topology: Topology, min: number) {
+  constructor(topology: Topology, min: number, crowds: Crowds) {
     this.#topology = topology;
-    this.#min = min;
-    this.#floor = Number.isFinite(min) ? min - Math.floor(min / 5) : min;
+    this.#threshold = new Threshold(min);
+    this.#crowds = crowds;
   }
 
-  /** Is the role granted by membership? */
-  readonly has = (role: number): boolean => this.#audiences.has(role);
+  /** Is what the role reaches granted by membership, or what the user reaches by managing it? */
+  readonly has = (node: number): boolean => this.#audiences.has(node) || this.#isCrowd(node, this.#crowds.has);
 
-  /** May the role be no audience in a process with another history? */
-  isDisputed(role: number): boolean {
-    return this.#audiences.has(role) && this.members(role) <= this.#min && !this.#topology.isEverybody(role);
+  /** Is it so in every process? */
+  readonly isSure = (node: number): boolean => {
+    if (this.#topology.nodes.isUser(node)) return this.#crowds.isSure(node);
+    if (!this.#topology.roles.has(node)) return false;
+    return this.#topology.isEverybody(node) || this.#threshold.isSure(this.#counted(node));
+  };
+
+  /** May it be no audience in a process with another history? */
+  isDisputed(node: number): boolean {
+    return this.has(node) && !this.isSure(node);
   }
 
+  /** How many members a role has, or managers a user, counted now. */
   members(role: number): number {
-    return this.#members.get(role) ?? 0;
+    return membersOf(this.#topology, role).size;
   }
 
   /** The roles that get copies: every audience, and what might be one elsewhere. */
   *copied(): Iterable<number> {
     for (const role of this.#topology.roles) if (this.isCopied(role)) yield role;
+    for (const node of this.#crowds.possible) if (this.#isCrowd(node, this.#crowds.isPossible)) yield node;
   }
 
   /** Is what the role is given published as a copy? */
-  isCopied(role: number): boolean {
-    return this.#topology.roles.has(role) && (this.#audiences.has(role) || this.members(role) > this.#floor);
+  isCopied(node: number): boolean {
+    if (this.#topology.nodes.isUser(node)) return this.#isCrowd(node, this.#crowds.isPossible);
+    return (
+      this.#topology.roles.has(node) && (this.#audiences.has(node) || this.#threshold.isPossible(this.#counted(node)))
+    );
   }
 
   /** Counts these roles anew. `turned` must change sides; `copied`: some role's copies begin or end. */
@@ -50,7 +69,7 @@ export class Audiences {
     let copied = false;
     for (const role of roles) {
       const before = this.isCopied(role);
-      if (this.#topology.roles.has(role)) this.#members.set(role, membersOf(this.#topology, role).size);
+      if (this.#topology.roles.has(role)) this.#members.set(role, this.#count(role));
       else this.#members.delete(role);
       const turns = this.#shouldBe(role) !== this.#audiences.has(role);
       if (turns) turned.add(role);
@@ -93,15 +112,29 @@ export class Audiences {
     if (!this.#audiences.delete(role)) this.#audiences.add(role);
   }
 
+  #count(role: number): number {
+    const { min } = this.#threshold;
+    if (this.#topology.isEverybody(role) || min === Number.POSITIVE_INFINITY) return 0;
+    return membersOf(this.#topology, role, min + 1).size;
+  }
+
+  #counted(role: number): number {
+    return this.#members.get(role) ?? 0;
+  }
+
   #shouldBe(role: number): boolean {
     if (!this.#topology.roles.has(role)) return false;
     if (this.#topology.isEverybody(role)) return true;
-    return this.members(role) > (this.#audiences.has(role) ? this.#floor : this.#min);
+    return this.#threshold.passes(this.#counted(role), this.#audiences.has(role));
+  }
+
+  #isCrowd(node: number, asked: (node: number) => boolean): boolean {
+    return this.#topology.nodes.isUser(node) && asked(node);
   }
 }
 
-/** The users, those with a row and without root, that reach a group at level >= 1. */
-export function membersOf(topology: Topology, group: number): Set<number> {
+/** The users, those with a row and without root, that reach a group at level >= 1, or manage a user; no more than `most` of them. */
+function membersOf(topology: Topology, group: number, most = Number.POSITIVE_INFINITY): Set<number> {
   const { nodes, ownership, users } = topology;
   const root = nodes.find(topology.known.rootUser);
   const members = new Set<number>();
@@ -118,7 +151,10 @@ export function membersOf(topology: Topology, group: number): Set<number> {
   for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
     const owner = ownership.owner(at);
     if (owner >= 0) meet(owner);
-    for (const edge of topology.in(at)) if (edge.level >= 1) meet(edge.tail);
+    for (const edge of topology.in(at)) {
+      if (members.size >= most) return members;
+      if (edge.level >= (nodes.isUser(at) ? 3 : 1)) meet(edge.tail);
+    }
   }
   return members;
 }

@@ -2,6 +2,7 @@ import { Reverse } from "./affected.ts";
 import { rolesBeyond } from "./audiences.ts";
 import { type Closure, EMPTY } from "./closure.ts";
 import { Comparison, type Difference, NOBODY, type Snapshot, sameClosure } from "./effect.ts";
+import { reachLevelZero } from "./level-zero.ts";
 import type { Plan } from "./plan.ts";
 import { isPlainShare, Shares } from "./shares.ts";
 import { hasLost, leavesStale } from "./stale.ts";
@@ -17,16 +18,37 @@ export type Witness = {
 
 /** Applies a plan and finds whose grants it changed. */
 export function commit(state: GraphState, plan: Plan, witness: Witness | null = null): Effect {
-  if (witness === null && isPlainShare(state.topology, plan)) return commitShares(state, plan);
-  return new Commit(state, plan).run(witness);
+  state.heavy.weighAll();
+  const isPlain = isPlainShare(state.topology, plan);
+  const whom = concerned(state, plan, isPlain);
+  if (witness === null && isPlain) {
+    const heavy = heavyThroughout(state, plan, whom);
+    if (heavy !== null) return commitShares(state, plan, whom, heavy);
+  }
+  return new Commit(state, plan).run(whom, witness);
 }
 
-function commitShares(state: GraphState, plan: Plan): Effect {
+/** The heavy users among those concerned; null where somebody may become heavy, or be so no longer, or something crowded. */
+function heavyThroughout({ topology, heavy }: GraphState, plan: Plan, whom: Concerned): Set<number> | null {
+  if (whom.crowdsTurn && heavy.possible.size > 0) return null;
+  const found = new Set<number>();
+  for (const node of whom.principals) {
+    if (!topology.nodes.isUser(node)) continue;
+    const stays = heavy.whileTurning(node, plan.heads.size);
+    if (stays === null) return null;
+    if (stays === "heavy") found.add(node);
+  }
+  // What is crowded stands in the grants of heavy users too.
+  return found.size > 0 && whom.crowded ? null : found;
+}
+
+function commitShares(state: GraphState, plan: Plan, whom: Concerned, heavy: ReadonlySet<number>): Effect {
   const { nodes } = state.topology;
-  const { principals, disputed } = concerned(state, plan);
-  const shares = new Shares(state.topology, state.audiences, state.rights, principals, plan);
+  const { principals, disputed } = whom;
+  const shares = new Shares(state.topology, state.audiences, state.rights, principals, heavy, plan);
   for (const change of plan.changes) state.set(change);
   const { effect, lessened } = shares.settle();
+  for (const node of state.crowds.recount(found(state.topology, plan.linked.keys()))) state.crowds.turn(node);
   for (const [role, members] of disputed) if (lessened.has(role)) addStale(effect, members);
   for (const users of [effect.shrank, effect.grew, effect.moved]) {
     state.forgetGrants([...users].map((user) => nodes.find(user)));
@@ -37,39 +59,89 @@ function commitShares(state: GraphState, plan: Plan): Effect {
 
 type Concerned = {
   principals: Set<number>;
+  /** Do links become so many, or so few, that it matters (crowds.ts)? */
+  crowdsTurn: boolean;
+  /** May one of the heads be crowded? */
+  crowded: boolean;
   /** Those whose patterns may name other paths. */
   repathed: Set<number>;
   /** Audience roles that may be none in another process, and whoever has rights by them. */
   disputed: Map<number, string[]>;
 };
 
+/** Does a user reach the same as before, whatever of it stands in grants? */
+function sameReach(before: Snapshot, after: Snapshot): boolean {
+  return (
+    before.heavy === after.heavy &&
+    sameClosure(before.reading.whole, after.reading.whole) &&
+    sameClosure(before.managing.whole, after.managing.whole)
+  );
+}
+
+/** The same as if all that the user reaches stood in its grants. */
+function asWhole({ reading, managing, ...rest }: Snapshot): Snapshot {
+  return { ...rest, reading: { ...reading, own: reading.whole }, managing: { ...managing, own: managing.whole } };
+}
+
 /** Whom a plan may concern, by the graph as it is before. */
-function concerned(state: GraphState, plan: Plan): Concerned {
+function concerned(state: GraphState, plan: Plan, isPlain: boolean): Concerned {
   const { topology, audiences } = state;
   const met = new Set<number>();
-  const stops = stopper(state, plan);
   const stop = (role: number): boolean => {
     if (audiences.isDisputed(role)) met.add(role);
-    return stops(role);
+    return audiences.has(role);
   };
-  const changed = new Reverse(topology, stop);
+  // A plain share leads to no user.
+  const beyond = isPlain ? new Set<number>() : concernedByLevelZero(topology, plan);
+  const changed = new Reverse(topology, stop, beyond);
   for (const tail of plan.tails) changed.from(tail);
   for (const user of plan.arrivals) changed.from(user);
   for (const uuid of plan.users) {
     const user = topology.nodes.find(uuid);
     if (user >= 0) changed.found.add(user);
   }
-  changed.managers();
-  const repathed = new Reverse(topology, stop);
+  const turning = crowdsTurning(state, plan);
+  for (const node of turning) {
+    changed.from(node);
+    for (const edge of topology.in(node)) changed.from(edge.tail);
+  }
+  const entered = new Set([...turning, ...plan.arrivals]);
+  changed.managers(entered);
+  // A crowded user may also be one of whose possessions only what it owns directly is in reach: two steps away (V8).
+  if ([...turning].some((node) => topology.nodes.isUser(node))) changed.managers(entered);
+  const repathed = new Reverse(topology, stop, beyond);
   for (const moved of plan.moved.keys()) {
     for (const node of topology.ownership.subtree(moved)) {
+      // Its members' patterns name an audience role and not its path.
+      if (audiences.has(node)) continue;
       for (const edge of topology.in(node)) repathed.from(edge.tail);
     }
   }
   repathed.managers();
   for (const node of repathed.found) changed.found.add(node);
-  const disputed = new Map([...met].map((role) => [role, usersOf(topology, behind(topology, [role], stops))]));
-  return { principals: changed.found, repathed: repathed.found, disputed };
+  const disputed = new Map([...met].map((role) => [role, usersOf(topology, behind(topology, [role], audiences.has))]));
+  const crowded = [...plan.heads].some((uuid) => mayBeCrowded(state, plan, uuid));
+  return { principals: changed.found, crowdsTurn: turning.size > 0, crowded, repathed: repathed.found, disputed };
+}
+
+function mayBeCrowded({ topology, crowds }: GraphState, plan: Plan, uuid: string): boolean {
+  const node = topology.nodes.find(uuid);
+  const size = node < 0 ? 0 : topology.in(node).length;
+  return crowds.isPossibleAt(size) || crowds.isPossibleAt(size + (plan.linked.get(uuid) ?? 0));
+}
+
+/** Nodes that become crowded with this delta, or are so no longer, here or elsewhere. */
+function crowdsTurning({ topology, crowds }: GraphState, plan: Plan): Set<number> {
+  const turning = new Set<number>();
+  for (const [uuid, more] of plan.linked) {
+    const node = topology.nodes.find(uuid);
+    if (node >= 0 && more !== 0 && crowds.turnsAt(node, topology.in(node).length + more)) turning.add(node);
+  }
+  return turning;
+}
+
+function found({ nodes }: Topology, uuids: Iterable<string>): number[] {
+  return [...uuids].map((uuid) => nodes.find(uuid)).filter((node) => node >= 0);
 }
 
 /** Whoever reaches one of these roles, audiences or not. */
@@ -89,9 +161,12 @@ function addStale({ shrank, stale }: Effect, users: Iterable<string>): void {
   for (const user of users) if (!shrank.has(user)) stale.add(user);
 }
 
-/** Links of unknown names let a closure hang on what lies behind an audience role (see `managed` in closure.ts). */
-function stopper(state: GraphState, plan: Plan): (role: number) => boolean {
-  return plan.levelZero ? () => false : state.audiences.has;
+/** Those whose closures may hang on what lies behind an audience role, now or after the delta. */
+function concernedByLevelZero(topology: Topology, plan: Plan): Set<number> {
+  if (topology.links.levelZero.size + plan.levelZero.size === 0) return new Set();
+  const found = reachLevelZero(topology, plan.tails, plan.levelZero);
+  const leadsOn = [...plan.heads].some((uuid) => found.has(topology.nodes.find(uuid)));
+  return leadsOn || plan.levelZero.size > 0 ? reachLevelZero(topology, plan.tails, plan.tails) : found;
 }
 
 /** A delta of any kind: remembers, changes, counts the roles anew, compares. */
@@ -106,17 +181,17 @@ class Commit {
     this.#plan = plan;
   }
 
-  run(witness: Witness | null): Effect {
-    const { principals, repathed, disputed } = concerned(this.#state, this.#plan);
+  run({ principals, crowdsTurn, repathed, disputed }: Concerned, witness: Witness | null): Effect {
     this.#remember(principals);
     // A user who comes with this very delta was nobody before it.
     for (const uuid of this.#plan.users) if (!this.#before.has(uuid)) this.#before.set(uuid, NOBODY);
     for (const change of this.#plan.changes) this.#state.set(change);
+    this.#turnCrowds(crowdsTurn);
     this.#state.forget(principals);
     const { copied, decided } = this.#countRoles();
     const effect = this.#compare(repathed, witness);
     const rerouted = this.#copiesDiffer(witness);
-    effect.rerouted = this.#plan.reroutes || copied || rerouted;
+    effect.rerouted ||= this.#plan.reroutes || copied || crowdsTurn || rerouted;
     for (const [role, members] of disputed) if (this.#isLessened(role)) addStale(effect, members);
     addStale(effect, decided);
     // What is only tried is about to be taken back, by the same ids.
@@ -131,8 +206,15 @@ class Commit {
       if (topology.nodes.isUser(node)) {
         const uuid = topology.nodes.uuid(node);
         if (!this.#before.has(uuid)) this.#before.set(uuid, this.#state.snapshot(node));
-      } else if (audiences.isCopied(node) && !this.#copies.has(node)) this.#copies.set(node, this.#closures(node));
+      }
+      if (audiences.isCopied(node) && !this.#copies.has(node)) this.#copies.set(node, this.#closures(node));
     }
+  }
+
+  #turnCrowds(matters: boolean): void {
+    const { crowds, rights, topology } = this.#state;
+    for (const node of crowds.recount(found(topology, this.#plan.linked.keys()))) crowds.turn(node);
+    if (matters) rights.forgetKept();
   }
 
   /**
@@ -140,17 +222,24 @@ class Commit {
    * `decided`: users with rights by roles that were audiences here and are from now on everywhere.
    */
   #countRoles(): { copied: boolean; decided: string[] } {
-    const { topology, audiences } = this.#state;
+    const { topology, audiences, rights } = this.#state;
     const heads = [...this.#plan.heads].map((uuid) => topology.nodes.find(uuid)).filter((node) => node >= 0);
     const roles = rolesBeyond(topology, heads);
     for (const head of heads) if (audiences.knows(head)) roles.add(head);
     const unsure = [...roles].filter((role) => audiences.isDisputed(role));
+    const sure = new Set([...roles].filter(audiences.isSure));
     const { turned, copied } = audiences.recount(roles);
-    const stop = stopper(this.#state, this.#plan);
     const firm = unsure.filter((role) => !audiences.isDisputed(role) && !turned.has(role));
-    const decided = firm.length > 0 ? usersOf(topology, behind(topology, firm, stop)) : [];
+    const decided = firm.length > 0 ? usersOf(topology, behind(topology, firm, audiences.has)) : [];
+    // Their members weigh more now, or less.
+    const reweighed = [...roles].filter((role) => audiences.isSure(role) !== sure.has(role) && !turned.has(role));
+    if (reweighed.length > 0) {
+      const members = behind(topology, reweighed, audiences.has);
+      this.#remember(members);
+      rights.forgetKept();
+    }
     if (turned.size === 0) return { copied, decided };
-    const members = behind(topology, turned, stop);
+    const members = behind(topology, turned, audiences.has);
     this.#remember(members);
     for (const role of turned) audiences.turn(role);
     this.#state.forget(members);
@@ -163,15 +252,38 @@ class Commit {
     const effect: Effect = { shrank: new Set(), grew: new Set(), moved: new Set(), stale: new Set(), rerouted: false };
     for (const [uuid, before] of this.#before) {
       const user = topology.nodes.find(uuid);
+      const copies = this.#state.heavy.possible.has(user);
+      if (user >= 0) {
+        this.#state.heavy.weigh(user);
+        if (this.#state.heavy.has(user) !== before.heavy) this.#state.forgetGrants([user]);
+      }
+      if (witness === null && this.#leftARole(uuid, before)) {
+        effect.shrank.add(uuid);
+        effect.rerouted ||= copies;
+        continue;
+      }
       const after = this.#state.snapshot(user);
+      if (copies || this.#state.heavy.possible.has(user)) effect.rerouted ||= !sameReach(before, after);
       const difference = comparison.of(user, before, after, repathed.has(user));
       const { outcome } = difference;
       if (outcome !== "shrank" && leavesStale(before, after)) effect.stale.add(uuid);
-      if (outcome === "same") continue;
-      effect[outcome].add(uuid);
-      witness?.user(uuid, difference);
+      if (outcome !== "same") effect[outcome].add(uuid);
+      if (witness === null) continue;
+      witness.user(uuid, difference);
+      // People are told what a heavy user loses, though it shows in no grant.
+      if (before.heavy || after.heavy) {
+        witness.user(uuid, comparison.of(user, asWhole(before), asWhole(after), false));
+      }
     }
     return effect;
+  }
+
+  /** Was the user granted something as a member of what is no role any more? Then that is lost, and nothing else need be looked at. */
+  #leftARole(uuid: string, { reading }: Snapshot): boolean {
+    if (this.#plan.users.has(uuid)) return false;
+    const { roles } = this.#state.topology;
+    for (const role of reading.own.audiences) if (!roles.has(role)) return true;
+    return false;
   }
 
   #copiesDiffer(witness: Witness | null): boolean {
@@ -187,8 +299,8 @@ class Commit {
 
   /** Has an audience role lost something, whatever the role itself has become? */
   #isLessened(role: number): boolean {
-    const isThere = this.#state.topology.roles.has(role);
-    const after = isThere ? this.#closures(role) : [];
+    const { nodes, roles } = this.#state.topology;
+    const after = roles.has(role) || nodes.isUser(role) ? this.#closures(role) : [];
     return (this.#copies.get(role) ?? []).some((closure, i) => hasLost(closure, after[i] ?? EMPTY));
   }
 

@@ -8,20 +8,28 @@ import type { Topology } from "./topology.ts";
 /** A user's rights at one moment, complete enough to be compared with those of another. */
 export type Snapshot = {
   readonly account: Account;
+  /** Is what the user reaches published for itself alone (heavy.ts)? */
+  readonly heavy: boolean;
   readonly reading: Side;
   readonly managing: Side;
 };
 
 export type Side = {
+  /** All the user reaches but for its audience roles. */
+  readonly whole: Closure;
+  /** What of it stands in its grants here. */
   readonly own: Closure;
+  /** What of it may stand in its grants in a process with another past. */
+  readonly widest: Closure;
   readonly rights: Rights;
   /** Roles the user itself is in, beyond audience roles too. */
   readonly roles: ReadonlySet<number>;
 };
 
-const NOTHING: Side = { own: EMPTY, rights: [], roles: new Set() };
+const NOTHING: Side = { whole: EMPTY, own: EMPTY, widest: EMPTY, rights: [], roles: new Set() };
 export const NOBODY: Snapshot = {
   account: { known: false, admin: false, seesRoles: false },
+  heavy: false,
   reading: NOTHING,
   managing: NOTHING,
 };
@@ -89,8 +97,9 @@ export class Comparison {
     became("seesRoles", "roles");
     this.sides(1, before.reading, after.reading, difference);
     this.sides(3, before.managing, after.managing, difference);
-    if (repathed || difference.unsure) {
-      difference.changed = this.#patternsDiffer(user, before, after);
+    // What has come or gone is a pattern of its own, unless circles of owners are about: then only the patterns tell.
+    if (difference.unsure || repathed) {
+      if (difference.unsure || !difference.changed) difference.changed = this.#patternsDiffer(user, before, after);
       if (difference.changed) this.#addBrokenCircles(before, difference);
     }
     return difference;
@@ -143,7 +152,18 @@ export class Comparison {
         held: ({ roles }, role) => roles.has(role),
         shown: always,
       },
-      { kind: "share", of: ({ indirect }) => indirect, held: (side, role) => this.#holds(side, role), shown: always },
+      {
+        kind: "share",
+        of: ({ indirect }) => indirect,
+        held: (side, role) => (this.#topology.nodes.isUser(role) ? hasOwn(side.rights, role) : this.#holds(side, role)),
+        shown: always,
+      },
+      {
+        kind: "share",
+        of: ({ records }) => records,
+        held: ({ rights }, user) => holdsUser(this.#topology, rights, user),
+        shown: always,
+      },
       {
         kind: "share",
         of: ({ seeds }) => seeds,

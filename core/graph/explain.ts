@@ -1,5 +1,6 @@
 import { Chains, type Hop } from "./chains.ts";
-import { managedByAnyPath, reach } from "./reach.ts";
+import { LevelZero } from "./level-zero.ts";
+import { reach } from "./reach.ts";
 import type { PermissionLink, Place, ReadRule } from "./read-rule.ts";
 import { Refusal } from "./refusal.ts";
 import type { Topology } from "./topology.ts";
@@ -57,7 +58,7 @@ export class Explainer {
     const own = new Chains(this.#topology, user, 1);
     const hops = this.#to(own, object, place);
     if (hops !== null) return [...this.#words.hops(hops), ...this.#owns(object, place, hops)];
-    for (const managed of managedByAnyPath(this.#topology, user)) {
+    for (const managed of new LevelZero(this.#topology).managed(user)) {
       const way = own.toManaged(managed) ?? new Chains(this.#topology, user, 0).toManaged(managed);
       const on = this.#to(new Chains(this.#topology, managed, 1), object, place);
       if (way === null || on === null || !this.#topology.users.has(managed)) continue;

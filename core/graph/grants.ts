@@ -3,7 +3,7 @@ import { subjectToken } from "../subjects.ts";
 import { resourceOf } from "../uuid.ts";
 import { type Closure, EMPTY } from "./closure.ts";
 import { holdsOwned } from "./holds.ts";
-import { MAX_TAIL, ownerPrefix } from "./tails.ts";
+import { MAX_TAIL, ownerPrefix, tails } from "./tails.ts";
 import type { Topology } from "./topology.ts";
 import type { Grants } from "./types.ts";
 
@@ -80,6 +80,7 @@ function addReading(topology: Topology, found: Set<string>, closure: Closure): v
     if (nodes.isGroup(shown)) addBounded(found, `${ownerPrefix(topology, shown)}>`);
     else addBounded(found, objectPattern(topology, shown));
   }
+  for (const user of closure.records) found.add(tails.record(nodes.uuid(user)));
   for (const tail of closure.via) found.add(`@via.${nodes.token(tail)}.>`);
   for (const role of closure.audiences) {
     const token = nodes.token(role);

@@ -15,20 +15,20 @@ import { Words } from "./words.ts";
 export function impactOf(state: GraphState, changes: readonly PermissionChange[]): Impact {
   const plan = planOf(state.topology, changes);
   const back = plan.changes.map((change) => standing(state.topology, change));
-  const saved = state.audiences.save();
+  const saved = state.save();
   const observer = new Observer(state);
   commit(state, plan, observer);
   commit(state, planOf(state.topology, back));
-  // A role near the threshold may have crossed it and not come back.
-  if (state.audiences.restore(saved)) state.forgetAll();
+  // What is near a threshold may have crossed it and not come back.
+  state.restore(saved);
   return observer.impact();
 }
 
 class Observer implements Witness {
   readonly #state: GraphState;
   readonly #words: Words;
-  readonly #loses: ImpactOn[] = [];
-  readonly #gains: ImpactOn[] = [];
+  readonly #loses = new Map<string, ImpactOn>();
+  readonly #gains = new Map<string, ImpactOn>();
 
   constructor(state: GraphState) {
     this.#state = state;
@@ -36,27 +36,29 @@ class Observer implements Witness {
   }
 
   user(uuid: string, { lost, gained }: { lost: readonly Right[]; gained: readonly Right[] }): void {
-    const on = (rights: readonly Right[]): ImpactOn => ({
-      who: uuid,
-      members: null,
-      what: unique(this.#sentences(rights)),
-    });
-    if (lost.length > 0) this.#loses.push(on(lost));
-    if (gained.length > 0) this.#gains.push(on(gained));
+    this.#note(this.#loses, uuid, lost);
+    this.#note(this.#gains, uuid, gained);
   }
 
   role(role: number, before: readonly Closure[], after: readonly Closure[]): void {
     const who = this.#state.topology.nodes.uuid(role);
+    // A user managed by many is an audience of these, and somebody with rights as well: two entries.
     const members = this.#state.audiences.members(role);
     const lost = before.flatMap((closure, i) => this.#missing(closure, after[i] ?? EMPTY, i));
     const gained = after.flatMap((closure, i) => this.#missing(closure, before[i] ?? EMPTY, i));
-    if (lost.length > 0) this.#loses.push({ who, members, what: unique(this.#sentences(lost)) });
-    if (gained.length > 0) this.#gains.push({ who, members, what: unique(this.#sentences(gained)) });
+    if (lost.length > 0) this.#loses.set(`@${who}`, { who, members, what: unique(this.#sentences(lost)) });
+    if (gained.length > 0) this.#gains.set(`@${who}`, { who, members, what: unique(this.#sentences(gained)) });
   }
 
   impact(): Impact {
     const byName = (a: ImpactOn, b: ImpactOn) => (a.who < b.who ? -1 : 1);
-    return { loses: this.#loses.sort(byName), gains: this.#gains.sort(byName) };
+    return { loses: [...this.#loses.values()].sort(byName), gains: [...this.#gains.values()].sort(byName) };
+  }
+
+  #note(of: Map<string, ImpactOn>, who: string, rights: readonly Right[]): void {
+    if (rights.length === 0) return;
+    const known = of.get(who)?.what ?? [];
+    of.set(who, { who, members: null, what: unique([...known, ...this.#sentences(rights)]) });
   }
 
   /** What one closure of a role has and another lacks. `at`: its place among reading, managing and their `managed` twins. */

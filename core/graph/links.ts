@@ -7,6 +7,32 @@ export type Edge = {
   readonly level: number;
 };
 
+/** The edges at one end, and in a long list where each of them stands: one of many is removed as fast as one of few. */
+class EdgeList {
+  readonly edges: Edge[] = [];
+  #at: Map<Edge, number> | null = null;
+
+  add(edge: Edge): void {
+    if (this.edges.length >= INDEXED) this.#at ??= new Map(this.edges.map((one, at) => [one, at]));
+    this.#at?.set(edge, this.edges.length);
+    this.edges.push(edge);
+  }
+
+  /** The last takes the place of the one that goes: order means nothing here. */
+  remove(edge: Edge): void {
+    const at = this.#at === null ? this.edges.indexOf(edge) : (this.#at.get(edge) ?? -1);
+    const last = this.edges.pop() as Edge;
+    if (last !== edge) {
+      this.edges[at] = last;
+      this.#at?.set(last, at);
+    }
+    this.#at?.delete(edge);
+  }
+}
+
+/** Shorter lists are searched. */
+const INDEXED = 64;
+
 const LEVELS: Readonly<Record<string, number>> = { can_read: 1, can_login: 1, can_write: 2, can_manage: 3 };
 const NONE: readonly Edge[] = [];
 
@@ -17,12 +43,12 @@ export function levelOf(name: string): number {
 /** Permission links by uuid, by tail and by head. Parallel ones are kept apart: each goes by itself. */
 export class Links {
   readonly #byUuid = new Map<string, Edge>();
-  readonly #out = new Map<number, Edge[]>();
-  readonly #in = new Map<number, Edge[]>();
-  #levelZero = 0;
+  readonly #out = new Map<number, EdgeList>();
+  readonly #in = new Map<number, EdgeList>();
+  readonly #levelZero = new Set<Edge>();
 
-  /** How many links of unknown names there are. */
-  get levelZero(): number {
+  /** The links of unknown names. */
+  get levelZero(): ReadonlySet<Edge> {
     return this.#levelZero;
   }
 
@@ -30,12 +56,27 @@ export class Links {
     return this.#byUuid.get(uuid);
   }
 
+  /** All nodes that some link points at. */
+  heads(): Iterable<number> {
+    return this.#in.keys();
+  }
+
   out(tail: number): readonly Edge[] {
-    return this.#out.get(tail) ?? NONE;
+    return this.#out.get(tail)?.edges ?? NONE;
   }
 
   in(head: number): readonly Edge[] {
-    return this.#in.get(head) ?? NONE;
+    return this.#in.get(head)?.edges ?? NONE;
+  }
+
+  /** The highest level of the links from one node to another; 0 where there is none. */
+  highest(tail: number, head: number): number {
+    const [from, to] = [this.out(tail), this.in(head)];
+    let highest = 0;
+    for (const edge of from.length < to.length ? from : to) {
+      if (edge.tail === tail && edge.head === head) highest = Math.max(highest, edge.level);
+    }
+    return highest;
   }
 
   /** A link of that uuid must not be there. */
@@ -43,28 +84,25 @@ export class Links {
     this.#byUuid.set(edge.uuid, edge);
     push(this.#out, edge.tail, edge);
     push(this.#in, edge.head, edge);
-    if (edge.level === 0) this.#levelZero++;
+    if (edge.level === 0) this.#levelZero.add(edge);
   }
 
   remove(edge: Edge): void {
     this.#byUuid.delete(edge.uuid);
     pull(this.#out, edge.tail, edge);
     pull(this.#in, edge.head, edge);
-    if (edge.level === 0) this.#levelZero--;
+    this.#levelZero.delete(edge);
   }
 }
 
-function push(lists: Map<number, Edge[]>, key: number, edge: Edge): void {
-  const list = lists.get(key);
-  if (list) list.push(edge);
-  else lists.set(key, [edge]);
+function push(lists: Map<number, EdgeList>, key: number, edge: Edge): void {
+  const list = lists.get(key) ?? new EdgeList();
+  if (list.edges.length === 0) lists.set(key, list);
+  list.add(edge);
 }
 
-/** The last takes the place of the one that goes: order means nothing here. */
-function pull(lists: Map<number, Edge[]>, key: number, edge: Edge): void {
-  const list = lists.get(key) ?? [];
-  const at = list.indexOf(edge);
-  const last = list.pop();
-  if (last !== undefined && last !== edge && at >= 0) list[at] = last;
-  if (list.length === 0) lists.delete(key);
+function pull(lists: Map<number, EdgeList>, key: number, edge: Edge): void {
+  const list = lists.get(key) as EdgeList;
+  list.remove(edge);
+  if (list.edges.length === 0) lists.delete(key);
 }

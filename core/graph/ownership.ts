@@ -169,11 +169,16 @@ export class Ownership {
   path(node: number): number[] {
     const up = [node];
     if (!this.#nodes.isGroup(node)) return up;
+    let marker = node;
+    let limit = 1;
     for (let at = this.owner(node); at >= 0; at = this.owner(at)) {
       const user = this.#nodes.isUser(at);
       if (!user && !this.#nodes.isGroup(at)) break;
-      // Looked for only now and then: few chains are longer, and a circle met late is cut back below.
-      if (up.length % 64 === 0 && new Set(up).size < up.length) return this.#pathBelowCircle(node);
+      if (at === marker) return this.#pathBelowCircle(node);
+      if (up.length === limit) {
+        marker = at;
+        limit *= 2;
+      }
       up.push(at);
       if (user) break;
     }

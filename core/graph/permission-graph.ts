@@ -51,9 +51,9 @@ export class PermissionGraph implements PermissionEngine {
 
   constructor(options: GraphOptions) {
     this.#state = new GraphState(options);
-    const { topology, audiences, rights } = this.#state;
+    const { topology, rights } = this.#state;
     this.#rule = new ReadRule(topology, rights, options.roleGroupsVisibleToAll);
-    this.#routes = new Routes(topology, audiences, rights, this.#rule);
+    this.#routes = new Routes(this.#state, this.#rule);
   }
 
   /**
@@ -62,8 +62,9 @@ export class PermissionGraph implements PermissionEngine {
    */
   load(changes: Iterable<PermissionChange>): void {
     this.#version++;
-    const { audiences } = this.#state;
+    const { audiences, crowds, topology } = this.#state;
     for (const change of changes) this.#state.set(change);
+    for (const node of crowds.recount([...topology.links.heads(), ...crowds.possible])) crowds.turn(node);
     for (const role of audiences.recount(audiences.allKnown()).turned) audiences.turn(role);
     this.#state.forgetAll();
     this.#state.sweep();
@@ -96,9 +97,9 @@ export class PermissionGraph implements PermissionEngine {
     return this.#routable(this.#routes.ofDeletion(object));
   }
 
-  /** Where the last event goes that speaks of an object at the owner it has left: the old place's own path, and no copies. */
+  /** Where the last event goes that speaks of an object at the owner it has left: the old place's own path, and no copies for roles. */
   routeLeft(object: ObjectFacts, oldOwner: string, now: number): string[] {
-    return this.#routable([this.#routes.ofLeaving(object, oldOwner, now)]);
+    return this.#routable(this.#routes.ofLeaving(object, oldOwner, now));
   }
 
   explain(user: string, object: ObjectFacts, now: number): Explanation {

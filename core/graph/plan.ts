@@ -1,6 +1,6 @@
 import type { GraphRows, PermissionChange } from "../rows.ts";
 import { levelOf } from "./links.ts";
-import { looksLikeUser } from "./nodes.ts";
+import { looksLikeGroup, looksLikeUser } from "./nodes.ts";
 import type { Topology } from "./topology.ts";
 
 /** What a delta will do, read off the graph before it is applied. Nodes are those that exist already. */
@@ -11,6 +11,8 @@ export type Plan = {
   readonly tails: Set<number>;
   /** Heads, by uuid, of those edges: the roles beyond them may gain or lose members. */
   readonly heads: Set<string>;
+  /** Heads, by uuid, of links that come or go, and how many more there are then. */
+  readonly linked: Map<string, number>;
   /** Users, by uuid, whose own row changes. */
   readonly users: Set<string>;
   /** Of those, the users that begin or cease to count as ones who reach anything. */
@@ -21,8 +23,8 @@ export type Plan = {
   readonly records: RecordLink[];
   /** Is something that was there already published elsewhere from now on? */
   reroutes: boolean;
-  /** Do links of unknown names come? Then closures hang together across audience roles. */
-  levelZero: boolean;
+  /** Tails of the links of unknown names that come and lead to a group. */
+  readonly levelZero: Set<number>;
 };
 
 /** A link by which the members of `tail` see the record of `user`. */
@@ -33,12 +35,13 @@ export function planOf(topology: Topology, changes: readonly PermissionChange[])
     changes: lastOfEach(changes),
     tails: new Set(),
     heads: new Set(),
+    linked: new Map(),
     users: new Set(),
     arrivals: new Set(),
     moved: new Map(),
     records: [],
     reroutes: false,
-    levelZero: topology.hasLevelZero,
+    levelZero: new Set(),
   };
   for (const change of plan.changes) {
     if (change.kind === "link") planLink(topology, plan, change.uuid, change.row);
@@ -70,6 +73,7 @@ function planLink(topology: Topology, plan: Plan, uuid: string, row: GraphRows["
   if (before !== undefined) {
     const tail = nodes.uuid(before.tail);
     const head = nodes.uuid(before.head);
+    if (row?.head_uuid !== head) planCount(plan, head, -1);
     // can_read and can_write are one and the same to whoever reads or manages.
     if (row?.tail_uuid === tail && row.head_uuid === head && rung(level) === rung(before.level)) return;
     plan.tails.add(before.tail);
@@ -78,12 +82,17 @@ function planLink(topology: Topology, plan: Plan, uuid: string, row: GraphRows["
     if (before.level >= 1 && nodes.isUser(before.head)) planRecord(plan, tail, head);
   }
   if (row === null) return;
+  if (before === undefined || row.head_uuid !== nodes.uuid(before.head)) planCount(plan, row.head_uuid, 1);
   const tail = nodes.find(row.tail_uuid);
   if (tail >= 0) plan.tails.add(tail);
   plan.heads.add(row.head_uuid);
   planNaming(topology, plan, row.tail_uuid);
-  plan.levelZero ||= level === 0;
+  if (level === 0 && tail >= 0 && looksLikeGroup(row.head_uuid)) plan.levelZero.add(tail);
   if (level >= 1 && looksLikeUser(row.head_uuid)) planRecord(plan, row.tail_uuid, row.head_uuid);
+}
+
+function planCount({ linked }: Plan, head: string, more: number): void {
+  linked.set(head, (linked.get(head) ?? 0) + more);
 }
 
 /** A user's record is published for each tail of a link to it. */

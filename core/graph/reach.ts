@@ -90,14 +90,3 @@ function isBelow(topology: Topology, found: Reach, group: number): boolean {
     (user) => user === found.start,
   );
 }
-
-/** Users that a walk reaches with `traverse_owned` and at least level 1, where either may come from a path of its own (V23). */
-export function managedByAnyPath(topology: Topology, start: number): Set<number> {
-  const reading = reach(topology, start, 1, null);
-  if (!topology.hasLevelZero) return reading.managed;
-  const found = new Set(reading.managed);
-  for (const user of reach(topology, start, 0, null).managed) {
-    if (reading.seeds.has(user)) found.add(user);
-  }
-  return found;
-}

@@ -1,5 +1,8 @@
 import type { Audiences } from "./audiences.ts";
 import { type Closure, type Level, managedClosure, roleClosure, userClosure } from "./closure.ts";
+import type { Crowds } from "./crowds.ts";
+import { keptOf } from "./heavy.ts";
+import { LevelZero } from "./level-zero.ts";
 import type { Topology } from "./topology.ts";
 
 /** All that a principal reads or manages: its own closure first, then those its audience roles bring. */
@@ -12,6 +15,8 @@ type Cached = {
   readonly rights: Map<number, Rights>;
   readonly roleRights: Map<number, Rights>;
   readonly managedRights: Map<number, Rights>;
+  readonly kept: Map<number, Closure>;
+  readonly keptRights: Map<number, Rights>;
 };
 
 /**
@@ -21,45 +26,70 @@ type Cached = {
 export class RightsCache {
   readonly #topology: Topology;
   readonly #audiences: Audiences;
+  readonly #crowds: Crowds;
+  #levelZero: LevelZero;
   readonly #levels: Readonly<Record<Level, Cached>> = { 1: emptyCache(), 3: emptyCache() };
 
-  constructor(topology: Topology, audiences: Audiences) {
+  constructor(topology: Topology, audiences: Audiences, crowds: Crowds) {
     this.#topology = topology;
     this.#audiences = audiences;
+    this.#crowds = crowds;
+    this.#levelZero = new LevelZero(topology);
   }
 
   /** A user's own closure. */
   user(user: number, level: Level): Closure {
     return remembered(this.#levels[level].user, user, () =>
-      userClosure(this.#topology, user, level, this.#audiences.has),
+      userClosure(this.#topology, this.#levelZero, user, level, this.#audiences.has),
     );
   }
 
   /** What a role gives its members, and those who manage them. */
   role(role: number, level: Level): Closure {
     return remembered(this.#levels[level].role, role, () =>
-      roleClosure(this.#topology, role, level, this.#audiences.has),
+      roleClosure(this.#topology, this.#levelZero, role, level, this.#audiences.has),
     );
   }
 
   /** What a role gives its members alone. */
   managed(role: number, level: Level): Closure {
     return remembered(this.#levels[level].managed, role, () =>
-      managedClosure(this.#topology, role, level, this.#audiences.has),
+      managedClosure(this.#topology, this.#levelZero, role, level, this.#audiences.has),
     );
   }
 
   /** A user's closure and those of its audience roles. */
   of(user: number, level: Level): Rights {
-    return remembered(this.#levels[level].rights, user, () => {
-      const own = this.user(user, level);
-      const roles = this.#withBeyond(own.audiences, level);
-      const managed = [...roles].map((role) => this.managed(role, level));
-      const indirect = [own, ...managed].flatMap((closure) => [...closure.indirect]);
-      for (const role of this.#withBeyond(indirect, level)) roles.add(role);
-      const others = [...[...roles].map((role) => this.role(role, level)), ...managed];
-      return [own, ...others.filter((closure) => !isEmpty(closure))];
-    });
+    return remembered(this.#levels[level].rights, user, () => this.#withRoles(this.user(user, level), level));
+  }
+
+  /** What a heavy user has by patterns in every process (heavy.ts). */
+  keptOf(user: number, level: Level): Rights {
+    const { kept, keptRights } = this.#levels[level];
+    return remembered(keptRights, user, () =>
+      this.#withRoles(
+        remembered(kept, user, () => keptOf(this.#topology, user, this.user(user, level), this.#isKeptForSure)),
+        level,
+      ),
+    );
+  }
+
+  /** Nodes are, or are no longer, kept by patterns. */
+  forgetKept(): void {
+    for (const cached of [this.#levels[1], this.#levels[3]]) {
+      cached.kept.clear();
+      cached.keptRights.clear();
+    }
+  }
+
+  /** A user's closure where other roles count as audiences; not kept. */
+  userBy(user: number, level: Level, isAudience: (node: number) => boolean): Closure {
+    return userClosure(this.#topology, this.#levelZero, user, level, isAudience);
+  }
+
+  /** Do links of unknown names matter to this user? */
+  isByLevelZero(user: number): boolean {
+    return this.#levelZero.concerns(user);
   }
 
   /** The roles a user itself is in, those behind audience roles included. */
@@ -97,12 +127,14 @@ export class RightsCache {
 
   /** The closures of these, and every list that may hold one of them, are to be made anew. */
   forget(principals: ReadonlySet<number>): void {
+    this.#levelZero = new LevelZero(this.#topology);
     if (principals.size === 0) return;
     this.drop(principals);
     for (const cached of [this.#levels[1], this.#levels[3]]) {
       cached.rights.clear();
       cached.roleRights.clear();
       cached.managedRights.clear();
+      cached.keptRights.clear();
     }
   }
 
@@ -114,7 +146,21 @@ export class RightsCache {
   }
 
   forgetAll(): void {
+    this.#levelZero = new LevelZero(this.#topology);
     for (const cached of [this.#levels[1], this.#levels[3]]) for (const map of Object.values(cached)) map.clear();
+  }
+
+  readonly #isKeptForSure = (node: number): boolean =>
+    this.#crowds.isSure(node) && (!this.#topology.roles.has(node) || this.#audiences.isSure(node));
+
+  /** A user's own closure and those of its audience roles. */
+  #withRoles(own: Closure, level: Level): Rights {
+    const roles = this.#withBeyond(own.audiences, level);
+    const managed = [...roles].map((role) => this.managed(role, level));
+    const indirect = [own, ...managed].flatMap((closure) => [...closure.indirect]);
+    for (const role of this.#withBeyond(indirect, level)) roles.add(role);
+    const others = [...[...roles].map((role) => this.role(role, level)), ...managed];
+    return [own, ...others.filter((closure) => !isEmpty(closure))];
   }
 
   /** The roles and the audience roles reached from them. */
@@ -138,6 +184,8 @@ function emptyCache(): Cached {
     rights: new Map(),
     roleRights: new Map(),
     managedRights: new Map(),
+    kept: new Map(),
+    keptRights: new Map(),
   };
 }
 

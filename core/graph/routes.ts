@@ -1,8 +1,12 @@
 import { subjectToken } from "../subjects.ts";
 import type { Audiences } from "./audiences.ts";
+import type { Level } from "./closure.ts";
+import type { Crowds } from "./crowds.ts";
+import type { HeavyUsers } from "./heavy.ts";
 import { holdsObject } from "./holds.ts";
 import type { PermissionLink, Place, ReadRule } from "./read-rule.ts";
 import type { Rights, RightsCache } from "./rights.ts";
+import type { GraphState } from "./state.ts";
 import { MAX_TAIL, ownerPrefix, ownerPrefixOf, tails } from "./tails.ts";
 import type { Topology } from "./topology.ts";
 import type { ObjectFacts } from "./types.ts";
@@ -12,12 +16,16 @@ export class Routes {
   readonly #topology: Topology;
   readonly #audiences: Audiences;
   readonly #rights: RightsCache;
+  readonly #crowds: Crowds;
+  readonly #heavy: HeavyUsers;
   readonly #rule: ReadRule;
 
-  constructor(topology: Topology, audiences: Audiences, rights: RightsCache, rule: ReadRule) {
+  constructor({ topology, audiences, rights, crowds, heavy }: GraphState, rule: ReadRule) {
     this.#topology = topology;
     this.#audiences = audiences;
     this.#rights = rights;
+    this.#crowds = crowds;
+    this.#heavy = heavy;
     this.#rule = rule;
   }
 
@@ -69,11 +77,13 @@ export class Routes {
   }
 
   /** The object's own tail at the owner it has left; where trash hid it there, nobody but admins is told that it went. */
-  ofLeaving(object: ObjectFacts, oldOwner: string, now: number): string {
+  ofLeaving(object: ObjectFacts, oldOwner: string, now: number): string[] {
     const { uuid, resource } = object;
     const place = { node: this.#rule.placeOf(object).node, owner: this.#topology.nodes.find(oldOwner) };
-    if (this.#rule.visibility(object, place, now) !== "all") return tails.admin(uuid, resource);
-    return `${ownerPrefixOf(this.#topology, oldOwner)}${subjectToken(uuid)}.${resource}`;
+    if (this.#rule.visibility(object, place, now) !== "all") return [tails.admin(uuid, resource)];
+    const tail = `${ownerPrefixOf(this.#topology, oldOwner)}${subjectToken(uuid)}.${resource}`;
+    // Heavy users would have had a pattern for that place.
+    return [tail, ...this.#heavyCopies(tail, (rights) => this.#rule.readsOwned(rights, oldOwner))];
   }
 
   #ofObject(object: ObjectFacts, { node, owner }: Place): string[] {
@@ -111,6 +121,10 @@ export class Routes {
       else if (this.#rule.reads(this.#rights.ofManaged(role, 1), object, place))
         found.add(tails.managed(token, canonical));
     }
+    // Many may read it, each by a link of its own.
+    if (this.#crowds.isPossible(node)) found.add(tails.record(object.uuid));
+    for (const copy of this.#heavyCopies(canonical, (rights) => this.#rule.reads(rights, object, place)))
+      found.add(copy);
     return [...found];
   }
 
@@ -141,18 +155,36 @@ export class Routes {
       found.add(tails.manageOwned(ownerPrefixOf(this.#topology, link.headOwner), link.head, uuid));
     }
     const name = `${subjectToken(uuid)}.links`;
-    for (const copy of this.#copies(name, (rights) => this.#rule.manages(rights, link), 3))
-      found.add(`@manage.${copy}`);
+    const manages = (rights: Rights) => this.#rule.manages(rights, link);
+    for (const copy of this.#audienceCopies(name, manages, 3)) found.add(`@manage.${copy}`);
+    for (const copy of this.#heavyCopies(`@manage.${name}`, manages, 3)) found.add(copy);
     return [...found];
   }
 
-  /** The tail once more for each audience role whose members have the object through it. */
-  #copies(tail: string, holds: (rights: Rights) => boolean, level: 1 | 3 = 1): string[] {
+  #copies(tail: string, holds: (rights: Rights) => boolean): string[] {
+    return [...this.#audienceCopies(tail, holds), ...this.#heavyCopies(tail, holds)];
+  }
+
+  /** The tail once more for each audience whose members have the object through it. */
+  #audienceCopies(tail: string, holds: (rights: Rights) => boolean, level: Level = 1): string[] {
     const copies: string[] = [];
+    const { nodes } = this.#topology;
     for (const role of this.#audiences.copied()) {
-      const token = this.#topology.nodes.token(role);
+      const token = nodes.token(role);
       if (holds(this.#rights.ofRole(role, level))) copies.push(tails.role(token, tail));
-      else if (holds(this.#rights.ofManaged(role, level))) copies.push(tails.managed(token, tail));
+      // Who manages a crowded user has no more through it.
+      else if (!nodes.isUser(role) && holds(this.#rights.ofManaged(role, level)))
+        copies.push(tails.managed(token, tail));
+    }
+    return copies;
+  }
+
+  /** The tail once more for each heavy user that has the object in a way for which it has no pattern. */
+  #heavyCopies(tail: string, holds: (rights: Rights) => boolean, level: Level = 1): string[] {
+    const copies: string[] = [];
+    for (const user of this.#heavy.possible) {
+      if (!holds(this.#rights.of(user, level)) || holds(this.#rights.keptOf(user, level))) continue;
+      copies.push(tails.copy(this.#topology.nodes.token(user), tail));
     }
     return copies;
   }

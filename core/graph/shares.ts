@@ -2,6 +2,7 @@ import type { Audiences } from "./audiences.ts";
 import { type Closure, type Level, patchSeed, reachesHead } from "./closure.ts";
 import { shownBySeed } from "./grants.ts";
 import { holdsSeed } from "./holds.ts";
+import { looksLikeGroup, looksLikeUser } from "./nodes.ts";
 import type { Plan } from "./plan.ts";
 import type { RightsCache } from "./rights.ts";
 import type { Topology } from "./topology.ts";
@@ -16,8 +17,9 @@ const MOST_LINKS = 32;
  * 500 costs 500 times a few look-ups.
  */
 export function isPlainShare(topology: Topology, plan: Plan): boolean {
-  if (plan.levelZero || plan.changes.length > MOST_LINKS) return false;
-  if (plan.changes.some((change) => change.kind !== "link")) return false;
+  if (plan.changes.length > MOST_LINKS) return false;
+  // Where an object lives is told with the first link to it; what others had is not moved by that.
+  if (plan.moved.size > 0 || plan.changes.some(({ kind }) => kind === "user" || kind === "group")) return false;
   const { nodes } = topology;
   const plainTail = (uuid: string): boolean => {
     const tail = nodes.find(uuid);
@@ -29,6 +31,7 @@ export function isPlainShare(topology: Topology, plan: Plan): boolean {
   for (const tail of plan.tails) if (!plainTail(nodes.uuid(tail))) return false;
   for (const uuid of plan.heads) {
     const head = nodes.find(uuid);
+    if (head < 0 && !looksLikeUser(uuid) && !looksLikeGroup(uuid)) continue;
     if (head < 0 || nodes.isUser(head) || topology.tails.has(head) || topology.isEverybody(head)) return false;
     if (topology.ownership.circleTop(head) >= 0) return false;
     for (const tail of topology.tails.nested) {
@@ -58,19 +61,29 @@ export class Shares {
   readonly #audiences: Audiences;
   readonly #rights: RightsCache;
   readonly #principals: number[];
-  readonly #heads: number[];
+  readonly #heavy: ReadonlySet<number>;
+  readonly #plan: Plan;
+  #heads: readonly number[] = [];
 
-  /** Before the links change. `principals`: whoever reaches one of their tails. */
-  constructor(topology: Topology, audiences: Audiences, rights: RightsCache, principals: Iterable<number>, plan: Plan) {
+  /** Before the links change. `principals`: whoever reaches one of their tails; `heavy`: those in whose grants no head stands. */
+  constructor(
+    topology: Topology,
+    audiences: Audiences,
+    rights: RightsCache,
+    principals: Iterable<number>,
+    heavy: ReadonlySet<number>,
+    plan: Plan,
+  ) {
     this.#topology = topology;
     this.#audiences = audiences;
     this.#rights = rights;
     this.#principals = [...principals];
-    this.#heads = [...plan.heads].map((uuid) => topology.nodes.find(uuid));
+    this.#heavy = heavy;
+    this.#plan = plan;
     for (const principal of this.#principals) {
       for (const level of LEVELS) {
         if (this.#hasGrants(principal)) rights.of(principal, level);
-        else if (audiences.isCopied(principal)) {
+        if (audiences.isCopied(principal)) {
           rights.role(principal, level);
           rights.managed(principal, level);
         }
@@ -83,25 +96,26 @@ export class Shares {
     const turns: Turn[] = [];
     const patches: { closure: Closure; head: number; present: boolean }[] = [];
     const lessened = new Set<number>();
-    let rerouted = false;
+    let rerouted = this.#plan.reroutes;
+    this.#heads = [...this.#plan.heads].map((uuid) => this.#topology.nodes.find(uuid));
     for (const principal of this.#principals) {
       for (const level of LEVELS) {
-        if (this.#topology.nodes.isUser(principal)) {
-          if (!this.#hasGrants(principal)) continue;
+        if (this.#hasGrants(principal)) {
           const closure = this.#rights.user(principal, level);
           for (const head of this.#turning(closure, level)) {
             const comes = !closure.seeds.has(head);
             patches.push({ closure, head, present: comes });
-            turns.push({ user: principal, level, head, comes, before: this.#before(principal, level, head, comes) });
+            if (this.#heavy.has(principal)) rerouted = true;
+            else
+              turns.push({ user: principal, level, head, comes, before: this.#before(principal, level, head, comes) });
           }
-        } else {
-          for (const closure of this.#rights.cachedOfRole(principal, level)) {
-            for (const head of this.#turning(closure, level)) {
-              const present = !closure.seeds.has(head);
-              patches.push({ closure, head, present });
-              if (!present) lessened.add(principal);
-              rerouted ||= this.#audiences.isCopied(principal);
-            }
+        }
+        for (const closure of this.#rights.cachedOfRole(principal, level)) {
+          for (const head of this.#turning(closure, level)) {
+            const present = !closure.seeds.has(head);
+            patches.push({ closure, head, present });
+            if (!present) lessened.add(principal);
+            rerouted ||= this.#audiences.isCopied(principal);
           }
         }
       }

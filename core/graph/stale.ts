@@ -9,7 +9,7 @@ import type { Snapshot } from "./effect.ts";
  */
 export function leavesStale(before: Snapshot, after: Snapshot): boolean {
   if (after.account.admin) return false;
-  return hasLost(before.reading.own, after.reading.own) || hasLost(before.managing.own, after.managing.own);
+  return hasLost(before.reading.widest, after.reading.widest) || hasLost(before.managing.widest, after.managing.widest);
 }
 
 export function hasLost(before: Closure, after: Closure): boolean {
@@ -21,7 +21,8 @@ export function hasLost(before: Closure, after: Closure): boolean {
     some(before.seeds, (seed) => !after.seeds.has(seed)) ||
     some(before.audiences, (role) => !inRole(role)) ||
     some(before.indirect, (role) => !after.indirect.has(role) && !inRole(role) && !after.tails.has(role)) ||
-    some(before.via, (tail) => !after.tails.has(tail))
+    some(before.via, (tail) => !after.tails.has(tail)) ||
+    some(before.records, (user) => !after.records.has(user) && !after.seeds.has(user) && !after.own.has(user))
   );
 }
 

@@ -1,24 +1,40 @@
 import type { PermissionChange } from "../rows.ts";
 import { Audiences } from "./audiences.ts";
 import type { Level } from "./closure.ts";
+import { Crowds } from "./crowds.ts";
 import { NOBODY, type Side, type Snapshot } from "./effect.ts";
 import { type Account, compileGrants, noGrants } from "./grants.ts";
+import { HeavyUsers, keptOf } from "./heavy.ts";
 import { RightsCache } from "./rights.ts";
 import { Topology } from "./topology.ts";
 import type { Grants, GraphOptions } from "./types.ts";
+
+/** Where the options do not say: for `session.grantsMax` as it is by default. */
+const HEAVY_MIN = 3_000;
+const CROWD_MIN = 100;
+
+type SavedPast = {
+  audiences: ReadonlySet<number>;
+  crowds: ReadonlySet<number>;
+  heavy: ReadonlySet<number>;
+};
 
 /** The rows as a graph, with what was made of them so far: audience roles, closures, grants. */
 export class GraphState {
   readonly topology: Topology;
   readonly audiences: Audiences;
+  readonly crowds: Crowds;
   readonly rights: RightsCache;
+  readonly heavy: HeavyUsers;
   readonly #roleGroupsVisibleToAll: boolean;
   readonly #grants = new Map<number, Grants>();
 
-  constructor({ clusterId, audienceMin, roleGroupsVisibleToAll }: GraphOptions) {
+  constructor({ clusterId, audienceMin, roleGroupsVisibleToAll, heavyMin, crowdMin }: GraphOptions) {
     this.topology = new Topology(clusterId);
-    this.audiences = new Audiences(this.topology, audienceMin);
-    this.rights = new RightsCache(this.topology, this.audiences);
+    this.crowds = new Crowds(this.topology, crowdMin ?? CROWD_MIN);
+    this.audiences = new Audiences(this.topology, audienceMin, this.crowds);
+    this.rights = new RightsCache(this.topology, this.audiences, this.crowds);
+    this.heavy = new HeavyUsers(this.topology, this.audiences, this.crowds, this.rights, heavyMin ?? HEAVY_MIN);
     this.#roleGroupsVisibleToAll = roleGroupsVisibleToAll;
   }
 
@@ -42,7 +58,8 @@ export class GraphState {
   snapshot(user: number): Snapshot {
     const account = this.account(user);
     if (!account.known || account.admin) return { ...NOBODY, account };
-    return { account, reading: this.#side(user, 1), managing: this.#side(user, 3) };
+    const heavy = this.heavy.has(user);
+    return { account, heavy, reading: this.#side(user, 1, heavy), managing: this.#side(user, 3, heavy) };
   }
 
   grants(uuid: string): Grants {
@@ -74,16 +91,37 @@ export class GraphState {
     this.rights.drop(gone);
     this.forgetGrants(gone);
     this.audiences.drop(gone);
+    this.crowds.drop(gone);
+    this.heavy.drop(gone);
   }
 
   forgetAll(): void {
     this.rights.forgetAll();
+    this.heavy.forgetAll();
     this.#grants.clear();
   }
 
-  #side(user: number, level: Level): Side {
+  /** What depends on the past (docs/adr/0009), to come back to with `restore`: what is only asked must not leave a trace. */
+  save(): SavedPast {
+    return { audiences: this.audiences.save(), crowds: this.crowds.save(), heavy: this.heavy.save() };
+  }
+
+  restore(saved: SavedPast): void {
+    const changed = [
+      this.audiences.restore(saved.audiences),
+      this.crowds.restore(saved.crowds),
+      this.heavy.restore(saved.heavy),
+    ];
+    if (changed.includes(true)) this.forgetAll();
+  }
+
+  #side(user: number, level: Level, heavy: boolean): Side {
+    const whole = this.rights.user(user, level);
+    const kept = (keeps: (node: number) => boolean) => keptOf(this.topology, user, whole, keeps);
     return {
-      own: this.rights.user(user, level),
+      whole,
+      own: heavy ? kept(this.crowds.has) : whole,
+      widest: this.heavy.isSure(user) ? kept(this.crowds.isPossible) : whole,
       rights: this.rights.of(user, level),
       roles: this.rights.rolesOf(user, level),
     };

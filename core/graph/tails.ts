@@ -44,8 +44,12 @@ export const tails = {
   visibleRole: (group: string) => `@roles.${subjectToken(group)}.groups`,
   /** A user's record, for whoever reaches the tail of a link to it. */
   via: (tailToken: string, user: string) => `@via.${tailToken}.${subjectToken(user)}.users`,
+  /** The same for whoever reads the record of a user to whom many links point (crowds.ts). */
+  record: (user: string) => `@via.@.${subjectToken(user)}.users`,
   role: (roleToken: string, tail: string) => `@role.${roleToken}.${tail}`,
   managed: (roleToken: string, tail: string) => `@managed.${roleToken}.${tail}`,
+  /** For one heavy user; what is about the user itself has two tokens behind the user's and no path. */
+  copy: (userToken: string, tail: string) => `@user.${userToken}.${tail}`,
   /** A deletion, where grants on the object itself must not match. */
   deleted: (prefix: string, uuid: string, resource: string) => `${prefix}@deleted.${subjectToken(uuid)}.${resource}`,
   /** A permission link, for those who manage its head: the head itself if it is a user or group, else below its owner. */

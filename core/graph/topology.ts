@@ -51,11 +51,6 @@ export class Topology {
 
   // What is asked of it.
 
-  /** Are there links of unknown names? They give no level, yet reach groups that hand on `traverse_owned` (facts 3.1). */
-  get hasLevelZero(): boolean {
-    return this.links.levelZero > 0;
-  }
-
   out(node: number): readonly Edge[] {
     return this.links.out(node);
   }

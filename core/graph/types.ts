@@ -41,6 +41,13 @@ export type GraphOptions = {
   roleGroupsVisibleToAll: boolean;
   /** Shares with a role of more members than this are published as a copy under `@role`. */
   audienceMin: number;
+  /**
+   * A user with about more patterns than this is an audience of itself: what is shared with it is published as a copy under `@user`.
+   * Below `session.grantsMax`, so that nobody is refused for what others gave. By default 3,000.
+   */
+  heavyMin?: number;
+  /** What more links than this point at is granted to heavy users by patterns: it bounds the copies of one event. By default 100. */
+  crowdMin?: number;
 };
 
 /** A user's subscribe rights: subject tails (what follows `arvados.<c>.live.`), sorted, never ending in `*`, never empty. */

@@ -10,6 +10,7 @@ const STATE: CalloutState = {
   sessions: 0,
   revocations: 0,
   waitsFor: [],
+  connections: { ok: true, says: "" },
 };
 
 describe("what a callout says of itself", () => {

@@ -15,6 +15,8 @@ import {
   type World,
 } from "./world.ts";
 
+const NEVER = Number.POSITIVE_INFINITY;
+
 /** One wrong answer: `expected` and `got` are of the question `what`. */
 export type Mismatch = {
   world: string;
@@ -31,8 +33,26 @@ export type Verdict = { checks: number; mismatches: Mismatch[] };
 
 export type Matcher = (pattern: string, subject: string) => boolean;
 
-export function engineFor(world: World, audienceMin: number): PermissionGraph {
-  const options: GraphOptions = { ...world.config, audienceMin };
+/** The sizes above which rights are published in another way. */
+export type Bounds = Pick<GraphOptions, "audienceMin" | "heavyMin" | "crowdMin">;
+
+/** Small, none and boundless, together and apart: every world is judged with each. */
+export const BOUNDS: readonly Bounds[] = [
+  { audienceMin: 3, heavyMin: NEVER, crowdMin: NEVER },
+  { audienceMin: 0, heavyMin: NEVER, crowdMin: NEVER },
+  { audienceMin: NEVER, heavyMin: NEVER, crowdMin: NEVER },
+  { audienceMin: 3, heavyMin: 3, crowdMin: NEVER },
+  { audienceMin: 0, heavyMin: 0, crowdMin: 3 },
+  { audienceMin: NEVER, heavyMin: 0, crowdMin: NEVER },
+  { audienceMin: NEVER, heavyMin: 3, crowdMin: 0 },
+];
+
+export function boundsText({ audienceMin, heavyMin, crowdMin }: Bounds): string {
+  return `audience.min ${audienceMin}, heavyMin ${heavyMin}, crowdMin ${crowdMin}`;
+}
+
+export function engineFor(world: World, bounds: Bounds): PermissionGraph {
+  const options: GraphOptions = { ...world.config, ...bounds };
   return new PermissionGraph(options);
 }
 
@@ -115,8 +135,8 @@ class Ear {
   }
 }
 
-export function judgeWorld(world: World, audienceMin: number, matches: Matcher = natsMatches): Verdict {
-  const graph = engineFor(world, audienceMin);
+export function judgeWorld(world: World, bounds: Bounds, matches: Matcher = natsMatches): Verdict {
+  const graph = engineFor(world, bounds);
   graph.apply([...graphRows(world).values()]);
   return judge(world.name, graph, world, world.expect, matches);
 }
@@ -125,9 +145,9 @@ export function judgeWorld(world: World, audienceMin: number, matches: Matcher =
  * Judges a sequence: after each step the graph that followed it must answer as the vector does, grant what one built from
  * scratch grants, and have named in its effect exactly the users whose grants changed.
  */
-export function judgeSequence(sequence: Sequence, audienceMin: number): Verdict {
+export function judgeSequence(sequence: Sequence, bounds: Bounds): Verdict {
   const { world } = sequence;
-  const graph = engineFor(world, audienceMin);
+  const graph = engineFor(world, bounds);
   let rows: World = world;
   let known = graphRows(rows);
   graph.apply([...known.values()]);
@@ -144,7 +164,7 @@ export function judgeSequence(sequence: Sequence, audienceMin: number): Verdict 
     Object.assign(expect.readable, step.changed.readable);
     Object.assign(expect.deletable_seen, step.changed.deletable_seen);
     const verdict = judge(name, graph, rows, expect);
-    const scratch = engineFor(world, audienceMin);
+    const scratch = engineFor(world, bounds);
     scratch.apply([...known.values()]);
     for (const user of new Set([...users, ...rows.users.map((one) => one.uuid)])) {
       const changed =

@@ -1,11 +1,9 @@
 /**
- * `npm run -s vectors -- FILE...`: judges vector files (see permissions/README.md), each world with several audience sizes.
+ * `npm run -s vectors -- FILE...`: judges vector files (see permissions/README.md), each world with several sizes of roles and users.
  * Exit 0 only without a mismatch; 2 where a file cannot be read.
  */
-import { judgeSequence, judgeWorld, type Mismatch, type Verdict } from "./judge.ts";
+import { BOUNDS, type Bounds, boundsText, judgeSequence, judgeWorld, type Mismatch, type Verdict } from "./judge.ts";
 import { readVectors } from "./world.ts";
-
-const AUDIENCE_MINS = [3, 0, Number.POSITIVE_INFINITY];
 
 const files = process.argv.slice(2);
 if (files.length === 0) {
@@ -18,37 +16,37 @@ for (const file of files) {
   const { worlds, sequences } = read(file);
   for (const world of worlds) {
     total.worlds++;
-    judged((audienceMin) => judgeWorld(world, audienceMin));
+    judged((bounds) => judgeWorld(world, bounds));
   }
   for (const sequence of sequences) {
     total.worlds += 1 + sequence.steps.length;
-    judged((audienceMin) => judgeSequence(sequence, audienceMin));
+    judged((bounds) => judgeSequence(sequence, bounds));
   }
 }
 console.log(`worlds ${total.worlds}, checks ${total.checks}, mismatches ${total.mismatches}`);
 process.exitCode = total.mismatches === 0 ? 0 : 1;
 
-/** A pair of user and object is one check, and one wrong answer one mismatch, with however many audience sizes it is given. */
-function judged(judge: (audienceMin: number) => Verdict): void {
-  const found = new Map<string, { first: Mismatch; mins: number[] }>();
+/** A pair of user and object is one check, and one wrong answer one mismatch, with however many sizes it is given. */
+function judged(judge: (bounds: Bounds) => Verdict): void {
+  const found = new Map<string, { first: Mismatch; with: Bounds[] }>();
   let checks = 0;
-  for (const audienceMin of AUDIENCE_MINS) {
-    const verdict = judge(audienceMin);
+  for (const bounds of BOUNDS) {
+    const verdict = judge(bounds);
     checks = verdict.checks;
     for (const mismatch of verdict.mismatches) {
       const { world, user, object, what } = mismatch;
       const key = [world, user, object, what].join("\n");
       const known = found.get(key);
-      if (known) known.mins.push(audienceMin);
-      else found.set(key, { first: mismatch, mins: [audienceMin] });
+      if (known) known.with.push(bounds);
+      else found.set(key, { first: mismatch, with: [bounds] });
     }
   }
   total.checks += checks;
   total.mismatches += found.size;
-  for (const { first, mins } of found.values()) {
+  for (const { first, with: sizes } of found.values()) {
     const { world, user, object, what, expected, got, why } = first;
     console.log(`${world}: ${what}: user ${user}, object ${object}: expected ${expected}, got ${got}`);
-    console.log(`  audience.min ${mins.join(", ")}`);
+    console.log(`  ${sizes.map(boundsText).join("; ")}`);
     if (why) console.log(`  ${why}`);
   }
 }

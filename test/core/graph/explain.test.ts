@@ -133,7 +133,7 @@ describe("explain", () => {
 
   it("decides as check does, has something to say each time, and names only links that there are", () => {
     for (const world of readVectors("test/vectors/permissions/random.json.gz").worlds.slice(0, 80)) {
-      const graph = engineFor(world, 3);
+      const graph = engineFor(world, { audienceMin: 3 });
       graph.apply([...graphRows(world).values()]);
       const links = new Set(world.links.map((one) => one.uuid));
       for (const { uuid } of world.users) {

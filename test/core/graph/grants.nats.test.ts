@@ -4,7 +4,7 @@ import type { PermissionGraph } from "../../../core/graph/permission-graph.ts";
 import type { ObjectFacts } from "../../../core/graph/types.ts";
 import { startTestCallout } from "../../support/callout.ts";
 import { startNats, type TestNats } from "../../support/nats.ts";
-import { engineFor } from "../../vectors/judge.ts";
+import { type Bounds, engineFor } from "../../vectors/judge.ts";
 import { graphRows, NOW, objectsOf, readVectors, type World } from "../../vectors/world.ts";
 
 const FOLDER = "test/vectors/permissions";
@@ -62,16 +62,16 @@ describe("grants, as a real nats-server enforces them", () => {
     await listener.flush();
   }
 
-  function load(world: World, audienceMin: number): ObjectFacts[] {
-    graph = engineFor(world, audienceMin);
+  function load(world: World, bounds: Bounds): ObjectFacts[] {
+    graph = engineFor(world, bounds);
     graph.apply([...graphRows(world).values()]);
     return objectsOf(world);
   }
 
-  for (const audienceMin of [0, 3]) {
-    it(`let through exactly what each user may read, with audience.min ${audienceMin}`, async () => {
+  for (const bounds of [{ audienceMin: 0 }, { audienceMin: 3, heavyMin: 3, crowdMin: 3 }]) {
+    it(`let through exactly what each user may read, with ${JSON.stringify(bounds)}`, async () => {
       for (const world of worlds) {
-        const objects = load(world, audienceMin);
+        const objects = load(world, bounds);
         const routes = objects.flatMap((object) => graph.route(object, NOW));
         for (const { uuid } of world.users) {
           const readable = world.expect.readable[uuid];
@@ -86,7 +86,7 @@ describe("grants, as a real nats-server enforces them", () => {
 
   it("let less through when one is withheld", async () => {
     const [world] = worlds as [World];
-    const objects = load(world, 3);
+    const objects = load(world, { audienceMin: 3 });
     const user = world.users[2]?.uuid as string;
     const subjects = objects.flatMap((object) => graph.route(object, NOW));
     withheld = (pattern) => pattern === `${user}.>`;

@@ -11,7 +11,7 @@ import { natsMatches } from "../../vectors/nats-match.ts";
 import { NOW } from "../../vectors/world.ts";
 import { collection, G, graphOf, link, members, project, role, U, unlink, user } from "./cast.ts";
 import { Oracle, tablesOf } from "./oracle.ts";
-import { audienceMin, CLUSTER, objectsOf, tameMoves, tameRows, USERS } from "./universe.ts";
+import { anyBounds, type Bounds, CLUSTER, objectsOf, tameMoves, tameRows, USERS } from "./universe.ts";
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const runs = { numRuns: Number(process.env.RUNS ?? 40), seed };
@@ -27,8 +27,8 @@ const anyOf = ({ shrank, stale }: Effect) => new Set([...shrank, ...stale]);
 const spared = (graph: PermissionGraph, cut: ReadonlySet<string>, sessions: readonly Session[]) =>
   sessions.filter(({ user, hash }) => !cut.has(user) || graph.grants(user).hash === hash);
 
-function graphFrom(changes: readonly PermissionChange[], min: number): PermissionGraph {
-  const graph = new PermissionGraph({ clusterId: CLUSTER, roleGroupsVisibleToAll: true, audienceMin: min });
+function graphFrom(changes: readonly PermissionChange[], bounds: Bounds): PermissionGraph {
+  const graph = new PermissionGraph({ clusterId: CLUSTER, roleGroupsVisibleToAll: true, ...bounds });
   graph.load(changes);
   return graph;
 }
@@ -48,10 +48,22 @@ function assertSound(sessions: readonly Session[], graph: PermissionGraph, all: 
   }
 }
 
+/** Do sessions of one process hear in another's routes what their users may read? */
+function assertHears(granting: PermissionGraph, publishing: PermissionGraph, all: readonly PermissionChange[]): void {
+  for (const object of objectsOf(all)) {
+    const route = publishing.route(object, NOW);
+    for (const user of USERS) {
+      const session = sessionOf(granting, user);
+      const about = `${user} ${JSON.stringify(object)} | ${session.patterns} | ${route}`;
+      assert.equal(hears(session, route), publishing.check(user, object, NOW), about);
+    }
+  }
+}
+
 describe(`a session granted before the last changes (seed ${seed})`, () => {
   it("is cut before it would hear what its user may not read", () => {
-    const property = fc.property(tameRows, tameMoves, audienceMin, (changes, following, min) => {
-      const graph = graphFrom(changes, min);
+    const property = fc.property(tameRows, tameMoves, anyBounds, (changes, following, bounds) => {
+      const graph = graphFrom(changes, bounds);
       const all = [...changes];
       let sessions: Session[] = [];
       for (const delta of following) {
@@ -63,6 +75,36 @@ describe(`a session granted before the last changes (seed ${seed})`, () => {
       }
     });
     fc.assert(property, runs);
+  });
+
+  it("is so whichever process granted it, cut it and published, whatever each has seen before", () => {
+    const property = fc.property(tameRows, tameMoves, anyBounds, (changes, following, bounds) => {
+      const old = graphFrom(changes, bounds);
+      const all = [...changes];
+      const sessions = new Map<PermissionGraph | null, Session[]>([
+        [old, []],
+        [null, []],
+      ]);
+      for (const delta of following) {
+        // One that has just started beside one that has seen it all.
+        const fresh = graphFrom(all, bounds);
+        const granted = [old, fresh].flatMap((graph) => USERS.map((user) => sessionOf(graph, user)));
+        for (const [granting, publishing] of [
+          [old, fresh],
+          [fresh, old],
+        ] as const) {
+          assertHears(granting, publishing, all);
+        }
+        const effects = [old, fresh].map((graph) => graph.apply(delta));
+        all.push(...delta);
+        for (const [i, [cutter, kept]] of [...sessions].entries()) {
+          const going = spared(cutter ?? fresh, anyOf(effects[i] as Effect), [...kept, ...granted]);
+          sessions.set(cutter, going);
+          for (const publishing of [old, fresh]) assertSound(going, publishing, all);
+        }
+      }
+    });
+    fc.assert(property, { ...runs, numRuns: Math.ceil(runs.numRuns / 4) });
   });
 
   const world = [user("ann"), user("bob"), project("plan", U("ann")), project("bobs", U("bob")), role("crew")];

@@ -3,7 +3,7 @@
  * each other in circles, name what is not there, or come and go in any order.
  */
 import fc from "fast-check";
-import type { ObjectFacts } from "../../../core/graph/types.ts";
+import type { GraphOptions, ObjectFacts } from "../../../core/graph/types.ts";
 import type { GraphRows, PermissionChange } from "../../../core/rows.ts";
 import { type Resource, wellKnown } from "../../../core/uuid.ts";
 import { NOW } from "../../vectors/world.ts";
@@ -189,7 +189,51 @@ export const tameMoves: fc.Arbitrary<PermissionChange[][]> = fc.array(
   { minLength: 4, maxLength: 16, size: "max" },
 );
 
-export const audienceMin = fc.constantFrom(0, 1, 3, Number.POSITIVE_INFINITY);
+// A cluster full of links of unknown names, among roles and users who manage each other.
+
+const oddLink: fc.Arbitrary<PermissionChange> = fc.constantFrom(...LINKS).chain((uuid) =>
+  maybe(
+    fc.record<GraphRows["link"]>({
+      id: fc.nat(),
+      uuid: fc.constant(uuid),
+      tail_uuid: fc.constantFrom(...USERS.slice(1), ...ROLES, ...ROLES, ...PROJECTS),
+      head_uuid: fc.oneof(
+        { weight: 4, arbitrary: fc.constantFrom(...ROLES, ...USERS.slice(1)) },
+        fc.constantFrom(...PROJECTS, ...OBJECTS),
+      ),
+      name: fc.constantFrom("can_sing", "can_sing", "", "can_read", "can_manage"),
+    }),
+  ).map((row) => ({ kind: "link", uuid, row })),
+);
+
+export const oddRows: fc.Arbitrary<PermissionChange[]> = fc
+  .array(oddLink, { minLength: 10, maxLength: 24, size: "max" })
+  .map((links) => [...TAME, ...links]);
+
+export const oddDeltas: fc.Arbitrary<PermissionChange[][]> = fc.array(
+  fc.array(fc.oneof({ weight: 4, arbitrary: oddLink }, tameMove, groupChange, userChange), {
+    minLength: 1,
+    maxLength: 3,
+    size: "max",
+  }),
+  { minLength: 1, maxLength: 10, size: "max" },
+);
+
+/** The sizes above which rights are published in another way: of roles, of users, of what links point at. */
+export type Bounds = Pick<GraphOptions, "audienceMin" | "heavyMin" | "crowdMin">;
+const NEVER = Number.POSITIVE_INFINITY;
+/** Small ones, where it does not depend on the past what has passed them. */
+export const bounds: fc.Arbitrary<Bounds> = fc.record({
+  audienceMin: fc.constantFrom(0, 1, 3, NEVER),
+  heavyMin: fc.constantFrom(0, 3, 4, NEVER, NEVER),
+  crowdMin: fc.constantFrom(0, 1, 2, 4, NEVER),
+});
+/** And such where it does. */
+export const anyBounds: fc.Arbitrary<Bounds> = fc.record({
+  audienceMin: fc.constantFrom(0, 1, 3, 5, NEVER),
+  heavyMin: fc.constantFrom(0, 3, 6, 10, 15, 20, 25, NEVER),
+  crowdMin: fc.constantFrom(0, 1, 2, 5, NEVER),
+});
 
 /** The rows that are left after some changes, by `<kind> <uuid>`. */
 export function standing(changes: Iterable<PermissionChange>): Map<string, PermissionChange> {
