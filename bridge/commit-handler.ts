@@ -11,11 +11,12 @@ import { permissionChanges, type Replacement } from "../core/rows.ts";
 import { type Subjects, subjectToken } from "../core/subjects.ts";
 import type { Commit } from "./commit.ts";
 import { type RoutedEvent, type StoredEvent, unitsOf } from "./commit-units.ts";
+import { type CustomRate, customBytes, customGap } from "./custom-rate.ts";
 import { claimsUnknownMove, type EventToRoute, eventsOf, type LookedUp, objectToLookUp } from "./event.ts";
 import { GraphEffect, type GraphState } from "./graph-state.ts";
 import type { GraphWriter } from "./graph-writer.ts";
 import { LastPlaces } from "./last-places.ts";
-import type { LogRow } from "./log-row.ts";
+import { CHANGE_TYPES, type LogRow } from "./log-row.ts";
 import type { PastGraph } from "./past-graph.ts";
 import type { PositionTracker } from "./position-tracker.ts";
 import { MAX_UNIT } from "./publisher.ts";
@@ -49,6 +50,10 @@ export type CommitHandlerParts = {
   silent: SilentChanges | null;
   /** Rows of containers and their requests have changed, and the graph's rows hold that. */
   onContainers: (changes: readonly RowChange[]) => void;
+  /** How much of RECORDS each user fills with custom events. */
+  rate: CustomRate;
+  /** A custom event has no route, since its writer has spent his allowance. */
+  onDropped: () => void;
   /** Bytes of an event's body that nats-server surely takes. */
   maxBody: number;
   /** A log row could not be made an event, which is a fault of ours: it costs that event. */
@@ -94,6 +99,8 @@ export class CommitHandler {
     const counts = { events: 0, untrue: commit.badLogs };
     const isThere = stored !== null && (lsn < stored.lsn || (lsn === stored.lsn && stored.isWhole));
     if (!isThere) await this.#publish(commit, writer.revision, counts);
+    else await this.#recount(commit);
+    this.#parts.rate.passed(commit.time);
     return { revision: writer.revision, ...counts };
   }
 
@@ -180,6 +187,15 @@ export class CommitHandler {
     }
   }
 
+  /** Custom events that are stored already count for those of the same window that are not. */
+  async #recount(commit: Commit): Promise<void> {
+    let isConcerned = false;
+    for (const { event_type } of commit.logs) isConcerned ||= !CHANGE_TYPES.has(event_type);
+    if (!isConcerned) return;
+    await commit.rows.prepare();
+    for await (const _ of this.#routed(commit, { events: 0, untrue: 0 }));
+  }
+
   async *#routed(commit: Commit, counts: { events: number; untrue: number }): AsyncGenerator<RoutedEvent, void, void> {
     const { silent, now } = this.#parts;
     const state = this.#past?.state ?? this.#parts.state;
@@ -190,13 +206,13 @@ export class CommitHandler {
       for (const log of logs) {
         const group = this.#guarded(() => eventsOf(log, { rows: commit.rows, state, places: this.#places, lookedUp }));
         if (group.length === 0) counts.untrue++;
-        yield* this.#guarded(() => this.#routedGroup(group, ordinal, at, counts));
+        yield* this.#guarded(() => this.#routedGroup(group, commit, ordinal, at, counts));
         ordinal += 2;
       }
       if (logs.length === SLICE) await setImmediate();
     }
     for (const group of silent?.eventsOf(commit, state) ?? []) {
-      yield* this.#guarded(() => this.#routedGroup(group, ordinal, at, counts));
+      yield* this.#guarded(() => this.#routedGroup(group, commit, ordinal, at, counts));
       ordinal += 2;
       if (ordinal % (2 * SLICE) === 0) await setImmediate();
     }
@@ -226,20 +242,40 @@ export class CommitHandler {
     return objects.size > 0 ? lookUpRows([...objects]) : new Map();
   }
 
-  #routedGroup(group: readonly EventToRoute[], ordinal: number, at: number, counts: { events: number }): RoutedEvent[] {
+  #routedGroup(
+    group: readonly EventToRoute[],
+    commit: Commit,
+    ordinal: number,
+    at: number,
+    counts: { events: number },
+  ): RoutedEvent[] {
     return group.map((item) => {
-      const subjects = this.#subjectsOf(item, at);
+      const { event, subjects } = this.#allowed(item, commit, this.#subjectsOf(item, at));
       if (subjects.length > 0) counts.events++;
       const isLeft = item.left !== undefined;
       if (!isLeft && !item.shownAs) this.#places.note(item.facts.uuid, item.facts.owner);
       return {
-        event: item.event,
+        event,
         // A `left` event and the one that caused it are of one log row.
         ordinal: isLeft ? ordinal : ordinal + 1,
         subjects,
         ...(isLeft ? { moved: "left" as const } : item.gap ? { moved: "unknown" as const } : {}),
       };
     });
+  }
+
+  /** A custom event as its writer's allowance leaves it. */
+  #allowed(
+    { event, actor }: EventToRoute,
+    { lsn, time }: Commit,
+    subjects: string[],
+  ): Pick<RoutedEvent, "event" | "subjects"> {
+    if (actor === undefined || subjects.length === 0) return { event, subjects };
+    const bytes = customBytes(Buffer.byteLength(JSON.stringify(event)), subjects.length);
+    const verdict = this.#parts.rate.judge({ lsn, time }, actor, bytes);
+    if (verdict === "routed") return { event, subjects };
+    this.#parts.onDropped();
+    return verdict === "announced" ? { event: customGap(event, time), subjects } : { event, subjects: [] };
   }
 
   #subjectsOf({ facts, deleted, left, shownAs }: EventToRoute, at: number): string[] {

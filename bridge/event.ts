@@ -24,6 +24,8 @@ export type EventToRoute = {
   shownAs?: { uuid: string; resource: Resource };
   /** Where the object was before is not known. */
   gap?: true;
+  /** Of a custom event: who wrote its log row; null = not known. */
+  actor?: string | null;
 };
 
 /** Rows of objects that custom events speak of and the commit did not change, by uuid: looked up beforehand. */
@@ -114,7 +116,7 @@ function customEvents(log: LogRow, context: EventContext): EventToRoute[] {
   if (!facts) return [];
   const event: RecordEvent = { ...body(log, resource, facts.owner, {}), untrusted: true };
   if (log.properties) event.properties = log.properties;
-  return [{ event, facts, shownAs: { uuid: log.object_uuid, resource } }];
+  return [{ event, facts, shownAs: { uuid: log.object_uuid, resource }, actor: log.actor }];
 }
 
 function customFacts(uuid: string, resource: Resource, { rows, state, lookedUp }: EventContext): ObjectFacts | null {

@@ -24,6 +24,7 @@ import { CatalogWatch } from "./catalog-watch.ts";
 import type { Commit } from "./commit.ts";
 import { CommitHandler, type Handled } from "./commit-handler.ts";
 import { Confirmer } from "./confirmer.ts";
+import { CustomRate, customAllowance } from "./custom-rate.ts";
 import type { Epoch } from "./epoch.ts";
 import { ALL_TABLES } from "./found-tables.ts";
 import { GraphLogWriter } from "./graph-log-writer.ts";
@@ -66,6 +67,8 @@ export type LeaderOptions = StreamsOptions & {
   onCommit: (handled: Handled, commit: Commit) => void;
   onContainers: (changes: readonly RowChange[]) => void;
   onReduced: (error: unknown) => void;
+  /** A custom event has no route, since its writer has spent his allowance. */
+  onDropped: () => void;
   /** A value of a row cannot be understood, and grants nothing. */
   onUnreadable: (table: TableName, column: string) => void;
   /** A barrier was passed after `waited` milliseconds. */
@@ -134,8 +137,9 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   void replication.ended.then((error) => fail(error ?? new Error("replication has ended")));
   // Read only now: an older leader may have confirmed until its last moment.
   const slot = { isNew, confirmed: await confirmedPosition(sql, options.slot) };
+  let rate: CustomRate | null = null;
   const confirm = async (): Promise<Lsn> => {
-    const confirmed = laterLsn(confirmer.safe(now()), slot.confirmed);
+    const confirmed = laterLsn(rate?.floor(confirmer.safe(now())) ?? 0n, slot.confirmed);
     // Also when nothing is new: PostgreSQL cuts a reader that says nothing. With the ping it answers how far it has read.
     await replication.confirm(confirmed, true);
     return confirmed;
@@ -213,6 +217,10 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
 
   queue.bringIntoLine(streams.storedQueue, waitingContainers, revision);
 
+  const { max_bytes, max_age } = (await streams.storeJsm.streams.info("RECORDS")).config;
+  rate = new CustomRate({
+    allowance: max_bytes > 0 && max_age > 0 ? customAllowance(max_bytes, max_age / 1e6) : Number.POSITIVE_INFINITY,
+  });
   const handler = new CommitHandler(
     {
       epoch,
@@ -230,6 +238,8 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
       lookUpPlaces: (uuids) => lookUpPlaces(streams.storeJsm, subjects, uuids),
       silent: options.publishSilent ? new SilentChanges() : null,
       onContainers: options.onContainers,
+      rate,
+      onDropped: options.onDropped,
       onReduced: options.onReduced,
       maxBody: Math.min(streams.maxPayload, MAX_BODY) - HEADER_BYTES,
       toGraph,

@@ -4,7 +4,7 @@
  */
 import { isUuid } from "../core/uuid.ts";
 import { isNoDeeperThan, membersOf, type Span } from "./json-members.ts";
-import { isUnreadableTime, type Row, utcMillis } from "./row.ts";
+import { isUnreadableTime, type Row, textOrNull, utcMillis } from "./row.ts";
 
 export type Attributes = Record<string, unknown>;
 
@@ -20,6 +20,8 @@ export type LogRow = {
   event_type: string;
   /** UTC milliseconds. */
   at: number;
+  /** Of events that are no change of an object: who wrote the row (Arvados sets it at every save); null = not known. */
+  actor: string | null;
   /** Attributes before and after, packed: as JSON text they take a third of the memory. */
   old: Packed | null;
   new: Packed | null;
@@ -68,11 +70,13 @@ export function logRow(row: Row): LogRow | null {
   const text = bytesOf(row.properties);
   const whole = { start: 0, end: text.length };
   if (!CHANGE_TYPES.has(event_type)) {
-    return { object_uuid, event_type, at, old: null, new: null, properties: propertiesOf(text, whole) };
+    const actor = textOrNull(row.modified_by_user_uuid);
+    return { object_uuid, event_type, at, actor, old: null, new: null, properties: propertiesOf(text, whole) };
   }
   const members = membersOf(text, ATTRIBUTES, whole);
   const old = packed(text, members?.get("old_attributes"));
-  return { object_uuid, event_type, at, old, new: packed(text, members?.get("new_attributes")), properties: null };
+  const after = packed(text, members?.get("new_attributes"));
+  return { object_uuid, event_type, at, actor: null, old, new: after, properties: null };
 }
 
 /** About how much memory it takes. */

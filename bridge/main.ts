@@ -58,6 +58,10 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
     "Values of rows that say nothing that could be understood, and so grant nothing",
     ["table", "column"],
   );
+  const dropped = metrics.counter(
+    "custom_events_dropped_total",
+    "Custom events without a route, since whoever wrote their log rows had spent a minute's allowance",
+  );
   const reduced = metrics.counter(
     "reduced_rows_total",
     "Rows left out because handling them failed, which is a fault of ours",
@@ -104,6 +108,7 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
             log.debug({ lsn: formatLsn(commit.lsn), events: handled.events }, "commit");
           },
           onContainers: (changes) => logs?.take(changes),
+          onDropped: () => dropped.inc(),
           onReduced: (error) => {
             reduced.inc();
             log.error({ err: error }, "a log row could not be made an event: it is left out");

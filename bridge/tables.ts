@@ -55,7 +55,15 @@ export function keyOf(table: TableName, row: Readonly<Record<string, unknown>>):
 export const TEXT_BYTES = { other: 1_024, scopes: MAX_SCOPES_TEXT, runtime_token: 4_096 };
 
 /** Published with `publish = 'insert'` in a publication of its own. */
-export const LOG_COLUMNS = ["id", "uuid", "object_uuid", "event_type", "event_at", "properties"] as const;
+export const LOG_COLUMNS = [
+  "id",
+  "uuid",
+  "modified_by_user_uuid",
+  "object_uuid",
+  "event_type",
+  "event_at",
+  "properties",
+] as const;
 
 /** Every table that is read, with its columns. */
 export const READ_TABLES = { ...TABLES, logs: LOG_COLUMNS } as const satisfies Record<string, readonly string[]>;

@@ -8,7 +8,7 @@ import { type Cast, type ColumnType, type Limits, propertiesFor, valueFor } from
 /** What a table asks for besides the columns that the bridge reads. */
 export type Schema = Record<string, { columns: ColumnType[]; required: ColumnType[] }>;
 
-/** `alterations` of tables: each may end a term, since rows may have been decoded otherwise meanwhile. */
+/** `alterations` of tables, TRUNCATE among them: each may end a term, since rows may have been decoded otherwise meanwhile. */
 export type Counts = { transactions: number; statements: number; refused: number; alterations: number };
 
 const TABLES = Object.keys(READ_TABLES) as ReadTable[];
@@ -72,7 +72,10 @@ export class FuzzWriter {
     if (chance < 0.35) return this.#insert(table);
     if (chance < 0.8) return this.#update(table);
     if (chance < 0.9) return this.#remove(table);
-    if (chance < 0.92) return this.#run(`TRUNCATE ${table}`);
+    if (chance < 0.92) {
+      this.counts.alterations++;
+      return this.#run(`TRUNCATE ${table}`);
+    }
     if (chance < 0.96) return this.#changeKey(table);
     return this.#changeSchema(table);
   }

@@ -21,7 +21,9 @@ export async function startBridgeWorld(
   seams: BridgeSeams = {},
 ) {
   const scope = createScope();
-  const nats = scope.use("nats", await startNats({ reconnect: true }), (it) => it[Symbol.asyncDispose]());
+  const nats = scope.use("nats", await startNats({ reconnect: true, profile: { recordsBytes: 4 * 1024 ** 3 } }), (it) =>
+    it[Symbol.asyncDispose](),
+  );
   const database = scope.use("database", await freshDatabase(), (it) => it.drop());
   const { host, port, user, password, database: dbname } = database.config;
   const config: Config = defaultConfig({
