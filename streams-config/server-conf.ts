@@ -12,7 +12,6 @@ import {
   sharesOf,
 } from "./accounts.ts";
 import type { PublicKeys } from "./keys.ts";
-import { LOG_MESSAGE_BYTES } from "./streams.ts";
 
 /** -1 = any free port. `monitor` null = no monitoring port. */
 export type ServerPorts = { client: number; websocket: number; monitor: number | null };
@@ -22,7 +21,10 @@ export type ServerLimits = {
   authTimeout: number;
   /** Bytes of one message with its headers. The callout's answer (all of a user's grants) must fit. */
   maxPayload: number;
-  /** Bytes of one message of a user with its headers: what LOGS takes. Services publish from other accounts, without this bound. */
+  /**
+   * Bytes of one message of a user with its headers; nats-server ends the connection of a larger one. More than LOGS takes, so that LOGS
+   * refuses a log's message in words. Services publish from other accounts, without this bound.
+   */
   appPayload: number;
   /** Bytes that may wait for one slow client before it is cut; nats-server's own 64 MB would let few clients take all memory. */
   maxPending: number;
@@ -58,7 +60,7 @@ const MIB = 1024 * 1024;
 export const DEFAULT_LIMITS: ServerLimits = {
   authTimeout: 2,
   maxPayload: MIB,
-  appPayload: LOG_MESSAGE_BYTES,
+  appPayload: 128 * 1024,
   maxPending: 16 * MIB,
   appConnections: 20_000,
   appSubscriptions: 10_000,

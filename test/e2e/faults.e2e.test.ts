@@ -99,7 +99,7 @@ describe("at the limits of nats-server", () => {
     it("of a log goes through up to what LOGS takes, and above that is refused in words", async () => {
       const { nc, write } = await asContainer();
       assert.ok("seq" in (await write(LOG_MESSAGE_BYTES)));
-      for (const bytes of [LOG_MESSAGE_BYTES + 1, MIB]) {
+      for (const bytes of [LOG_MESSAGE_BYTES + 1, 100 * 1024]) {
         const { error } = (await write(bytes)) as { error?: { description: string } };
         assert.match(error?.description ?? "", /message size exceeds/);
       }
