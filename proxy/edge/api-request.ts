@@ -80,8 +80,8 @@ function isClear(segment: string): boolean {
   const plain = decoded.normalize("NFKC");
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are looked for.
   if (/[/\\%\x00-\x1f\x7f]/.test(plain) || /%2e/i.test(segment)) return false;
-  // A servlet engine cuts a segment at its first semicolon.
-  return !/^\.{1,2}(?:;|$)/.test(plain);
+  // A servlet engine cuts a segment at its first semicolon; a file system may drop spaces.
+  return !/^\s*\.{1,2}\s*(?:;|$)/.test(plain);
 }
 
 export type ApiRefusal = { status: 400 | 405; message: string };

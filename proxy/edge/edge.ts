@@ -31,6 +31,8 @@ const MESSAGE_BYTES = 2 * 1024 * 1024;
 const SOCKET_OPTIONS = { maxPayload: MESSAGE_BYTES, perMessageDeflate: false, closeTimeout: 5_000 };
 /** Something comes from us within twice this on every socket; nginx and load balancers cut after 60 s of nothing, some after 30 s. */
 const PING_EVERY_MS = 12_000;
+/** Refusals are daily business where somebody attacks, so the log has one line for many. */
+const SAY_REFUSED_EVERY_MS = 10_000;
 /** For browsers nats-server cuts its messages at 4 kB; to others all that waits goes as one, up to its max_pending. */
 const USER_AGENT = "Mozilla/5.0 (arvados-nats edge)";
 
@@ -79,6 +81,17 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
   const pings = setInterval(() => {
     for (const tunnel of open) tunnel.keepAlive();
   }, pingEvery).unref();
+
+  let saidRefused = Number.NEGATIVE_INFINITY;
+  let refused = 0;
+  const refuse = (bound: PendingRefusal, address: string): void => {
+    onRefused(bound);
+    refused += 1;
+    if (now() - saidRefused < SAY_REFUSED_EVERY_MS) return;
+    log.warn({ bound, address, sockets: refused }, "sockets are refused: too many are open that have sent no CONNECT");
+    saidRefused = now();
+    refused = 0;
+  };
 
   const accept = (client: WebSocket, socket: Socket, request: IncomingMessage, address: string, leave: () => void) => {
     const { headers, url = "" } = request;
@@ -131,7 +144,7 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
     const peer = canonicalAddress(socket.remoteAddress ?? "");
     const place = pending.enter(peer === null || isForwarder(peer) ? null : peer);
     if (typeof place === "string") {
-      onRefused(place);
+      refuse(place, peer ?? UNKNOWN_ADDRESS);
       socket.destroy();
       return;
     }
@@ -146,7 +159,7 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
     const address = requestAddress(request, isForwarder);
     const leave = pending.enter(address);
     if (typeof leave === "string") {
-      onRefused(leave);
+      refuse(leave, address);
       return refuseUpgrade(socket, "429 Too Many Requests", ["Retry-After: 1"]);
     }
     socket.once("close", leave);

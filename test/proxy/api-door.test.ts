@@ -83,6 +83,8 @@ describe("the API door, to a raw backend,", () => {
     "/arvados/v1/..;/..;/login",
     "/arvados/v1/..;x=y/login",
     "/arvados/v1/..%3b/login",
+    "/arvados/v1/..%20/login",
+    "/arvados/v1/%c2%a0../login",
     "/arvados/v1//login",
     "/arvados/v1/x//../../login",
     "/arvados/v1/users%00",

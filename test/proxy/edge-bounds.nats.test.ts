@@ -4,6 +4,7 @@ import { readNats } from "../../cli/doctor/read-nats.ts";
 import { natsFindings } from "../../cli/doctor/streams.ts";
 import type { NatsServer } from "../../dev/nats-server.ts";
 import type { EdgeOptions } from "../../proxy/edge/edge.ts";
+import { createLog } from "../../runtime/log.ts";
 import { declaredStreams } from "../../streams-config/streams.ts";
 import { startTestCallout } from "../support/callout.ts";
 import { disposable, openEdge } from "../support/edge-door.ts";
@@ -33,10 +34,10 @@ describe("the edge", () => {
 
     it("of each address, a /64 of IPv6 and all unknown ones being one, whatever their ports", async () => {
       const refusals: string[] = [];
-      const options = {
-        pendingBounds: { perAddress: 3, total: 100 },
-        onRefused: (by: string) => void refusals.push(by),
-      };
+      const lines: string[] = [];
+      const log = createLog({ format: "json", sink: { write: (text) => void lines.push(text) } });
+      const onRefused = (by: string) => void refusals.push(by);
+      const options = { pendingBounds: { perAddress: 3, total: 100 }, onRefused, log };
       await using strict = await disposable(openDoor({ ...options, connectWithin: 30_000 }));
       const ports = (address: string) => [1, 2, 3, 4].map((port) => `${address}:${port}`);
       const kinds = [ports("203.0.113.9"), ports("[2001:db8::1]"), ["unknown", "_x", "unix:", "8.8.8.8, what"]];
@@ -50,6 +51,9 @@ describe("the edge", () => {
       const neighbour = await openMany(strict.url, ["203.0.113.10", "2001:db8:0:1::1"]);
       assert.deepEqual(neighbour.refused, []);
       assert.deepEqual(refusals, ["address", "address", "address", "address"]);
+      const said = lines.filter((text) => text.includes("sockets are refused"));
+      assert.equal(said.length, 1, "one line for many");
+      assert.match(said[0] ?? "", /"bound":"address","address":"203\.0\.113\.9"/);
       assert.equal(strict.edge.pending(), 3 * 3 + 2);
     });
 

@@ -1,5 +1,7 @@
 /** Every listener of ours, and what a client's socket may do at each moment: it ends that socket, and nothing besides. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import { createServer as createTcpServer, type Server as TcpServer } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
@@ -60,6 +62,27 @@ function connectionsOf(server: Server | TcpServer): Promise<number> {
 
 /** A mocha run fails on what nobody caught: a process of ours would end. */
 describe("a socket's end ends that socket only:", () => {
+  it("where a refusal that hears no error ends the whole process (negative control)", async () => {
+    const careless = `
+      const server = require("node:http").createServer();
+      server.on("upgrade", (_, socket) => socket.end("HTTP/1.1 404 Not Found\\r\\n\\r\\n"));
+      server.listen(0, "127.0.0.1", () => console.log(server.address().port));`;
+    const child = spawn(process.execPath, ["-e", careless], { stdio: ["ignore", "pipe", "ignore"] });
+    const ended = once(child, "exit");
+    try {
+      const [port] = await once(child.stdout, "data");
+      const raw = await openRawSocket(`http://127.0.0.1:${String(port).trim()}`);
+      raw.socket.write(head("GET /x", UPGRADE + KEY));
+      await until(() => raw.text().includes("404"), "the refusal");
+      raw.socket.resetAndDestroy();
+      const [code] = await ended;
+      assert.equal(code, 1);
+    } finally {
+      child.kill("SIGKILL");
+      await ended;
+    }
+  });
+
   describe("the admin port of every service", () => {
     let url = "";
     let close: () => Promise<void>;
