@@ -47,6 +47,8 @@ const REPEAT_STORED_MS = 24 * 3_600_000;
 export type LeaderOptions = StreamsOptions & {
   database: DatabaseTarget;
   slot: string;
+  /** A term before found that what it keeps cannot be decoded: it is made anew. */
+  slotIsUnreadable?: boolean;
   publications: readonly string[];
   graph: GraphOptions;
   /** Milliseconds after which nats-server has surely synced what it acknowledged. */
@@ -96,7 +98,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   const [publication = "", logPublication = ""] = options.publications;
   const catalogs = await CatalogWatch.begin(sql, database.schema ?? ALL_TABLES.schema, { publication, logPublication });
   const tables = await preflight(sql, database, options.publications);
-  const { isNew } = await ensureSlot(sql, options.slot);
+  const { isNew } = await ensureSlot(sql, options.slot, options.slotIsUnreadable);
 
   const clock = new BeatClock();
   const confirmer = new Confirmer(options.syncDelay);
