@@ -58,6 +58,8 @@ const HEADER_BYTES = 8 * 1024;
 export type LeaderOptions = StreamsOptions & {
   database: DatabaseTarget;
   slot: string;
+  /** A term before found that what it keeps cannot be decoded: it is made anew. */
+  slotIsUnreadable?: boolean;
   publications: readonly string[];
   graph: GraphOptions;
   /** Milliseconds after which nats-server has surely synced what it acknowledged. */
@@ -115,7 +117,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   const [publication = "", logPublication = ""] = options.publications;
   const catalogs = await CatalogWatch.begin(sql, database.schema ?? ALL_TABLES.schema, { publication, logPublication });
   const tables = await preflight(sql, database, options.publications);
-  const { isNew } = await ensureSlot(sql, options.slot);
+  const { isNew } = await ensureSlot(sql, options.slot, options.slotIsUnreadable);
 
   const clock = new BeatClock();
   const confirmer = new Confirmer(options.syncDelay);

@@ -78,6 +78,7 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
   const followLogs = logFollowing(context);
   const witness: { ends: StreamEnds | null } = { ends: null };
   let hasLed = false;
+  let slotIsUnreadable = false;
   let beat: number | null = null;
   let state: Readiness[string] = { ok: false, says: "starting" };
   metrics.gauge("graph_age_seconds", "Age of what has been read of PostgreSQL and stands in GRAPH", [], () =>
@@ -93,6 +94,7 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
           connect,
           database: databaseTarget(config),
           slot: names.slot,
+          slotIsUnreadable,
           publications: [names.publication, names.logPublication],
           graph: graphOptions(config),
           syncDelay: config.syncInterval + SYNC_MARGIN_MS,
@@ -130,6 +132,7 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
         term,
       );
       hasLed = true;
+      slotIsUnreadable = false;
       leading.set(1);
       terms.inc();
       epochs.set(leader.epoch);
@@ -167,6 +170,7 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
         signal,
         retryable(error) {
           state = { ok: false, says: reasonOf(error) };
+          if (error instanceof Fault && error.code === "slot.unreadable") slotIsUnreadable = true;
           // A standby has started: it does its work by waiting.
           if (error instanceof Fault && error.code === "slot.busy") started.resolve();
           if (!(error instanceof Fault) || error.handling === "retry") return true;

@@ -141,7 +141,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     service.subscribe(plugin, options.slot).then(
       () => end(stopped ? null : new Error("the replication connection ended")),
       async (error) => {
-        fail(error);
+        fail(streamFault(error, options.slot));
         // The library leaves the connection open, and PostgreSQL has few places for them (max_wal_senders).
         await service.destroy().catch(() => {});
         reject(replicationFault(error, options.slot));
@@ -170,6 +170,15 @@ function release(item: Item): void {
 
 function weightOf(item: Item): number {
   return "keepalive" in item ? 1 : 1 + item.commit.rows.length + item.commit.logs.length;
+}
+
+/**
+ * PostgreSQL 17 and older decode by the publications of then, and stop for ever at a commit of a time when one was not there: its name is the only
+ * thing by which a running stream can miss something.
+ */
+function streamFault(error: unknown, slot: string): unknown {
+  if ((error as { code?: string }).code !== UNDEFINED_OBJECT) return error;
+  return fault("slot.unreadable", { slot, reason: reasonOf(error) }, { cause: error });
 }
 
 function replicationFault(error: unknown, slot: string): Error {

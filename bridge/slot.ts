@@ -24,10 +24,14 @@ export function slotSql(name: string, serverVersion: number): string {
   return `SELECT pg_create_logical_replication_slot(${pg.escapeLiteral(name)}, 'pgoutput'${options})`;
 }
 
-/** The slot as it is; one that is missing or no longer usable is made anew. */
-export async function ensureSlot(client: pg.Client, name: string): Promise<Slot> {
+/**
+ * The slot as it is; one that is missing or no longer usable is made anew.
+ * @param isUnreadable what it keeps cannot be decoded
+ */
+export async function ensureSlot(client: pg.Client, name: string, isUnreadable = false): Promise<Slot> {
   const found = await readSlot(client, name);
-  if (found && found.wal_status !== "lost") return { confirmed: parseLsn(found.confirmed ?? "0/0"), isNew: false };
+  if (found && found.wal_status !== "lost" && !isUnreadable)
+    return { confirmed: parseLsn(found.confirmed ?? "0/0"), isNew: false };
   if (found) {
     if (found.active_pid !== null) throw fault("slot.busy", { slot: name, pid: found.active_pid });
     await client.query("SELECT pg_drop_replication_slot($1)", [name]);

@@ -134,6 +134,12 @@ export const ERRORS = {
     remedy:
       "nothing: the bridge makes the slot anew under a new epoch. What was committed in between is in no stream; raise max_slot_wal_keep_size",
   },
+  "slot.unreadable": {
+    handling: "retry",
+    message: "PostgreSQL cannot decode what the replication slot {slot} keeps: {reason}",
+    remedy:
+      "nothing, once `arvados-nats setup-db` has run: the bridge makes the slot anew under a new epoch. What was committed while the publication was gone is in no stream",
+  },
   "slot.busy": {
     handling: "retry",
     message: "another bridge reads the replication slot {slot} (backend {pid})",

@@ -27,18 +27,17 @@ export const SESSION_SETTINGS = {
   default_transaction_isolation: "read committed",
   default_transaction_read_only: "off",
   default_transaction_deferrable: "off",
-  // How long anything may take: as long as it takes. A reader that says nothing for a minute has gone.
+  // How long anything may take: as long as it takes.
   statement_timeout: "0",
   lock_timeout: "0",
   idle_in_transaction_session_timeout: "0",
-  wal_sender_timeout: "60s",
   exit_on_error: "off",
   // The query of each beat takes a millisecond; to compile it takes a hundred.
   jit: "off",
 } as const;
 
-/** Not known to every PostgreSQL, so a connection cannot ask for them as it starts. */
-const NEWER_SETTINGS = { idle_session_timeout: "0", transaction_timeout: "0" } as const;
+/** Set to 0 as well, but not known to every PostgreSQL, so a connection cannot ask for them as it starts. */
+const NEWER_TIMEOUTS = ["idle_session_timeout", "transaction_timeout"] as const;
 
 /** The `options` of a connection's start. */
 export function optionsOf(settings: Readonly<Record<string, string>>): string {
@@ -49,15 +48,14 @@ export function optionsOf(settings: Readonly<Record<string, string>>): string {
 
 export const SESSION_OPTIONS = optionsOf(SESSION_SETTINGS);
 
-/** The rest, as the first statement of a session. */
-export const SESSION_SQL = sqlOf(NEWER_SETTINGS);
+/** After what silence a reader has gone is the admin's to say; but we speak twice a second, so nothing below that makes sense. */
+const LEAST_WAL_SENDER_TIMEOUT = "1s";
 
-/** One statement that sets them, those that this PostgreSQL knows. Values are our own: nothing is escaped. */
-function sqlOf(settings: Readonly<Record<string, string>>): string {
-  const values = Object.entries(settings).map(([name, value]) => `('${name}', '${value}')`);
-  return `SELECT pg_catalog.set_config(s.name, s.value, false)
-    FROM (VALUES ${values.join(", ")}) s (name, value) JOIN pg_catalog.pg_settings p ON lower(p.name) = lower(s.name)`;
-}
+/** The rest, as the first statement of a session: those that this PostgreSQL knows. */
+export const SESSION_SQL = `SELECT pg_catalog.set_config(name, CASE name WHEN 'wal_sender_timeout' THEN '${LEAST_WAL_SENDER_TIMEOUT}' ELSE '0' END, false)
+  FROM pg_catalog.pg_settings
+ WHERE name IN (${NEWER_TIMEOUTS.map((name) => `'${name}'`).join(", ")})
+    OR name = 'wal_sender_timeout' AND setting <> '0' AND setting::int < 1000`;
 
 export function sessionConfig<T extends pg.ClientConfig>(target: T, application: string): T {
   return { application_name: application, ...target, options: SESSION_OPTIONS };

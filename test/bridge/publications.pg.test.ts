@@ -136,6 +136,22 @@ describe("publications that are there", () => {
     });
   }
 
+  it("of columns are refused where the whole row has become the replica identity, and the table is published whole then", async () => {
+    await db.simulator.createUser({ username: "carol" });
+    const write = () => db.query("UPDATE links SET name = name");
+    await db.query("ALTER TABLE links REPLICA IDENTITY FULL");
+    await assert.rejects(write(), /cannot update table "links"/, "Arvados' own writes fail");
+    await assert.rejects(lead(), {
+      message: /links is published by columns, with which its REPLICA IDENTITY FULL makes/,
+    });
+    assert.match(await setUp(), /brought into line publication p/);
+    await lead();
+    await write();
+    await db.query("ALTER TABLE links REPLICA IDENTITY DEFAULT");
+    await lead();
+    assert.match(await setUp(), /links is published whole, with columns that are not read/);
+  });
+
   it("are brought into line as one transaction: at no moment is there none", async () => {
     const sql = await connectPostgres(db.config, () => {});
     try {
