@@ -48,6 +48,7 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
   const published = metrics.counter("messages_total", "Messages published", ["stream", "batch"]);
   const untrue = metrics.counter("untrue_log_rows_total", "Log rows with no change of their object behind them");
   const barrier = metrics.histogram("barrier_wait_seconds", "From a removal's mark to the word that it is enforced");
+  const over = metrics.counter("graph_rows_over_total", "Rows too large for GRAPH: they deny", ["kind"]);
   const leading = metrics.gauge("leading", "1 while this bridge holds the replication slot");
   const lag = metrics.gauge("lag_bytes", "WAL that PostgreSQL has written and the streams do not hold yet");
   const retained = metrics.gauge("retained_wal_bytes", "WAL that PostgreSQL keeps for this bridge");
@@ -87,6 +88,10 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
           onCut: (revision, waited) => {
             barrier.observe(waited / 1000);
             log.debug({ revision: formatRevision(revision), ms: waited }, "removal enforced");
+          },
+          onOver: ({ kind, uuid }) => {
+            over.inc({ kind });
+            log.warn({ kind, uuid }, "a row is too large for GRAPH: it counts as gone");
           },
           onBeat: ({ time, flushed, stored, confirmed }) => {
             beat = time;
