@@ -102,6 +102,11 @@ export function denyingChange(kind: GraphKind, uuid: string): GraphChange {
   return { kind, uuid, row: null } as GraphChange;
 }
 
+/** Has it the shape of a row of this kind and uuid? */
+export function isGraphRow(kind: string, uuid: string, row: unknown): boolean {
+  return isKind(kind) && isFields(row) && row.uuid === uuid && IS_ROW[kind](row);
+}
+
 function rowOf(kind: GraphKind, row: unknown, uuid: string): GraphRows[GraphKind] | null {
   if (!isFields(row) || row.uuid !== uuid || !IS_ROW[kind](row)) return null;
   return (kind === "token" ? withReducedScopes(row) : row) as GraphRows[GraphKind];
