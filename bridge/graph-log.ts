@@ -2,6 +2,7 @@
  * What GRAPHLOG tells: with each commit of GRAPH the values it replaced, so that the graph can be put back to what it was when a commit
  * that must be repeated was first routed. Pure.
  */
+import { isGraphRow } from "../core/graph-entry.ts";
 import { type Lsn, parseLsn } from "../core/lsn.ts";
 import type { GraphChange, GraphRows, Replacement } from "../core/rows.ts";
 
@@ -111,6 +112,29 @@ export class GraphLogTail {
     const reaches = this.#since !== null && this.#since <= newest.log && this.#next > ends.last;
     return isNamed && reaches ? this.#undo : null;
   }
+}
+
+/**
+ * The entry in a message of GRAPHLOG; null for what is none, which another version may have written. Whoever follows the log takes it
+ * for missing: without it nothing can be put back.
+ */
+export function parseGraphLogEntry(body: string): GraphLogEntry | null {
+  try {
+    const entry = JSON.parse(body) as Partial<GraphLogEntry> | null;
+    const { epoch, lsn, commit, replaced, floor } = entry ?? {};
+    const isPlaced = Number.isSafeInteger(epoch) && Number.isSafeInteger(commit) && typeof lsn === "string";
+    const isEntry = isPlaced && Array.isArray(replaced) && replaced.every(isReplaced);
+    return isEntry && (floor === undefined || typeof floor === "string") ? (entry as GraphLogEntry) : null;
+  } catch {
+    return null;
+  }
+}
+
+function isReplaced(value: unknown): boolean {
+  const { kind, uuid, replaced, row } = (value ?? {}) as Partial<Replaced>;
+  if (typeof kind !== "string" || typeof uuid !== "string") return false;
+  if (row !== undefined && !isGraphRow("owner", uuid, row)) return false;
+  return replaced === null || isGraphRow(kind, uuid, replaced);
 }
 
 export function upToOf(header: { get(name: string): string } | undefined): Lsn | null {

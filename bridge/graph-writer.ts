@@ -5,6 +5,7 @@ import { NO_REVISION, type Revision } from "../core/revision.ts";
 import type { Replacement } from "../core/rows.ts";
 import type { Subjects } from "../core/subjects.ts";
 import { HEADER } from "../core/wire.ts";
+import { boundedChanges } from "./bounded-rows.ts";
 import { GRAPH_LOG_HEADER } from "./graph-log.ts";
 import type { GraphLogWriter } from "./graph-log-writer.ts";
 import { type FencedPublisher, MAX_UNIT, type Message } from "./publisher.ts";
@@ -19,6 +20,7 @@ export class GraphWriter {
   readonly #subjects: Subjects;
   readonly #log: GraphLogWriter;
   readonly #place: Pick<CommitEntry, "epoch" | "system">;
+  readonly #onOver: (row: { kind: string; uuid: string }) => void;
   #revision: Revision;
   #stored: Revision = NO_REVISION;
 
@@ -27,7 +29,10 @@ export class GraphWriter {
     log: GraphLogWriter,
     subjects: Subjects,
     place: Pick<CommitEntry, "epoch" | "system">,
+    /** A row was larger than any that is of use: it denies. */
+    onOver: (row: { kind: string; uuid: string }) => void = () => {},
   ) {
+    this.#onOver = onOver;
     this.#publisher = publisher;
     this.#log = log;
     this.#subjects = subjects;
@@ -51,12 +56,14 @@ export class GraphWriter {
    * a reader sees what is missing.
    */
   async write(
-    changes: readonly Replacement[],
+    all: readonly Replacement[],
     lsn: Lsn,
     time: number,
     onStored: () => void = () => {},
     onLogged: () => void = () => {},
   ): Promise<Revision> {
+    const { changes, over } = boundedChanges(all);
+    for (const { kind, uuid } of over) this.#onOver({ kind, uuid: uuid.slice(0, 64) });
     const commit = this.#publisher.promisedSequence + changes.length + 1;
     const log = await this.#log.write(changes, lsn, commit, onLogged);
     const headers = {

@@ -78,6 +78,8 @@ export type LeaderOptions = StreamsOptions & {
   onBeat: (beat: Beat) => void;
   /** A test's: called before each commit is handled. */
   onHandle?: (commit: Commit) => void;
+  /** A row was larger than any that is of use: it denies. */
+  onOver?: (row: { kind: string; uuid: string }) => void;
   /** false in a test, to show what the barrier is good for. */
   barrier?: boolean;
   /** false in a test, to show what the look at the catalogs is good for. */
@@ -180,10 +182,8 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
     floor: undo ? null : snapshot.text,
   });
   await log.say(taken.saidStored);
-  const writer = new GraphWriter(streams.graph, log, subjects, {
-    epoch,
-    system: { id: system.id, timeline: system.timeline },
-  });
+  const place = { epoch, system: { id: system.id, timeline: system.timeline } };
+  const writer = new GraphWriter(streams.graph, log, subjects, place, options.onOver);
   const revision = await writer.write(changes, until, now());
   // GRAPHLOG has what led up to here as one change, so a restart on the way needs all commits of the way again.
   const asOne = log.upTo;

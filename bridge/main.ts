@@ -67,6 +67,7 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
     "Rows left out because handling them failed, which is a fault of ours",
   );
   const terms = metrics.counter("terms_total", "Times that this bridge took the lead");
+  const over = metrics.counter("graph_rows_over_total", "Rows too large for GRAPH: they deny", ["kind"]);
   const leading = metrics.gauge("leading", "1 while this bridge holds the replication slot");
   const lag = metrics.gauge("lag_bytes", "WAL that PostgreSQL has written and the streams do not hold yet");
   const retained = metrics.gauge("retained_wal_bytes", "WAL that PostgreSQL keeps for this bridge");
@@ -122,6 +123,10 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
           onCut: (revision, waited) => {
             barrier.observe(waited / 1000);
             log.debug({ revision: formatRevision(revision), ms: waited }, "removal enforced");
+          },
+          onOver: ({ kind, uuid }) => {
+            over.inc({ kind });
+            log.warn({ kind, uuid }, "a row is too large for GRAPH: it counts as gone");
           },
           onBeat: ({ time, flushed, stored, confirmed }) => {
             beat = time;

@@ -4,9 +4,9 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import { type Lsn, laterLsn, parseLsn } from "../core/lsn.ts";
 import type { Subjects } from "../core/subjects.ts";
 import {
-  type GraphLogEntry,
   GraphLogTail,
   type NewestOfGraph,
+  parseGraphLogEntry,
   type StoredPosition,
   type Undo,
   upToOf,
@@ -42,12 +42,14 @@ export async function readGraphLog(
   const tail = new GraphLogTail(from, target);
   await readFrom(reader, { from, last: ends.last }, (message) => {
     const isEntry = message.subject === subjects.graphLogCommit;
-    tail.take(message.seq, upToOf(message.headers), isEntry ? message.json<GraphLogEntry>() : null);
+    const entry = isEntry ? parseGraphLogEntry(message.string()) : null;
+    // What cannot be read is as good as missing.
+    if (!isEntry || entry) tail.take(message.seq, upToOf(message.headers), entry);
   });
   const said = (await lastMessageOn(reader, subjects.graphLogStored))?.json<StoredPosition>();
   const trouble = (await lastMessageOn(reader, subjects.graphLogTrouble))?.json<Trouble>() ?? null;
   const at = newest.log === null ? null : await messageAt(reader, newest.log);
-  const named = at?.subject === subjects.graphLogCommit ? at.json<GraphLogEntry>() : null;
+  const named = at?.subject === subjects.graphLogCommit ? parseGraphLogEntry(at.string()) : null;
   return {
     undo: tail.undo(newest, named, ends),
     upTo: laterLsn(tail.upTo, newest.lsn),

@@ -1,6 +1,6 @@
 /** What commands share: where text goes, the global options, and how a configuration is read. */
 import type { Command } from "commander";
-import { type ConfigRequest, type LoadedConfig, loadConfig, secretsOf } from "../runtime/config.ts";
+import { type ConfigRequest, type LoadedConfig, loadConfig, publicValuesOf, secretsOf } from "../runtime/config.ts";
 import type { SignalSource } from "../runtime/lifecycle.ts";
 import { createLog, type Logger, type LogSink } from "../runtime/log.ts";
 import type { Consumer } from "../runtime/setting.ts";
@@ -15,6 +15,8 @@ export type CliContext = {
   colours: boolean;
   /** Grows as configurations are read; no error message may hold one of these. */
   secrets: string[];
+  /** Grows likewise: what may be printed. */
+  publicValues?: string[];
   /** Stacks are shown for errors that we have no sentence for. */
   debug: boolean;
   /** What the process ends with when the command itself does not throw. */
@@ -34,6 +36,7 @@ export function readConfig(context: CliContext, command: Command, consumer?: Con
     ...(consumer ? { consumer } : {}),
   });
   context.secrets.push(...secretsOf(loaded.config));
+  context.publicValues = [...(context.publicValues ?? []), ...publicValuesOf(loaded.config)];
   if (["trace", "debug"].includes(loaded.config.logLevel)) context.debug = true;
   return loaded;
 }
@@ -46,7 +49,13 @@ export function configFileOf({ env }: CliContext, command: Command): string | un
 export function logFor(context: CliContext, { config }: LoadedConfig): Logger {
   const { logLevel, logFormat } = config;
   const level = context.debug && logLevel !== "trace" ? "debug" : logLevel;
-  return createLog({ level, format: logFormat, secrets: context.secrets, sink: context.err });
+  return createLog({
+    level,
+    format: logFormat,
+    secrets: context.secrets,
+    publicValues: context.publicValues ?? [],
+    sink: context.err,
+  });
 }
 
 /** One line, or several, on stdout. */

@@ -4,8 +4,10 @@ import { secretFilter } from "../runtime/log-secrets.ts";
 
 export type Failure = { text: string; exitCode: number };
 
-export function failureOf(error: unknown, { debug, secrets }: { debug: boolean; secrets: readonly string[] }): Failure {
-  const hide = secretFilter(secrets);
+type Known = { debug: boolean; secrets: readonly string[]; publicValues?: readonly string[] };
+
+export function failureOf(error: unknown, { debug, secrets, publicValues = [] }: Known): Failure {
+  const hide = secretFilter(secrets, { publicValues });
   if (error instanceof Fault) {
     const text = `arvados-nats: ${error.message}\n  → ${error.remedy}\n`;
     return { text: hide(text), exitCode: error.handling === "config" ? 2 : 1 };

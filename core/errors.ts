@@ -31,14 +31,16 @@ export const ERRORS = {
   },
   "nats.too_old": {
     handling: "config",
-    message: "nats-server at {path} is version {version}; {floor} or newer is needed (older ones {why})",
-    remedy: "upgrade nats-server; a demo or a test finds one in NATS_SERVER, or builds it from go/ where that is unset",
+    message:
+      "nats-server at {path} is version {version}; {floor} or newer is needed, of 2.15 2.15.2 or newer (older ones {why})",
+    remedy:
+      "upgrade it; for a demo or a test point NATS_SERVER at a newer binary, or unset it so that one is built from go/",
   },
   "nats.not_found": {
     handling: "config",
     message: "no nats-server: {reason}",
     remedy:
-      "install Go 1.26 or newer so that it can be built from go/, or set NATS_SERVER to a binary of {floor} or newer",
+      "install Go 1.26 or newer so that it can be built from go/, or set NATS_SERVER to a binary of {floor} or newer (of 2.15: 2.15.2)",
   },
   "nats.unreachable": {
     handling: "retry",

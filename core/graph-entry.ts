@@ -62,7 +62,7 @@ export function readGraphEntry(subject: string, body: string): GraphEntry | null
   if (uuid !== null && fields?.row === null) return { change: { kind, uuid, row: null }, unreadable: false };
   const row = uuid === null ? null : rowOf(kind, fields?.row, uuid);
   if (uuid !== null && row) return { change: { kind, uuid, row } as GraphChange, unreadable: false };
-  return { change: denying(kind, uuid ?? uuidOfToken(name)), unreadable: true };
+  return { change: denyingChange(kind, uuid ?? uuidOfToken(name)), unreadable: true };
 }
 
 /** The row change in a message on `graph.<kind>.<uuid>`, which may be what denies; null on any other subject. */
@@ -96,9 +96,15 @@ export function parseBeat(body: string): { time: number; revision: Revision } | 
   return { time: fields.time, revision: { epoch: epoch as number, sequence: sequence as number } };
 }
 
-function denying(kind: GraphKind, uuid: string): GraphChange {
+/** What stands for a row that cannot be read or carried: nobody has a right by it. */
+export function denyingChange(kind: GraphKind, uuid: string): GraphChange {
   if (kind === "container") return { kind, uuid, row: { id: 0, uuid, ...ADMITS_NONE } };
   return { kind, uuid, row: null } as GraphChange;
+}
+
+/** Has it the shape of a row of this kind and uuid? */
+export function isGraphRow(kind: string, uuid: string, row: unknown): boolean {
+  return isKind(kind) && isFields(row) && row.uuid === uuid && IS_ROW[kind](row);
 }
 
 function rowOf(kind: GraphKind, row: unknown, uuid: string): GraphRows[GraphKind] | null {

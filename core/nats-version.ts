@@ -3,8 +3,8 @@
 /** The first good release of each line that has bad ones, oldest first; what is newer than the last one is good. */
 const FLOORS = ["2.14.6", "2.15.2"] as const;
 
-/** As sentences name it: `{floor} or newer`. */
-export const NATS_FLOOR = "2.14.6 (of 2.15: 2.15.2)";
+/** As sentences name them: `{floor} or newer`, and for this one line `or newer` than that. */
+export const [NATS_FLOOR] = FLOORS;
 
 /** From here on PING before CONNECT is no way around the auth callout. */
 const NO_BYPASS = "2.14.4";

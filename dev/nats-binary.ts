@@ -37,7 +37,7 @@ export async function findNatsServer({
     if (version && isNewEnough(version)) return { path: onPath, version, origin: "PATH" };
     log(
       version
-        ? `nats-server on PATH (${onPath}) is ${version}, older than ${NATS_FLOOR}: not used`
+        ? `nats-server on PATH (${onPath}) is ${version}, older than ${NATS_FLOOR} (of 2.15: 2.15.2): not used`
         : `nats-server on PATH (${onPath}) does not run: not used`,
     );
   }

@@ -70,6 +70,13 @@ export function secretsOf(config: Config): string[] {
     });
 }
 
+/** The values that may be, as they are printed. */
+export function publicValuesOf(config: Config): string[] {
+  return allSettings()
+    .filter(({ setting }) => !setting.secret)
+    .map(({ path, setting }) => formatSetting(setting, valueAt(config, path) as Value));
+}
+
 export function valueAt(tree: unknown, path: readonly string[]): unknown {
   return path.reduce<unknown>(
     (node, name) => (typeof node === "object" && node !== null ? (node as Record<string, unknown>)[name] : undefined),

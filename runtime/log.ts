@@ -1,7 +1,7 @@
 /**
  * Logs are events with fields: `log.info({ user, sequence, ms }, "grants issued")`. JSON lines for machines, a short human form on
  * a terminal, always on stderr, because stdout belongs to the output of commands. No secret passes: fields are redacted by name,
- * and whole lines by the shape of tokens, seeds and JWTs (`log-secrets.ts`).
+ * and whole lines by the places and shapes of secrets (`log-secrets.ts`).
  */
 import { type Logger, pino, stdSerializers } from "pino";
 import { prettyLine } from "./log-pretty.ts";
@@ -20,6 +20,8 @@ export type LogOptions = {
   format?: LogFormat | null;
   /** Values that must never be printed, whatever field or text they stand in. */
   secrets?: readonly string[];
+  /** Values of settings that may be. */
+  publicValues?: readonly string[];
   sink?: LogSink;
 };
 
@@ -28,18 +30,22 @@ export function createLog({
   level = "info",
   format = null,
   secrets = [],
+  publicValues = [],
   sink = process.stderr,
 }: LogOptions = {}): Logger {
   const terminal = sink.isTTY === true;
-  const hide = secretFilter(secrets);
+  // A line has words of our own, which a password may be too; what others say stands in its fields.
+  const hide = secretFilter(secrets, { publicValues, words: false });
+  const hideInField = secretFilter(secrets, { publicValues });
+  const shownError = (error: unknown) => errorFields(error, hideInField);
   const form = (format ?? (terminal ? "pretty" : "json")) === "pretty" ? prettyForm(terminal) : (line: string) => line;
   return pino(
     {
       level,
       base: null,
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
-      formatters: { level: (label) => ({ level: label }), log: (fields) => redactFields(fields) },
-      serializers: { err: errorFields, error: errorFields },
+      formatters: { level: (label) => ({ level: label }), log: (fields) => redactFields(fields, 0, hideInField) },
+      serializers: { err: shownError, error: shownError },
     },
     { write: (line: string) => void sink.write(form(hide(line))) },
   );
@@ -51,8 +57,8 @@ export function silentLog(): Logger {
 }
 
 /** An error with its causes and its own fields; the fields of a library's error may hold what it was called with. */
-function errorFields(error: unknown): unknown {
-  return error instanceof Error ? redactFields({ ...stdSerializers.errWithCause(error) }) : error;
+function errorFields(error: unknown, hide: (text: string) => string): unknown {
+  return error instanceof Error ? redactFields({ ...stdSerializers.errWithCause(error) }, 0, hide) : error;
 }
 
 function prettyForm(colours: boolean): (line: string) => string {

@@ -27,7 +27,12 @@ export function addDevCommand(program: Command, context: CliContext): void {
     )
     .action(async ({ port, data }: Options) => {
       // Parts of a service say at info what only interests its operator; here the steps printed below are what counts.
-      const log = createLog({ level: context.debug ? "debug" : "warn", secrets: context.secrets, sink: context.err });
+      const log = createLog({
+        level: context.debug ? "debug" : "warn",
+        secrets: context.secrets,
+        publicValues: context.publicValues ?? [],
+        sink: context.err,
+      });
       const { runDev } = await loadDev();
       context.exitCode = await runService({
         name: "dev",

@@ -41,7 +41,7 @@ export function natsFindings(
 function serverFinding({ version, url, isEncrypted, advertised = [] }: NatsFacts["server"]): Finding {
   const saw = `${version} at ${url}, ${isEncrypted ? "with TLS" : "without TLS"}`;
   if (!isNewEnough(version)) {
-    const todo = `upgrade it to ${NATS_FLOOR} or newer: older ones ${faultsOf(version)}`;
+    const todo = `upgrade it to ${NATS_FLOOR} or newer (of 2.15: 2.15.2): older ones ${faultsOf(version)}`;
     return problem("bad", "nats-server", saw, todo);
   }
   if (advertised.length > 0) {

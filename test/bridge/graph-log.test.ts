@@ -1,7 +1,14 @@
 /** The graph of then, rebuilt from the one of now and GRAPHLOG: a model of a bridge that crashes anywhere, against the real parts. */
 import assert from "node:assert/strict";
 import type { Commit } from "../../bridge/commit.ts";
-import { type GraphLogEntry, GraphLogTail, type NewestOfGraph, partsOf, rollBack } from "../../bridge/graph-log.ts";
+import {
+  type GraphLogEntry,
+  GraphLogTail,
+  type NewestOfGraph,
+  parseGraphLogEntry,
+  partsOf,
+  rollBack,
+} from "../../bridge/graph-log.ts";
 import { GraphState } from "../../bridge/graph-state.ts";
 import { PastGraph } from "../../bridge/past-graph.ts";
 import type { RowChange } from "../../bridge/row.ts";
@@ -308,5 +315,37 @@ describe("what GRAPHLOG keeps", () => {
     let epochs = 0;
     for (let seed = 1; seed <= 60; seed++) epochs += (await live(seed, true)).epoch;
     assert.ok(epochs > 60, "some began anew");
+  });
+});
+
+describe("an entry of GRAPHLOG", () => {
+  const link = { id: 1, uuid: uuid("o0j2j", 1), tail_uuid: "t", head_uuid: "h", name: "can_read" };
+  const entry = { epoch: 1, lsn: "0/1", commit: 7, replaced: [{ kind: "link", uuid: link.uuid, replaced: link }] };
+
+  it("is read as it was written", () => {
+    for (const one of [entry, { ...entry, floor: "9:9:" }, { ...entry, replaced: [] }]) {
+      assert.deepEqual(parseGraphLogEntry(JSON.stringify(one)), one);
+    }
+  });
+
+  it("is none where anything in it has another shape: then nothing can be put back, and the bridge leads all the same", () => {
+    const odd: unknown[] = [null, 7, {}, { ...entry, epoch: "1" }, { ...entry, replaced: {} }, { ...entry, floor: 7 }];
+    for (const replaced of [
+      null,
+      7,
+      {},
+      { ...entry.replaced[0], kind: "no" },
+      { ...entry.replaced[0], replaced: {} },
+    ]) {
+      odd.push({ ...entry, replaced: [replaced] });
+    }
+    for (const one of odd) assert.equal(parseGraphLogEntry(JSON.stringify(one)), null, JSON.stringify(one));
+    assert.equal(parseGraphLogEntry("{"), null);
+    const tail = new GraphLogTail(5, 10n);
+    tail.take(5, 9n, null);
+    // The sixth message is not handed over.
+    tail.take(7, 12n, entry as GraphLogEntry);
+    const newest: NewestOfGraph = { sequence: 7, epoch: 1, lsn: 12n, log: 7 };
+    assert.equal(tail.undo(newest, entry as GraphLogEntry, { first: 1, last: 7 }), null);
   });
 });

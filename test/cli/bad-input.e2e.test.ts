@@ -61,7 +61,7 @@ describe("bad input", () => {
     const old = join(dir, "nats-server");
     await writeFile(old, "#!/bin/sh\necho 'nats-server: v2.9.10'\n", { mode: 0o755 });
     const result = await runCli(["dev"], { NATS_SERVER: old });
-    assertOneSentence(result, /2\.9\.10; 2\.14\.4 or newer is needed/, /point NATS_SERVER at a newer binary/);
+    assertOneSentence(result, /2\.9\.10; 2\.14\.6 or newer is needed/, /point NATS_SERVER at a newer binary/);
   });
 
   it("is an occupied port", async () => {

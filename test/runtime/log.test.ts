@@ -69,6 +69,40 @@ describe("the log", () => {
   });
 });
 
+describe("a log line, where the password is a word", () => {
+  it("keeps what the product says, and hides what others say it is", () => {
+    const { log, lines } = logged({ secrets: ["dragon"], publicValues: ["records_db"] });
+    log.info({ database: "records_db", reason: "no pg_hba.conf entry for dragon" }, "the dragon leads");
+    const shown = JSON.parse(lines[0] ?? "");
+    assert.deepEqual(
+      [shown.database, shown.reason, shown.msg],
+      ["records_db", "no pg_hba.conf entry for ***", "the dragon leads"],
+    );
+  });
+
+  it("is still JSON with its fields, whatever the password is", () => {
+    for (const password of ["info", "level", "reason", "component", '","msg":"', "12345678", "a\\b"]) {
+      const { log, last } = logged({ secrets: [password] });
+      log.child({ component: "bridge" }).info({ reason: "x", sequence: 12345678 }, "published");
+      const { time, ...fields } = last();
+      assert.deepEqual(fields, {
+        level: "info",
+        component: "bridge",
+        reason: "x",
+        sequence: 12345678,
+        msg: "published",
+      });
+      assert.ok(time);
+    }
+  });
+
+  it("is cut where another's text is as long as it likes", () => {
+    const { log, lines } = logged();
+    log.warn({ reason: "x ".repeat(1_000_000) }, "refused");
+    assert.ok((lines[0]?.length ?? 0) < 10_000);
+  });
+});
+
 describe("redactFields", () => {
   it("keeps what the product calls a token in public", () => {
     const fields = { token: TOKEN_UUID, key: { token: `h${"a2".repeat(13)}`, sid: "_" } };
@@ -89,6 +123,104 @@ describe("redactFields", () => {
 });
 
 describe("secretFilter", () => {
+  const JWT = "eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.eyJqdGkiOiJYWFhYWFhYIn0.c2lnbmF0dXJl";
+  const SEED = new TextDecoder().decode(createUser().getSeed());
+  const PASSWORDS = ["arvados", "pa/ss@w:rd", 'pass"word', "it's", "hunter22", "postgres", "100%sure"];
+
+  // As it stands in JSON and in no other text: else the quote might as well end the URL.
+  const UNQUOTED = PASSWORDS.filter((one) => !/["']/.test(one));
+
+  describe("hides what stands where a secret does, whatever it is and though nobody has said that it is one", () => {
+    const rows: [what: string, text: (secret: string) => string, secrets?: string[]][] = [
+      [
+        "a connection string",
+        (it) => `connect postgres://arvados:${it}@db.example/arvados_production failed`,
+        UNQUOTED,
+      ],
+      ["a connection string without a user", (it) => `nats://:${it}@nats.example:4222`, UNQUOTED],
+      [
+        "conninfo of libpq",
+        (it) => `invalid: host=db password='${it}' dbname=x`,
+        PASSWORDS.filter((one) => one !== "it's"),
+      ],
+      ["conninfo without quotes", (it) => `host=db password=${it} dbname=x`, ["arvados", "hunter22", "pa/ss@w:rd"]],
+      ["an environment variable", (it) => `PGPASSWORD=${it} psql`, ["arvados", "hunter22"]],
+      ["a token in a query", (it) => `GET /websocket?x=1&api_token=${it}&y=2`, ["arvados", SECRET, "hunter22"]],
+      ["another token in a query", (it) => `https://x/cb?access_token=${it}#f`, ["arvados", SECRET]],
+      ["a Bearer header", (it) => `curl -H 'Authorization: Bearer ${it}'`, ["arvados", SECRET]],
+      ["an OAuth2 header", (it) => `authorization: OAuth2 ${it}`, ["arvados", SECRET]],
+      ["a Basic header", (it) => `sent Basic ${Buffer.from(`arvados:${it}`).toString("base64")}`, ["hunter22"]],
+      ["a cookie", (it) => `Set-Cookie: session=${it}; Path=/`, ["arvados", "hunter22"]],
+      ["JSON", (it) => JSON.stringify({ user: "arvados", password: it })],
+      ["JSON in JSON", (it) => JSON.stringify({ body: JSON.stringify({ auth_token: it }) })],
+      ["a CONNECT", (it) => `CONNECT ${JSON.stringify({ user: "x", pass: it, verbose: false })}`],
+      ["a printed object", (it) => `{ host: 'db', password: '${it}' }`, PASSWORDS.filter((one) => one !== "it's")],
+      ["a sentence of a driver", (it) => `the password "${it}" is too short`, ["arvados", "hunter22"]],
+      ["a v2 token", (it) => `bad v2/${TOKEN_UUID}/${it}`, ["arvados", SECRET, "a.b_c-d~e+f="]],
+      ["a v2 token in a URL", (it) => `?t=v2%2F${TOKEN_UUID}%2F${encodeURIComponent(it)}`, ["arvados", SECRET, "a=b"]],
+      ["a bare token", (it) => `whoever has ${it} is in`, [SECRET]],
+      ["a seed", (it) => `seed ${it}`, [SEED]],
+      ["a JWT", (it) => `jwt ${it} refused`, [JWT]],
+      [
+        "a private key",
+        (it) => `-----BEGIN PRIVATE KEY-----\n${it}\n-----END PRIVATE KEY-----`,
+        ["MIGHAgEAMBMGByqGSM49"],
+      ],
+    ];
+    for (const [what, text, secrets = PASSWORDS] of rows) {
+      it(what, () => {
+        for (const secret of secrets) {
+          // In front of what is public there may be the same word: only the place of the secret is compared.
+          const marked = text(secret);
+          if (secret.length > 20) {
+            assert.ok(!secretFilter()(marked).includes(secret), secretFilter()(marked));
+            continue;
+          }
+          const shown = secretFilter()(marked);
+          const hidden = secretFilter()(text(`${secret}X9`));
+          assert.notEqual(shown, marked, secret);
+          assert.equal(shown, hidden, `the same is shown of every secret: ${shown}`);
+          const line = JSON.stringify({ reason: text(secret) });
+          assert.equal(secretFilter()(line), secretFilter()(JSON.stringify({ reason: text(`${secret}X9`) })), line);
+        }
+      });
+    }
+  });
+
+  it("hides no word of the product's own, though it is a password: that would tell which one", () => {
+    const texts = [
+      "arvados-nats bridge: the Arvados API at https://arvados.example does not answer",
+      'password authentication failed for user "arvados"',
+      "PostgreSQL has no database arvados_production on localhost",
+      "live.> of arvados.zzzzz in GRAPH, session cut, revision 1.5",
+      "Secret arvados-nats-keys",
+    ];
+    const publicValues = ["arvados_production", "localhost", "zzzzz"];
+    for (const password of ["arvados", "arvados-nats", "arvados_production", "bridge", "localhost"]) {
+      const hide = secretFilter([password], { publicValues });
+      for (const text of texts) assert.equal(hide(text), text, password);
+      assert.equal(hide(`postgres://u:${password}@db`), "postgres://***@db");
+      assert.equal(hide(`password ${password}`), "password ***");
+      assert.equal(hide(`the token is: password=${password}, or not`), "the token is: password=***, or not");
+    }
+  });
+
+  it("hides another known value wherever it stands by itself, also in JSON and in URLs", () => {
+    const hide = secretFilter(["topsecret", "tr0ub4dor&3", "pa ss/word"]);
+    const shown = hide('it was topsecret, "tr0ub4dor&3" and ?q=pa%20ss%2Fword\\ntopsecret but no topsecrets');
+    assert.equal(shown, 'it was ***, "***" and ?q=***\\n*** but no topsecrets');
+  });
+
+  it("takes no longer for a text that somebody made for it than for another", () => {
+    const hide = secretFilter(["topsecret", "arvados"]);
+    const size = 60_000;
+    for (const part of ["a-", "a+", "eyJ-", "x://x:", 'pass:"', "pass=", "password ", "v2/", "\\", 'token:\\"', "0a"]) {
+      const begun = performance.now();
+      hide(part.repeat(size / part.length));
+      assert.ok(performance.now() - begun < 2_000, `${part}: ${Math.round(performance.now() - begun)} ms`);
+    }
+  });
+
   it("leaves ordinary text alone", () => {
     const text = "SUCCESS v2/stream nats://127.0.0.1:4222 user@example.org SUMMARY eyJust";
     assert.equal(secretFilter([""])(text), text);
