@@ -46,7 +46,8 @@ export async function retry<T>(work: (attempt: number) => Promise<T>, options: R
     } catch (error) {
       if (signal?.aborted || !retryable(error)) throw error;
       const ms = backoffDelay(backoff, attempt, random());
-      log[levelOfDelay(ms)]({ attempt, ms, reason: reasonOf(error) }, `could not ${what}; trying again`);
+      const remedy = error instanceof Fault ? { remedy: error.remedy } : {};
+      log[levelOfDelay(ms)]({ attempt, ms, reason: reasonOf(error), ...remedy }, `could not ${what}; trying again`);
       await sleep(ms, signal);
       if (signal?.aborted) throw error;
     }

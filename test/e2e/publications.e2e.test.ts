@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import pg from "pg";
 import { databaseTarget, runBridge, setupNames } from "../../bridge/main.ts";
 import { setupDb } from "../../bridge/setup-db.ts";
-import { silentLog } from "../../runtime/log.ts";
+import { createLog, silentLog } from "../../runtime/log.ts";
 import { createMetrics } from "../../runtime/metrics.ts";
 import { createScope } from "../../runtime/scope.ts";
 import type { Service } from "../../runtime/service.ts";
@@ -20,10 +20,12 @@ describe("a bridge under which the publications are changed", () => {
   let stack: TestStack;
   let sql: pg.Client;
   let witness: Witness;
+  const lines: string[] = [];
   let bridge: Pick<Service, "readiness">;
 
   before(async () => {
-    stack = await startTestStack();
+    const write = (line: string) => void lines.push(line);
+    stack = await startTestStack({ log: createLog({ level: "info", format: "json", sink: { write } }) });
     sql = new pg.Client({ connectionString: stack.postgres.url(stack.config.postgres.dbname) });
     await sql.connect();
     witness = await stack.witness();
@@ -84,6 +86,9 @@ describe("a bridge under which the publications are changed", () => {
       await until(
         () => !state().ok && says.test(state().says),
         () => `it to be said: ${state().says}`,
+      );
+      assert.ok(
+        lines.some((line) => line.includes("while it was followed") && line.includes("run `arvados-nats setup-db`")),
       );
       await share.unshare();
       assert.match(await setUp(), mended);
