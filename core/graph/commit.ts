@@ -140,6 +140,17 @@ function crowdsTurning({ topology, crowds }: GraphState, plan: Plan): Set<number
   return turning;
 }
 
+/** Roles that are none after the delta. */
+function endingRoles(topology: Topology, plan: Plan): Set<number> {
+  const ending = new Set<number>();
+  for (const { kind, uuid, row } of plan.changes) {
+    if (kind !== "group" || row?.group_class === "role") continue;
+    const group = topology.nodes.find(uuid);
+    if (group >= 0 && topology.roles.has(group) && !topology.isEverybody(group)) ending.add(group);
+  }
+  return ending;
+}
+
 function found({ nodes }: Topology, uuids: Iterable<string>): number[] {
   return [...uuids].map((uuid) => nodes.find(uuid)).filter((node) => node >= 0);
 }
@@ -174,6 +185,9 @@ class Commit {
   readonly #state: GraphState;
   readonly #plan: Plan;
   readonly #before = new Map<string, Snapshot>();
+  #ending: ReadonlySet<number> = new Set();
+  /** Users of whom no more is to be known than that they lose what such a role gave. */
+  readonly #losers = new Set<string>();
   readonly #copies = new Map<number, Closure[]>();
 
   constructor(state: GraphState, plan: Plan) {
@@ -182,6 +196,7 @@ class Commit {
   }
 
   run({ principals, crowdsTurn, repathed, disputed }: Concerned, witness: Witness | null): Effect {
+    if (witness === null) this.#ending = endingRoles(this.#state.topology, this.#plan);
     this.#remember(principals);
     // A user who comes with this very delta was nobody before it.
     for (const uuid of this.#plan.users) if (!this.#before.has(uuid)) this.#before.set(uuid, NOBODY);
@@ -203,12 +218,15 @@ class Commit {
   #remember(principals: Iterable<number>): void {
     const { topology, audiences } = this.#state;
     for (const node of principals) {
-      if (topology.nodes.isUser(node)) {
-        const uuid = topology.nodes.uuid(node);
-        if (!this.#before.has(uuid)) this.#before.set(uuid, this.#state.snapshot(node));
-      }
+      if (topology.nodes.isUser(node)) this.#rememberUser(node, topology.nodes.uuid(node));
       if (audiences.isCopied(node) && !this.#copies.has(node)) this.#copies.set(node, this.#closures(node));
     }
+  }
+
+  #rememberUser(user: number, uuid: string): void {
+    if (this.#before.has(uuid) || this.#losers.has(uuid)) return;
+    if (this.#losesRole(user, uuid)) this.#losers.add(uuid);
+    else this.#before.set(uuid, this.#state.snapshot(user));
   }
 
   #turnCrowds(matters: boolean): void {
@@ -257,11 +275,6 @@ class Commit {
         this.#state.heavy.weigh(user);
         if (this.#state.heavy.has(user) !== before.heavy) this.#state.forgetGrants([user]);
       }
-      if (witness === null && this.#leftARole(uuid, before)) {
-        effect.shrank.add(uuid);
-        effect.rerouted ||= copies;
-        continue;
-      }
       const after = this.#state.snapshot(user);
       if (copies || this.#state.heavy.possible.has(user)) effect.rerouted ||= !sameReach(before, after);
       const difference = comparison.of(user, before, after, repathed.has(user));
@@ -275,14 +288,25 @@ class Commit {
         witness.user(uuid, comparison.of(user, asWhole(before), asWhole(after), false));
       }
     }
+    for (const uuid of this.#losers) {
+      const user = topology.nodes.find(uuid);
+      this.#state.heavy.weigh(user);
+      effect.shrank.add(uuid);
+      effect.rerouted ||= this.#state.heavy.possible.has(user);
+    }
     return effect;
   }
 
-  /** Was the user granted something as a member of what is no role any more? Then that is lost, and nothing else need be looked at. */
-  #leftARole(uuid: string, { reading }: Snapshot): boolean {
-    if (this.#plan.users.has(uuid)) return false;
-    const { roles } = this.#state.topology;
-    for (const role of reading.own.audiences) if (!roles.has(role)) return true;
+  /**
+   * Is the user granted something as a member of what is no role after the delta? Then that is lost, and nothing else of thousands of
+   * members need be looked at.
+   */
+  #losesRole(user: number, uuid: string): boolean {
+    if (this.#ending.size === 0 || this.#plan.users.has(uuid)) return false;
+    const { rights, heavy } = this.#state;
+    const { known, admin } = this.#state.account(user);
+    if (!known || admin || heavy.possible.has(user)) return false;
+    for (const role of rights.user(user, 1).audiences) if (this.#ending.has(role)) return true;
     return false;
   }
 

@@ -23,11 +23,17 @@ import type { Effect, Explanation, Grants, GraphOptions, Impact, ObjectFacts, Pe
  * that (`read-rule.ts`, `routes.ts`); `grants` are the closure written as subject patterns, less what a seed above covers
  * (`grants.ts`); both make their subjects in `tails.ts`. So the two agree by construction, and tests see that they do.
  *
+ * **Too much for one session.** Heavy users (`heavy.ts`) have copies of their own instead of patterns, except of what is crowded
+ * (`crowds.ts`), so that neither one user's patterns nor one event's copies grow without end. Who has passed such a threshold
+ * depends on the past between two bounds (`threshold.ts`), and both answers are safe (`stale.ts`).
+ *
  * **Deltas.** `plan.ts` reads off which edges change; walking backwards from their tails, before they change, finds whoever may
  * be concerned (`affected.ts`); their closures are kept as the "before", made anew, and compared (`commit.ts`, `effect.ts`).
- * A share given or taken back is a shortcut: one seed more or less in each closure (`shares.ts`).
+ * A share given or taken back is a shortcut: one seed more or less in each closure (`shares.ts`). Links of unknown names are
+ * followed for those alone to whom they matter (`level-zero.ts`). `test/core/graph/work.test.ts` counts what each kind of change costs.
  *
- * **Costs** (N = nodes, d = owners above an object, about 6; s = seeds of a user; R = audience roles of a user, few; A = all audience roles).
+ * **Costs** (N = nodes, d = owners above an object, about 6; s = seeds of a user; R = audience roles of a user, few; A = all audience roles;
+ * H = heavy users).
  * Measured by `npm run bench:graph` at N = 1M, 2,000 users, 20,000 links, two cores.
  *
  * | what | cost | measured |
@@ -39,7 +45,7 @@ import type { Effect, Explanation, Grants, GraphOptions, Impact, ObjectFacts, Pe
  * | grants | O(s * d + s log s) | 5 ms with 2,000 shared subtrees |
  * | share given or taken | O(users who reach its tail) | 0.02 ms for a leaf, 0.5 ms for a role of 500 |
  * | any other delta | O(closures of the users concerned), a move also O(groups below) | 0.05 ms for a user who joins a role |
- * | route | O(A * d) | |
+ * | route | O((A + H) * d) | |
  * | readers | O(users) checks | |
  */
 export class PermissionGraph implements PermissionEngine {

@@ -266,6 +266,49 @@ describe("the copies of one event", () => {
     }
   });
 
+  describe("of something that is crowded, or is not, to processes of different pasts", () => {
+    const links = (count: number) => [
+      project("plan", U("ann")),
+      link("bobs", U("bob"), G("plan")),
+      ...times(30, (i) => single(i)),
+      ...times(count - 1, (i) => [user(name("u", i)), link(name("s", i), U(name("u", i)), G("plan"))]),
+    ];
+    const both = () => {
+      const past = graphOf(10, links(11), 10);
+      past.apply([unlink(name("s", 9))]);
+      return { past, fresh: graphOf(10, links(10), 10) };
+    };
+
+    it("are there while it may not be, and each session hears", () => {
+      const { past, fresh } = both();
+      const routes = [past, fresh].map((graph) => graph.route(inside, NOW));
+      assert.notEqual(past.grants(U("bob")).hash, fresh.grants(U("bob")).hash);
+      assert.deepEqual(routes[0], routes[1]);
+      for (const graph of [past, fresh]) assert.ok(hears(graph, "bob", routes[0] as string[]));
+      assert.ok(
+        !graphOf(10, links(11), 10)
+          .route(inside, NOW)
+          .some((tail) => tail.includes(U("bob"))),
+      );
+    });
+
+    it("leave no session that names it, when it is taken back or surely is no more", () => {
+      for (const change of [unlink("bobs"), unlink(name("s", 0)), unlink(name("s", 1))]) {
+        const { past, fresh } = both();
+        const session = past.grants(U("bob"));
+        const cut = (effect: Effect) => effect.shrank.has(U("bob")) || effect.stale.has(U("bob"));
+        const effects = [past, fresh].map((graph) => graph.apply([change]));
+        // Down to nine it may be crowded still; at eight it is so nowhere.
+        const ends = change.uuid === unlink("bobs").uuid;
+        assert.deepEqual(effects.map(cut), [ends, ends]);
+        if (ends) continue;
+        const last = [past, fresh].map((graph) => graph.apply([unlink(name("s", 5))]));
+        assert.deepEqual(last.map(cut), [true, true]);
+        assert.notEqual(past.grants(U("bob")).hash, session.hash);
+      }
+    });
+  });
+
   it("are one for all who manage the same user, and for that user's own things", () => {
     const managers = [
       ...times(200, (i) => single(i, U("ann"))),
