@@ -24,6 +24,8 @@ export type BridgeWorld = AsyncDisposable & {
    * @param onEvent told by each of them of each event's object
    */
   subscribe(count: number, onEvent: (object: string) => void): Promise<AsyncDisposable>;
+  /** The greatest age of the graph (seconds) while the work lasts, and until it is young again. */
+  greatestAge(work: () => Promise<unknown>): Promise<number>;
   /** Of the bridge, MiB: what it holds, and what it held at its peak. */
   memory(field: "VmHWM" | "VmRSS"): Promise<number>;
 };
@@ -81,6 +83,25 @@ export async function startBridgeWorld(): Promise<BridgeWorld> {
           await Promise.all(subscribers.map((nc) => nc.close()));
         },
       };
+    },
+    async greatestAge(work) {
+      const core = await world.nats.connect("gateway", "CORE");
+      let beat = Date.now();
+      core.subscribe(`${world.subjectPrefix}.beat`, {
+        callback: (_error, message) => {
+          beat = message.json<{ time: number }>().time;
+        },
+      });
+      let greatest = 0;
+      const looking = setInterval(() => {
+        greatest = Math.max(greatest, Date.now() - beat);
+      }, 20);
+      await work();
+      const done = Date.now();
+      await until(() => beat >= done, "a beat behind it", 120_000);
+      clearInterval(looking);
+      await core.close();
+      return greatest / 1_000;
     },
     async memory(field) {
       const status = await readFile(`/proc/${bridge.pid}/status`, "utf8");

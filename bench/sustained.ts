@@ -5,6 +5,8 @@ import { type Row, row, rowAtLeast } from "./measure.ts";
 
 const LARGE_TARGET = 15_000;
 const MEMORY_TARGET_MIB = 768;
+/** Nobody can sign in from `staleness.refuse` (10 s) on. */
+const AGE_TARGET_S = 5;
 const MANY = 100;
 
 export async function sustained(world: BridgeWorld, quick: boolean): Promise<Row[]> {
@@ -28,12 +30,15 @@ export async function sustained(world: BridgeWorld, quick: boolean): Promise<Row
   const thousands = await rate(1, () => load.burst(3 * scale, 10_000, 1));
   const before = await world.memory("VmRSS");
   const one = await rate(1, () => load.burst(1, large, 1));
+  await world.settled();
+  const age = await world.greatestAge(() => load.burst(1, large, 1));
   return [
     row("sustained, one event per commit", single, "events/s"),
     row("sustained, 10 events per commit", tens, "events/s"),
     row(`sustained, 10 events per commit, ${MANY} subscribers (all in one process)`, many, "events/s"),
     rowAtLeast("sustained, commits of 10,000", thousands, "events/s", LARGE_TARGET),
     rowAtLeast(`sustained, one commit of ${large}`, one, "events/s", LARGE_TARGET),
+    row(`the graph's greatest age while a commit of ${large} passes`, age, "s", AGE_TARGET_S),
     row("bridge's memory before the largest commit", before, "MiB"),
     row("bridge's memory at its peak", await world.memory("VmHWM"), "MiB", MEMORY_TARGET_MIB),
   ];

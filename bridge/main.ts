@@ -7,6 +7,7 @@ import { retry } from "../runtime/backoff.ts";
 import type { Config } from "../runtime/config.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { graphOptions } from "../runtime/graph-settings.ts";
+import { LogLimiter } from "../runtime/log-limiter.ts";
 import type { Scope } from "../runtime/scope.ts";
 import type { Readiness, Service, ServiceContext } from "../runtime/service.ts";
 import { connectService } from "../runtime/service-connection.ts";
@@ -76,6 +77,8 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
     "publication_changes_total",
     "Terms begun after somebody had changed what PostgreSQL publishes, so that commits may have been missed",
   );
+  // Anybody may write any number of such rows.
+  const lines = new LogLimiter({ log, now });
   const followLogs = logFollowing(context);
   const witness: { ends: StreamEnds | null } = { ends: null };
   let hasLed = false;
@@ -114,11 +117,17 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
           onDropped: () => dropped.inc(),
           onReduced: (error) => {
             reduced.inc();
-            log.error({ err: error }, "a log row could not be made an event: it is left out");
+            lines.say(
+              "error",
+              "left out",
+              () => ({ err: error }),
+              "a log row could not be made an event: it is left out",
+            );
           },
           onUnreadable: (table, column) => {
             unreadable.inc({ table, column });
-            log.warn({ table, column }, "a row holds a value that cannot be understood: it grants nothing");
+            const what = "a row holds a value that cannot be understood: it grants nothing";
+            lines.say("warn", `${table}.${column}`, () => ({ table, column }), what);
           },
           onCut: (revision, waited) => {
             barrier.observe(waited / 1000);

@@ -79,7 +79,11 @@ async function aboutNats(config: Config, log: Logger, profile: Profile): Promise
   try {
     const connect = (account: "CORE" | "STORE") => connectService({ config, service: "bridge", account, log, scope });
     const connections = { CORE: await connect("CORE"), STORE: await connect("STORE") };
-    const facts = await readNats(connections, declared, { url: config.natsUrl, now: Date.now });
+    const facts = await readNats(connections, declared, {
+      clusterId: config.clusterId,
+      url: config.natsUrl,
+      now: Date.now,
+    });
     return natsFindings(declared, facts, { profile, staleness: config.stalenessTail });
   } catch (error) {
     return [unreachable("nats-server", error)];

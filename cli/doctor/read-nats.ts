@@ -1,6 +1,8 @@
 /** Reads what `doctor` judges of nats-server, over the bridge's two connections. */
-import { jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
+import { type JetStreamManager, jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
+import type { Trouble } from "../../bridge/trouble.ts";
+import { subjectsOf } from "../../core/subjects.ts";
 import { type StreamConnections, streamInfo } from "../../streams-config/apply.ts";
 import type { DeclaredStream } from "../../streams-config/streams.ts";
 import type { ClockFacts } from "./clock.ts";
@@ -11,11 +13,12 @@ import type { NatsFacts } from "./streams.ts";
 const TIMEOUT_MS = 5_000;
 /** What JetStream says to a request that it cannot read. */
 const INVALID_JSON = 10025;
+const NO_MESSAGE = 10037;
 
 export async function readNats(
   connections: StreamConnections,
   declared: readonly DeclaredStream[],
-  { url, now }: { url: string; now: () => number },
+  { clusterId, url, now }: { clusterId: string; url: string; now: () => number },
 ): Promise<NatsFacts> {
   const { CORE, STORE } = connections;
   // Not asked whether JetStream is there: each stream's look says so.
@@ -37,7 +40,17 @@ export async function readNats(
     strict: await look(() => isStrict(CORE, probe)),
     streams,
     clock: await look(() => readClock(CORE, probe, now)),
+    trouble: await look(() => readTrouble(managers.CORE, clusterId)),
   };
+}
+
+async function readTrouble(jsm: JetStreamManager, clusterId: string): Promise<Trouble | null> {
+  const last = { last_by_subj: subjectsOf(clusterId).graphLogTrouble };
+  const message = await jsm.streams.getMessage("GRAPHLOG", last).catch((error: { code?: number }) => {
+    if (error.code === NO_MESSAGE) return null;
+    throw error;
+  });
+  return message?.json<Trouble>() ?? null;
 }
 
 /** Asked with a field that no server knows. */

@@ -1,5 +1,6 @@
 /** What `doctor` finds at nats-server: its version, strict mode, the streams, its clock. Pure. */
 import type { StreamInfo } from "@nats-io/jetstream";
+import type { Trouble } from "../../bridge/trouble.ts";
 import { faultsOf, isNewEnough, NATS_FLOOR } from "../../core/nats-version.ts";
 import { planStream } from "../../streams-config/plan.ts";
 import type { DeclaredStream } from "../../streams-config/streams.ts";
@@ -14,6 +15,8 @@ export type NatsFacts = {
   /** By name; null = there is none. */
   streams: Record<string, Look<StreamInfo | null>>;
   clock: Look<ClockFacts>;
+  /** The commit that a bridge failed at last; null = none in a week. */
+  trouble: Look<Trouble | null>;
 };
 
 const SEE_SERVER = "look at nats-server's log; JetStream may have no leader (`nats server report jetstream`)";
@@ -35,6 +38,7 @@ export function natsFindings(
       ),
     ),
     clockFinding("nats-server's clock", facts.clock, staleness),
+    judge("commits", facts.trouble, SEE_SERVER, troubleFinding),
   ];
 }
 
@@ -59,6 +63,14 @@ function serverFinding({ version, url, isEncrypted, advertised = [] }: NatsFacts
 function isLoopback(url: string): boolean {
   const isOne = ({ hostname }: URL) => ["localhost", "[::1]"].includes(hostname) || hostname.startsWith("127.");
   return url.split(" ").every((server) => isOne(new URL(server)));
+}
+
+function troubleFinding(trouble: Trouble | null): Finding {
+  if (trouble === null) return ok("commits", "all of the last seven days could be handled");
+  const saw = `the bridge failed ${trouble.tries} times at the one that ends at ${trouble.lsn} (${trouble.reason})`;
+  const todo =
+    "a fault of ours: report it with the bridge's log. Nothing waits for it, rights are right, and after the second time its events are left out";
+  return problem("warn", "commits", saw, todo);
 }
 
 function strictFinding(isStrict: boolean): Finding {

@@ -25,7 +25,7 @@ const DECLARED = declaredStreams({ clusterId: "zzzzz", profile: PROFILE });
 async function doctor(nats: TestNats, now = Date.now): Promise<Record<string, Finding>> {
   const CORE = await nats.connect("bridge", "CORE");
   const STORE = await nats.connect("bridge", "STORE");
-  const facts = await readNats({ CORE, STORE }, DECLARED, { url: nats.server.url, now });
+  const facts = await readNats({ CORE, STORE }, DECLARED, { clusterId: nats.clusterId, url: nats.server.url, now });
   const findings = natsFindings(DECLARED, facts, { profile: "single", staleness: 5_000 });
   return Object.fromEntries(findings.map((finding) => [finding.name, finding]));
 }

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import type { Trouble } from "../../bridge/trouble.ts";
 import { clockFinding } from "../../cli/doctor/clock.ts";
+import { contentFinding } from "../../cli/doctor/content.ts";
 import { formatBytes, formatFindings, isBad, ok, problem } from "../../cli/doctor/finding.ts";
 import { natsFindings } from "../../cli/doctor/streams.ts";
 
@@ -64,6 +66,7 @@ describe("doctor, of a nats-server's address and version", () => {
         strict: { seen: true },
         streams: {},
         clock: { seen: { offset: 0, uncertainty: 0 } },
+        trouble: { seen: null },
       },
       { profile: "single", staleness: 5_000 },
     )[0];
@@ -100,5 +103,36 @@ describe("doctor, of a nats-server's address and version", () => {
     ]) {
       assert.equal(server("2.15.2", url)?.state, "ok", url);
     }
+  });
+});
+
+describe("doctor, of commits that the bridge failed at", () => {
+  const commits = (trouble: Trouble | null) => {
+    const facts = {
+      server: { version: "2.15.2", url: "tls://x:1", isEncrypted: true },
+      strict: { seen: true },
+      streams: {},
+      clock: { seen: { offset: 0, uncertainty: 0 } },
+      trouble: { seen: trouble },
+    };
+    return natsFindings([], facts, { profile: "single", staleness: 5_000 }).find(({ name }) => name === "commits");
+  };
+
+  it("names the last one, how often and why, and nothing of what it holds", () => {
+    assert.equal(commits(null)?.state, "ok");
+    const found = commits({ lsn: "16/B374D848", tries: 2, reason: "TypeError" });
+    assert.equal(found?.state, "warn");
+    assert.match(found?.saw ?? "", /failed 2 times at the one that ends at 16\/B374D848 \(TypeError\)/);
+  });
+});
+
+describe("doctor, of rows that cannot be understood", () => {
+  it("counts them by kind and names some, with what to do", () => {
+    assert.equal(contentFinding({ seen: { odd: [{ what: "tokens", count: 0, examples: [] }] } }).state, "ok");
+    const found = contentFinding({
+      seen: { odd: [{ what: "tokens that end at no readable time", count: 4, examples: ["a", "b", "c"] }] },
+    });
+    assert.equal(found.state, "warn");
+    assert.equal(found.saw, "4 tokens that end at no readable time (a, b, c, ...)");
   });
 });

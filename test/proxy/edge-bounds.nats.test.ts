@@ -123,7 +123,11 @@ describe("the edge", () => {
         STORE: await cluster.connect("bridge", "STORE"),
       };
       const declared = declaredStreams({ clusterId: "zzzzz", profile: "single" });
-      const facts = await readNats(connections, declared, { url: cluster.server.url, now: Date.now });
+      const facts = await readNats(connections, declared, {
+        clusterId: cluster.clusterId,
+        url: cluster.server.url,
+        now: Date.now,
+      });
       const [finding] = natsFindings(declared, facts, { profile: "single", staleness: 5_000 });
       assert.equal(finding?.state, "bad");
       assert.match(finding?.todo ?? "", /no_advertise: true/);
