@@ -7,7 +7,7 @@ import { authorize, type GraphView } from "../../authcallout/authorizer.ts";
 import { Endings } from "../../authcallout/endings.ts";
 import { Enforcer, type EnforcerParts } from "../../authcallout/enforcer.ts";
 import { Fault } from "../../core/errors.ts";
-import type { PermissionGraph } from "../../core/graph/permission-graph.ts";
+import { PermissionGraph } from "../../core/graph/permission-graph.ts";
 import { RoleIndex } from "../../core/roles.ts";
 import type { TokenRow } from "../../core/rows.ts";
 import { MAX_SCOPES } from "../../core/scopes.ts";
