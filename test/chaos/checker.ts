@@ -53,7 +53,10 @@ export function check(
     if (messages.length === 0) byCommit.set(message.lsn, messages);
     messages.push(message);
   }
-  for (const commit of commits) findings.push(...checkCommit(commit, byCommit.get(commit.lsn) ?? [], places, prefix));
+  const lastHeard: LastHeard = new Map();
+  for (const commit of commits) {
+    findings.push(...checkCommit(commit, byCommit.get(commit.lsn) ?? [], places, prefix, lastHeard));
+  }
   return findings;
 }
 
@@ -84,7 +87,16 @@ export function asResumed(stored: readonly Stored[], leads: readonly Lead[]): St
   );
 }
 
-function checkCommit(commit: TrueCommit, stored: readonly Stored[], places: Places, prefix: string): Finding[] {
+/** The owner at which each object was last told of; those of before the log's beginning are missing. */
+type LastHeard = Map<string, string>;
+
+function checkCommit(
+  commit: TrueCommit,
+  stored: readonly Stored[],
+  places: Places,
+  prefix: string,
+  lastHeard: LastHeard,
+): Finding[] {
   const findings: Finding[] = [];
   const seen = new Set<string>();
   for (const { eventId, subject } of stored) {
@@ -98,7 +110,7 @@ function checkCommit(commit: TrueCommit, stored: readonly Stored[], places: Plac
   const got = stored
     .filter(({ object }) => isChecked(object) && !elsewhere.has(object))
     .map(({ subject, type }) => `${type} ${subject}`);
-  const want = expectedOf(commit, places, prefix).map(({ subject, type }) => `${type} ${subject}`);
+  const want = expectedOf(commit, places, prefix, lastHeard).map(({ subject, type }) => `${type} ${subject}`);
   if (got.join("\n") !== want.join("\n")) {
     const lacking = want.filter((line) => !got.includes(line));
     const extra = got.filter((line) => !want.includes(line));
@@ -120,7 +132,7 @@ function isChecked(object: string): boolean {
   return object.slice(5, 12) === "-4zz18-";
 }
 
-function expectedOf({ logs }: TrueCommit, places: Places, prefix: string): Expected[] {
+function expectedOf({ logs }: TrueCommit, places: Places, prefix: string, lastHeard: LastHeard): Expected[] {
   const subject = (owner: string | null, object: string) => {
     const place = places.get(owner ?? "");
     return place === undefined ? null : `${prefix}.rec.${place}.${object}.collections`;
@@ -129,15 +141,21 @@ function expectedOf({ logs }: TrueCommit, places: Places, prefix: string): Expec
   const ends = new Map(
     logs.filter(({ type, owner }) => type !== "delete" && owner !== null).map(({ object, owner }) => [object, owner]),
   );
-  return (
-    logs
-      // The writers' forged rows name no owner.
-      .filter(({ object, owner }) => isChecked(object) && owner !== null)
-      .flatMap(({ object, type, owner, oldOwner }) => {
-        const now = type === "delete" ? owner : (ends.get(object) ?? owner);
-        const here = subject(now, object);
-        const left = type === "update" && oldOwner !== null && oldOwner !== now ? subject(oldOwner, object) : null;
-        return [...(left ? [{ subject: left, type: "left" }] : []), ...(here ? [{ subject: here, type }] : [])];
-      })
-  );
+  const of = (type: string) => new Set(logs.filter((log) => log.type === type).map(({ object }) => object));
+  const [created, deleted] = [of("create"), of("delete")];
+  const expected: Expected[] = [];
+  for (const { object, type, owner, oldOwner } of logs) {
+    // The writers' forged rows name no owner.
+    if (!isChecked(object) || owner === null) continue;
+    // As of the commit there is none: only its end is told, and nothing where it had no beginning.
+    if (deleted.has(object) && (type !== "delete" || created.has(object))) continue;
+    const now = type === "delete" ? owner : (ends.get(object) ?? owner);
+    const former = lastHeard.get(object) ?? oldOwner;
+    lastHeard.set(object, now);
+    const left = type === "update" && former !== null && former !== now ? subject(former, object) : null;
+    const here = subject(now, object);
+    if (left) expected.push({ subject: left, type: "left" });
+    if (here) expected.push({ subject: here, type });
+  }
+  return expected;
 }
