@@ -5,6 +5,7 @@ import { type AuditFacts, auditFinding } from "./audit.ts";
 import { type ClockFacts, clockFinding } from "./clock.ts";
 import { type Finding, formatBytes, judge, type Look, ok, problem } from "./finding.ts";
 import { type Publication, publicationFinding } from "./publications.ts";
+import { overScopesFindings } from "./token-scopes.ts";
 
 /** A row of `pg_replication_slots`; what the PostgreSQL at hand does not have is missing. */
 export type SlotFacts = {
@@ -31,6 +32,8 @@ export type DatabaseFacts = {
   slot: Look<SlotFacts | null>;
   clock: Look<ClockFacts>;
   audit: Look<AuditFacts>;
+  /** Tokens with more scopes than count. */
+  overScopes?: Look<string[]>;
 };
 
 export type DatabaseQuestion = {
@@ -64,6 +67,7 @@ export function databaseFindings(question: DatabaseQuestion, facts: DatabaseFact
     judge("retained WAL", both(facts.slot, facts.walKept), RETRY, ([slot, bound]) => walFinding(slot, bound)),
     clockFinding("PostgreSQL's clock", facts.clock, staleness),
     auditFinding(facts.audit, question.publishSilent),
+    ...overScopesFindings(facts.overScopes),
   ];
 }
 

@@ -10,6 +10,7 @@ import type { ClockFacts } from "./clock.ts";
 import type { DatabaseFacts, SlotFacts } from "./database.ts";
 import type { Look } from "./finding.ts";
 import type { Publication } from "./publications.ts";
+import { readOverScopes } from "./token-scopes.ts";
 
 /** Longer than any of these queries takes where there is an index; `logs` may be very large. */
 const STATEMENT_TIMEOUT_MS = 10_000;
@@ -39,6 +40,7 @@ export async function readDatabase(
     slot: await look(() => readSlot(client, names.slot)),
     clock: await look(() => readClock(client, now)),
     audit: await look(() => readAudit(client, auditConfig)),
+    overScopes: await look(() => readOverScopes(client)),
   }));
 }
 
