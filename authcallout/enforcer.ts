@@ -4,7 +4,7 @@
  */
 import type { Logger } from "pino";
 import type { CloseName } from "../core/close-codes.ts";
-import { reasonOf } from "../core/errors.ts";
+import { kindOfError, reasonOf } from "../core/errors.ts";
 import { atLeast, type Revision } from "../core/revision.ts";
 import type { SessionName } from "../core/session.ts";
 import { sessionRights } from "../core/session-rights.ts";
@@ -55,6 +55,8 @@ export type EnforcerParts = {
 
 /** So long a replica that does not lead remembers whose token has ended: where nobody leads for a moment, whoever leads next cuts them. */
 const HANDOVER_MS = 10_000;
+
+const RETRY_MS = 500;
 
 export class Enforcer {
   readonly #parts: EnforcerParts;
@@ -171,7 +173,12 @@ export class Enforcer {
     if (mark === null) return;
     this.#cutting = true;
     void this.#enforce(mark)
-      .catch((error) => log.error({ reason: reasonOf(error) }, "a round of cutting met trouble"))
+      .catch((error) => {
+        log.error({ reason: reasonOf(error) }, "a round of cutting met trouble");
+        // Whatever it was may still be there.
+        return sleep(RETRY_MS, signal);
+      })
+      .catch(() => undefined)
       .finally(() => {
         this.#cutting = false;
         if (!signal.aborted) setImmediate(() => this.consider());
@@ -208,7 +215,17 @@ export class Enforcer {
     }
   }
 
+  /** A session that cannot be judged is cut: it must neither live on nor hold up the removal that all others wait for. */
   readonly judge = (name: SessionName, at = this.#parts.now()): Soundness => {
+    try {
+      return this.#judge(name, at);
+    } catch (error) {
+      this.#parts.log.error({ user: name.user, reason: kindOfError(error) }, "a session could not be judged");
+      return "unsound";
+    }
+  };
+
+  #judge(name: SessionName, at: number): Soundness {
     const { follower, subjects, grantsMax } = this.#parts;
     const identity = follower.tokens.bySessionToken(name.key.token, at);
     if (!identity) return this.#voidBecause(name, at);
@@ -217,7 +234,7 @@ export class Enforcer {
     const roles = follower.roles.of(identity.user);
     const { hash } = sessionRights(follower.graph, subjects, identity, roles, grantsMax);
     return this.#history.judge(name, hash, identity);
-  };
+  }
 
   /** What lasts longer than a session can is nobody's concern. */
   #expectEnd(name: SessionName, identity: Identity | null): void {

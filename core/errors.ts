@@ -242,7 +242,7 @@ export const ERRORS = {
   },
   "token.scopes": {
     handling: "deny",
-    message: "the token {token} has more scopes than the {limit} objects, or the 128 kB of text, that count here",
+    message: "the token {token} has more scopes than the {limit} objects, or the 64 kB of text, that count here",
     remedy: "use a token with scope `all`, `GET /`, or fewer of `GET /arvados/v1/<resource>/<uuid>`",
   },
   "session.id": {

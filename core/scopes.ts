@@ -17,8 +17,8 @@ import { isUuid, type Resource, resourceOf } from "./uuid.ts";
  * 100 audience roles), while nobody else signs in; where it does not, ten patterns and more of the 4,000 that a session may have.
  */
 export const MAX_SCOPES = 256;
-/** Characters of the column; above it is not parsed. Many times what so many scopes take. */
-export const MAX_SCOPES_TEXT = 128 * 1024;
+/** Characters of the column; above it is not parsed. Three times what so many scopes take, and a millisecond or two of parsing. */
+export const MAX_SCOPES_TEXT = 64 * 1024;
 
 /** Those that mean something here; `over`: there are more than may be, and the token is good for nothing. */
 export type ReducedScopes = { scopes: readonly string[]; over: boolean };

@@ -12,11 +12,13 @@ export type ServiceConnectionOptions<S extends Service> = {
   account: AccountOf<S>;
   log: Logger;
   scope: Scope;
+  /** For those who only look or help out: a server that is too old will do. */
+  anyVersion?: boolean;
 };
 
 /** @throws nats.unreachable, nats.refused, nats.untrusted, nats.no_tls, nats.too_old */
 export async function connectService<S extends Service>(options: ServiceConnectionOptions<S>): Promise<NatsConnection> {
-  const { config, service, account, log, scope } = options;
+  const { config, service, account, log, scope, anyVersion = false } = options;
   const connection = await connectNats({
     url: config.natsUrl,
     seed: (config.nkeys[service] as Record<string, string>)[account] ?? "",
@@ -24,6 +26,7 @@ export async function connectService<S extends Service>(options: ServiceConnecti
     name: `arvados-nats ${service}`,
     inboxPrefix: serviceInbox(service),
     log,
+    anyVersion,
   });
   return scope.use(`the connection in ${account}`, connection, (it) => it.close());
 }

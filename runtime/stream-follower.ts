@@ -71,7 +71,7 @@ const EXPIRES_MS = 10_000;
 const INACTIVE_MS = 30_000;
 
 /** What fails every time is read again ever later, for each time is a reading of the whole stream. */
-const FAILED_MAX_MS = 60_000;
+const FAILED_MAX_MS = 20_000;
 
 function failureDelay(times: number, retryMs: number): number {
   return Math.min(FAILED_MAX_MS, retryMs * 2 ** Math.min(times - 1, 16));

@@ -77,7 +77,8 @@ async function aboutNats(config: Config, log: Logger, profile: Profile): Promise
   await using scope = createScope();
   const declared = declaredStreams({ clusterId: config.clusterId, profile });
   try {
-    const connect = (account: "CORE" | "STORE") => connectService({ config, service: "bridge", account, log, scope });
+    const connect = (account: "CORE" | "STORE") =>
+      connectService({ config, service: "bridge", account, log, scope, anyVersion: true });
     const connections = { CORE: await connect("CORE"), STORE: await connect("STORE") };
     const facts = await readNats(connections, declared, {
       clusterId: config.clusterId,

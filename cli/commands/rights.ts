@@ -92,7 +92,7 @@ async function withGraph<T>(
   const { jetstream, jetstreamManager } = await import("@nats-io/jetstream");
   await using scope = createScope();
   const log = logFor(context, loaded);
-  const nc = await connectService({ config, service: "authcallout", account: "CORE", log, scope });
+  const nc = await connectService({ config, service: "authcallout", account: "CORE", log, scope, anyVersion: true });
   const follower = new GraphFollower({
     nc,
     js: jetstream(nc),

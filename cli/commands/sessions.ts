@@ -97,7 +97,8 @@ async function withSystem<T>(context: CliContext, command: Command, work: (tools
   const { connectService } = await import("../../runtime/service-connection.ts");
   const { jetstream, jetstreamManager } = await import("@nats-io/jetstream");
   await using scope = createScope();
-  const connect = (account: "SYS" | "CORE") => connectService({ config, service: "authcallout", account, log, scope });
+  const connect = (account: "SYS" | "CORE") =>
+    connectService({ config, service: "authcallout", account, log, scope, anyVersion: true });
   const system = systemAccount(await connect("SYS"), "APP", Date.now);
   const core = await connect("CORE");
   const subjects = subjectsOf(config.clusterId);

@@ -1,5 +1,4 @@
 /** Rows that say something that cannot be understood, and so grant nothing: what they are, and what to do. Pure. */
-import { TEXT_BYTES } from "../../bridge/tables.ts";
 import { type Finding, judge, type Look, ok, problem } from "./finding.ts";
 
 /** How many there are, and the uuids of some. */
@@ -42,11 +41,6 @@ export const ODD: readonly {
     what: "tokens that are refreshed at no readable time",
     table: "api_client_authorizations",
     where: unreadable("refreshes_at"),
-  },
-  {
-    what: "tokens with more scopes than are read",
-    table: "api_client_authorizations",
-    where: `octet_length(scopes) > ${TEXT_BYTES.scopes}`,
   },
   { what: "groups trashed at no readable time", table: "groups", where: unreadable("trash_at") },
   ...(["users", "groups", "links"] as const).map((table) => ({

@@ -9,6 +9,7 @@ import { type ClockFacts, clockFinding } from "./clock.ts";
 import { type ContentFacts, contentFinding } from "./content.ts";
 import { type Finding, formatBytes, judge, type Look, ok, problem } from "./finding.ts";
 import { publicationFinding } from "./publications.ts";
+import { overScopesFindings } from "./token-scopes.ts";
 
 /** A row of `pg_replication_slots`; what the PostgreSQL at hand does not have is missing. */
 export type SlotFacts = {
@@ -39,6 +40,8 @@ export type DatabaseFacts = {
   clock: Look<ClockFacts>;
   audit: Look<AuditFacts>;
   content: Look<ContentFacts>;
+  /** Tokens with more scopes than count. */
+  overScopes?: Look<string[]>;
 };
 
 export type DatabaseQuestion = {
@@ -71,6 +74,7 @@ export function databaseFindings(question: DatabaseQuestion, facts: DatabaseFact
     clockFinding("PostgreSQL's clock", facts.clock, staleness),
     contentFinding(facts.content),
     auditFinding(facts.audit, question.publishSilent),
+    ...overScopesFindings(facts.overScopes),
   ];
 }
 

@@ -12,6 +12,7 @@ import type { ClockFacts } from "./clock.ts";
 import { type ContentFacts, ODD } from "./content.ts";
 import type { DatabaseFacts, SlotFacts } from "./database.ts";
 import type { Look } from "./finding.ts";
+import { readOverScopes } from "./token-scopes.ts";
 
 /** Longer than any of these queries takes where there is an index; `logs` may be very large. */
 const STATEMENT_TIMEOUT_MS = 10_000;
@@ -44,6 +45,7 @@ export async function readDatabase(
     clock: await look(() => readClock(client, now)),
     content: await look(() => readContent(client, schema)),
     audit: await look(() => readAudit(client, schema, auditConfig)),
+    overScopes: await look(() => readOverScopes(client, schema)),
   }));
 }
 

@@ -91,3 +91,24 @@ describe("a replica that looks through all sessions", () => {
     assert.deepEqual(cuts, []);
   });
 });
+
+describe("a session that cannot be judged", () => {
+  it("is cut, and holds up nobody else's judgement", () => {
+    const revision = { epoch: 1, sequence: 9 };
+    const tokens = {
+      bySessionToken(key: string) {
+        if (key === "bad") throw new TypeError("what stood in a row");
+        return null;
+      },
+      endOf: () => "expired",
+    };
+    const lines: string[] = [];
+    const log = { error: (fields: object, text: string) => void lines.push(JSON.stringify([fields, text])) };
+    const parts = { follower: { tokens }, now: () => 0, log };
+    const enforcer = new Enforcer(parts as unknown as EnforcerParts);
+    const judged = (token: string) => enforcer.judge({ user: "u", key: { token, sid: "_" }, revision, hash: "h" });
+    assert.deepEqual([judged("bad"), judged("good")], ["unsound", "void"]);
+    assert.equal(lines.length, 1);
+    assert.ok(!lines[0]?.includes("what stood in a row"));
+  });
+});

@@ -92,7 +92,7 @@ describe("publications that are there", () => {
     },
     {
       what: "hold a column more",
-      sql: "ALTER PUBLICATION p_logs SET TABLE logs (id, uuid, object_uuid, event_type, event_at, properties, summary)",
+      sql: "ALTER PUBLICATION p_logs SET TABLE logs (id, uuid, modified_by_user_uuid, object_uuid, event_type, event_at, properties, summary)",
       says: /logs is published with summary too/,
       harmless: true,
     },

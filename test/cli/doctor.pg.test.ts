@@ -185,6 +185,23 @@ describe("doctor, of Arvados' database", () => {
     assert.equal(find(await spoiled(touch, mend, { publishSilent: true }), "audit log").state, "warn");
   });
 
+  it("names tokens that have more scopes than count, and says nothing where there are none", async () => {
+    const scopes = (count: number, more = "") =>
+      `'[${more}' || (SELECT string_agg('"GET /arvados/v1/collections/zzzzz-4zz18-' || lpad(n::text, 15, '0') || '"', ',')
+                        FROM generate_series(1, ${count}) n) || ']'`;
+    const token = (name: string, text: string) =>
+      `INSERT INTO api_client_authorizations (uuid, api_token, user_id, scopes, created_at, updated_at)
+       VALUES ('zzzzz-gj3su-${name.padEnd(15, "0")}', '${name}', 1, ${text}, now(), now())`;
+    const tokens = [token("few", scopes(256)), token("all", scopes(257, '"all",'))];
+    const mend = "DELETE FROM api_client_authorizations WHERE api_token IN ('few', 'all', 'many', 'long')";
+    const quiet = await spoiled(tokens.join(";"), mend);
+    assert.ok(!quiet.some(({ name }) => name === "token scopes"));
+    tokens.push(token("many", scopes(257)), token("long", `repeat('x', 70000)`));
+    const { state, saw } = find(await spoiled(tokens.join(";"), mend), "token scopes");
+    assert.equal(state, "warn");
+    assert.match(saw, /^zzzzz-gj3su-long0{11}, zzzzz-gj3su-many0{11} have more/);
+  });
+
   it("names a slot of another database, and one that is missing", async () => {
     await world.postgres.createDatabase("other");
     const other = new pg.Client({ connectionString: world.postgres.url("other") });

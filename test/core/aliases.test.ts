@@ -56,6 +56,17 @@ describe("a session that Arvados' API alone speaks for", () => {
     });
   }
 
+  it("is nobody's where its token has more scopes than count", () => {
+    const { aliases, index, behind } = world();
+    const token = parseToken(`v2/${TOKEN}/s`);
+    assert.ok(token);
+    const over = { ...voucher, scopes: [], scopes_over: true } as const;
+    const refused = index.identifyVouched(token, over, NOW);
+    assert.ok(refused instanceof Fault && refused.code === "token.scopes");
+    aliases.set({ session: sessionToken(token), token: TOKEN, voucher: over });
+    assert.equal(behind(`v2/${TOKEN}/s`), null);
+  });
+
   it("is of the voucher's user, scopes and end, and logs for no container", () => {
     const { user, token, scopes, expiresAt, containers, vouched } = world().admit(`v2/${TOKEN}/s`);
     assert.deepEqual({ user, token, scopes, until: expiresAt }, voucher);

@@ -140,6 +140,9 @@ describe("connectNats", () => {
     assert.equal(failure.code, "nats.too_old");
     assert.match(failure.message, /is version 2\.15\.1; .*2\.15\.2.*lose acknowledged messages/);
     await until(() => sockets.every((socket) => socket.closed), "the connection to end");
+    const looking = await connectNats({ ...options, url, anyVersion: true });
+    assert.equal(looking.info?.version, "2.15.1", "doctor and the admin's commands work with it");
+    await looking.close();
   });
 
   it("tells a refusal from an outage, with the account that is refused", async () => {

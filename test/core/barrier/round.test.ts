@@ -51,6 +51,18 @@ describe("barrier entries", () => {
     }
   });
 
+  it("have a voucher's scopes reduced, which another version may have said as they were", () => {
+    const token = "zzzzz-gj3su-000000000000001";
+    const object = (n: number) => `GET /arvados/v1/collections/zzzzz-4zz18-${String(n).padStart(15, "0")}`;
+    const voucherOf = (scopes: string[]) => {
+      const voucher = { token, user: "zzzzz-tpzed-000000000000001", scopes, until: 9 };
+      const entry = parseBarrierEntry(JSON.stringify({ kind: "alias", session: "habc", token, voucher }));
+      return entry?.kind === "alias" ? entry.voucher : null;
+    };
+    assert.deepEqual(voucherOf(["POST /x", object(1), object(1)])?.scopes, [object(1)]);
+    assert.deepEqual(voucherOf(Array.from({ length: 9_000 }, (_, n) => object(n)))?.scopes_over, true);
+  });
+
   it("are nothing else", () => {
     for (const text of [
       "",
