@@ -110,7 +110,6 @@ function plainly(engine: ScopingEngine, who: string, scopes: readonly string[]):
       const [beforeLast, last] = tokens.splice(-2);
       const isOther = pattern.startsWith("@manage.") && resource !== "links";
       if (pattern === ">") for (const one of depths("", name)) found.add(one);
-      else if (pattern.startsWith("@user.")) found.add(pattern.slice(0, -1) + name);
       else if (/^@(via|roles)\./.test(pattern) || isOther) continue;
       else if (pattern.endsWith(".>")) for (const one of depths(pattern.slice(0, -1), name)) found.add(one);
       else if (last === resource && (beforeLast === "*" || beforeLast === uuid)) found.add([...tokens, name].join("."));
