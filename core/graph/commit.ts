@@ -21,44 +21,79 @@ export function commit(state: GraphState, plan: Plan, witness: Witness | null = 
   state.heavy.weighAll();
   const isPlain = isPlainShare(state.topology, plan);
   const whom = concerned(state, plan, isPlain);
-  if (witness === null && isPlain) {
-    const heavy = heavyThroughout(state, plan, whom);
-    if (heavy !== null) return commitShares(state, plan, whom, heavy);
-  }
-  return new Commit(state, plan).run(whom, witness);
+  return witness === null && isPlain ? commitShares(state, plan, whom) : new Commit(state, plan).run(whom, witness);
 }
 
-/** The heavy users among those concerned; null where somebody may become heavy, or be so no longer, or something crowded. */
-function heavyThroughout({ topology, heavy }: GraphState, plan: Plan, whom: Concerned): Set<number> | null {
-  if (whom.crowdsTurn && heavy.possible.size > 0) return null;
-  const found = new Set<number>();
+/**
+ * Of the users whom a share concerns, those in whose grants it does not show (`heavy`), and those who have to be compared as after any
+ * delta (`near`): who may become heavy, or be so no longer, and heavy users where something is crowded.
+ */
+function sortedOut(state: GraphState, plan: Plan, whom: Concerned): { heavy: Set<number>; near: Set<number> } {
+  const heavy = new Set<number>();
+  const near = new Set(whom.holders);
   for (const node of whom.principals) {
-    if (!topology.nodes.isUser(node)) continue;
-    const stays = heavy.whileTurning(node, plan.heads.size);
-    if (stays === null) return null;
-    if (stays === "heavy") found.add(node);
+    if (!state.topology.nodes.isUser(node) || near.has(node)) continue;
+    const stays = state.heavy.whileTurning(node, plan.heads.size);
+    if (stays !== "light") (stays === "heavy" && !whom.crowded ? heavy : near).add(node);
   }
-  // What is crowded stands in the grants of heavy users too.
-  return found.size > 0 && whom.crowded ? null : found;
+  return { heavy, near };
 }
 
-function commitShares(state: GraphState, plan: Plan, whom: Concerned, heavy: ReadonlySet<number>): Effect {
-  const { nodes } = state.topology;
-  const { principals, disputed } = whom;
-  const shares = new Shares(state.topology, state.audiences, state.rights, principals, heavy, plan);
+function commitShares(state: GraphState, plan: Plan, whom: Concerned): Effect {
+  const { topology, crowds, rights } = state;
+  const { heavy, near } = sortedOut(state, plan, whom);
+  const before = new Map([...near].map((user) => [user, state.snapshot(user)]));
+  const shares = new Shares(topology, state.audiences, rights, { all: whom.principals, heavy, near }, plan);
   for (const change of plan.changes) state.set(change);
   const { effect, lessened } = shares.settle();
-  for (const node of state.crowds.recount(found(state.topology, plan.linked.keys()))) state.crowds.turn(node);
-  for (const [role, members] of disputed) if (lessened.has(role)) addStale(effect, members);
-  for (const users of [effect.shrank, effect.grew, effect.moved]) {
-    state.forgetGrants([...users].map((user) => nodes.find(user)));
+  for (const node of crowds.recount(found(topology, plan.linked.keys()))) crowds.turn(node);
+  if (whom.crowdsTurn) {
+    effect.rerouted = true;
+    rights.forgetKept();
   }
+  rights.drop(near);
+  const comparison = new Comparison(topology, plan.moved, plan.records);
+  for (const [user, then] of before)
+    compareUser(state, comparison, effect, topology.nodes.uuid(user), then, false, null);
+  for (const [role, members] of whom.disputed) if (lessened.has(role)) addStale(effect, members);
+  for (const users of [effect.shrank, effect.grew, effect.moved]) state.forgetGrants(found(topology, users));
   state.sweep();
   return effect;
 }
 
+/** Weighs a user again and notes what a delta did to its rights. */
+function compareUser(
+  state: GraphState,
+  comparison: Comparison,
+  effect: Effect,
+  uuid: string,
+  before: Snapshot,
+  repathed: boolean,
+  witness: Witness | null,
+): void {
+  const { heavy } = state;
+  const user = state.topology.nodes.find(uuid);
+  const hadCopies = heavy.possible.has(user);
+  if (user >= 0) {
+    heavy.weigh(user);
+    if (heavy.has(user) !== before.heavy) state.forgetGrants([user]);
+  }
+  const after = state.snapshot(user);
+  if (hadCopies || heavy.possible.has(user)) effect.rerouted ||= !sameReach(before, after);
+  const difference = comparison.of(user, before, after, repathed);
+  const { outcome } = difference;
+  if (outcome !== "shrank" && leavesStale(before, after)) effect.stale.add(uuid);
+  if (outcome !== "same") effect[outcome].add(uuid);
+  if (witness === null) return;
+  witness.user(uuid, difference);
+  // People are told what a heavy user loses, though it shows in no grant.
+  if (before.heavy || after.heavy) witness.user(uuid, comparison.of(user, asWhole(before), asWhole(after), false));
+}
+
 type Concerned = {
   principals: Set<number>;
+  /** Users who may be heavy and have something that becomes crowded, or is so no longer. */
+  holders: Set<number>;
   /** Do links become so many, or so few, that it matters (crowds.ts)? */
   crowdsTurn: boolean;
   /** May one of the heads be crowded? */
@@ -101,14 +136,11 @@ function concerned(state: GraphState, plan: Plan, isPlain: boolean): Concerned {
     if (user >= 0) changed.found.add(user);
   }
   const turning = crowdsTurning(state, plan);
-  for (const node of turning) {
-    changed.from(node);
-    for (const edge of topology.in(node)) changed.from(edge.tail);
-  }
-  const entered = new Set([...turning, ...plan.arrivals]);
-  changed.managers(entered);
-  // A crowded user may also be one of whose possessions only what it owns directly is in reach: two steps away (V8).
-  if ([...turning].some((node) => topology.nodes.isUser(node))) changed.managers(entered);
+  const turningUsers = new Set([...turning].filter((node) => topology.nodes.isUser(node)));
+  for (const user of turningUsers) changed.from(user);
+  changed.managers(new Set([...turningUsers, ...plan.arrivals]));
+  const holders = holdersOf(state, turning, turningUsers, beyond);
+  if (!isPlain) for (const user of holders) changed.found.add(user);
   const repathed = new Reverse(topology, stop, beyond);
   for (const moved of plan.moved.keys()) {
     for (const node of topology.ownership.subtree(moved)) {
@@ -121,7 +153,33 @@ function concerned(state: GraphState, plan: Plan, isPlain: boolean): Concerned {
   for (const node of repathed.found) changed.found.add(node);
   const disputed = new Map([...met].map((role) => [role, usersOf(topology, behind(topology, [role], audiences.has))]));
   const crowded = [...plan.heads].some((uuid) => mayBeCrowded(state, plan, uuid));
-  return { principals: changed.found, crowdsTurn: turning.size > 0, crowded, repathed: repathed.found, disputed };
+  return {
+    principals: changed.found,
+    holders,
+    crowdsTurn: turning.size > 0,
+    crowded,
+    repathed: repathed.found,
+    disputed,
+  };
+}
+
+/** Those of the users that may be heavy who have one of these nodes, in whatever way. */
+function holdersOf(
+  { topology, audiences, heavy }: GraphState,
+  turning: ReadonlySet<number>,
+  turningUsers: ReadonlySet<number>,
+  beyond: ReadonlySet<number>,
+): Set<number> {
+  if (turning.size === 0 || heavy.possible.size === 0) return new Set();
+  const walk = new Reverse(topology, audiences.has, beyond);
+  for (const node of turning) {
+    walk.from(node);
+    for (const edge of topology.in(node)) walk.from(edge.tail);
+  }
+  walk.managers(turningUsers);
+  // What a user owns directly is in reach from two steps away too (V8).
+  if (turningUsers.size > 0) walk.managers(turningUsers);
+  return new Set([...walk.found].filter((node) => heavy.possible.has(node)));
 }
 
 function mayBeCrowded({ topology, crowds }: GraphState, plan: Plan, uuid: string): boolean {
@@ -270,23 +328,7 @@ class Commit {
     const effect: Effect = { shrank: new Set(), grew: new Set(), moved: new Set(), stale: new Set(), rerouted: false };
     for (const [uuid, before] of this.#before) {
       const user = topology.nodes.find(uuid);
-      const copies = this.#state.heavy.possible.has(user);
-      if (user >= 0) {
-        this.#state.heavy.weigh(user);
-        if (this.#state.heavy.has(user) !== before.heavy) this.#state.forgetGrants([user]);
-      }
-      const after = this.#state.snapshot(user);
-      if (copies || this.#state.heavy.possible.has(user)) effect.rerouted ||= !sameReach(before, after);
-      const difference = comparison.of(user, before, after, repathed.has(user));
-      const { outcome } = difference;
-      if (outcome !== "shrank" && leavesStale(before, after)) effect.stale.add(uuid);
-      if (outcome !== "same") effect[outcome].add(uuid);
-      if (witness === null) continue;
-      witness.user(uuid, difference);
-      // People are told what a heavy user loses, though it shows in no grant.
-      if (before.heavy || after.heavy) {
-        witness.user(uuid, comparison.of(user, asWhole(before), asWhole(after), false));
-      }
+      compareUser(this.#state, comparison, effect, uuid, before, repathed.has(user), witness);
     }
     for (const uuid of this.#losers) {
       const user = topology.nodes.find(uuid);

@@ -12,7 +12,7 @@ import type { Topology } from "./topology.ts";
  */
 const UNIT = 192;
 /** What a subject has in front of its path, and what a JSON list has between two of them. */
-const FRAME = 40;
+const FRAME = 32;
 /** No pattern is longer (grants.ts). */
 const MOST_UNITS = Math.ceil((MAX_TAIL + FRAME) / UNIT);
 
@@ -215,7 +215,8 @@ export class HeavyUsers {
       bytes += nodes.uuid(at).length + 1;
       if (at !== seed && nodes.isUser(at)) break;
     }
-    return Math.min(MOST_UNITS, Math.ceil(bytes / UNIT));
+    // In eighths, so that sums are exact.
+    return Math.max(1, Math.min(MOST_UNITS, Math.ceil((8 * bytes) / UNIT) / 8));
   }
 
   /** The closure by which a user is weighed: it enters whatever is not an audience in every process. */

@@ -55,30 +55,26 @@ const LEVELS: readonly Level[] = [1, 3];
 /** A share moves nothing; what was before differs in links alone. */
 const NO_MOVES: ReadonlyMap<number, number> = new Map();
 
+/** Whoever reaches one of the tails; the users in whose grants no head stands; and those whom somebody else compares. */
+type Whom = { readonly all: Iterable<number>; readonly heavy: ReadonlySet<number>; readonly near: ReadonlySet<number> };
+
 /** Brings closures and effect up to date, once with the links as they were and once as they are. */
 export class Shares {
   readonly #topology: Topology;
   readonly #audiences: Audiences;
   readonly #rights: RightsCache;
   readonly #principals: number[];
-  readonly #heavy: ReadonlySet<number>;
+  readonly #whom: Whom;
   readonly #plan: Plan;
   #heads: readonly number[] = [];
 
-  /** Before the links change. `principals`: whoever reaches one of their tails; `heavy`: those in whose grants no head stands. */
-  constructor(
-    topology: Topology,
-    audiences: Audiences,
-    rights: RightsCache,
-    principals: Iterable<number>,
-    heavy: ReadonlySet<number>,
-    plan: Plan,
-  ) {
+  /** Before the links change. */
+  constructor(topology: Topology, audiences: Audiences, rights: RightsCache, whom: Whom, plan: Plan) {
     this.#topology = topology;
     this.#audiences = audiences;
     this.#rights = rights;
-    this.#principals = [...principals];
-    this.#heavy = heavy;
+    this.#principals = [...whom.all];
+    this.#whom = whom;
     this.#plan = plan;
     for (const principal of this.#principals) {
       for (const level of LEVELS) {
@@ -105,7 +101,7 @@ export class Shares {
           for (const head of this.#turning(closure, level)) {
             const comes = !closure.seeds.has(head);
             patches.push({ closure, head, present: comes });
-            if (this.#heavy.has(principal)) rerouted = true;
+            if (this.#whom.heavy.has(principal)) rerouted = true;
             else
               turns.push({ user: principal, level, head, comes, before: this.#before(principal, level, head, comes) });
           }
@@ -132,6 +128,7 @@ export class Shares {
   #hasGrants(principal: number): boolean {
     return (
       this.#topology.nodes.isUser(principal) &&
+      !this.#whom.near.has(principal) &&
       this.#topology.isAccount(principal) &&
       !this.#topology.isAdmin(principal)
     );
