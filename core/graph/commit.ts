@@ -1,8 +1,8 @@
-import { Reverse } from "./affected.ts";
 import { rolesBeyond } from "./audiences.ts";
 import { type Closure, EMPTY } from "./closure.ts";
+import { behind, type Concerned, concerned, found, usersOf } from "./concerned.ts";
 import { Comparison, type Difference, NOBODY, type Snapshot, sameClosure } from "./effect.ts";
-import { reachLevelZero } from "./level-zero.ts";
+import type { Standing } from "./heavy.ts";
 import type { Plan } from "./plan.ts";
 import { isPlainShare, Shares } from "./shares.ts";
 import { hasLost, leavesStale } from "./stale.ts";
@@ -25,25 +25,31 @@ export function commit(state: GraphState, plan: Plan, witness: Witness | null = 
 }
 
 /**
- * Of the users whom a share concerns, those in whose grants it does not show (`heavy`), and those who have to be compared as after any
- * delta (`near`): who may become heavy, or be so no longer, and heavy users where something is crowded.
+ * How the users whom a share concerns stand while it comes or goes. `near` are those who have to be compared as after any delta: who may
+ * pass a bound, and heavy users where something is crowded.
  */
-function sortedOut(state: GraphState, plan: Plan, whom: Concerned): { heavy: Set<number>; near: Set<number> } {
-  const heavy = new Set<number>();
+function sortedOut(
+  state: GraphState,
+  plan: Plan,
+  whom: Concerned,
+): { standing: Map<number, Standing>; near: Set<number> } {
+  const standing = new Map<number, Standing>();
   const near = new Set(whom.holders);
+  const heads = [...plan.heads].map((uuid) => state.topology.nodes.find(uuid));
   for (const node of whom.principals) {
     if (!state.topology.nodes.isUser(node) || near.has(node)) continue;
-    const stays = state.heavy.whileTurning(node, plan.heads.size);
-    if (stays !== "light") (stays === "heavy" && !whom.crowded ? heavy : near).add(node);
+    const stays = state.heavy.whileTurning(node, heads);
+    if (stays === null || (whom.crowded && (stays === "heavy" || stays === "disputed"))) near.add(node);
+    else if (stays !== "light") standing.set(node, stays);
   }
-  return { heavy, near };
+  return { standing, near };
 }
 
 function commitShares(state: GraphState, plan: Plan, whom: Concerned): Effect {
   const { topology, crowds, rights } = state;
-  const { heavy, near } = sortedOut(state, plan, whom);
+  const { standing, near } = sortedOut(state, plan, whom);
   const before = new Map([...near].map((user) => [user, state.snapshot(user)]));
-  const shares = new Shares(topology, state.audiences, rights, { all: whom.principals, heavy, near }, plan);
+  const shares = new Shares(topology, state.audiences, rights, { all: whom.principals, standing, near }, plan);
   for (const change of plan.changes) state.set(change);
   const { effect, lessened } = shares.settle();
   for (const node of crowds.recount(found(topology, plan.linked.keys()))) crowds.turn(node);
@@ -53,8 +59,9 @@ function commitShares(state: GraphState, plan: Plan, whom: Concerned): Effect {
   }
   rights.drop(near);
   const comparison = new Comparison(topology, plan.moved, plan.records);
-  for (const [user, then] of before)
+  for (const [user, then] of before) {
     compareUser(state, comparison, effect, topology.nodes.uuid(user), then, false, null);
+  }
   for (const [role, members] of whom.disputed) if (lessened.has(role)) addStale(effect, members);
   for (const users of [effect.shrank, effect.grew, effect.moved]) state.forgetGrants(found(topology, users));
   state.sweep();
@@ -90,20 +97,6 @@ function compareUser(
   if (before.heavy || after.heavy) witness.user(uuid, comparison.of(user, asWhole(before), asWhole(after), false));
 }
 
-type Concerned = {
-  principals: Set<number>;
-  /** Users who may be heavy and have something that becomes crowded, or is so no longer. */
-  holders: Set<number>;
-  /** Do links become so many, or so few, that it matters (crowds.ts)? */
-  crowdsTurn: boolean;
-  /** May one of the heads be crowded? */
-  crowded: boolean;
-  /** Those whose patterns may name other paths. */
-  repathed: Set<number>;
-  /** Audience roles that may be none in another process, and whoever has rights by them. */
-  disputed: Map<number, string[]>;
-};
-
 /** Does a user reach the same as before, whatever of it stands in grants? */
 function sameReach(before: Snapshot, after: Snapshot): boolean {
   return (
@@ -118,86 +111,6 @@ function asWhole({ reading, managing, ...rest }: Snapshot): Snapshot {
   return { ...rest, reading: { ...reading, own: reading.whole }, managing: { ...managing, own: managing.whole } };
 }
 
-/** Whom a plan may concern, by the graph as it is before. */
-function concerned(state: GraphState, plan: Plan, isPlain: boolean): Concerned {
-  const { topology, audiences } = state;
-  const met = new Set<number>();
-  const stop = (role: number): boolean => {
-    if (audiences.isDisputed(role)) met.add(role);
-    return audiences.has(role);
-  };
-  // A plain share leads to no user.
-  const beyond = isPlain ? new Set<number>() : concernedByLevelZero(topology, plan);
-  const changed = new Reverse(topology, stop, beyond);
-  for (const tail of plan.tails) changed.from(tail);
-  for (const user of plan.arrivals) changed.from(user);
-  for (const uuid of plan.users) {
-    const user = topology.nodes.find(uuid);
-    if (user >= 0) changed.found.add(user);
-  }
-  const turning = crowdsTurning(state, plan);
-  const turningUsers = new Set([...turning].filter((node) => topology.nodes.isUser(node)));
-  for (const user of turningUsers) changed.from(user);
-  changed.managers(new Set([...turningUsers, ...plan.arrivals]));
-  const holders = holdersOf(state, turning, turningUsers, beyond);
-  if (!isPlain) for (const user of holders) changed.found.add(user);
-  const repathed = new Reverse(topology, stop, beyond);
-  for (const moved of plan.moved.keys()) {
-    for (const node of topology.ownership.subtree(moved)) {
-      // Its members' patterns name an audience role and not its path.
-      if (audiences.has(node)) continue;
-      for (const edge of topology.in(node)) repathed.from(edge.tail);
-    }
-  }
-  repathed.managers();
-  for (const node of repathed.found) changed.found.add(node);
-  const disputed = new Map([...met].map((role) => [role, usersOf(topology, behind(topology, [role], audiences.has))]));
-  const crowded = [...plan.heads].some((uuid) => mayBeCrowded(state, plan, uuid));
-  return {
-    principals: changed.found,
-    holders,
-    crowdsTurn: turning.size > 0,
-    crowded,
-    repathed: repathed.found,
-    disputed,
-  };
-}
-
-/** Those of the users that may be heavy who have one of these nodes, in whatever way. */
-function holdersOf(
-  { topology, audiences, heavy }: GraphState,
-  turning: ReadonlySet<number>,
-  turningUsers: ReadonlySet<number>,
-  beyond: ReadonlySet<number>,
-): Set<number> {
-  if (turning.size === 0 || heavy.possible.size === 0) return new Set();
-  const walk = new Reverse(topology, audiences.has, beyond);
-  for (const node of turning) {
-    walk.from(node);
-    for (const edge of topology.in(node)) walk.from(edge.tail);
-  }
-  walk.managers(turningUsers);
-  // What a user owns directly is in reach from two steps away too (V8).
-  if (turningUsers.size > 0) walk.managers(turningUsers);
-  return new Set([...walk.found].filter((node) => heavy.possible.has(node)));
-}
-
-function mayBeCrowded({ topology, crowds }: GraphState, plan: Plan, uuid: string): boolean {
-  const node = topology.nodes.find(uuid);
-  const size = node < 0 ? 0 : topology.in(node).length;
-  return crowds.isPossibleAt(size) || crowds.isPossibleAt(size + (plan.linked.get(uuid) ?? 0));
-}
-
-/** Nodes that become crowded with this delta, or are so no longer, here or elsewhere. */
-function crowdsTurning({ topology, crowds }: GraphState, plan: Plan): Set<number> {
-  const turning = new Set<number>();
-  for (const [uuid, more] of plan.linked) {
-    const node = topology.nodes.find(uuid);
-    if (node >= 0 && more !== 0 && crowds.turnsAt(node, topology.in(node).length + more)) turning.add(node);
-  }
-  return turning;
-}
-
 /** Roles that are none after the delta. */
 function endingRoles(topology: Topology, plan: Plan): Set<number> {
   const ending = new Set<number>();
@@ -209,33 +122,9 @@ function endingRoles(topology: Topology, plan: Plan): Set<number> {
   return ending;
 }
 
-function found({ nodes }: Topology, uuids: Iterable<string>): number[] {
-  return [...uuids].map((uuid) => nodes.find(uuid)).filter((node) => node >= 0);
-}
-
-/** Whoever reaches one of these roles, audiences or not. */
-function behind(topology: Topology, roles: Iterable<number>, stops: (role: number) => boolean): Set<number> {
-  const entered = new Set(roles);
-  const members = new Reverse(topology, (role) => !entered.has(role) && stops(role));
-  for (const role of entered) members.from(role);
-  return members.managers().found;
-}
-
-function usersOf({ nodes }: Topology, principals: Iterable<number>): string[] {
-  return [...principals].filter((node) => nodes.isUser(node)).map((user) => nodes.uuid(user));
-}
-
 /** Whoever has lost a right is cut anyway. */
 function addStale({ shrank, stale }: Effect, users: Iterable<string>): void {
   for (const user of users) if (!shrank.has(user)) stale.add(user);
-}
-
-/** Those whose closures may hang on what lies behind an audience role, now or after the delta. */
-function concernedByLevelZero(topology: Topology, plan: Plan): Set<number> {
-  if (topology.links.levelZero.size + plan.levelZero.size === 0) return new Set();
-  const found = reachLevelZero(topology, plan.tails, plan.levelZero);
-  const leadsOn = [...plan.heads].some((uuid) => found.has(topology.nodes.find(uuid)));
-  return leadsOn || plan.levelZero.size > 0 ? reachLevelZero(topology, plan.tails, plan.tails) : found;
 }
 
 /** A delta of any kind: remembers, changes, counts the roles anew, compares. */

@@ -22,6 +22,12 @@ const BY_OWN = 2;
 const BY_DIRECT = 14;
 
 /**
+ * `light`: there are patterns and no copies; `copied`: both, for it may be heavy elsewhere; `disputed`: heavy here, and maybe not
+ * elsewhere; `heavy` everywhere.
+ */
+export type Standing = "light" | "copied" | "disputed" | "heavy";
+
+/**
  * *Heavy* users: those whose grants would be too many for one session, by whatever they were given. Such a user is an audience of one:
  * what it reaches is published as a copy under `@user.<user>`, which every user may hear anyway, and stands in no grant. So nobody
  * shuts anybody out by giving, and what is given and taken back changes routes only.
@@ -93,28 +99,37 @@ export class HeavyUsers {
     for (const user of this.#topology.users) this.weigh(user);
   }
 
-  /**
-   * Before at most `seeds` heads come to a user's closures, or go: `light` = it stays below the lower bound, `heavy` = it stays heavy in
-   * every process, null = it may be near a bound.
-   */
-  whileTurning(user: number, seeds: number): "light" | "heavy" | null {
+  /** What a user stays while these heads (-1 = not known yet) come to its closures, or go; null = it may pass a bound. */
+  whileTurning(user: number, heads: readonly number[]): Standing | null {
     this.weighAll();
-    const most = 2 * MOST_UNITS * seeds;
-    const stays = (): "light" | "heavy" | null => {
-      const weight = this.#weights.get(user) ?? 0;
-      const slack = (this.#slack.get(user) ?? 0) + most;
-      if (!this.#threshold.isPossible(weight + most)) {
-        this.#weights.set(user, weight + most);
-        return "light";
-      }
-      if (!this.#heavy.has(user) || !this.#threshold.isSure(weight - slack)) return null;
-      this.#slack.set(user, slack);
-      return "heavy";
-    };
-    const known = stays();
+    let most = 0;
+    for (const head of heads) most += 2 * (head < 0 ? MOST_UNITS : this.#unitsOf(head));
+    const known = this.#stays(user, most);
     if (known !== null) return known;
     this.weigh(user);
-    return stays();
+    return this.#stays(user, most);
+  }
+
+  #stays(user: number, most: number): Standing | null {
+    const { floor, min } = this.#threshold;
+    const weight = this.#weights.get(user) ?? 0;
+    if (weight + most <= floor) {
+      this.#weights.set(user, weight + most);
+      return "light";
+    }
+    const slack = (this.#slack.get(user) ?? 0) + most;
+    const isBetween = weight - slack > floor && weight + slack <= min;
+    const standing = this.#heavy.has(user)
+      ? weight - slack > min
+        ? "heavy"
+        : isBetween
+          ? "disputed"
+          : null
+      : isBetween
+        ? "copied"
+        : null;
+    if (standing !== null) this.#slack.set(user, slack);
+    return standing;
   }
 
   drop(users: Iterable<number>): void {
