@@ -1,8 +1,8 @@
-import { Reverse } from "./affected.ts";
 import { rolesBeyond } from "./audiences.ts";
 import { type Closure, EMPTY } from "./closure.ts";
+import { behind, type Concerned, concerned, found, usersOf } from "./concerned.ts";
 import { Comparison, type Difference, NOBODY, type Snapshot, sameClosure } from "./effect.ts";
-import { reachLevelZero } from "./level-zero.ts";
+import type { Standing } from "./heavy.ts";
 import type { Plan } from "./plan.ts";
 import { isPlainShare, Shares } from "./shares.ts";
 import { hasLost, leavesStale } from "./stale.ts";
@@ -21,53 +21,81 @@ export function commit(state: GraphState, plan: Plan, witness: Witness | null = 
   state.heavy.weighAll();
   const isPlain = isPlainShare(state.topology, plan);
   const whom = concerned(state, plan, isPlain);
-  if (witness === null && isPlain) {
-    const heavy = heavyThroughout(state, plan, whom);
-    if (heavy !== null) return commitShares(state, plan, whom, heavy);
-  }
-  return new Commit(state, plan).run(whom, witness);
+  return witness === null && isPlain ? commitShares(state, plan, whom) : new Commit(state, plan).run(whom, witness);
 }
 
-/** The heavy users among those concerned; null where somebody may become heavy, or be so no longer, or something crowded. */
-function heavyThroughout({ topology, heavy }: GraphState, plan: Plan, whom: Concerned): Set<number> | null {
-  if (whom.crowdsTurn && heavy.possible.size > 0) return null;
-  const found = new Set<number>();
+/**
+ * How the users whom a share concerns stand while it comes or goes. `near` are those who have to be compared as after any delta: who may
+ * pass a bound, and heavy users where something is crowded.
+ */
+function sortedOut(
+  state: GraphState,
+  plan: Plan,
+  whom: Concerned,
+): { standing: Map<number, Standing>; near: Set<number> } {
+  const standing = new Map<number, Standing>();
+  const near = new Set(whom.holders);
+  const heads = [...plan.heads].map((uuid) => state.topology.nodes.find(uuid));
   for (const node of whom.principals) {
-    if (!topology.nodes.isUser(node)) continue;
-    const stays = heavy.whileTurning(node, plan.heads.size);
-    if (stays === null) return null;
-    if (stays === "heavy") found.add(node);
+    if (!state.topology.nodes.isUser(node) || near.has(node)) continue;
+    const stays = state.heavy.whileTurning(node, heads);
+    if (stays === null || (whom.crowded && (stays === "heavy" || stays === "disputed"))) near.add(node);
+    else if (stays !== "light") standing.set(node, stays);
   }
-  // What is crowded stands in the grants of heavy users too.
-  return found.size > 0 && whom.crowded ? null : found;
+  return { standing, near };
 }
 
-function commitShares(state: GraphState, plan: Plan, whom: Concerned, heavy: ReadonlySet<number>): Effect {
-  const { nodes } = state.topology;
-  const { principals, disputed } = whom;
-  const shares = new Shares(state.topology, state.audiences, state.rights, principals, heavy, plan);
+function commitShares(state: GraphState, plan: Plan, whom: Concerned): Effect {
+  const { topology, crowds, rights } = state;
+  const { standing, near } = sortedOut(state, plan, whom);
+  const before = new Map([...near].map((user) => [user, state.snapshot(user)]));
+  const shares = new Shares(topology, state.audiences, rights, { all: whom.principals, standing, near }, plan);
   for (const change of plan.changes) state.set(change);
   const { effect, lessened } = shares.settle();
-  for (const node of state.crowds.recount(found(state.topology, plan.linked.keys()))) state.crowds.turn(node);
-  for (const [role, members] of disputed) if (lessened.has(role)) addStale(effect, members);
-  for (const users of [effect.shrank, effect.grew, effect.moved]) {
-    state.forgetGrants([...users].map((user) => nodes.find(user)));
+  for (const node of crowds.recount(found(topology, plan.linked.keys()))) crowds.turn(node);
+  if (whom.crowdsTurn) {
+    effect.rerouted = true;
+    rights.forgetKept();
   }
+  rights.drop(near);
+  const comparison = new Comparison(topology, plan.moved, plan.records);
+  for (const [user, then] of before) {
+    compareUser(state, comparison, effect, topology.nodes.uuid(user), then, false, null);
+  }
+  for (const [role, members] of whom.disputed) if (lessened.has(role)) addStale(effect, members);
+  for (const users of [effect.shrank, effect.grew, effect.moved]) state.forgetGrants(found(topology, users));
   state.sweep();
   return effect;
 }
 
-type Concerned = {
-  principals: Set<number>;
-  /** Do links become so many, or so few, that it matters (crowds.ts)? */
-  crowdsTurn: boolean;
-  /** May one of the heads be crowded? */
-  crowded: boolean;
-  /** Those whose patterns may name other paths. */
-  repathed: Set<number>;
-  /** Audience roles that may be none in another process, and whoever has rights by them. */
-  disputed: Map<number, string[]>;
-};
+/** Weighs a user again and notes what a delta did to its rights. */
+function compareUser(
+  state: GraphState,
+  comparison: Comparison,
+  effect: Effect,
+  uuid: string,
+  before: Snapshot,
+  repathed: boolean,
+  witness: Witness | null,
+): void {
+  const { heavy } = state;
+  const user = state.topology.nodes.find(uuid);
+  const hadCopies = heavy.possible.has(user);
+  if (user >= 0) {
+    heavy.weigh(user);
+    if (heavy.has(user) !== before.heavy) state.forgetGrants([user]);
+  }
+  const after = state.snapshot(user);
+  if (hadCopies || heavy.possible.has(user)) effect.rerouted ||= !sameReach(before, after);
+  const difference = comparison.of(user, before, after, repathed);
+  const { outcome } = difference;
+  if (outcome !== "shrank" && leavesStale(before, after)) effect.stale.add(uuid);
+  if (outcome !== "same") effect[outcome].add(uuid);
+  if (witness === null) return;
+  witness.user(uuid, difference);
+  // People are told what a heavy user loses, though it shows in no grant.
+  if (before.heavy || after.heavy) witness.user(uuid, comparison.of(user, asWhole(before), asWhole(after), false));
+}
 
 /** Does a user reach the same as before, whatever of it stands in grants? */
 function sameReach(before: Snapshot, after: Snapshot): boolean {
@@ -83,63 +111,6 @@ function asWhole({ reading, managing, ...rest }: Snapshot): Snapshot {
   return { ...rest, reading: { ...reading, own: reading.whole }, managing: { ...managing, own: managing.whole } };
 }
 
-/** Whom a plan may concern, by the graph as it is before. */
-function concerned(state: GraphState, plan: Plan, isPlain: boolean): Concerned {
-  const { topology, audiences } = state;
-  const met = new Set<number>();
-  const stop = (role: number): boolean => {
-    if (audiences.isDisputed(role)) met.add(role);
-    return audiences.has(role);
-  };
-  // A plain share leads to no user.
-  const beyond = isPlain ? new Set<number>() : concernedByLevelZero(topology, plan);
-  const changed = new Reverse(topology, stop, beyond);
-  for (const tail of plan.tails) changed.from(tail);
-  for (const user of plan.arrivals) changed.from(user);
-  for (const uuid of plan.users) {
-    const user = topology.nodes.find(uuid);
-    if (user >= 0) changed.found.add(user);
-  }
-  const turning = crowdsTurning(state, plan);
-  for (const node of turning) {
-    changed.from(node);
-    for (const edge of topology.in(node)) changed.from(edge.tail);
-  }
-  const entered = new Set([...turning, ...plan.arrivals]);
-  changed.managers(entered);
-  // A crowded user may also be one of whose possessions only what it owns directly is in reach: two steps away (V8).
-  if ([...turning].some((node) => topology.nodes.isUser(node))) changed.managers(entered);
-  const repathed = new Reverse(topology, stop, beyond);
-  for (const moved of plan.moved.keys()) {
-    for (const node of topology.ownership.subtree(moved)) {
-      // Its members' patterns name an audience role and not its path.
-      if (audiences.has(node)) continue;
-      for (const edge of topology.in(node)) repathed.from(edge.tail);
-    }
-  }
-  repathed.managers();
-  for (const node of repathed.found) changed.found.add(node);
-  const disputed = new Map([...met].map((role) => [role, usersOf(topology, behind(topology, [role], audiences.has))]));
-  const crowded = [...plan.heads].some((uuid) => mayBeCrowded(state, plan, uuid));
-  return { principals: changed.found, crowdsTurn: turning.size > 0, crowded, repathed: repathed.found, disputed };
-}
-
-function mayBeCrowded({ topology, crowds }: GraphState, plan: Plan, uuid: string): boolean {
-  const node = topology.nodes.find(uuid);
-  const size = node < 0 ? 0 : topology.in(node).length;
-  return crowds.isPossibleAt(size) || crowds.isPossibleAt(size + (plan.linked.get(uuid) ?? 0));
-}
-
-/** Nodes that become crowded with this delta, or are so no longer, here or elsewhere. */
-function crowdsTurning({ topology, crowds }: GraphState, plan: Plan): Set<number> {
-  const turning = new Set<number>();
-  for (const [uuid, more] of plan.linked) {
-    const node = topology.nodes.find(uuid);
-    if (node >= 0 && more !== 0 && crowds.turnsAt(node, topology.in(node).length + more)) turning.add(node);
-  }
-  return turning;
-}
-
 /** Roles that are none after the delta. */
 function endingRoles(topology: Topology, plan: Plan): Set<number> {
   const ending = new Set<number>();
@@ -151,33 +122,9 @@ function endingRoles(topology: Topology, plan: Plan): Set<number> {
   return ending;
 }
 
-function found({ nodes }: Topology, uuids: Iterable<string>): number[] {
-  return [...uuids].map((uuid) => nodes.find(uuid)).filter((node) => node >= 0);
-}
-
-/** Whoever reaches one of these roles, audiences or not. */
-function behind(topology: Topology, roles: Iterable<number>, stops: (role: number) => boolean): Set<number> {
-  const entered = new Set(roles);
-  const members = new Reverse(topology, (role) => !entered.has(role) && stops(role));
-  for (const role of entered) members.from(role);
-  return members.managers().found;
-}
-
-function usersOf({ nodes }: Topology, principals: Iterable<number>): string[] {
-  return [...principals].filter((node) => nodes.isUser(node)).map((user) => nodes.uuid(user));
-}
-
 /** Whoever has lost a right is cut anyway. */
 function addStale({ shrank, stale }: Effect, users: Iterable<string>): void {
   for (const user of users) if (!shrank.has(user)) stale.add(user);
-}
-
-/** Those whose closures may hang on what lies behind an audience role, now or after the delta. */
-function concernedByLevelZero(topology: Topology, plan: Plan): Set<number> {
-  if (topology.links.levelZero.size + plan.levelZero.size === 0) return new Set();
-  const found = reachLevelZero(topology, plan.tails, plan.levelZero);
-  const leadsOn = [...plan.heads].some((uuid) => found.has(topology.nodes.find(uuid)));
-  return leadsOn || plan.levelZero.size > 0 ? reachLevelZero(topology, plan.tails, plan.tails) : found;
 }
 
 /** A delta of any kind: remembers, changes, counts the roles anew, compares. */
@@ -270,23 +217,7 @@ class Commit {
     const effect: Effect = { shrank: new Set(), grew: new Set(), moved: new Set(), stale: new Set(), rerouted: false };
     for (const [uuid, before] of this.#before) {
       const user = topology.nodes.find(uuid);
-      const copies = this.#state.heavy.possible.has(user);
-      if (user >= 0) {
-        this.#state.heavy.weigh(user);
-        if (this.#state.heavy.has(user) !== before.heavy) this.#state.forgetGrants([user]);
-      }
-      const after = this.#state.snapshot(user);
-      if (copies || this.#state.heavy.possible.has(user)) effect.rerouted ||= !sameReach(before, after);
-      const difference = comparison.of(user, before, after, repathed.has(user));
-      const { outcome } = difference;
-      if (outcome !== "shrank" && leavesStale(before, after)) effect.stale.add(uuid);
-      if (outcome !== "same") effect[outcome].add(uuid);
-      if (witness === null) continue;
-      witness.user(uuid, difference);
-      // People are told what a heavy user loses, though it shows in no grant.
-      if (before.heavy || after.heavy) {
-        witness.user(uuid, comparison.of(user, asWhole(before), asWhole(after), false));
-      }
+      compareUser(this.#state, comparison, effect, uuid, before, repathed.has(user), witness);
     }
     for (const uuid of this.#losers) {
       const user = topology.nodes.find(uuid);

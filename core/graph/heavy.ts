@@ -12,7 +12,7 @@ import type { Topology } from "./topology.ts";
  */
 const UNIT = 192;
 /** What a subject has in front of its path, and what a JSON list has between two of them. */
-const FRAME = 40;
+const FRAME = 32;
 /** No pattern is longer (grants.ts). */
 const MOST_UNITS = Math.ceil((MAX_TAIL + FRAME) / UNIT);
 
@@ -20,6 +20,12 @@ const MOST_UNITS = Math.ceil((MAX_TAIL + FRAME) / UNIT);
 const BY_ROLE = 5;
 const BY_OWN = 2;
 const BY_DIRECT = 14;
+
+/**
+ * `light`: there are patterns and no copies; `copied`: both, for it may be heavy elsewhere; `disputed`: heavy here, and maybe not
+ * elsewhere; `heavy` everywhere.
+ */
+export type Standing = "light" | "copied" | "disputed" | "heavy";
 
 /**
  * *Heavy* users: those whose grants would be too many for one session, by whatever they were given. Such a user is an audience of one:
@@ -93,28 +99,37 @@ export class HeavyUsers {
     for (const user of this.#topology.users) this.weigh(user);
   }
 
-  /**
-   * Before at most `seeds` heads come to a user's closures, or go: `light` = it stays below the lower bound, `heavy` = it stays heavy in
-   * every process, null = it may be near a bound.
-   */
-  whileTurning(user: number, seeds: number): "light" | "heavy" | null {
+  /** What a user stays while these heads (-1 = not known yet) come to its closures, or go; null = it may pass a bound. */
+  whileTurning(user: number, heads: readonly number[]): Standing | null {
     this.weighAll();
-    const most = 2 * MOST_UNITS * seeds;
-    const stays = (): "light" | "heavy" | null => {
-      const weight = this.#weights.get(user) ?? 0;
-      const slack = (this.#slack.get(user) ?? 0) + most;
-      if (!this.#threshold.isPossible(weight + most)) {
-        this.#weights.set(user, weight + most);
-        return "light";
-      }
-      if (!this.#heavy.has(user) || !this.#threshold.isSure(weight - slack)) return null;
-      this.#slack.set(user, slack);
-      return "heavy";
-    };
-    const known = stays();
+    let most = 0;
+    for (const head of heads) most += 2 * (head < 0 ? MOST_UNITS : this.#unitsOf(head));
+    const known = this.#stays(user, most);
     if (known !== null) return known;
     this.weigh(user);
-    return stays();
+    return this.#stays(user, most);
+  }
+
+  #stays(user: number, most: number): Standing | null {
+    const { floor, min } = this.#threshold;
+    const weight = this.#weights.get(user) ?? 0;
+    if (weight + most <= floor) {
+      this.#weights.set(user, weight + most);
+      return "light";
+    }
+    const slack = (this.#slack.get(user) ?? 0) + most;
+    const isBetween = weight - slack > floor && weight + slack <= min;
+    const standing = this.#heavy.has(user)
+      ? weight - slack > min
+        ? "heavy"
+        : isBetween
+          ? "disputed"
+          : null
+      : isBetween
+        ? "copied"
+        : null;
+    if (standing !== null) this.#slack.set(user, slack);
+    return standing;
   }
 
   drop(users: Iterable<number>): void {
@@ -215,7 +230,8 @@ export class HeavyUsers {
       bytes += nodes.uuid(at).length + 1;
       if (at !== seed && nodes.isUser(at)) break;
     }
-    return Math.min(MOST_UNITS, Math.ceil(bytes / UNIT));
+    // In eighths, so that sums are exact.
+    return Math.max(1, Math.min(MOST_UNITS, Math.ceil((8 * bytes) / UNIT) / 8));
   }
 
   /** The closure by which a user is weighed: it enters whatever is not an audience in every process. */

@@ -1,6 +1,7 @@
 import type { Audiences } from "./audiences.ts";
 import { type Closure, type Level, patchSeed, reachesHead } from "./closure.ts";
 import { shownBySeed } from "./grants.ts";
+import type { Standing } from "./heavy.ts";
 import { holdsSeed } from "./holds.ts";
 import { looksLikeGroup, looksLikeUser } from "./nodes.ts";
 import type { Plan } from "./plan.ts";
@@ -55,30 +56,30 @@ const LEVELS: readonly Level[] = [1, 3];
 /** A share moves nothing; what was before differs in links alone. */
 const NO_MOVES: ReadonlyMap<number, number> = new Map();
 
+/** Whoever reaches one of the tails; how users stand that are not light; and those whom somebody else compares. */
+type Whom = {
+  readonly all: Iterable<number>;
+  readonly standing: ReadonlyMap<number, Standing>;
+  readonly near: ReadonlySet<number>;
+};
+
 /** Brings closures and effect up to date, once with the links as they were and once as they are. */
 export class Shares {
   readonly #topology: Topology;
   readonly #audiences: Audiences;
   readonly #rights: RightsCache;
   readonly #principals: number[];
-  readonly #heavy: ReadonlySet<number>;
+  readonly #whom: Whom;
   readonly #plan: Plan;
   #heads: readonly number[] = [];
 
-  /** Before the links change. `principals`: whoever reaches one of their tails; `heavy`: those in whose grants no head stands. */
-  constructor(
-    topology: Topology,
-    audiences: Audiences,
-    rights: RightsCache,
-    principals: Iterable<number>,
-    heavy: ReadonlySet<number>,
-    plan: Plan,
-  ) {
+  /** Before the links change. */
+  constructor(topology: Topology, audiences: Audiences, rights: RightsCache, whom: Whom, plan: Plan) {
     this.#topology = topology;
     this.#audiences = audiences;
     this.#rights = rights;
-    this.#principals = [...principals];
-    this.#heavy = heavy;
+    this.#principals = [...whom.all];
+    this.#whom = whom;
     this.#plan = plan;
     for (const principal of this.#principals) {
       for (const level of LEVELS) {
@@ -96,6 +97,7 @@ export class Shares {
     const turns: Turn[] = [];
     const patches: { closure: Closure; head: number; present: boolean }[] = [];
     const lessened = new Set<number>();
+    const stale = new Set<string>();
     let rerouted = this.#plan.reroutes;
     this.#heads = [...this.#plan.heads].map((uuid) => this.#topology.nodes.find(uuid));
     for (const principal of this.#principals) {
@@ -105,9 +107,11 @@ export class Shares {
           for (const head of this.#turning(closure, level)) {
             const comes = !closure.seeds.has(head);
             patches.push({ closure, head, present: comes });
-            if (this.#heavy.has(principal)) rerouted = true;
-            else
-              turns.push({ user: principal, level, head, comes, before: this.#before(principal, level, head, comes) });
+            const standing = this.#whom.standing.get(principal);
+            if (standing !== undefined) rerouted = true;
+            if (standing === "disputed" && !comes) stale.add(this.#topology.nodes.uuid(principal));
+            if (standing === "disputed" || standing === "heavy") continue;
+            turns.push({ user: principal, level, head, comes, before: this.#before(principal, level, head, comes) });
           }
         }
         for (const closure of this.#rights.cachedOfRole(principal, level)) {
@@ -121,7 +125,10 @@ export class Shares {
       }
     }
     for (const { closure, head, present } of patches) patchSeed(closure, head, present);
-    return { effect: { ...this.#effect(turns), rerouted }, lessened };
+    const effect = { ...this.#effect(turns), rerouted };
+    // Their older sessions may have the patterns, by a process to which they are not heavy.
+    for (const user of stale) effect.stale.add(user);
+    return { effect, lessened };
   }
 
   #turning(closure: Closure, level: Level): number[] {
@@ -132,6 +139,7 @@ export class Shares {
   #hasGrants(principal: number): boolean {
     return (
       this.#topology.nodes.isUser(principal) &&
+      !this.#whom.near.has(principal) &&
       this.#topology.isAccount(principal) &&
       !this.#topology.isAdmin(principal)
     );

@@ -214,6 +214,26 @@ describe("the work that a change takes", () => {
     });
   }
 
+  it("is no more for a role's members where one of them is nearly, or just, too heavy for its patterns", () => {
+    const work = (shares: number): number => {
+      const bounds = { audienceMin: 1_000, heavyMin: 1_000 };
+      const graph = new PermissionGraph({ clusterId: "zzzzz", roleGroupsVisibleToAll: true, ...bounds });
+      graph.load([
+        ...[user("root"), user("ann"), user("bob"), role("crew"), project("plan", U("ann"))],
+        ...[link("in", U("bob"), G("crew"))],
+        ...times(300, (i) => [user(name("u", i)), link(name("m", i), U(name("u", i)), G("crew"))]),
+        ...singles(shares),
+      ]);
+      const toggle = () => void [link("new", G("crew"), G("plan")), unlink("new")].map((one) => graph.apply([one]));
+      toggle();
+      return workOf(toggle);
+    };
+    const without = work(1);
+    for (const shares of [850, 900, 940]) assert.ok(work(shares) < 1.1 * without, `${without}, ${work(shares)}`);
+    // Where it is on the very bound it is looked at as a whole, and nobody else is.
+    for (const shares of [980, 984, 988, 992]) assert.ok(work(shares) < without + 60 * shares, `${work(shares)}`);
+  });
+
   it("is counted: what looks at everybody for everybody is found out", () => {
     const quadratic = (size: number) => {
       const graph = new PermissionGraph({ clusterId: "zzzzz", roleGroupsVisibleToAll: true, audienceMin: 20 });
