@@ -95,22 +95,18 @@ describe("at the limits of nats-server", () => {
       return { nc, write };
     }
 
-    it("of a log goes through up to what LOGS takes, and above that is refused in words", async () => {
+    it("of a log goes through up to what LOGS takes, and a client is told that it may not be longer", async () => {
       const { nc, write } = await asContainer();
       assert.ok("seq" in (await write(LOG_MESSAGE_BYTES)));
-      for (const bytes of [LOG_MESSAGE_BYTES + 1, MIB]) {
-        const { error } = (await write(bytes)) as { error?: { description: string } };
-        assert.match(error?.description ?? "", /message size exceeds/);
-      }
+      for (const bytes of [LOG_MESSAGE_BYTES + 1, MIB]) await assert.rejects(write(bytes), /max_payload size exceeded/);
       assert.ok("seq" in (await write(1)), "the session lives on");
       await nc.close();
     });
 
-    it("larger than nats-server takes ends the session of whoever sent it", async () => {
+    it("larger than a user's may be ends the session of whoever sent it nevertheless", async () => {
       const { nc } = await asContainer();
-      assert.throws(() => nc.publish(log(stack.cluster.container.uuid, "stdout.txt"), new Uint8Array(MIB + 1)));
       nc.info!.max_payload = 2 * MIB;
-      nc.publish(log(stack.cluster.container.uuid, "stdout.txt"), new Uint8Array(MIB + 1));
+      nc.publish(log(stack.cluster.container.uuid, "stdout.txt"), new Uint8Array(LOG_MESSAGE_BYTES + 1));
       await nc.closed();
     });
 
@@ -120,7 +116,7 @@ describe("at the limits of nats-server", () => {
       await answered(login);
       for (const verb of ["tail", "more", "stop"] as const) {
         const subject = api(await sessionKey(alice(), sid), verb);
-        const answer = await login.nc.request(subject, new Uint8Array(MIB).fill(120), { timeout: 5_000 });
+        const answer = await login.nc.request(subject, new Uint8Array(LOG_MESSAGE_BYTES).fill(120), { timeout: 5_000 });
         assert.equal(answer.headers?.get(HEADER.error), "verb.body", verb);
       }
       await login.nc.close();
