@@ -65,11 +65,12 @@ export class Sessions {
   }
 
   /** More about it is known than when it came. */
-  recount(server: string, cid: number): void {
+  recount(server: string, cid: number): Session | null {
     const session = this.#all.get(keyOf(server, cid));
-    if (!session) return;
+    if (!session) return null;
     this.#uncount(session);
     this.#count(session);
+    return session;
   }
 
   /** How many are counted so; exact from `from` on, and at most too many below. */
