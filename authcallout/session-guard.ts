@@ -103,7 +103,8 @@ export class SessionGuard {
   #placed(server: string, cid: number, network: string): void {
     const { bounds, sessions } = this.#parts;
     bounds.placed(server, cid, network);
-    sessions.recount(server, cid);
+    const session = sessions.recount(server, cid);
+    if (session) this.connected(session);
   }
 
   #flooded({ user, token, sid }: SessionWord): void {

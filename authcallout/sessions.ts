@@ -21,6 +21,8 @@ export class Sessions {
   /** What a session was counted as when it came, which is what it is taken from when it goes. */
   readonly #counts = new Map<Session, readonly string[]>();
   readonly #byCount = new Map<string, Set<Session>>();
+  /** Answers that were seen to have become sessions by a listing alone. */
+  readonly #listed = new WeakSet<Session>();
   readonly #byMark = new Map<string, Set<Session>>();
   readonly #pending = new Set<Session>();
 
@@ -63,11 +65,12 @@ export class Sessions {
   }
 
   /** More about it is known than when it came. */
-  recount(server: string, cid: number): void {
+  recount(server: string, cid: number): Session | null {
     const session = this.#all.get(keyOf(server, cid));
-    if (!session) return;
+    if (!session) return null;
     this.#uncount(session);
     this.#count(session);
+    return session;
   }
 
   /** How many are counted so; exact from `from` on, and at most too many below. */
@@ -78,7 +81,8 @@ export class Sessions {
 
   /** Those counted so, without answers that never became a session. */
   counted(count: string, now: number): Session[] {
-    return [...(this.#byCount.get(count) ?? [])].filter(({ pendingUntil = now + 1 }) => pendingUntil > now);
+    const isThere = (one: Session) => (one.pendingUntil ?? Number.POSITIVE_INFINITY) > now || this.#listed.has(one);
+    return [...(this.#byCount.get(count) ?? [])].filter(isThere);
   }
 
   /** What all are counted as. */
@@ -93,7 +97,11 @@ export class Sessions {
       const gone = session.server === server && session.since < askedAt && !there.has(session.cid);
       if (gone) this.remove(server, session.cid);
     }
-    for (const session of listing) if (!this.#all.has(keyOf(server, session.cid))) this.add(session);
+    for (const session of listing) {
+      const known = this.#all.get(keyOf(server, session.cid));
+      if (known) this.#listed.add(known);
+      else this.add(session);
+    }
   }
 
   /** A server that came back under another id took its sessions with it. */

@@ -27,6 +27,7 @@ import { environmentOf } from "../test/support/callout-process.ts";
 import { linkRow, uuid } from "./cluster.ts";
 import type { Target } from "./login-client.ts";
 import { buildGoCallout, type Program, startProgram } from "./processes.ts";
+import { UNBOUNDED } from "./unbounded.ts";
 
 const CLUSTER = "zzzzz";
 const SUBJECTS = subjectsOf(CLUSTER);
@@ -106,6 +107,7 @@ async function ours({ keys, url, port }: Server, scope: Scope, rows: GraphChange
     xkeySeed: keys.xkey.seed,
     edgeKey: keys.edge.public,
     logLevel: "warn",
+    ...UNBOUNDED,
   });
   config.nkeys.authcallout = { SYS: SYS.seed, CORE: CORE.seed, APP: APP.seed };
   const service = await startProgram(process.execPath, ["--import", "tsx", "cli/main.ts", "authcallout"], {

@@ -12,11 +12,12 @@ import { benchArgs, type Row, table, writeResults } from "./measure.ts";
 import { cutAtOnce, revocations } from "./revocations.ts";
 import { shareLoop } from "./share-loop.ts";
 import { storm } from "./storm.ts";
+import { UNBOUNDED } from "./unbounded.ts";
 
 const { json, quick } = benchArgs(process.argv.slice(2));
 
 await using scope = createScope();
-const stack = await startStack({ scope, log: silentLog() });
+const stack = await startStack({ scope, log: silentLog(), overrides: UNBOUNDED });
 const load = await createLoad(stack.postgres.url(stack.config.postgres.dbname), stack.cluster.projects.genomes);
 const rows: Row[] = [
   ...(await revocations(stack, load, quick ? { sessions: 1_000, rounds: 40 } : { sessions: 1_000, rounds: 300 })),

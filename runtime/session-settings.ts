@@ -104,7 +104,7 @@ export const SESSION_SETTINGS = {
     max: 1_000_000,
     env: "ARVADOS_NATS_LOGINS_PER_MINUTE",
     file: "session.loginsPerMinute",
-    default: "1200",
+    default: "6000",
     doc: "How many logins one user may make in a minute at one authcallout; beyond that as above.",
   },
   tailMax: {

@@ -20,8 +20,10 @@ const COSTS: Record<string, number> = { more: 1, stop: 1, tail: 20 };
 const USUAL_COST = 10;
 /** No client of good will sends so many bodies that are too large. They fill what nats-server keeps for us, so few are a flood. */
 const LARGE_FLOOD = 8;
+/** Of the bucket, for each that is answered. */
+const LARGE_COST = 100;
 /** Seconds' worth that may be asked at once. */
-const BURST = 4;
+const BURST = 2;
 /** A user's sessions together, in sessions. */
 const USER_SESSIONS = 4;
 /** All that are anonymous share one user. */
@@ -31,8 +33,8 @@ const FLOOD = 20;
 const ANSWER_MS = 1_000;
 /** So long each further large body of one who has flooded, in whichever session, is a flood. */
 const KNOWN_FLOODER_MS = 60_000;
-export const UNDER_WAY_PER_SESSION = 100;
-export const UNDER_WAY_PER_USER = 400;
+export const UNDER_WAY_PER_SESSION = 50;
+export const UNDER_WAY_PER_USER = 200;
 const KEPT = 20_000;
 
 type Bucket = { left: number; excess: number; at: number; answeredAt: number; reportedAt: number; underWay: number };
@@ -63,8 +65,8 @@ export class RequestLimits {
     const flood = this.#rate * FLOOD;
     bucket.excess += isLarge ? flood / LARGE_FLOOD : cost;
     if (bucket.excess > flood) return reportOnce(bucket, now);
-    const answers = canAnswer && isDue(bucket, now);
-    return answers ? (isLarge ? "large" : "refuse") : "drop";
+    if (isLarge) return canAnswer && take(bucket, LARGE_COST) ? "large" : "drop";
+    return canAnswer && isDue(bucket, now) ? "refuse" : "drop";
   }
 
   /** A large body came and was not taken: is it of one who has flooded lately? */

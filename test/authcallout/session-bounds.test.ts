@@ -75,8 +75,10 @@ describe("how many sessions there may be", () => {
     for (let i = 0; i < 3; i++) add("alice", "t1", { pendingUntil: NOW + 1 });
     assert.equal(refused("alice", "t1"), "token t1");
     const later = world();
-    for (let i = 0; i < 3; i++) later.add("alice", "t1", { pendingUntil: NOW });
+    const all = Array.from({ length: 3 }, () => later.add("alice", "t1", { pendingUntil: NOW }));
     assert.equal(later.refused("alice", "t1"), null);
+    later.sessions.listed("S", all, NOW);
+    assert.equal(later.refused("alice", "t1"), "token t1", "but by a listing they have");
   });
 
   it("gives a place back when a session ends", () => {

@@ -107,11 +107,10 @@ describe("at the limits of nats-server", () => {
       await nc.close();
     });
 
-    it("larger than nats-server takes ends the session of whoever sent it", async () => {
+    it("larger than a user's may be ends the session of whoever sent it nevertheless", async () => {
       const { nc } = await asContainer();
-      assert.throws(() => nc.publish(log(stack.cluster.container.uuid, "stdout.txt"), new Uint8Array(MIB + 1)));
       nc.info!.max_payload = 2 * MIB;
-      nc.publish(log(stack.cluster.container.uuid, "stdout.txt"), new Uint8Array(MIB + 1));
+      nc.publish(log(stack.cluster.container.uuid, "stdout.txt"), new Uint8Array(LOG_MESSAGE_BYTES + 1));
       await nc.closed();
     });
 

@@ -23,7 +23,7 @@ describe("the edge", () => {
   let logins: ConnectOpts[] = [];
   let door: EdgeDoor;
   before(async () => {
-    nats = await startNats({ streams: false });
+    nats = await startNats({ streams: false, limits: { appPayload: 1024 * 1024 } });
     await startTestCallout(nats, (options) => {
       logins.push(options);
       return { name: "u", publish: [">"], subscribe: [">"] };

@@ -21,13 +21,13 @@ describe("requests of a session", () => {
     const burst = tally(1_000, () => limits().ofSession("a.b", "whoami", 0, 0));
     assert.equal(burst.take, 1_000, "each of its own session");
     const one = limits();
-    assert.equal(tally(1_000, () => one.ofSession("a.b", "whoami", 0, 0)).take, 4 * PER_SECOND);
+    assert.equal(tally(1_000, () => one.ofSession("a.b", "whoami", 0, 0)).take, 2 * PER_SECOND);
   });
 
   it("beyond it are refused once a second and else dropped, and reported where they are far beyond; others are taken", () => {
     const of = limits();
     const found = tally(40_000, () => of.ofSession("a.b", "whoami", 0, 10_000));
-    assert.deepEqual(found, { take: 4 * PER_SECOND, refuse: 1, large: 0, drop: 40_000 - 4 * PER_SECOND - 2, flood: 1 });
+    assert.deepEqual(found, { take: 2 * PER_SECOND, refuse: 1, large: 0, drop: 40_000 - 2 * PER_SECOND - 2, flood: 1 });
     assert.equal(of.ofSession("c.d", "whoami", 0, 10_000), "take");
     assert.equal(of.ofSession("a.b", "whoami", 0, 60_000), "take", "and so is this one after a while");
   });
@@ -37,7 +37,7 @@ describe("requests of a session", () => {
     const large = (session: string) => of.ofSession(session, "tail", 128 * 1024, 10_000);
     assert.deepEqual(
       Array.from({ length: 10 }, () => large("a.b")),
-      ["large", ...Array(7).fill("drop"), "flood", "drop"],
+      [...Array(8).fill("large"), "flood", "drop"],
     );
     large("c.d");
     assert.equal(of.ofLarge("c.d", "eve", 10_000), "drop");
@@ -55,7 +55,7 @@ describe("requests of a session", () => {
   it("are bounded by user too, over all his sessions, and by how many are under way", () => {
     const of = limits();
     const found = tally(10_000, () => of.ofUser("alice", "whoami", 10_000));
-    assert.equal(found.take, 4 * 4 * PER_SECOND);
+    assert.equal(found.take, 2 * 4 * PER_SECOND);
     assert.equal(of.ofUser("bob", "whoami", 10_000), "take");
     const done: (() => void)[] = [];
     for (let i = 0; i < UNDER_WAY_PER_SESSION; i++) {
