@@ -2,10 +2,11 @@
  * Notices that PostgreSQL's catalogs have changed since this term began: a table taken out of a publication, and put back, leaves commits that
  * were never decoded, and nothing in the stream of commits tells. So no position counts as read before the catalogs were looked at behind it.
  */
+import { isDeepStrictEqual } from "node:util";
 import type pg from "pg";
 import { fault } from "../core/errors.ts";
 import { type Lsn, parseLsn } from "../core/lsn.ts";
-import { fingerprintSql, readCatalog, serverVersion } from "./catalog.ts";
+import { catalogOids, fingerprintSql, readCatalog, serverVersion } from "./catalog.ts";
 import { harmfulDifferences } from "./preflight.ts";
 import { type PublicationNames, unfitTables } from "./publications.ts";
 
@@ -26,12 +27,15 @@ export class CatalogWatch {
   }
 
   static async begin(sql: pg.Client, schema: string, names: PublicationNames): Promise<CatalogWatch> {
-    const { publication, logPublication } = names;
-    const text = fingerprintSql(schema, [publication, logPublication], await serverVersion(sql));
+    const publications = [names.publication, names.logPublication];
+    const oids = await catalogOids(sql, schema, publications);
     // Planned once: each look takes a millisecond then.
-    await sql.query(`PREPARE ${STATEMENT} AS ${text}`);
+    await sql.query(`PREPARE ${STATEMENT} AS ${fingerprintSql(oids, await serverVersion(sql))}`);
     const { rows } = await sql.query<{ catalogs: string }>(`EXECUTE ${STATEMENT}`);
-    return new CatalogWatch(sql, schema, names, rows[0]?.catalogs ?? "");
+    const watch = new CatalogWatch(sql, schema, names, rows[0]?.catalogs ?? "");
+    // Where one was put in the place of another just now, the wrong one would be watched.
+    if (!isDeepStrictEqual(oids, await catalogOids(sql, schema, publications))) throw await watch.#changed();
+    return watch;
   }
 
   /**

@@ -115,38 +115,51 @@ export async function serverVersion(client: pg.Client): Promise<number> {
   return Number(rows[0]?.server_version_num);
 }
 
+/** The objects by which commits are decoded, by oid. `logs`: the table of log rows, where it is partitioned. */
+export type CatalogOids = { publications: string[]; tables: string[]; logs: string | null; schema: string };
+
+/** The tables that are read, with the partitions of all but `logs`: of those there is a new one each day or month, and each is as good as another. */
+export async function catalogOids(
+  client: pg.Client,
+  schema: string,
+  publications: readonly string[],
+): Promise<CatalogOids> {
+  const { rows } = await client.query<CatalogOids>(
+    `WITH RECURSIVE tables (oid, relname, relkind) AS (
+       SELECT c.oid, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1 AND c.relname = ANY ($2)
+       UNION ALL
+       SELECT c.oid, t.relname, c.relkind FROM tables t JOIN pg_inherits i ON i.inhparent = t.oid JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE t.relkind = 'p' AND t.relname <> 'logs')
+     SELECT ARRAY(SELECT oid::text FROM tables ORDER BY oid) AS tables,
+            (SELECT oid::text FROM tables WHERE relname = 'logs' AND relkind = 'p') AS logs,
+            ARRAY(SELECT oid::text FROM pg_publication WHERE pubname = ANY ($3) ORDER BY oid) AS publications,
+            coalesce((SELECT oid::text FROM pg_namespace WHERE nspname = $1), '0') AS schema`,
+    [schema, Object.keys(READ_TABLES), publications],
+  );
+  return rows[0] as CatalogOids;
+}
+
 /**
  * One text of all that decides what of a commit is decoded, and how: the publications, what belongs to them, the tables with the columns that
  * are read, their keys and heirs. It holds the rows' versions (`xmin`), so it also differs after a change that was taken back.
- * What only grows is left out: the partitions of `logs`, of which there is a new one each day or month.
  */
-export function fingerprintSql(schema: string, publications: readonly string[], version: number): string {
-  const list = (names: Iterable<string>) => [...names].map((name) => pg.escapeLiteral(name)).join(", ");
-  const columns = new Set<string>(Object.values(READ_TABLES).flat());
+export function fingerprintSql({ publications, tables, logs, schema }: CatalogOids, version: number): string {
+  // A list may be empty; no object has the oid 0.
+  const any = (oids: readonly string[]) => `IN (${["0", ...oids].join(", ")})`;
+  const columns = [...new Set<string>(Object.values(READ_TABLES).flat())].map((name) => pg.escapeLiteral(name));
   const parts = [
-    "SELECT 'p', oid, 0::oid, xmin FROM pubs",
-    "SELECT 'r', r.oid, r.prrelid, r.xmin FROM pg_publication_rel r JOIN pubs ON r.prpubid = pubs.oid",
-    `SELECT 'n', oid, 0::oid, xmin FROM pg_namespace WHERE nspname = ${pg.escapeLiteral(schema)}`,
-    "SELECT 'c', oid, 0::oid, xmin FROM tables",
-    "SELECT 'h', i.inhrelid, i.inhparent, i.xmin FROM pg_inherits i JOIN tables t ON i.inhparent = t.oid WHERE t.relname <> 'logs' OR t.relkind = 'r'",
-    "SELECT 'i', x.indexrelid, x.indrelid, x.xmin FROM pg_index x JOIN tables t ON x.indrelid = t.oid WHERE x.indisunique",
-    `SELECT 'a', a.attrelid, a.attnum::int::oid, a.xmin FROM pg_attribute a JOIN tables t ON a.attrelid = t.oid WHERE a.attname IN (${list(columns)})`,
+    `SELECT 'p', oid, 0::oid, xmin FROM pg_publication WHERE oid ${any(publications)}`,
+    `SELECT 'r', oid, prrelid, xmin FROM pg_publication_rel WHERE prpubid ${any(publications)}`,
+    `SELECT 'n', oid, 0::oid, xmin FROM pg_namespace WHERE oid = ${schema}`,
+    `SELECT 'c', oid, 0::oid, xmin FROM pg_class WHERE oid ${any(tables)}`,
+    `SELECT 'h', inhrelid, inhparent, xmin FROM pg_inherits WHERE inhparent ${any(tables.filter((oid) => oid !== logs))}`,
+    `SELECT 'i', indexrelid, indrelid, xmin FROM pg_index WHERE indrelid ${any(tables)} AND indisunique`,
+    `SELECT 'a', attrelid, attnum::int::oid, xmin FROM pg_attribute WHERE attrelid ${any(tables)} AND attname IN (${columns.join(", ")})`,
   ];
   if (version >= SCHEMAS_SINCE) {
-    parts.push(
-      "SELECT 's', s.oid, s.pnnspid, s.xmin FROM pg_publication_namespace s JOIN pubs ON s.pnpubid = pubs.oid",
-    );
+    parts.push(`SELECT 's', oid, pnnspid, xmin FROM pg_publication_namespace WHERE pnpubid ${any(publications)}`);
   }
-  return `WITH RECURSIVE
-    pubs AS (SELECT oid, xmin FROM pg_publication WHERE pubname IN (${list(publications)})),
-    tables (oid, xmin, relname, relkind) AS (
-      SELECT oid, xmin, relname, relkind FROM pg_class
-       WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = ${pg.escapeLiteral(schema)})
-         AND relname IN (${list(Object.keys(READ_TABLES))})
-      UNION ALL
-      SELECT c.oid, c.xmin, t.relname, c.relkind FROM tables t
-        JOIN pg_inherits i ON i.inhparent = t.oid JOIN pg_class c ON c.oid = i.inhrelid
-       WHERE t.relkind = 'p' AND t.relname <> 'logs')
-    SELECT coalesce(md5(string_agg(concat_ws(' ', kind, one, two, xmin), ',' ORDER BY kind, one, two)), '') AS catalogs
-      FROM (${parts.join(" UNION ALL ")}) entries (kind, one, two, xmin)`;
+  return `SELECT coalesce(md5(string_agg(concat_ws(' ', kind, one, two, xmin), ',' ORDER BY kind, one, two)), '') AS catalogs
+    FROM (${parts.join(" UNION ALL ")}) entries (kind, one, two, xmin)`;
 }

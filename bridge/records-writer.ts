@@ -1,6 +1,6 @@
 /**
- * Releases routed commits to RECORDS, in order: each only once its graph changes stand in GRAPH and the removals it stands behind have
- * been enforced. The graph goes on meanwhile; what waits here is bounded, and holds replication back when it is full.
+ * Releases routed commits to RECORDS, in order: each only once its graph changes stand in GRAPH, the removals it stands behind have
+ * been enforced, and nobody has changed what PostgreSQL decodes (`LookedBehind`). The graph goes on meanwhile; what waits here is bounded, and holds replication back when it is full.
  */
 import { Barrier } from "../core/barrier.ts";
 import type { Lsn } from "../core/lsn.ts";
@@ -24,6 +24,7 @@ export class RecordsWriter {
   readonly barrier = new Barrier();
   readonly #publisher: FencedPublisher;
   readonly #graphStored: () => Revision;
+  readonly #isVouchedFor: (lsn: Lsn) => boolean;
   readonly #onStored: (lsn: Lsn) => void;
   #waiting: RecordsUnit[] = [];
   #waitingMessages = 0;
@@ -31,11 +32,18 @@ export class RecordsWriter {
 
   /**
    * @param graphStored up to which revision GRAPH is acknowledged
+   * @param isVouchedFor nothing can have been left out of what was committed up to this position
    * @param onStored a unit of the commit at `lsn` is acknowledged
    */
-  constructor(publisher: FencedPublisher, graphStored: () => Revision, onStored: (lsn: Lsn) => void) {
+  constructor(
+    publisher: FencedPublisher,
+    graphStored: () => Revision,
+    isVouchedFor: (lsn: Lsn) => boolean,
+    onStored: (lsn: Lsn) => void,
+  ) {
     this.#publisher = publisher;
     this.#graphStored = graphStored;
+    this.#isVouchedFor = isVouchedFor;
     this.#onStored = onStored;
   }
 
@@ -47,6 +55,8 @@ export class RecordsWriter {
   async take(unit: RecordsUnit): Promise<void> {
     this.#waiting.push(unit);
     this.#waitingMessages += unit.messages.length;
+    // Asked for each: one look serves all that wait.
+    this.#isVouchedFor(unit.lsn);
     this.release();
     while (this.#waitingMessages > MAX_WAITING) await new Promise<void>((resolve) => this.#idle.push(resolve));
     await this.#publisher.settled(MAX_WAITING);
@@ -57,6 +67,7 @@ export class RecordsWriter {
     let count = 0;
     for (const unit of this.#waiting) {
       if (!this.barrier.released(unit.behind) || !atLeast(this.#graphStored(), unit.revision)) break;
+      if (!this.#isVouchedFor(unit.lsn)) break;
       count++;
       this.#waitingMessages -= unit.messages.length;
       this.#push(unit);
