@@ -143,20 +143,29 @@ export async function catalogOids(
 /**
  * One text of all that decides what of a commit is decoded, and how: the publications, what belongs to them, the tables with the columns that
  * are read, their keys and heirs. It holds the rows' versions (`xmin`), so it also differs after a change that was taken back.
+ * @param quick only the publications and the tables themselves: not their columns, keys and heirs
  */
-export function fingerprintSql({ publications, tables, logs, schema }: CatalogOids, version: number): string {
+export function fingerprintSql(
+  { publications, tables, logs, schema }: CatalogOids,
+  version: number,
+  quick = false,
+): string {
   // A list may be empty; no object has the oid 0.
   const any = (oids: readonly string[]) => `IN (${["0", ...oids].join(", ")})`;
   const columns = [...new Set<string>(Object.values(READ_TABLES).flat())].map((name) => pg.escapeLiteral(name));
   const parts = [
     `SELECT 'p', oid, 0::oid, xmin FROM pg_publication WHERE oid ${any(publications)}`,
     `SELECT 'r', oid, prrelid, xmin FROM pg_publication_rel WHERE prpubid ${any(publications)}`,
-    `SELECT 'n', oid, 0::oid, xmin FROM pg_namespace WHERE oid = ${schema}`,
     `SELECT 'c', oid, 0::oid, xmin FROM pg_class WHERE oid ${any(tables)}`,
-    `SELECT 'h', inhrelid, inhparent, xmin FROM pg_inherits WHERE inhparent ${any(tables.filter((oid) => oid !== logs))}`,
-    `SELECT 'i', indexrelid, indrelid, xmin FROM pg_index WHERE indrelid ${any(tables)} AND indisunique`,
-    `SELECT 'a', attrelid, attnum::int::oid, xmin FROM pg_attribute WHERE attrelid ${any(tables)} AND attname IN (${columns.join(", ")})`,
   ];
+  if (!quick) {
+    parts.push(
+      `SELECT 'n', oid, 0::oid, xmin FROM pg_namespace WHERE oid = ${schema}`,
+      `SELECT 'h', inhrelid, inhparent, xmin FROM pg_inherits WHERE inhparent ${any(tables.filter((oid) => oid !== logs))}`,
+      `SELECT 'i', indexrelid, indrelid, xmin FROM pg_index WHERE indrelid ${any(tables)} AND indisunique`,
+      `SELECT 'a', attrelid, attnum::int::oid, xmin FROM pg_attribute WHERE attrelid ${any(tables)} AND attname IN (${columns.join(", ")})`,
+    );
+  }
   if (version >= SCHEMAS_SINCE) {
     parts.push(`SELECT 's', oid, pnnspid, xmin FROM pg_publication_namespace WHERE pnpubid ${any(publications)}`);
   }

@@ -171,7 +171,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   await Promise.all([streams.graph.settled(), streams.graphLog.settled()]);
 
   const looked = new LookedBehind(
-    () => catalogs.flushed(options.watched),
+    () => catalogs.unchanged(options.watched),
     () => records.release(),
     fail,
   );

@@ -1,14 +1,14 @@
 /**
  * Holds commits until PostgreSQL's catalogs have been looked at behind them: what was committed before this one may have been decoded without a
- * table that somebody took out of a publication, and then a revocation is missed. A look takes a millisecond; under load one serves
+ * table that somebody took out of a publication, and then a revocation is missed. A look takes a fraction of a millisecond; under load one serves
  * all that has come meanwhile. Half a second of events would else go out before a beat notices.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { type Lsn, laterLsn } from "../core/lsn.ts";
 
-/** After each look as many times as long as it took nobody looks, so that at most a tenth of one of PostgreSQL's processors goes into it; at most so many ms. */
-const REST = 9;
-const MAX_REST_MS = 20;
+/** After each look nobody looks for so many times as long as it took, so that at most a fifth of one of PostgreSQL's processors goes into it. */
+const REST = 4;
+const MAX_REST_MS = 10;
 
 export class LookedBehind {
   readonly #look: () => Promise<unknown>;
