@@ -30,6 +30,7 @@ import { ALL_TABLES } from "./found-tables.ts";
 import { GraphLogWriter } from "./graph-log-writer.ts";
 import { GraphState } from "./graph-state.ts";
 import { GraphWriter } from "./graph-writer.ts";
+import { LookedBehind } from "./looked-behind.ts";
 import { lookUpOwners, lookUpRows } from "./owner-lookup.ts";
 import { PastGraph } from "./past-graph.ts";
 import { PositionTracker } from "./position-tracker.ts";
@@ -189,9 +190,15 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   const asOne = log.upTo;
   await Promise.all([streams.graph.settled(), streams.graphLog.settled()]);
 
-  const records = new RecordsWriter(
+  const looked = new LookedBehind(
+    () => catalogs.unchanged(options.watched),
+    () => records.release(),
+    fail,
+  );
+  const records: RecordsWriter = new RecordsWriter(
     streams.records,
     () => writer.stored,
+    (lsn) => looked.passed(lsn),
     (lsn) => toAll.close(lsn),
   );
   scope.defer("waiting records", () => records.close());

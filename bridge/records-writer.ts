@@ -1,6 +1,7 @@
 /**
- * Releases routed commits to RECORDS, in order: each only once its graph changes stand in GRAPH and the removals it stands behind have
- * been enforced. The graph goes on meanwhile, also behind a huge commit; what waits here is bounded.
+ * Releases routed commits to RECORDS, in order: each only once its graph changes stand in GRAPH, the removals it stands behind have
+ * been enforced, and nobody has changed what PostgreSQL decodes (`LookedBehind`). The graph passes meanwhile, also behind a huge commit; what
+ * waits here is bounded.
  */
 import { Barrier } from "../core/barrier.ts";
 import { formatLsn, type Lsn, parseLsn } from "../core/lsn.ts";
@@ -34,23 +35,33 @@ export class RecordsWriter {
   readonly barrier = new Barrier();
   readonly #publisher: FencedPublisher;
   readonly #graphStored: () => Revision;
+  readonly #isVouchedFor: (lsn: Lsn) => boolean;
   readonly #onStored: (lsn: Lsn) => void;
   readonly #waiting = new SpillQueue<Waiting>({ limit: MEMORY_BYTES });
   #idle: (() => void)[] = [];
 
   /**
    * @param graphStored up to which revision GRAPH is acknowledged
+   * @param isVouchedFor nothing can have been left out of what was committed up to this position
    * @param onStored a unit of the commit at `lsn` is acknowledged
    */
-  constructor(publisher: FencedPublisher, graphStored: () => Revision, onStored: (lsn: Lsn) => void) {
+  constructor(
+    publisher: FencedPublisher,
+    graphStored: () => Revision,
+    isVouchedFor: (lsn: Lsn) => boolean,
+    onStored: (lsn: Lsn) => void,
+  ) {
     this.#publisher = publisher;
     this.#graphStored = graphStored;
+    this.#isVouchedFor = isVouchedFor;
     this.#onStored = onStored;
   }
 
   /** Takes a unit; waits while too much waits. @throws spill.failed */
   async take({ lsn, ...unit }: RecordsUnit): Promise<void> {
     this.#waiting.push({ ...unit, lsn: formatLsn(lsn) }, bytesOf(unit.messages));
+    // Asked at once, whatever else it waits for: one look serves all that wait.
+    this.#isVouchedFor(lsn);
     this.release();
     while (this.#waiting.bytes > FILE_BYTES) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
@@ -60,6 +71,7 @@ export class RecordsWriter {
     for (;;) {
       const unit = this.#publisher.pending < MAX_PENDING ? this.#waiting.peek() : undefined;
       if (!unit || !this.barrier.released(unit.behind) || !atLeast(this.#graphStored(), unit.revision)) break;
+      if (!this.#isVouchedFor(parseLsn(unit.lsn))) break;
       this.#waiting.shift();
       this.#push(unit);
     }

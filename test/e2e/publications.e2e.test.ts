@@ -108,6 +108,22 @@ describe("a bridge under which the publications are changed", () => {
     assert.equal(await share.bobHears(), false);
   });
 
+  for (const putBack of [true, false]) {
+    it(`lets nothing out that is committed right behind the change${putBack ? ", though it is put back at once" : ""}`, async () => {
+      const was = epoch();
+      const share = await shareWithBob(stack, witness);
+      const heard = share.heard();
+      await sql.query("ALTER PUBLICATION arvados_nats DROP TABLE links");
+      await share.unshare();
+      await share.change();
+      if (putBack) await sql.query(`ALTER PUBLICATION arvados_nats ADD TABLE ${LINKS}`);
+      else await setUp();
+      await nextEpoch(was);
+      assert.equal(await share.bobHears(), false);
+      assert.equal(share.heard(), heard, "nor of what was committed before anybody noticed");
+    });
+  }
+
   it("says that Arvados' own writes fail where a table has no replica identity, and goes on once it has", async () => {
     const was = epoch();
     await sql.query("ALTER TABLE links REPLICA IDENTITY NOTHING");

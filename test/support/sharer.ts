@@ -5,6 +5,10 @@ import type { TestStack, Witness } from "./stack.ts";
 import { until } from "./until.ts";
 
 export type Share = {
+  /** Changes a collection in the project. */
+  change(): Promise<void>;
+  /** How many events about it bob has heard. */
+  heard(): number;
   unshare(): Promise<void>;
   /** Changes a collection in the project, waits until the admin has heard, and says whether bob has. */
   bobHears(): Promise<boolean>;
@@ -25,13 +29,19 @@ export async function shareWithBob(stack: TestStack, witness: Witness): Promise<
   const { uuid: project } = await arvados.createProject({ name: "shared", owner: alice, ...by });
   const { uuid: collection } = await arvados.createCollection({ name: "c", owner: project, ...by });
   const has = (object: string, from: number) => heard.slice(from).some(({ event }) => event.object_uuid === object);
+  let changes = 0;
+  const change = async () => {
+    await arvados.updateCollection(collection, { name: `c ${++changes}`, ...by });
+  };
   const share: Share = {
+    change,
+    heard: () => heard.filter(({ event }) => event.object_uuid === collection).length,
     async unshare() {
       await arvados.unshare({ tail: bob, head: project }, by);
     },
     async bobHears() {
       const [from, seen] = [heard.length, witness.events.length];
-      await arvados.updateCollection(collection, { name: `c ${from}`, ...by });
+      await change();
       await witness.event(collection, seen);
       // One marker after the other: a session that has just been cut is not there to hear the first.
       await until(async () => {
