@@ -93,25 +93,19 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
   const drain = async () => {
     if (draining) return;
     draining = true;
-    try {
-      while (queue.length > 0 && !stopped) {
-        const batch = queue;
-        queue = [];
-        for (const item of batch) {
-          // A commit that is closed has no rows any more.
-          const weight = weightOf(item);
-          if (stopped) release(item);
-          else await take(item);
-          waiting -= weight;
-        }
-        if (waiting < HIGH_WATER / 2) setPaused(false);
+    while (queue.length > 0) {
+      const batch = queue;
+      queue = [];
+      for (const item of batch) {
+        // A commit that is closed has no rows any more.
+        const weight = weightOf(item);
+        if (stopped) release(item);
+        else await take(item).catch(fail);
+        waiting -= weight;
       }
-    } catch (error) {
-      fail(error);
-    } finally {
-      draining = false;
-      if (stopped) for (const item of queue.splice(0)) release(item);
+      if (waiting < HIGH_WATER / 2) setPaused(false);
     }
+    draining = false;
   };
 
   const push = (item: Item) => {
