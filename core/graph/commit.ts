@@ -7,7 +7,6 @@ import type { Plan } from "./plan.ts";
 import { isPlainShare, Shares } from "./shares.ts";
 import { hasLost, leavesStale } from "./stale.ts";
 import type { GraphState } from "./state.ts";
-import type { Topology } from "./topology.ts";
 import type { Effect } from "./types.ts";
 
 /** Told of each user, and each audience role, whom a delta gave or took something, while both nodes and names still stand. */
@@ -111,17 +110,6 @@ function asWhole({ reading, managing, ...rest }: Snapshot): Snapshot {
   return { ...rest, reading: { ...reading, own: reading.whole }, managing: { ...managing, own: managing.whole } };
 }
 
-/** Roles that are none after the delta. */
-function endingRoles(topology: Topology, plan: Plan): Set<number> {
-  const ending = new Set<number>();
-  for (const { kind, uuid, row } of plan.changes) {
-    if (kind !== "group" || row?.group_class === "role") continue;
-    const group = topology.nodes.find(uuid);
-    if (group >= 0 && topology.roles.has(group) && !topology.isEverybody(group)) ending.add(group);
-  }
-  return ending;
-}
-
 /** Whoever has lost a right is cut anyway. */
 function addStale({ shrank, stale }: Effect, users: Iterable<string>): void {
   for (const user of users) if (!shrank.has(user)) stale.add(user);
@@ -142,8 +130,8 @@ class Commit {
     this.#plan = plan;
   }
 
-  run({ principals, crowdsTurn, repathed, disputed }: Concerned, witness: Witness | null): Effect {
-    if (witness === null) this.#ending = endingRoles(this.#state.topology, this.#plan);
+  run({ principals, ending, crowdsTurn, repathed, disputed }: Concerned, witness: Witness | null): Effect {
+    if (witness === null) this.#ending = ending;
     this.#remember(principals);
     // A user who comes with this very delta was nobody before it.
     for (const uuid of this.#plan.users) if (!this.#before.has(uuid)) this.#before.set(uuid, NOBODY);

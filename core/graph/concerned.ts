@@ -6,6 +6,8 @@ import type { Topology } from "./topology.ts";
 
 export type Concerned = {
   principals: Set<number>;
+  /** Roles that are none after the delta. */
+  ending: Set<number>;
   /** Users who may be heavy and have something that becomes crowded, or is so no longer. */
   holders: Set<number>;
   /** Do links become so many, or so few, that it matters (crowds.ts)? */
@@ -36,6 +38,10 @@ export function concerned(state: GraphState, plan: Plan, isPlain: boolean): Conc
     if (user >= 0) changed.found.add(user);
   }
   const turning = crowdsTurning(state, plan);
+  // After the delta nobody could tell any more what such a role gave by membership.
+  const ending = endingRoles(topology, plan);
+  const members = behind(topology, [...ending].filter(audiences.has), audiences.has);
+  for (const node of members) changed.found.add(node);
   const turningUsers = new Set([...turning].filter((node) => topology.nodes.isUser(node)));
   for (const user of turningUsers) changed.from(user);
   changed.managers(new Set([...turningUsers, ...plan.arrivals]));
@@ -55,12 +61,24 @@ export function concerned(state: GraphState, plan: Plan, isPlain: boolean): Conc
   const crowded = [...plan.heads].some((uuid) => mayBeCrowded(state, plan, uuid));
   return {
     principals: changed.found,
+    ending,
     holders,
     crowdsTurn: turning.size > 0,
     crowded,
     repathed: repathed.found,
     disputed,
   };
+}
+
+/** Roles that are none after the delta. */
+function endingRoles(topology: Topology, plan: Plan): Set<number> {
+  const ending = new Set<number>();
+  for (const { kind, uuid, row } of plan.changes) {
+    if (kind !== "group" || row?.group_class === "role") continue;
+    const group = topology.nodes.find(uuid);
+    if (group >= 0 && topology.roles.has(group) && !topology.isEverybody(group)) ending.add(group);
+  }
+  return ending;
 }
 
 /** Those of the users that may be heavy who have one of these nodes, in whatever way. */

@@ -90,6 +90,14 @@ describe("a share with a large role", () => {
     assert.equal(everybody.apply([unlink("share")]).stale.size, 0, "all users are an audience whatever their number");
   });
 
+  it("is lost by all members where the role ends, though nobody asked for their rights before", () => {
+    for (const end of [project("crew", U("root")), { kind: "group", uuid: G("crew"), row: null } as const]) {
+      const graph = graphOf(3);
+      graph.load([...world, link("share", G("crew"), G("plan"))]);
+      assert.deepEqual(users(graph.apply([end])).shrank, ["ua", "ub", "uc", "ud"].map(U));
+    }
+  });
+
   it("cuts who leaves the role, and only them", () => {
     const graph = graphOf(2, ...world, link("share", G("crew"), G("plan")));
     assert.deepEqual(users(graph.apply([unlink("inua")])), { ...NOTHING, shrank: [U("ua")] });

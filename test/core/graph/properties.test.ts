@@ -85,6 +85,26 @@ function followed(which: string, rows: typeof tameRows, deltas: typeof tameDelta
     );
   });
 
+  it(`in ${which}, finds the same users whether or not anybody has asked for their rights before`, () => {
+    fc.assert(
+      fc.property(rows, deltas, bounds, (changes, later, bounds) => {
+        const [asked, unasked] = [graphOf(changes, bounds), graphOf(changes, bounds)];
+        const all = [...changes];
+        for (const delta of later) {
+          for (const user of USERS) asked.grants(user);
+          // Like a process that has just read the rows.
+          const fresh = graphOf([], bounds);
+          fresh.load(standing(all).values());
+          const expected = asked.apply(delta);
+          assert.deepEqual(unasked.apply(delta), expected);
+          assert.deepEqual(fresh.apply(delta), expected);
+          all.push(...delta);
+        }
+      }),
+      runs,
+    );
+  });
+
   it(`in ${which}, says rerouted where somebody's reading changed and their grants did not`, () => {
     fc.assert(
       fc.property(rows, deltas, bounds, (changes, later, bounds) => {
