@@ -56,7 +56,7 @@ function commitShares(state: GraphState, plan: Plan, whom: Concerned): Effect {
     effect.rerouted = true;
     rights.forgetKept();
   }
-  rights.drop(near);
+  rights.dropUsers(near);
   const comparison = new Comparison(topology, plan.moved, plan.records);
   for (const [user, then] of before) {
     compareUser(state, comparison, effect, topology.nodes.uuid(user), then, false, null);

@@ -138,6 +138,13 @@ export class RightsCache {
     }
   }
 
+  /** What these have as users is to be made anew. What others have through them stands: their lists hold those very closures. */
+  dropUsers(users: ReadonlySet<number>): void {
+    for (const { user, rights, kept, keptRights } of [this.#levels[1], this.#levels[3]]) {
+      for (const one of users) for (const map of [user, rights, kept, keptRights]) map.delete(one);
+    }
+  }
+
   /** The same for nodes that nobody has anything from. */
   drop(principals: Iterable<number>): void {
     for (const cached of [this.#levels[1], this.#levels[3]]) {
