@@ -13,7 +13,7 @@ import type { Commit } from "./commit.ts";
 import { type RoutedEvent, type StoredEvent, unitsOf } from "./commit-units.ts";
 import { type CustomRate, customBytes, customGap } from "./custom-rate.ts";
 import { claimsUnknownMove, type EventToRoute, eventsOf, type LookedUp, objectToLookUp } from "./event.ts";
-import { GraphEffect, type GraphState } from "./graph-state.ts";
+import type { GraphState } from "./graph-state.ts";
 import type { GraphWriter } from "./graph-writer.ts";
 import { LastPlaces } from "./last-places.ts";
 import { CHANGE_TYPES, type LogRow } from "./log-row.ts";
@@ -25,6 +25,7 @@ import type { RecordsWriter } from "./records-writer.ts";
 import { endsSessions, takesRights } from "./removal.ts";
 import type { RowChange } from "./row.ts";
 import type { SilentChanges } from "./silent-changes.ts";
+import { applySliced, SLICE, slicesOf } from "./slices.ts";
 
 export type CommitHandlerParts = {
   epoch: number;
@@ -66,9 +67,6 @@ export type CommitHandlerParts = {
 
 /** What became of a commit; `events` counts those with a route, `untrue` log rows that nothing stands behind. */
 export type Handled = { revision: Revision; events: number; untrue: number };
-
-/** Rows taken, or log rows made events, between two looks at the sockets. */
-const SLICE = 500;
 
 export class CommitHandler {
   readonly #parts: CommitHandlerParts;
@@ -121,13 +119,7 @@ export class CommitHandler {
   }
 
   async #applyGraph(commit: Commit): Promise<void> {
-    const { state } = this.#parts;
-    const effect = new GraphEffect();
-    for (const changes of slicesOf(commit.rows)) {
-      for (const change of changes) state.take(change, effect);
-      if (changes.length === SLICE) await setImmediate();
-    }
-    const changes = state.settle(effect);
+    const changes = await applySliced(this.#parts.state, commit.rows);
     if (!this.#past) this.#places.replaced(changes);
     if (changes.length > 0) await this.#writeGraph(commit, changes);
   }
@@ -289,15 +281,4 @@ export class CommitHandler {
       ),
     );
   }
-}
-
-function* slicesOf<T>(items: Iterable<T>): Generator<T[], void, void> {
-  let slice: T[] = [];
-  for (const item of items) {
-    slice.push(item);
-    if (slice.length < SLICE) continue;
-    yield slice;
-    slice = [];
-  }
-  if (slice.length > 0) yield slice;
 }

@@ -10,6 +10,7 @@ import type { Commit } from "./commit.ts";
 import { rollBack, type Undo } from "./graph-log.ts";
 import { tableOf } from "./graph-rows.ts";
 import { GraphState } from "./graph-state.ts";
+import { applySliced } from "./slices.ts";
 import { visibleIn } from "./snapshot.ts";
 
 export type PastGraphOptions = {
@@ -52,7 +53,7 @@ export class PastGraph {
   /** Applies a commit; returns what it changed. */
   async repeat({ lsn, xid, rows }: Commit): Promise<Replacement[]> {
     if (this.#contains(xid)) return [];
-    const changes = this.state.apply(rows);
+    const changes = await applySliced(this.state, rows);
     for (const row of this.#owners.get(formatLsn(lsn)) ?? []) {
       const table = tableOf("owner", row.uuid);
       if (table) changes.push(this.state.setOwner(table, row));
