@@ -9,6 +9,7 @@ import { subjectsOf } from "../../core/subjects.ts";
 import { HEADER } from "../../core/wire.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
+import { DEFAULT_LIMITS } from "../../streams-config/server-conf.ts";
 import { LOG_MESSAGE_BYTES } from "../../streams-config/streams.ts";
 import { toldTo } from "../support/listener.ts";
 import { answered, Logins } from "../support/logins.ts";
@@ -110,7 +111,7 @@ describe("at the limits of nats-server", () => {
     it("larger than a user's may be ends the session of whoever sent it nevertheless", async () => {
       const { nc } = await asContainer();
       nc.info!.max_payload = 2 * MIB;
-      nc.publish(log(stack.cluster.container.uuid, "stdout.txt"), new Uint8Array(LOG_MESSAGE_BYTES + 1));
+      nc.publish(log(stack.cluster.container.uuid, "stdout.txt"), new Uint8Array(DEFAULT_LIMITS.appPayload + 1));
       await nc.closed();
     });
 
