@@ -166,14 +166,15 @@ export class Gateway {
 
   /** @param why a fault, its code alone, or what went wrong with us; a session causes as many as it likes, so they are counted */
   #refuse(verb: string, token: string, reply: string, why: unknown): void {
-    const { app, onAnswer } = this.#parts;
+    const { app, log, onAnswer } = this.#parts;
     const known = why instanceof Fault ? why : why === "verb.reply" ? fault(why) : null;
     const code = known?.code ?? "internal";
     const label = VERBS.includes(verb as Verb) ? verb : "unknown";
     onAnswer(label, code);
     if (!known) this.#lines.say("error", "internal", () => ({ err: why, verb: label, token }), "a verb failed");
     if (reply === "") {
-      if (known) this.#lines.say("warn", code, () => ({ token, verb: label, code }), known.message);
+      // The metric counts it: anybody can send any number.
+      if (known) log.debug({ token, verb: label, code }, known.message);
       return;
     }
     const headers = makeHeaders();
