@@ -16,6 +16,14 @@ describe("everybody, while rights come and go at random", () => {
     assert.deepEqual(result.findings.slice(0, 5), []);
   });
 
+  it("does so while one user does what hurts", async () => {
+    const isAttacked = ({ attacks }: BarrierResult) => Object.values(attacks?.made ?? {}).every((count) => count > 0);
+    const enough = (result: BarrierResult) => isLively(result) && isAttacked(result);
+    const result = await barrierRun({ seconds: 2.5, enough, seed: 4, attacker: true });
+    assert.deepEqual(result.findings.slice(0, 5), []);
+    assert.ok(isAttacked(result), JSON.stringify(result.attacks));
+  });
+
   it("hears more where records do not wait for removals", async () => {
     const result = await barrierRun({ seconds: 30, roundSeconds: 2, seed: 3, barrier: false, endWith: "leaked" });
     assert.ok(

@@ -11,6 +11,7 @@ import { type Columns, type RowChange, readSlot } from "../support/pgoutput.ts";
 import { mulberry32 } from "../support/random.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { within } from "../support/until.ts";
+import { type AttackName, makeAttacker } from "./attacker.ts";
 import { type Cast, makeCast } from "./cast.ts";
 import { check, type Finding, type Heard } from "./checker.ts";
 import { History } from "./history.ts";
@@ -27,6 +28,8 @@ export type BarrierOptions = {
   servers?: 1 | 3;
   /** false: the bridge's records wait for no removal. */
   barrier?: boolean;
+  /** One more user, who does what hurts while the writers write; he is not judged. */
+  attacker?: boolean;
   /** Ends the run with the first round in which something of this kind was found. */
   endWith?: Finding["what"];
   say?: (line: string) => void;
@@ -40,6 +43,13 @@ export type BarrierResult = {
   sessions: number;
   heard: number;
   rounds: number;
+  /** null = nobody attacked. */
+  attacks: {
+    /** How many of each were made. */
+    made: Readonly<Record<AttackName, number>>;
+    /** What the attacker was refused, by name. */
+    refused: Readonly<Record<string, number>>;
+  } | null;
 };
 
 const TABLES = ["users", "groups", "links", "collections", "api_client_authorizations"] as const;
@@ -69,14 +79,18 @@ export async function barrierRun(options: BarrierOptions): Promise<BarrierResult
   });
   await using truth = await openTruth(stack);
   const cast = await makeCast(stack.arvados, random);
+  // With chances of his own: the writers draw the same as without him.
+  const attacker = options.attacker ? await makeAttacker(stack, cast, mulberry32(seed + 1)) : null;
   const recorders = await startRecorders(stack, cast);
-  const result: BarrierResult = { findings: [], commits: 0, permissions: 0, sessions: 0, heard: 0, rounds: 0 };
+  const attacks = attacker && { made: attacker.made, refused: attacker.refused };
+  const result: BarrierResult = { findings: [], commits: 0, permissions: 0, sessions: 0, heard: 0, rounds: 0, attacks };
   let phase = "begins";
   const round = async (ms: number): Promise<Finding[]> => {
     phase = "the writers' end";
     const writers = startWriters(stack.arvados, cast, WRITERS, random);
+    const attack = attacker?.start();
     await delay(ms);
-    await writers.stop();
+    await Promise.all([writers.stop(), attack?.stop()]);
     phase = "everybody's rights";
     const listening = recorders.filter(({ person }) => person === null || person.tokens.length > 0);
     await Promise.all(listening.map(({ recorder }) => recorder.settled()));

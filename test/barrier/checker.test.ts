@@ -131,6 +131,13 @@ describe("the barrier's checker", () => {
     it(`finds ${name}`, () => assert.deepEqual(kinds(faulty, after), [what]));
   }
 
+  it("takes log rows of any content, which anybody may write", () => {
+    const contents = ["not json", "null", "[]", '{"old_attributes":{"owner_uuid":{}}}', "[".repeat(10_000), null];
+    const rows = contents.map((properties) => row("logs", { object_uuid: null, event_type: null, properties }));
+    const forged = history([...COMMITS, [8n, rows]]);
+    assert.deepEqual(check(forged, { sessions: [before, after], records: RECORDS, quiet: QUIET }), []);
+  });
+
   it("lets a login that is later than a commit hear it by the rights of then, as it would by history", () => {
     const again = history([...COMMITS, [8n, [share]]]);
     const late = (opened: number) => session([later], { opened, since: null });

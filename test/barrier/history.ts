@@ -49,9 +49,8 @@ export class History {
       const { object_uuid, event_type, properties } = change.columns;
       const object = object_uuid ?? "";
       told.push({ object, type: event_type ?? "" });
-      const old = (JSON.parse(properties ?? "{}") as { old_attributes?: { owner_uuid?: string } | null })
-        .old_attributes;
-      if (old?.owner_uuid) oldOwners.set(object, [...(oldOwners.get(object) ?? []), old.owner_uuid]);
+      const old = oldOwnerIn(properties ?? "{}");
+      if (old !== null) oldOwners.set(object, [...(oldOwners.get(object) ?? []), old]);
     }
     if (isPermission) this.#versions.push({ time, tables, oracle: null });
     const number = parse(lsn);
@@ -180,6 +179,18 @@ function setRow(tables: Tables, table: string, uuid: string, row: Columns | null
     const { id } = base;
     const [tail_uuid, head_uuid, name] = [row.tail_uuid ?? "", row.head_uuid ?? "", row.name ?? ""];
     tables.link.set(uuid, { id, uuid, tail_uuid, head_uuid, name });
+  }
+}
+
+/** Anybody may write a log row: its properties may be anything. */
+function oldOwnerIn(properties: string): string | null {
+  try {
+    const { old_attributes: old } = (JSON.parse(properties) ?? {}) as {
+      old_attributes?: { owner_uuid?: unknown } | null;
+    };
+    return typeof old?.owner_uuid === "string" && old.owner_uuid !== "" ? old.owner_uuid : null;
+  } catch {
+    return null;
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * `npm run chaos:barrier -- --minutes N --seed S [--servers 1|3] [--no-barrier]`: exit code 1 where somebody saw what he should not, or
+ * `npm run chaos:barrier -- --minutes N --seed S [--servers 1|3] [--no-barrier] [--attacker]`: exit code 1 where somebody saw what he should not, or
  * not what he should; 2 where it cannot be told.
  */
 import { parseArgs } from "node:util";
@@ -14,6 +14,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: String(Date.now() % 100_000) },
     servers: { type: "string", default: "1" },
     "no-barrier": { type: "boolean", default: false },
+    attacker: { type: "boolean", default: false },
   },
 });
 const print = (line: string) => process.stdout.write(`${line}\n`);
@@ -30,6 +31,7 @@ const { findings, ...counts } = await barrierRun({
   seed,
   servers,
   barrier: !values["no-barrier"],
+  attacker: values.attacker,
   say: print,
 }).catch((error) => {
   print(`trouble: ${error instanceof Error ? error.stack : error}`);
