@@ -21,6 +21,8 @@ export class CatalogWatch {
   readonly #sql: pg.Client;
   readonly #schema: string;
   readonly #names: PublicationNames;
+  /** Looks take turns: a connection does one thing at a time. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(sql: pg.Client, schema: string, names: PublicationNames, fingerprint: string, quick: string) {
     this.#sql = sql;
@@ -30,6 +32,7 @@ export class CatalogWatch {
     this.#quick = quick;
   }
 
+  /** @param sql a connection that nobody else uses */
   static async begin(sql: pg.Client, schema: string, names: PublicationNames): Promise<CatalogWatch> {
     const publications = [names.publication, names.logPublication];
     const oids = await catalogOids(sql, schema, publications);
@@ -51,12 +54,14 @@ export class CatalogWatch {
    * @param compares false in a test
    * @throws postgres.publication_changed
    */
-  async flushed(compares = true): Promise<Lsn> {
-    const [flushed, seen] = (await this.#sql.query(
-      `SELECT pg_current_wal_flush_lsn() AS lsn; EXECUTE ${STATEMENT}`,
-    )) as unknown as [pg.QueryResult<{ lsn: string }>, pg.QueryResult<{ catalogs: string }>];
-    if (compares && seen.rows[0]?.catalogs !== this.fingerprint) throw await this.#changed();
-    return parseLsn(flushed.rows[0]?.lsn ?? "");
+  flushed(compares = true): Promise<Lsn> {
+    return this.#inTurn(async () => {
+      const [flushed, seen] = (await this.#sql.query(
+        `SELECT pg_current_wal_flush_lsn() AS lsn; EXECUTE ${STATEMENT}`,
+      )) as unknown as [pg.QueryResult<{ lsn: string }>, pg.QueryResult<{ catalogs: string }>];
+      if (compares && seen.rows[0]?.catalogs !== this.fingerprint) throw await this.#changed();
+      return parseLsn(flushed.rows[0]?.lsn ?? "");
+    });
   }
 
   /**
@@ -64,9 +69,17 @@ export class CatalogWatch {
    * @param compares false in a test
    * @throws postgres.publication_changed
    */
-  async unchanged(compares = true): Promise<void> {
-    const { rows } = await this.#sql.query<{ catalogs: string }>(`EXECUTE ${QUICK}`);
-    if (compares && rows[0]?.catalogs !== this.#quick) throw await this.#changed();
+  unchanged(compares = true): Promise<void> {
+    return this.#inTurn(async () => {
+      const { rows } = await this.#sql.query<{ catalogs: string }>(`EXECUTE ${QUICK}`);
+      if (compares && rows[0]?.catalogs !== this.#quick) throw await this.#changed();
+    });
+  }
+
+  #inTurn<T>(look: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(look);
+    this.#turn = done.catch(() => {}); // Whoever asked is told; the next one looks by itself.
+    return done;
   }
 
   async #changed(): Promise<Error> {

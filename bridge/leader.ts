@@ -118,7 +118,12 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   scope.defer("PostgreSQL connection", () => sql.end());
   // Before the look at what there is: what changes from here on shows.
   const [publication = "", logPublication = ""] = options.publications;
-  const catalogs = await CatalogWatch.begin(sql, database.schema ?? ALL_TABLES.schema, { publication, logPublication });
+  const looks = await connectPostgres(database, fail);
+  scope.defer("PostgreSQL connection for looks", () => looks.end());
+  const catalogs = await CatalogWatch.begin(looks, database.schema ?? ALL_TABLES.schema, {
+    publication,
+    logPublication,
+  });
   const tables = await preflight(sql, database, options.publications);
   const { isNew } = await ensureSlot(sql, options.slot, options.slotIsUnreadable);
 
