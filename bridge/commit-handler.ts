@@ -74,6 +74,8 @@ export class CommitHandler {
   #behind: Revision;
   #past: PastGraph | null;
   readonly #places = new LastPlaces();
+  /** What the last commit changes in the graph is handed over, whatever else is being done for it. */
+  #hasGraph = true;
 
   /** @param behind whatever happened before this start: nothing is published before every session is of this revision or newer */
   constructor(parts: CommitHandlerParts, behind: Revision) {
@@ -85,6 +87,7 @@ export class CommitHandler {
   /** @param inSnapshot the graph was read after this commit, so it holds its changes already */
   async handle(commit: Commit, inSnapshot: boolean): Promise<Handled> {
     const { writer, stored, toGraph } = this.#parts;
+    this.#hasGraph = false;
     this.passed(commit.lsn - 1n);
     await this.#repeatPast(commit);
     const { lsn } = commit;
@@ -93,6 +96,7 @@ export class CommitHandler {
       await this.#tellContainers(commit);
     }
     // The graph is complete up to here, however long it takes to route what the commit did.
+    this.#hasGraph = true;
     toGraph.passed(lsn);
     const counts = { events: 0, untrue: commit.badLogs };
     const isThere = stored !== null && (lsn < stored.lsn || (lsn === stored.lsn && stored.isWhole));
@@ -100,6 +104,11 @@ export class CommitHandler {
     else await this.#recount(commit);
     this.#parts.rate.passed(commit.time);
     return { revision: writer.revision, ...counts };
+  }
+
+  /** Nothing was committed up to `lsn` but what has been handled, or is being handled. */
+  quiet(lsn: Lsn): void {
+    if (this.#hasGraph) this.#parts.toGraph.passed(lsn);
   }
 
   /** All commits up to `lsn` have been handled: what comes from there on may be routed by the graph of the present. */

@@ -131,6 +131,8 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   const confirmer = new Confirmer(options.syncDelay);
   const toGraph = new PositionTracker((lsn) => clock.passed(lsn));
   const toAll = new PositionTracker();
+  /** Nothing to say before commits flow. */
+  let quiet: (lsn: Lsn) => void = () => {};
   const gate = deferred<(commit: Commit) => Promise<void>>();
   const replication = await openReplication({
     connection: database,
@@ -138,6 +140,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
     publications: options.publications,
     schema: tables.schema,
     onCommit: async (commit) => (await gate.promise)(commit),
+    onQuiet: (lsn) => quiet(lsn),
     onPassed: (lsn) => {
       toGraph.passed(lsn);
       toAll.passed(lsn);
@@ -262,6 +265,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
     },
     revision,
   );
+  quiet = (lsn) => handler.quiet(lsn);
   const trouble = new TroubleRecord(taken.trouble, (it) => log.trouble(it));
   gate.resolve(async (commit) => {
     const { lsn, xid, logs } = commit;

@@ -36,6 +36,8 @@ export type ReplicationOptions = {
   onCommit: (commit: Commit) => Promise<void>;
   /** Everything up to this position has been through onCommit. */
   onPassed: (lsn: Lsn) => void;
+  /** Nothing was committed up to this position but what has been through onCommit, or is being handled there. */
+  onQuiet: (lsn: Lsn) => void;
 };
 
 export type Replication = {
@@ -57,6 +59,8 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
   const assembler = new CommitAssembler();
   let queue: Item[] = [];
   let waiting = 0;
+  /** That nobody has begun to handle. */
+  let commitsWaiting = 0;
   let draining = false;
   let paused = false;
   let stopped = false;
@@ -97,19 +101,20 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
       const batch = queue;
       queue = [];
       for (const item of batch) {
-        // A commit that is closed has no rows any more.
-        const weight = weightOf(item);
+        // What is being handled does not wait, however long that takes: meanwhile keepalives are heard.
+        waiting -= weightOf(item);
+        if ("commit" in item) commitsWaiting--;
+        if (waiting < HIGH_WATER / 2) setPaused(false);
         if (stopped) release(item);
         else await take(item).catch(fail);
-        waiting -= weight;
       }
-      if (waiting < HIGH_WATER / 2) setPaused(false);
     }
     draining = false;
   };
 
   const push = (item: Item) => {
     queue.push(item);
+    if ("commit" in item) commitsWaiting++;
     waiting += weightOf(item);
     if (waiting > HIGH_WATER) setPaused(true);
     void drain();
@@ -126,7 +131,10 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     }
   });
   service.on("heartbeat", (lsn: string) => {
-    if (!stopped) push({ keepalive: parseLsn(lsn) });
+    if (stopped) return;
+    const keepalive = parseLsn(lsn);
+    if (commitsWaiting === 0) options.onQuiet(keepalive);
+    push({ keepalive });
   });
   service.on("error", fail);
 
