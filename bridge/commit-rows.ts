@@ -151,7 +151,7 @@ function sizeOf({ row }: RowChange): number {
   let bytes = ROW_BYTES;
   for (const name in row) {
     const value = row[name];
-    if (typeof value === "string") bytes += 2 * value.length;
+    if (typeof value === "string") bytes += value.length;
   }
   return bytes;
 }

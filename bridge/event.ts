@@ -54,8 +54,9 @@ export function objectToLookUp(log: LogRow, rows: CommitRows): string | null {
 /** Does the log row claim that an object moved from where nothing here tells that it was? */
 export function claimsUnknownMove(log: LogRow, { rows, state, places }: Omit<EventContext, "lookedUp">): boolean {
   if (log.event_type !== "update" || log.old === null || places.of(log.object_uuid, state) !== undefined) return false;
+  const claimed = unpacked(log.old).owner_uuid;
   const owner = rows.ofUuid(log.object_uuid)?.last?.row.owner_uuid;
-  return owner !== undefined && owner !== unpacked(log.old).owner_uuid;
+  return claimed !== undefined && owner !== undefined && owner !== claimed;
 }
 
 function changeEvents(log: LogRow, context: EventContext): EventToRoute[] {

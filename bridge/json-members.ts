@@ -61,6 +61,9 @@ export function isNoDeeperThan(text: Buffer, limit: number, { start, end }: Span
 
 function nameAt(text: Buffer, start: number, end: number): string | null {
   if (end - start > MAX_NAME) return null;
+  // As the names that are asked for are written by everybody: without escapes. What is not ASCII is none of them either way.
+  const plain = text.toString("latin1", start + 1, end - 1);
+  if (!plain.includes("\\")) return plain;
   try {
     const name: unknown = JSON.parse(text.toString("utf8", start, end));
     return typeof name === "string" ? name : null;

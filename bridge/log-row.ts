@@ -81,7 +81,7 @@ export function logRow(row: Row): LogRow | null {
 
 /** About how much memory it takes. */
 export function logRowBytes({ old, new: after, properties }: LogRow): number {
-  return 400 + 2 * ((old?.length ?? 0) + (after?.length ?? 0)) + (properties ? MAX_PROPERTIES : 0);
+  return 400 + (old?.length ?? 0) + (after?.length ?? 0) + (properties ? MAX_PROPERTIES : 0);
 }
 
 function bytesOf(value: unknown): Buffer {

@@ -21,10 +21,10 @@ export type RecordsUnit = {
 };
 
 /** Units that wait are kept in memory up to so many bytes, then in a file; when that is full, replication waits too. */
-const MEMORY_BYTES = 16 * 1024 * 1024;
+const MEMORY_BYTES = 32 * 1024 * 1024;
 const FILE_BYTES = 4 * 1024 ** 3;
 /** Messages handed over to the publisher and not acknowledged yet, up to which more are handed over. */
-const MAX_PENDING = 5_000;
+const MAX_PENDING = 20_000;
 /** What a message takes besides its texts. */
 const MESSAGE_BYTES = 800;
 
@@ -95,7 +95,7 @@ export class RecordsWriter {
 function bytesOf(messages: readonly Message[]): number {
   let bytes = 0;
   for (const { subject, body } of messages) {
-    bytes += MESSAGE_BYTES + 2 * (subject.length + (typeof body === "string" ? body.length : 0));
+    bytes += MESSAGE_BYTES + (subject.length + (typeof body === "string" ? body.length : 0));
   }
   return bytes;
 }
