@@ -12,7 +12,7 @@ export type SpillOptions = {
 };
 
 /** What is held of a commit in memory: of its rows, and of its log rows. */
-export const COMMIT_MEMORY: SpillOptions = { limit: 32 * 1024 * 1024 };
+export const COMMIT_MEMORY: SpillOptions = { limit: 16 * 1024 * 1024 };
 
 export class SpillList<T> implements Iterable<T> {
   readonly #options: SpillOptions;
