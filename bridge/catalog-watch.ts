@@ -78,7 +78,7 @@ export class CatalogWatch {
 
   #inTurn<T>(look: () => Promise<T>): Promise<T> {
     const done = this.#turn.then(look);
-    this.#turn = done.catch(() => {}); // Whoever asked is told; the next one looks by itself.
+    this.#turn = done.catch(() => {}); // The caller gets the error; the next caller looks by itself.
     return done;
   }
 

@@ -17,7 +17,7 @@ export type Commit = {
   time: number;
   rows: CommitRows;
   logs: SpillList<LogRow>;
-  /** Log rows that cannot be events, whoever wrote them. */
+  /** Log rows that cannot be events, of any writer. */
   badLogs: number;
 };
 
@@ -29,7 +29,7 @@ export class CommitAssembler {
     this.#memory = memory;
   }
 
-  /** Takes one message; returns the commit that it completes, or null. Whoever takes the commit closes it. @throws spill.failed */
+  /** Takes one message; returns the commit that it completes, or null. The caller closes the commit. @throws spill.failed */
   take(message: PgMessage): Commit | null {
     switch (message.tag) {
       case "begin":

@@ -9,7 +9,7 @@
  * Exact: a verdict depends on the custom events of the same window that were committed before, and on nothing else. So it is the same for each
  * reader who starts at or before the window's first commit, which `floor` sees to: PostgreSQL keeps the commits of every window of which
  * something is not stored. Not exact: after the allowance has been changed (verdicts that are stored stay), and where PostgreSQL's clock is
- * set back by more than `SKEW_MS` into a window that has been closed: what comes then counts anew.
+ * set back by more than `SKEW_MS` into a window that has been closed: what comes then is counted from zero.
  */
 import { type Lsn, laterLsn } from "../core/lsn.ts";
 import type { RecordEvent } from "../core/wire.ts";

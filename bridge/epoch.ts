@@ -81,7 +81,7 @@ function reasonOf(evidence: Evidence): EpochReason | null {
   }
   if (storedLsn !== null && database.lsn < storedLsn) return "database went back";
   if (slot.isNew) return "slot lost";
-  // No bridge confirms what none has said to be stored: the slot was made anew by hand, or advanced.
+  // No bridge confirms what none has said to be stored: the slot was created again by hand, or advanced.
   if (saidStored !== null && slot.confirmed > saidStored) return "slot was moved";
   if (catalogsChanged(evidence)) return "publications changed";
   if (evidence.hasHole) return "stream has a hole";

@@ -14,10 +14,6 @@ export type FoundTables = {
 /** All that is read, as an Arvados of today has it. */
 export const ALL_TABLES: FoundTables = { schema: "public", columns: READ_TABLES };
 
-export function recordTables({ columns }: FoundTables): TableName[] {
-  return (Object.keys(columns) as ReadTable[]).filter((table) => table !== "logs");
-}
-
 /** The table's name in SQL, whatever the session's search_path is. Both are names without anything to escape. */
 export function sqlName({ schema }: Pick<FoundTables, "schema">, table: ReadTable): string {
   return `${schema}.${table}`;

@@ -59,7 +59,7 @@ const HEADER_BYTES = 8 * 1024;
 export type LeaderOptions = StreamsOptions & {
   database: DatabaseTarget;
   slot: string;
-  /** A term before found that what it keeps cannot be decoded: it is made anew. */
+  /** A term before found that what it keeps cannot be decoded: the slot is created again. */
   slotIsUnreadable?: boolean;
   publications: readonly string[];
   graph: GraphOptions;

@@ -3,7 +3,7 @@ import type { ContainerPhase } from "../core/log-follow.ts";
 import type { GraphState } from "./graph-state.ts";
 import type { RowChange } from "./row.ts";
 
-/** So long after its end a log is still begun: whoever asked for it just then gets it. */
+/** So long after its end a log is still begun: a reader who asks for it at that moment gets it. */
 const RECENT_MS = 600_000;
 
 export class LogContainers {

@@ -191,7 +191,7 @@ function replicationFault(error: unknown, slot: string): Error {
     const pid = /(\d+)\D*$/.exec(reason)?.[1] ?? "unknown";
     return fault("slot.busy", { slot, pid }, { cause: error });
   }
-  // Between our look and its start: the next try makes it anew.
+  // It was lost between our look and its start: the next try creates it again.
   if (code === UNDEFINED_OBJECT || code === NOT_IN_PREREQUISITE_STATE) {
     return fault("slot.lost", { slot, reason }, { cause: error });
   }

@@ -10,7 +10,7 @@ import { connectFault, type DatabaseTarget } from "./preflight.ts";
 export type Slot = {
   /** PostgreSQL may send what was committed from here on. */
   confirmed: Lsn;
-  /** It was lost, and made anew: what was committed in between comes no more. */
+  /** It was lost and created again: what was committed in between never comes. */
   isNew: boolean;
 };
 
@@ -25,7 +25,7 @@ export function slotSql(name: string, serverVersion: number): string {
 }
 
 /**
- * The slot as it is; one that is missing or no longer usable is made anew.
+ * The slot as it is; one that is missing or no longer usable is created again.
  * @param isUnreadable what it keeps cannot be decoded
  */
 export async function ensureSlot(client: pg.Client, name: string, isUnreadable = false): Promise<Slot> {

@@ -1,6 +1,6 @@
 /**
  * Finds places by name where there are too many of them for memory: sorted runs in a temporary file, of which memory holds only every
- * 256th entry. Different names may share an entry: whoever looks compares what stands at the place.
+ * 256th entry. Different names may share an entry: the caller compares what stands at the place.
  */
 import { SpillFile } from "./spill-file.ts";
 
