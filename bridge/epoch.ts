@@ -10,14 +10,13 @@
  *   graph log cut short                ──► routes of then cannot be had back  ┘
  */
 import type { Lsn } from "../core/lsn.ts";
-
-export type Place = { id: string; timeline: number };
+import type { SystemIdentity } from "./slot.ts";
 
 export type Evidence = {
   /** What the streams say; null = nothing yet. */
-  graph: { epoch: number; system: Place } | null;
-  records: { epoch: number; system: Place; server: string; catalogs?: string } | null;
-  database: Place & { lsn: Lsn };
+  graph: { epoch: number; system: SystemIdentity } | null;
+  records: { epoch: number; system: SystemIdentity; server: string; catalogs?: string } | null;
+  database: SystemIdentity & { lsn: Lsn };
   /** The greatest position that RECORDS holds; null = none. */
   storedLsn: Lsn | null;
   hasHole: boolean;

@@ -4,8 +4,10 @@ import { fault } from "../core/errors.ts";
 import { type Lsn, parseLsn } from "../core/lsn.ts";
 import { sessionConfig } from "../runtime/postgres-session.ts";
 import { serverVersion } from "./catalog.ts";
-import type { Place } from "./epoch.ts";
 import { connectFault, type DatabaseTarget } from "./preflight.ts";
+
+/** Which PostgreSQL this is, as IDENTIFY_SYSTEM answers: the cluster's system identifier and its timeline. */
+export type SystemIdentity = { id: string; timeline: number };
 
 export type Slot = {
   /** PostgreSQL may send what was committed from here on. */
@@ -56,7 +58,7 @@ async function readSlot(client: pg.Client, name: string): Promise<SlotRow | unde
 }
 
 /** Asked over a replication connection: what ordinary SQL tells of the timeline lags behind a promotion. */
-export async function identifySystem(target: DatabaseTarget): Promise<Place & { lsn: Lsn }> {
+export async function identifySystem(target: DatabaseTarget): Promise<SystemIdentity & { lsn: Lsn }> {
   // `replication` is missing in the driver's types.
   const options = { ...sessionConfig(target, "arvados-nats"), replication: "database" } as pg.ClientConfig;
   const client = new pg.Client(options);

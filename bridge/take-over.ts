@@ -7,10 +7,10 @@ import type { Subjects } from "../core/subjects.ts";
 import type { LeaderEntry } from "../core/wire.ts";
 import type { StreamName } from "../streams-config/accounts.ts";
 import type { StoredEvent } from "./commit-units.ts";
-import { decideEpoch, type Epoch, type Place, type StreamEnds } from "./epoch.ts";
+import { decideEpoch, type Epoch, type StreamEnds } from "./epoch.ts";
 import type { Undo } from "./graph-log.ts";
 import { takeLead } from "./lead-entry.ts";
-import type { Slot } from "./slot.ts";
+import type { Slot, SystemIdentity } from "./slot.ts";
 import { readGraphLog } from "./stored-graph-log.ts";
 import { readStoredRecords } from "./stored-records.ts";
 import { readStoredGraph } from "./stored-state.ts";
@@ -22,7 +22,7 @@ export type TakeOverParts = {
   coreJsm: JetStreamManager;
   storeJsm: JetStreamManager;
   subjects: Subjects;
-  system: Place & { lsn: Lsn };
+  system: SystemIdentity & { lsn: Lsn };
   slot: Slot;
   /** Fingerprint of what decides how commits are decoded. */
   catalogs: string;

@@ -6,9 +6,9 @@ import type { Lsn } from "../core/lsn.ts";
 import type { Subjects } from "../core/subjects.ts";
 import type { Scope } from "../runtime/scope.ts";
 import { type StreamName, serviceInbox } from "../streams-config/accounts.ts";
-import type { Place, StreamEnds } from "./epoch.ts";
+import type { StreamEnds } from "./epoch.ts";
 import { FencedPublisher } from "./publisher.ts";
-import type { Slot } from "./slot.ts";
+import type { Slot, SystemIdentity } from "./slot.ts";
 import { readStoredQueue } from "./stored-state.ts";
 import { takeOver } from "./take-over.ts";
 
@@ -27,7 +27,7 @@ export type TermStreams = Awaited<ReturnType<typeof openStreams>>;
 
 export async function openStreams(
   options: StreamsOptions,
-  found: { subjects: Subjects; system: Place & { lsn: Lsn }; slot: Slot; catalogs: string },
+  found: { subjects: Subjects; system: SystemIdentity & { lsn: Lsn }; slot: Slot; catalogs: string },
   scope: Scope,
   fail: (error: unknown) => void,
 ) {
