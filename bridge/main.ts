@@ -11,13 +11,13 @@ import { LogLimiter } from "../runtime/log-limiter.ts";
 import type { Scope } from "../runtime/scope.ts";
 import type { Readiness, Service, ServiceContext } from "../runtime/service.ts";
 import { connectService } from "../runtime/service-connection.ts";
-import type { Commit } from "./commit.ts";
-import type { StreamEnds } from "./epoch.ts";
+import type { Commit } from "./commit/commit.ts";
 import { becomeLeader } from "./leader.ts";
-import type { LogFollower } from "./log-follower.ts";
-import { logFollowing } from "./log-following.ts";
-import type { DatabaseTarget } from "./preflight.ts";
-import type { SetupNames } from "./setup-db.ts";
+import type { LogFollower } from "./logs/log-follower.ts";
+import { logFollowing } from "./logs/log-following.ts";
+import type { DatabaseTarget } from "./postgres/preflight.ts";
+import type { SetupNames } from "./postgres/setup-db.ts";
+import type { StreamEnds } from "./takeover/epoch.ts";
 
 /** On top of nats-server's sync_interval, before what it acknowledged counts as on disk. */
 const SYNC_MARGIN_MS = 5_000;

@@ -5,7 +5,7 @@
 import type { Logger } from "pino";
 import { type AuthcalloutSeams, runAuthcallout } from "../authcallout/main.ts";
 import { type BridgeSeams, databaseTarget, runBridge, setupNames } from "../bridge/main.ts";
-import { setupDb } from "../bridge/setup-db.ts";
+import { setupDb } from "../bridge/postgres/setup-db.ts";
 import { type ProxyExtras, runProxy } from "../proxy/main.ts";
 import { isReady } from "../runtime/admin-server.ts";
 import { type Config, type ConfigOverrides, defaultConfig } from "../runtime/config.ts";

@@ -20,7 +20,7 @@ export function addSetupDbCommand(program: Command, context: CliContext): void {
     .action(async ({ dryRun = false }: { dryRun?: boolean }, command: Command) => {
       const { config } = readConfig(context, command, "setup-db");
       const [{ setupDb }, { databaseTarget, setupNames }] = await Promise.all([
-        import("../../bridge/setup-db.ts"),
+        import("../../bridge/postgres/setup-db.ts"),
         import("../../bridge/main.ts"),
       ]);
       await setupDb(databaseTarget(config), setupNames(config), { dryRun, print: (line) => print(context, line) });

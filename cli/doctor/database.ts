@@ -1,9 +1,9 @@
 /** What `doctor` finds in Arvados' database. Pure: facts in, findings out. */
-import type { Catalog } from "../../bridge/catalog.ts";
-import { ALL_TABLES, lackingOf } from "../../bridge/found-tables.ts";
-import { declaredPublications, unfitTables } from "../../bridge/publications.ts";
-import type { SetupNames } from "../../bridge/setup-db.ts";
-import { READ_TABLES } from "../../bridge/tables.ts";
+import type { Catalog } from "../../bridge/postgres/catalog.ts";
+import { ALL_TABLES, lackingOf } from "../../bridge/postgres/found-tables.ts";
+import { declaredPublications, unfitTables } from "../../bridge/postgres/publications.ts";
+import type { SetupNames } from "../../bridge/postgres/setup-db.ts";
+import { READ_TABLES } from "../../bridge/postgres/tables.ts";
 import { type AuditFacts, auditFinding } from "./audit.ts";
 import { type ClockFacts, clockFinding } from "./clock.ts";
 import { type ContentFacts, contentFinding } from "./content.ts";

@@ -1,6 +1,6 @@
 /** Whether a publication holds what the bridge reads, and cannot make Arvados' own writes fail. Pure. */
-import type { Catalog } from "../../bridge/catalog.ts";
-import { type DeclaredPublication, differencesOf, mendSql } from "../../bridge/publications.ts";
+import type { Catalog } from "../../bridge/postgres/catalog.ts";
+import { type DeclaredPublication, differencesOf, mendSql } from "../../bridge/postgres/publications.ts";
 import { type Finding, ok, problem } from "./finding.ts";
 
 export function publicationFinding(declared: DeclaredPublication, catalog: Catalog): Finding {

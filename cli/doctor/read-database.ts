@@ -1,11 +1,11 @@
 /** Reads what `doctor` judges of Arvados' database, with the bridge's role. A look that fails spoils no other. */
 import type pg from "pg";
-import { readCatalog } from "../../bridge/catalog.ts";
-import { sqlName } from "../../bridge/found-tables.ts";
-import { type DatabaseTarget, hiddenTables, withClient } from "../../bridge/preflight.ts";
-import type { SetupNames } from "../../bridge/setup-db.ts";
-import { identifySystem } from "../../bridge/slot.ts";
-import { READ_TABLES } from "../../bridge/tables.ts";
+import { readCatalog } from "../../bridge/postgres/catalog.ts";
+import { sqlName } from "../../bridge/postgres/found-tables.ts";
+import { type DatabaseTarget, hiddenTables, withClient } from "../../bridge/postgres/preflight.ts";
+import type { SetupNames } from "../../bridge/postgres/setup-db.ts";
+import { identifySystem } from "../../bridge/postgres/slot.ts";
+import { READ_TABLES } from "../../bridge/postgres/tables.ts";
 import { reasonOf } from "../../core/errors.ts";
 import type { AuditFacts } from "./audit.ts";
 import type { ClockFacts } from "./clock.ts";

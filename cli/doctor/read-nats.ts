@@ -1,7 +1,7 @@
 /** Reads what `doctor` judges of nats-server, over the bridge's two connections. */
 import { type JetStreamManager, jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
-import type { Trouble } from "../../bridge/trouble.ts";
+import type { Trouble } from "../../bridge/streams/trouble.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import { type StreamConnections, streamInfo } from "../../streams-config/apply.ts";
 import type { DeclaredStream } from "../../streams-config/streams.ts";

@@ -1,6 +1,6 @@
 /** What `doctor` finds at nats-server: its version, strict mode, the streams, its clock. Pure. */
 import type { StreamInfo } from "@nats-io/jetstream";
-import type { Trouble } from "../../bridge/trouble.ts";
+import type { Trouble } from "../../bridge/streams/trouble.ts";
 import { faultsOf, isNewEnough, NATS_FLOOR } from "../../core/nats-version.ts";
 import { planStream } from "../../streams-config/plan.ts";
 import type { DeclaredStream } from "../../streams-config/streams.ts";

@@ -1,6 +1,6 @@
 /** Tokens that sign in nowhere because they have more scopes than count (core/scopes.ts). */
 import type pg from "pg";
-import { sqlName } from "../../bridge/found-tables.ts";
+import { sqlName } from "../../bridge/postgres/found-tables.ts";
 import { MAX_SCOPES, MAX_SCOPES_TEXT } from "../../core/scopes.ts";
 import { type Finding, type Look, problem } from "./finding.ts";
 

@@ -1,6 +1,6 @@
 /** Rows that an admin's SQL, an old database or a hostile user may hold: each costs at most itself, and nothing that cannot be read grants. */
 import assert from "node:assert/strict";
-import type { Commit } from "../../bridge/commit.ts";
+import type { Commit } from "../../bridge/commit/commit.ts";
 import { type BridgeWorld, startBridgeWorld } from "../support/bridge-world.ts";
 import { until } from "../support/until.ts";
 

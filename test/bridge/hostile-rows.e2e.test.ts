@@ -1,7 +1,7 @@
 /** What any token holder, an old database or Arvados itself may write: no crash, no misrouting, counted; and Arvados' own writes never fail. */
 import assert from "node:assert/strict";
 import { jetstreamManager } from "@nats-io/jetstream";
-import { isTable, KEY_OF } from "../../bridge/tables.ts";
+import { isTable, KEY_OF } from "../../bridge/postgres/tables.ts";
 import type { MovedEntry, RecordEvent } from "../../core/wire.ts";
 import { startBridgeWorld } from "../support/bridge-world.ts";
 import { until } from "../support/until.ts";

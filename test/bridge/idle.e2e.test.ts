@@ -1,6 +1,6 @@
 /** The staleness clock on a database in which nobody writes: it must beat all the same, or nobody could sign in on a quiet night. */
 import { databaseTarget, runBridge, setupNames } from "../../bridge/main.ts";
-import { setupDb } from "../../bridge/setup-db.ts";
+import { setupDb } from "../../bridge/postgres/setup-db.ts";
 import { defaultConfig } from "../../runtime/config.ts";
 import { silentLog } from "../../runtime/log.ts";
 import { createMetrics } from "../../runtime/metrics.ts";

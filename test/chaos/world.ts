@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { databaseTarget, setupNames } from "../../bridge/main.ts";
-import { setupDb } from "../../bridge/setup-db.ts";
+import { setupDb } from "../../bridge/postgres/setup-db.ts";
 import { createSchema } from "../../dev/database.ts";
 import { healthy } from "../../dev/nats-cluster.ts";
 import type { NatsServer } from "../../dev/nats-server.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import pg from "pg";
-import { preflight, withClient } from "../../bridge/preflight.ts";
-import { setupDb } from "../../bridge/setup-db.ts";
+import { preflight, withClient } from "../../bridge/postgres/preflight.ts";
+import { setupDb } from "../../bridge/postgres/setup-db.ts";
 import { AUDIT_DEFAULTS, type AuditFacts } from "../../cli/doctor/audit.ts";
 import { databaseFindings } from "../../cli/doctor/database.ts";
 import type { Finding } from "../../cli/doctor/finding.ts";

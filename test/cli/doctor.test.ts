@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Trouble } from "../../bridge/trouble.ts";
+import type { Trouble } from "../../bridge/streams/trouble.ts";
 import { clockFinding } from "../../cli/doctor/clock.ts";
 import { contentFinding } from "../../cli/doctor/content.ts";
 import { formatBytes, formatFindings, isBad, ok, problem } from "../../cli/doctor/finding.ts";

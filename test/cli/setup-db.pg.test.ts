@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { slotSql } from "../../bridge/slot.ts";
+import { slotSql } from "../../bridge/postgres/slot.ts";
 import { runCli } from "../support/cli.ts";
 import { type FreshDatabase, freshDatabase } from "../support/postgres.ts";
 

@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
-import { KEY_OF, OPTIONAL_COLUMNS, OPTIONAL_TABLES, READ_TABLES, TABLES, type TableName } from "../../bridge/tables.ts";
+import {
+  KEY_OF,
+  OPTIONAL_COLUMNS,
+  OPTIONAL_TABLES,
+  READ_TABLES,
+  TABLES,
+  type TableName,
+} from "../../bridge/postgres/tables.ts";
 import { type ArvadosTable, arvadosTables, tablesOf } from "../support/arvados-schema.ts";
 import { type FreshDatabase, freshDatabase } from "../support/postgres.ts";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import pg from "pg";
 import { databaseTarget } from "../../bridge/main.ts";
-import { OPTIONAL_COLUMNS, OPTIONAL_TABLES } from "../../bridge/tables.ts";
+import { OPTIONAL_COLUMNS, OPTIONAL_TABLES } from "../../bridge/postgres/tables.ts";
 import { createSchema } from "../../dev/database.ts";
 import { SESSION_SETTINGS, SESSION_SQL, sessionConfig } from "../../runtime/postgres-session.ts";
 import { createFromKeys } from "../support/arvados-schema.ts";

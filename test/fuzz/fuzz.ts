@@ -5,7 +5,7 @@
 
 import { jetstreamManager } from "@nats-io/jetstream";
 import pg from "pg";
-import { readStoredGraph } from "../../bridge/stored-state.ts";
+import { readStoredGraph } from "../../bridge/takeover/stored-state.ts";
 import type { BridgeWorld } from "../support/bridge-world.ts";
 import { CLUSTER } from "../support/postgres.ts";
 import { mulberry32, type Random } from "../support/random.ts";

@@ -1,7 +1,7 @@
 /** Writes rows of any content into every table that the bridge reads, in transactions of several statements, and changes the schema in between. */
 import type pg from "pg";
-import type { ReadTable } from "../../bridge/found-tables.ts";
-import { KEY_OF, READ_TABLES, type TableName } from "../../bridge/tables.ts";
+import type { ReadTable } from "../../bridge/postgres/found-tables.ts";
+import { KEY_OF, READ_TABLES, type TableName } from "../../bridge/postgres/tables.ts";
 import { pick, type Random } from "../support/random.ts";
 import { type Cast, type ColumnType, type Limits, propertiesFor, valueFor } from "./values.ts";
 

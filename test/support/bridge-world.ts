@@ -1,8 +1,8 @@
 /** A real PostgreSQL, nats-server and bridge, with an enforcer that enforces every removal at once: what streams hold, and no sessions. */
 import { jetstreamManager } from "@nats-io/jetstream";
 import { type BridgeSeams, databaseTarget, runBridge, setupNames } from "../../bridge/main.ts";
-import type { QueueEntry } from "../../bridge/queue-writer.ts";
-import { setupDb } from "../../bridge/setup-db.ts";
+import { setupDb } from "../../bridge/postgres/setup-db.ts";
+import type { QueueEntry } from "../../bridge/streams/queue-writer.ts";
 import type { GraphKind, GraphRows } from "../../core/rows.ts";
 import type { RecordEvent } from "../../core/wire.ts";
 import type { Operations } from "../../dev/simulator/index.ts";

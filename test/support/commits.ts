@@ -1,9 +1,9 @@
 /** Commits for tests, as the bridge assembles them. */
-import type { Commit } from "../../bridge/commit.ts";
-import { CommitRows } from "../../bridge/commit-rows.ts";
-import type { LogRow } from "../../bridge/log-row.ts";
-import type { RowChange } from "../../bridge/row.ts";
-import { COMMIT_MEMORY, SpillList } from "../../bridge/spill-list.ts";
+import type { Commit } from "../../bridge/commit/commit.ts";
+import type { RowChange } from "../../bridge/postgres/row.ts";
+import { CommitRows } from "../../bridge/rows/commit-rows.ts";
+import type { LogRow } from "../../bridge/rows/log-row.ts";
+import { COMMIT_MEMORY, SpillList } from "../../bridge/spill/spill-list.ts";
 
 export function commitOf(
   rows: readonly RowChange[],

@@ -1,0 +1,104 @@
+/**
+ * Changes that Arvados writes past its audit log (or all of them, where audit logging is off), as events of type `silent`: only when
+ * something changed that an event shows. Default replica identity gives no old row, so what was last seen of each object is
+ * remembered, up to a bound; an object not seen lately counts as changed, and where it was before is not known.
+ */
+import { isUuid, kindOf } from "../../core/uuid.ts";
+import { type Row, textOrNull } from "../postgres/row.ts";
+import type { EventToRoute } from "../rows/event.ts";
+import type { GraphState } from "../rows/graph-state.ts";
+import type { LogRow } from "../rows/log-row.ts";
+import { factsOfRow } from "../rows/object-facts.ts";
+import { SpillIndex } from "../spill/spill-index.ts";
+import type { SpillList } from "../spill/spill-list.ts";
+import type { Commit } from "./commit.ts";
+
+const REMEMBERED = 100_000;
+/** Of the published columns (`tables.ts`), those that an event shows. */
+const SHOWN = ["uuid", "owner_uuid", "state"] as const;
+/** Also worth an event, but not shown. */
+const COMPARED = [
+  ...SHOWN,
+  "trash_at",
+  "name",
+  "tail_uuid",
+  "head_uuid",
+  "is_active",
+  "is_admin",
+  "expires_at",
+] as const;
+
+type Seen = { owner: string | null; signature: string };
+
+export class SilentChanges {
+  /** In the order of their last change. */
+  readonly #seen = new Map<string, Seen>();
+
+  *eventsOf(commit: Commit, state: GraphState): Generator<EventToRoute[], void, void> {
+    const told = toldOf(commit.logs);
+    try {
+      yield* this.#untold(commit, state, told.is);
+    } finally {
+      told.close();
+    }
+  }
+
+  *#untold(
+    commit: Commit,
+    state: GraphState,
+    isTold: (uuid: string) => boolean,
+  ): Generator<EventToRoute[], void, void> {
+    for (const { table, op, row } of commit.rows) {
+      if (row === null) continue;
+      const uuid = String(row.uuid);
+      const before = this.#seen.get(uuid);
+      const now = this.#remember(uuid, row);
+      if (isTold(uuid) || !isUuid(uuid) || before?.signature === now.signature) {
+        yield [];
+        continue;
+      }
+      const facts = factsOfRow(uuid, table, row, state);
+      const event = {
+        event_type: "silent",
+        object_uuid: uuid,
+        object_kind: kindOf(table),
+        object_owner_uuid: facts.owner,
+        event_at: new Date(commit.time).toISOString(),
+        attributes: Object.fromEntries(
+          SHOWN.filter((name) => row[name] !== undefined).map((name) => [name, row[name]]),
+        ),
+      };
+      const present: EventToRoute = { event, facts };
+      if (op === "update" && !before) present.gap = true;
+      if (before?.owner && before.owner !== now.owner) {
+        const left = { ...event, event_type: "left", object_owner_uuid: before.owner, attributes: { uuid } };
+        yield [{ event: left, facts, left: before.owner }, present];
+      } else yield [present];
+    }
+  }
+
+  #remember(uuid: string, row: Row): Seen {
+    const seen = {
+      owner: textOrNull(row.owner_uuid),
+      signature: COMPARED.map((name) => String(row[name])).join("\n"),
+    };
+    this.#seen.delete(uuid);
+    this.#seen.set(uuid, seen);
+    if (this.#seen.size > REMEMBERED) this.#seen.delete(this.#seen.keys().next().value as string);
+    return seen;
+  }
+}
+
+/** Whether there is a log row about an object. Of very many the list itself is asked, through an index. */
+function toldOf(logs: SpillList<LogRow>): { is: (uuid: string) => boolean; close: () => void } {
+  if (!logs.isSpilled) {
+    const told = new Set<string>();
+    for (const { object_uuid } of logs) told.add(object_uuid);
+    return { is: (uuid) => told.has(uuid), close() {} };
+  }
+  const index = new SpillIndex();
+  for (const [place, { object_uuid }] of logs.entries()) index.add(object_uuid, place);
+  index.seal();
+  const is = (uuid: string) => index.find(uuid).some((place) => logs.at(place).object_uuid === uuid);
+  return { is, close: () => index.close() };
+}

@@ -1,0 +1,128 @@
+/** One log file being followed: does what `core/log-follow.ts` decides, one step after another. */
+import { setTimeout as delay } from "node:timers/promises";
+import { reasonOf } from "../../core/errors.ts";
+import {
+  advance,
+  type ContainerPhase,
+  type FollowAction,
+  type FollowInput,
+  type FollowRules,
+  startFollow,
+} from "../../core/log-follow.ts";
+import type { Logger } from "../../runtime/log.ts";
+import type { Turns } from "../../runtime/turns.ts";
+import type { LogAnswer, ReadLog } from "./log-api.ts";
+import type { LogStore } from "./log-store.ts";
+
+export type LogFileParts = {
+  container: string;
+  file: string;
+  subject: string;
+  phase: () => ContainerPhase;
+  /** The container request by which the file is reached; null = none. */
+  request: () => string | null;
+  read: ReadLog;
+  turns: Turns;
+  store: LogStore;
+  rules: FollowRules;
+  now: () => number;
+  log: Logger;
+  /** What a request to the Arvados API brought. */
+  onAnswer: (result: LogAnswer["type"]) => void;
+  onStored: (bytes: number) => void;
+};
+
+export type LogFileEnd = "complete" | "left" | "stopped";
+
+/** Failures in a row after which a person should know. */
+const LOUD_AFTER = 5;
+
+export class LogFile {
+  readonly #parts: LogFileParts;
+  readonly #stop = new AbortController();
+  #wake = new AbortController();
+
+  constructor(parts: LogFileParts) {
+    this.#parts = parts;
+  }
+
+  /** Something about the container may be new: it is looked at now. */
+  wake(): void {
+    this.#wake.abort();
+  }
+
+  stop(): void {
+    this.#stop.abort();
+    this.#wake.abort();
+  }
+
+  /** Resolves when nothing more is to be done. */
+  async run(): Promise<LogFileEnd> {
+    const { now, phase, rules } = this.#parts;
+    let step = startFollow();
+    while (!this.#stop.signal.aborted) {
+      if (step.action.do === "end") return step.action.because;
+      const input = await this.#perform(step.action, step.state.failures);
+      step = advance(step.state, input, { now: now(), container: phase() }, rules);
+    }
+    return "stopped";
+  }
+
+  async #perform(action: Exclude<FollowAction, { do: "end" }>, failures: number): Promise<FollowInput> {
+    const { store, subject, onStored } = this.#parts;
+    switch (action.do) {
+      case "look":
+        try {
+          return { type: "looked", stored: await store.last(subject) };
+        } catch (error) {
+          this.#say("LOGS cannot be read", reasonOf(error), failures);
+          return { type: "failed" };
+        }
+      case "ask":
+        return this.#ask(action.from, action.length, failures);
+      case "store":
+        try {
+          const sequence = await store.put(subject, action.message);
+          onStored(action.message.data.length);
+          return { type: "stored", sequence };
+        } catch (error) {
+          this.#say("LOGS does not take a part of a log", reasonOf(error), failures);
+          return { type: "refused" };
+        }
+      case "wait":
+        await this.#wait(action.ms);
+        return { type: "waited" };
+    }
+  }
+
+  async #ask(from: number, length: number, failures: number): Promise<FollowInput> {
+    const { container, file, read, turns, onAnswer } = this.#parts;
+    const done = await turns.take(container);
+    try {
+      const request = this.#parts.request();
+      // Nobody asks for it any more, so Arvados shows its log to nobody.
+      if (request === null) return { type: "absent" };
+      // Nothing is asked after the end, and its answer is not awaited.
+      const answer = await read({ request, container, file }, from, length, this.#stop.signal);
+      if (this.#stop.signal.aborted) return { type: "failed" };
+      onAnswer(answer.type);
+      if (answer.type === "failed") this.#say("the Arvados API does not hand out a log", answer.reason, failures);
+      return answer;
+    } finally {
+      done();
+    }
+  }
+
+  async #wait(ms: number): Promise<void> {
+    await delay(ms, undefined, { signal: this.#wake.signal }).catch((error) => {
+      if (!this.#wake.signal.aborted) throw error;
+    });
+    if (this.#wake.signal.aborted) this.#wake = new AbortController();
+  }
+
+  #say(what: string, reason: string, failures: number): void {
+    if (this.#stop.signal.aborted) return;
+    const { container, file, log } = this.#parts;
+    log[failures === LOUD_AFTER ? "warn" : "debug"]({ container, file, failures, reason }, `${what}; trying again`);
+  }
+}

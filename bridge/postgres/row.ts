@@ -1,0 +1,59 @@
+/**
+ * Rows of the database as pgoutput sends them. Values are text: bigint and timestamp columns stay strings. `undefined` = a long value
+ * that did not change (an unchanged TOAST datum), which is not the same as null. `TOO_LONG` = a value longer than any that Arvados
+ * writes into such a column: it is not kept, and nothing may be granted by it.
+ */
+import type { RowId } from "../../core/rows.ts";
+import type { TableName } from "./tables.ts";
+
+/** Survives being written as JSON: ask `isTooLong`. */
+export const TOO_LONG = Object.freeze({ tooLong: true });
+
+export function isTooLong(value: unknown): boolean {
+  return typeof value === "object" && value !== null && "tooLong" in value;
+}
+
+export type Row = Record<string, unknown>;
+
+export type RowChange =
+  /** `id`: the value of the table's key (`KEY_OF`). `formerId`: the row had another key before. */
+  | { table: TableName; op: "insert" | "update"; id: RowId; row: Row; formerId?: RowId }
+  | { table: TableName; op: "delete"; id: RowId; row: null }
+  /** Every row of the table is gone. */
+  | { table: TableName; op: "truncate"; id: null; row: null };
+
+/** Milliseconds before which no time of Arvados lies: what cannot be read as a time has long passed. */
+const LONG_AGO = 0;
+/** Years beyond 9999 are as good as never. */
+const TIME = /^(\d{4,6})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?( BC)?$/;
+
+/**
+ * UTC milliseconds of a `timestamp without time zone`, which Arvados keeps in UTC, written in ISO style; null = never: NULL, `infinity`
+ * and years after 9999. `-infinity`, years before Christ and everything that cannot be read have passed.
+ */
+export function utcMillis(text: unknown): number | null {
+  if (text === null || text === undefined || text === "infinity") return null;
+  const time = readTime(text);
+  return time === undefined ? LONG_AGO : time;
+}
+
+/** Does `utcMillis` only assume that this time has passed? */
+export function isUnreadableTime(text: unknown): boolean {
+  return utcMillis(text) === LONG_AGO && readTime(text) === undefined;
+}
+
+/** Null: never. Undefined: it cannot be read. */
+function readTime(text: unknown): number | null | undefined {
+  const parts = typeof text === "string" ? TIME.exec(text) : null;
+  if (!parts || parts[8] !== undefined) return undefined;
+  const [, year = "", month, day, hour, minute, second, fraction = ""] = parts;
+  if (year.length > 4) return null;
+  const time = Date.parse(
+    `${year}-${month}-${day}T${hour}:${minute}:${second}.${fraction.padEnd(3, "0").slice(0, 3)}Z`,
+  );
+  return Number.isNaN(time) ? undefined : time;
+}
+
+export function textOrNull(value: unknown): string | null {
+  return typeof value === "string" && value !== "" ? value : null;
+}

@@ -1,0 +1,157 @@
+/**
+ * The rows that a transaction changed, in its order, until its end is known: log rows come behind their objects, and both may be millions.
+ * What became of an object in the whole commit is found by its uuid, or by the key of its row.
+ */
+import { setImmediate } from "node:timers/promises";
+import type { RowId } from "../../core/rows.ts";
+import type { RowChange } from "../postgres/row.ts";
+import type { TableName } from "../postgres/tables.ts";
+import { SpillIndex } from "../spill/spill-index.ts";
+import { COMMIT_MEMORY, SpillList, type SpillOptions } from "../spill/spill-list.ts";
+
+export type Written = Extract<RowChange, { op: "insert" | "update" }>;
+
+/** What a commit did to a row. */
+export type RowHistory = {
+  /** The row as the commit left it; null = it is gone. */
+  last: Written | null;
+  /** The row as the commit last wrote it, also where it is gone; null = it was only deleted. */
+  written: Written | null;
+  /** It is there since this commit. */
+  isNew: boolean;
+  inserted: boolean;
+  updated: boolean;
+};
+
+/** Rows looked at between two looks at the sockets. */
+const SLICE = 5_000;
+/** What an object takes besides its texts. */
+const ROW_BYTES = 250;
+
+export class CommitRows implements Iterable<RowChange> {
+  readonly #list: SpillList<RowChange>;
+  readonly #options: SpillOptions;
+  readonly #truncated = new Map<TableName, number>();
+  readonly #tables = new Set<TableName>();
+  #find: ((name: string) => number[]) | null = null;
+  #index: SpillIndex | null = null;
+
+  constructor(options: SpillOptions = COMMIT_MEMORY) {
+    this.#options = options;
+    this.#list = new SpillList(options);
+  }
+
+  get length(): number {
+    return this.#list.length;
+  }
+
+  /** Has the commit rows of this table? */
+  has(table: TableName): boolean {
+    return this.#tables.has(table);
+  }
+
+  append(change: RowChange): void {
+    this.#tables.add(change.table);
+    this.#list.append(change, sizeOf(change));
+    this.#find = null;
+  }
+
+  [Symbol.iterator](): Iterator<RowChange> {
+    return this.#list[Symbol.iterator]();
+  }
+
+  /** Null: the commit has no row that has, or had, this uuid. Of a large commit only after `prepare`. */
+  ofUuid(uuid: string): RowHistory | null {
+    const list = this.#read(uuidName(uuid), (change) => change.row?.uuid === uuid);
+    const written = list.at(-1);
+    if (!written || written.change.row === null) return null;
+    const { table, id } = written.change;
+    const history = this.ofId(table, id);
+    // Its row may bear another uuid since.
+    return history?.last?.row.uuid === uuid ? history : history && { ...history, last: null };
+  }
+
+  /** Null: the commit did nothing to the row with this key. */
+  ofId(table: TableName, id: RowId): RowHistory | null {
+    const list = this.#read(
+      keyName(table, id),
+      (change) => change.table === table && (change.id === id || ("formerId" in change && change.formerId === id)),
+    );
+    const [first] = list;
+    const end = list.at(-1);
+    if (!first || !end) return null;
+    const isThere = end.change.row !== null && end.change.id === id && end.place > (this.#truncated.get(table) ?? -1);
+    return {
+      last: isThere ? (end.change as Written) : null,
+      written: (list.findLast(({ change }) => change.row !== null)?.change as Written | undefined) ?? null,
+      isNew: first.change.op === "insert",
+      inserted: list.some(({ change }) => change.op === "insert"),
+      updated: list.some(({ change }) => change.op === "update"),
+    };
+  }
+
+  /** To be awaited before `ofUuid` and `ofId` are asked. */
+  async prepare(): Promise<void> {
+    if (!this.#list.isSpilled) return;
+    const index = new SpillIndex(this.#options.folder);
+    this.#index = index;
+    let steps = 0;
+    for (const [name, place] of this.#names()) {
+      index.add(name, place);
+      if (++steps % SLICE === 0) await setImmediate();
+    }
+    index.seal();
+    this.#find = (name) => index.find(name);
+  }
+
+  close(): void {
+    this.#list.close();
+    this.#index?.close();
+  }
+
+  #read(name: string, is: (change: RowChange) => boolean): { place: number; change: RowChange }[] {
+    this.#find ??= this.#indexMemory();
+    const all = this.#find(name).map((place) => ({ place, change: this.#list.at(place) }));
+    return all.filter(({ change }) => is(change));
+  }
+
+  #indexMemory(): (name: string) => number[] {
+    const places = new Map<string, number[]>();
+    for (const [name, place] of this.#names()) {
+      const known = places.get(name);
+      if (known) known.push(place);
+      else places.set(name, [place]);
+    }
+    return (name) => places.get(name) ?? [];
+  }
+
+  *#names(): Generator<[name: string, place: number]> {
+    for (const [place, change] of this.#list.entries()) {
+      if (change.op === "truncate") {
+        this.#truncated.set(change.table, place);
+        continue;
+      }
+      yield [keyName(change.table, change.id), place];
+      if (change.op === "delete") continue;
+      if (typeof change.row.uuid === "string") yield [uuidName(change.row.uuid), place];
+      if (change.formerId !== undefined) yield [keyName(change.table, change.formerId), place];
+    }
+  }
+}
+
+function uuidName(uuid: string): string {
+  return `u ${uuid}`;
+}
+
+function keyName(table: TableName, key: RowId): string {
+  return `${table} ${key}`;
+}
+
+function sizeOf({ row }: RowChange): number {
+  let bytes = ROW_BYTES;
+  for (const name in row) {
+    const value = row[name];
+    if (typeof value === "string") bytes += value.length;
+  }
+  return bytes;
+}

@@ -1,0 +1,149 @@
+/**
+ * Record events from a commit: which `logs` rows are true, what they say, and where the object they speak of lives. Pure.
+ * A `logs` row is only a hint, for any token holder may insert one: it becomes an event when the same transaction changed that
+ * object's own row, and owner and kind come from that row. Rows of other types become custom events, marked untrusted.
+ */
+import type { ObjectFacts } from "../../core/graph/types.ts";
+import { kindOf, type Resource, resourceOf } from "../../core/uuid.ts";
+import type { RecordEvent } from "../../core/wire.ts";
+import type { Row } from "../postgres/row.ts";
+import { isTable, keyOf } from "../postgres/tables.ts";
+import type { CommitRows } from "./commit-rows.ts";
+import type { GraphState } from "./graph-state.ts";
+import type { LastPlaces } from "./last-places.ts";
+import { type Attributes, CHANGE_TYPES, EVENT_ATTRIBUTES, type LogRow, unpacked } from "./log-row.ts";
+import { factsOfAttributes, factsOfRow } from "./object-facts.ts";
+
+/** An event and what it is routed by: where the object lives now, that it was deleted, or the owner it has left. */
+export type EventToRoute = {
+  event: RecordEvent;
+  facts: ObjectFacts;
+  deleted?: true;
+  left?: string;
+  /** The object that the subject names at its end, where `facts` only stand for it. */
+  shownAs?: { uuid: string; resource: Resource };
+  /** Where the object was before is not known. */
+  gap?: true;
+  /** Of a custom event: who wrote its log row; null = not known. */
+  actor?: string | null;
+};
+
+/** Rows of objects that custom events speak of and the commit did not change, by uuid: looked up beforehand. */
+export type LookedUp = ReadonlyMap<string, Row>;
+
+/** What a commit's log rows are held against. */
+export type EventContext = {
+  rows: CommitRows;
+  state: GraphState;
+  /** Where objects were last heard of. */
+  places: Pick<LastPlaces, "of" | "deletedLink" | "deletedToken">;
+  lookedUp: LookedUp;
+};
+
+/** The events of one log row: none where nothing true stands behind it. */
+export function eventsOf(log: LogRow, context: EventContext): EventToRoute[] {
+  return CHANGE_TYPES.has(log.event_type) ? changeEvents(log, context) : customEvents(log, context);
+}
+
+/** The object whose row must be looked up before a custom event can be routed; null = none. */
+export function objectToLookUp(log: LogRow, rows: CommitRows): string | null {
+  if (CHANGE_TYPES.has(log.event_type) || resourceOf(log.object_uuid) === "users") return null;
+  return rows.ofUuid(log.object_uuid)?.last ? null : log.object_uuid;
+}
+
+/** Does the log row claim that an object moved from where nothing here tells that it was? */
+export function claimsUnknownMove(log: LogRow, { rows, state, places }: Omit<EventContext, "lookedUp">): boolean {
+  if (log.event_type !== "update" || log.old === null || places.of(log.object_uuid, state) !== undefined) return false;
+  const claimed = unpacked(log.old).owner_uuid;
+  const owner = rows.ofUuid(log.object_uuid)?.last?.row.owner_uuid;
+  return claimed !== undefined && owner !== undefined && owner !== claimed;
+}
+
+function changeEvents(log: LogRow, context: EventContext): EventToRoute[] {
+  const resource = resourceOf(log.object_uuid);
+  if (!resource) return [];
+  if (log.event_type === "delete") return deleteEvents(log, resource, context);
+  const { rows, state, places } = context;
+  const history = rows.ofUuid(log.object_uuid);
+  // By the rows as of the commit, what it created and deleted again never was.
+  if (!history?.last || history.last.table !== resource || !log.new) return [];
+  if (log.event_type === "create" ? !history.inserted : !history.updated) return [];
+  const facts = factsOfRow(log.object_uuid, resource, history.last.row, state);
+  const present: EventToRoute = { event: body(log, resource, facts.owner, shown(unpacked(log.new))), facts };
+  if (log.event_type === "create") return [present];
+  const former = places.of(log.object_uuid, state);
+  // Where it was before is for our own rows and events to say: a log row may name any owner.
+  if (former === undefined) {
+    const claimed = log.old === null ? undefined : unpacked(log.old).owner_uuid;
+    return [claimed === undefined || claimed === facts.owner ? present : { ...present, gap: true }];
+  }
+  return former === null || former === facts.owner ? [present] : [leftEvent(log, resource, facts, former), present];
+}
+
+function deleteEvents(log: LogRow, resource: Resource, { rows, state, places }: EventContext): EventToRoute[] {
+  const old = log.old === null ? null : unpacked(log.old);
+  if (!old || !isTable(resource)) return [];
+  const history = rows.ofId(resource, keyOf(resource, old));
+  if (!history || history.last !== null || history.isNew) return [];
+  const facts = factsOfAttributes(log.object_uuid, resource, old, state);
+  const former = history.written?.row.owner_uuid ?? places.of(log.object_uuid, state);
+  if (contradicts(facts, former, places)) return [];
+  return [{ event: body(log, resource, facts.owner, shown(old)), facts, deleted: true }];
+}
+
+/** Does a log row tell otherwise than our own rows where a deleted object lived? */
+function contradicts(facts: ObjectFacts, former: unknown, places: EventContext["places"]): boolean {
+  if (facts.resource === "api_client_authorizations") {
+    const token = places.deletedToken(facts.uuid);
+    return token !== undefined && token.user_uuid !== facts.tokenUser;
+  }
+  const link = facts.resource === "links" ? places.deletedLink(facts.uuid) : undefined;
+  if (link && facts.link?.linkClass !== "permission") return true;
+  if (link && (link.tail_uuid !== facts.link?.tail || link.head_uuid !== facts.link.head)) return true;
+  return former !== undefined && former !== facts.owner;
+}
+
+/** The last event on the path an object has left: that it went, not where to. */
+function leftEvent(log: LogRow, resource: Resource, facts: ObjectFacts, oldOwner: string): EventToRoute {
+  const event = { ...body(log, resource, oldOwner, { uuid: log.object_uuid }), event_type: "left" };
+  return { event, facts, left: oldOwner };
+}
+
+/** Of what is no change of the object: anybody may have written it, about any object. */
+function customEvents(log: LogRow, context: EventContext): EventToRoute[] {
+  const resource = resourceOf(log.object_uuid);
+  if (!resource) return [];
+  const facts = customFacts(log.object_uuid, resource, context);
+  if (!facts) return [];
+  const event: RecordEvent = { ...body(log, resource, facts.owner, {}), untrusted: true };
+  if (log.properties) event.properties = log.properties;
+  return [{ event, facts, shownAs: { uuid: log.object_uuid, resource }, actor: log.actor }];
+}
+
+function customFacts(uuid: string, resource: Resource, { rows, state, lookedUp }: EventContext): ObjectFacts | null {
+  if (resource === "users") {
+    // For those who may read what the user owns, not for everyone who may see the user's record: the route of a thing of the
+    // user's that nobody shares by itself.
+    const thing = `${uuid.slice(0, 5)}-4zz18-000000000000000`;
+    return state.row("user", uuid) ? { uuid: thing, resource: "collections", owner: uuid } : null;
+  }
+  const row = rows.ofUuid(uuid)?.last?.row ?? lookedUp.get(uuid);
+  return row ? factsOfRow(uuid, resource, row, state) : null;
+}
+
+function shown(row: Attributes): Attributes {
+  const attributes: Attributes = {};
+  for (const name of EVENT_ATTRIBUTES) if (row[name] !== undefined) attributes[name] = row[name];
+  return attributes;
+}
+
+function body(log: LogRow, resource: Resource, owner: string | null, attributes: Attributes): RecordEvent {
+  return {
+    event_type: log.event_type,
+    object_uuid: log.object_uuid,
+    object_kind: kindOf(resource),
+    object_owner_uuid: owner,
+    event_at: new Date(log.at).toISOString(),
+    attributes,
+  };
+}

@@ -1,0 +1,126 @@
+/**
+ * A row of Arvados' `logs` table, cut down at the door: a huge transaction is held in memory until its commit, manifests and secrets
+ * are of no use, and `properties` may hold megabytes of anything, since any token holder may insert a row. Pure.
+ */
+import { isUuid } from "../../core/uuid.ts";
+import { isUnreadableTime, type Row, textOrNull, utcMillis } from "../postgres/row.ts";
+import { isNoDeeperThan, membersOf, type Span } from "./json-members.ts";
+
+export type Attributes = Record<string, unknown>;
+
+/** JSON text of what `KEPT` leaves of a row's attributes. */
+export type Packed = string;
+
+export function unpacked(text: Packed): Attributes {
+  return JSON.parse(text) as Attributes;
+}
+
+export type LogRow = {
+  object_uuid: string;
+  event_type: string;
+  /** UTC milliseconds. */
+  at: number;
+  /** Of events that are no change of an object: who wrote the row (Arvados sets it at every save); null = not known. */
+  actor: string | null;
+  /** Attributes before and after, packed: as JSON text they take a third of the memory. */
+  old: Packed | null;
+  new: Packed | null;
+  /** Of events that are no change of an object: the properties, where they are not too long. */
+  properties: Attributes | null;
+};
+
+/** Attributes an event shows: what arvados-ws sends, plus the row's own times. Never manifests, never secrets. */
+export const EVENT_ATTRIBUTES = [
+  "uuid",
+  "name",
+  "owner_uuid",
+  "state",
+  "portable_data_hash",
+  "is_trashed",
+  "requesting_container_uuid",
+  "modified_at",
+  "modified_by_user_uuid",
+] as const;
+
+/** What events show, and what it takes to know where a deleted object lived. */
+const KEPT = ["id", ...EVENT_ATTRIBUTES, "link_class", "tail_uuid", "head_uuid", "user_id"] as const;
+
+/** Event types that speak of a change of the object's row. */
+export const CHANGE_TYPES: ReadonlySet<string> = new Set(["create", "update", "delete"]);
+
+/** Longer values are left out; Arvados' own columns of these names hold 255 characters. */
+const MAX_VALUE = 1_024;
+/** Of a value's text: each character may be written as an escape of 6 bytes. */
+const MAX_VALUE_BYTES = 6 * MAX_VALUE + 2;
+/** Properties of custom events, as bytes of JSON text, and objects and arrays in them that are open at once: clients parse them too. */
+const MAX_PROPERTIES = 16_384;
+const MAX_DEPTH = 32;
+const EVENT_TYPE = /^[\w.-]{1,64}$/;
+
+const ATTRIBUTES: ReadonlySet<string> = new Set(["old_attributes", "new_attributes"]);
+const KEPT_NAMES: ReadonlySet<string> = new Set(KEPT);
+
+/** Null for a row that cannot be an event: NULL where Arvados always has a value, or nonsense where it has a uuid. `properties` is text in UTF-8. */
+export function logRow(row: Row): LogRow | null {
+  const { object_uuid, event_type } = row;
+  const at = utcMillis(row.event_at);
+  if (typeof object_uuid !== "string" || !isUuid(object_uuid)) return null;
+  if (at === null || isUnreadableTime(row.event_at)) return null;
+  if (typeof event_type !== "string" || !EVENT_TYPE.test(event_type)) return null;
+  const text = bytesOf(row.properties);
+  const whole = { start: 0, end: text.length };
+  if (!CHANGE_TYPES.has(event_type)) {
+    const actor = textOrNull(row.modified_by_user_uuid);
+    return { object_uuid, event_type, at, actor, old: null, new: null, properties: propertiesOf(text, whole) };
+  }
+  const members = membersOf(text, ATTRIBUTES, whole);
+  const old = packed(text, members?.get("old_attributes"));
+  const after = packed(text, members?.get("new_attributes"));
+  return { object_uuid, event_type, at, actor: null, old, new: after, properties: null };
+}
+
+/** About how much memory it takes. */
+export function logRowBytes({ old, new: after, properties }: LogRow): number {
+  return 400 + (old?.length ?? 0) + (after?.length ?? 0) + (properties ? MAX_PROPERTIES : 0);
+}
+
+function bytesOf(value: unknown): Buffer {
+  if (Buffer.isBuffer(value)) return value;
+  return Buffer.from(typeof value === "string" ? value : "");
+}
+
+/** Also null: YAML of before 2017, which begins with `---`; empty means {}. */
+function propertiesOf(text: Buffer, whole: Span): Attributes | null {
+  if (text.length > MAX_PROPERTIES || !isNoDeeperThan(text, MAX_DEPTH, whole)) return null;
+  const value = parsed(text, whole);
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Attributes) : null;
+}
+
+/** Null where the attributes are no object. */
+function packed(text: Buffer, span: Span | undefined): Packed | null {
+  const members = span && membersOf(text, KEPT_NAMES, span);
+  if (!members) return null;
+  const kept: Attributes = {};
+  for (const name of KEPT) {
+    const place = members.get(name);
+    if (place === undefined || place.end - place.start > MAX_VALUE_BYTES) continue;
+    const value = isComposite(text[place.start]) ? undefined : parsed(text, place);
+    if (value === undefined || (typeof value === "string" && value.length > MAX_VALUE)) continue;
+    kept[name] = value;
+  }
+  return JSON.stringify(kept);
+}
+
+/** The beginning of an object or array. */
+function isComposite(byte: number | undefined): boolean {
+  return byte === 0x7b || byte === 0x5b;
+}
+
+/** Undefined where it is no JSON. */
+function parsed(text: Buffer, { start, end }: Span): unknown {
+  try {
+    return JSON.parse(text.toString("utf8", start, end));
+  } catch {
+    return undefined;
+  }
+}

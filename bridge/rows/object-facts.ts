@@ -1,0 +1,39 @@
+/** Where an object lives, from its own row or, once that is gone, from the last attributes that its log row told. Pure. */
+import type { ObjectFacts } from "../../core/graph/types.ts";
+import type { Resource } from "../../core/uuid.ts";
+import { type Row, textOrNull, utcMillis } from "../postgres/row.ts";
+import { keyOf } from "../postgres/tables.ts";
+import type { GraphState } from "./graph-state.ts";
+import type { Attributes } from "./log-row.ts";
+
+export function factsOfRow(uuid: string, resource: Resource, row: Row, state: GraphState): ObjectFacts {
+  const facts: ObjectFacts = { uuid, resource, owner: textOrNull(row.owner_uuid), trashAt: utcMillis(row.trash_at) };
+  if (resource === "links") {
+    const head = String(row.head_uuid);
+    facts.link = {
+      linkClass: String(row.link_class),
+      tail: String(row.tail_uuid),
+      head,
+      headOwner: state.row("owner", head)?.owner_uuid ?? null,
+    };
+  }
+  if (resource === "api_client_authorizations") setTokenUser(facts, state.row("token", uuid)?.user_uuid);
+  return facts;
+}
+
+/** For deletes the log row's last attributes say where the object lived: its numeric id has vouched for the row. */
+export function factsOfAttributes(uuid: string, resource: Resource, row: Attributes, state: GraphState): ObjectFacts {
+  const facts: ObjectFacts = { uuid, resource, owner: textOrNull(row.owner_uuid) };
+  if (resource === "links") {
+    facts.link = { linkClass: String(row.link_class), tail: String(row.tail_uuid), head: String(row.head_uuid) };
+  }
+  if (resource === "api_client_authorizations")
+    setTokenUser(facts, state.uuidOf("users", keyOf("users", { id: row.user_id })));
+  return facts;
+}
+
+/** Tokens have no owner column: they belong to their user. */
+function setTokenUser(facts: ObjectFacts, user: string | undefined): void {
+  facts.owner = user ?? null;
+  if (user !== undefined) facts.tokenUser = user;
+}

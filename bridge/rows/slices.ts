@@ -1,0 +1,29 @@
+/** Work on very many rows, cut so that sockets are looked at in between: PostgreSQL ends a reader that says nothing for a minute. */
+import { setImmediate } from "node:timers/promises";
+import type { Replacement } from "../../core/rows.ts";
+import type { RowChange } from "../postgres/row.ts";
+import { GraphEffect, type GraphState } from "./graph-state.ts";
+
+/** Rows taken, or log rows made events, between two looks at the sockets. */
+export const SLICE = 500;
+
+export function* slicesOf<T>(items: Iterable<T>): Generator<T[], void, void> {
+  let slice: T[] = [];
+  for (const item of items) {
+    slice.push(item);
+    if (slice.length < SLICE) continue;
+    yield slice;
+    slice = [];
+  }
+  if (slice.length > 0) yield slice;
+}
+
+/** `GraphState.apply`, in slices. */
+export async function applySliced(state: GraphState, rows: Iterable<RowChange>): Promise<Replacement[]> {
+  const effect = new GraphEffect();
+  for (const changes of slicesOf(rows)) {
+    for (const change of changes) state.take(change, effect);
+    if (changes.length === SLICE) await setImmediate();
+  }
+  return state.settle(effect);
+}

@@ -1,0 +1,83 @@
+/** Writes GRAPHLOG: what each commit of GRAPH replaces, just before the commit itself, and up to where everything is stored. */
+import { formatLsn, type Lsn, laterLsn } from "../../core/lsn.ts";
+import type { Replacement } from "../../core/rows.ts";
+import type { Subjects } from "../../core/subjects.ts";
+import { type GraphLogEntry, partsOf, type StoredPosition, UP_TO_HEADER } from "./graph-log.ts";
+import type { FencedPublisher } from "./publisher.ts";
+import type { Trouble } from "./trouble.ts";
+
+/** Messages under way before a commit waits. */
+const MAX_PENDING = 256;
+
+export type GraphLogOptions = {
+  epoch: number;
+  /** Nothing in GRAPH is of a later commit. */
+  upTo: Lsn;
+  /** The graph begins with the first commit that is written, as read in this snapshot: it replaces nothing that could be had back. */
+  floor: string | null;
+};
+
+export class GraphLogWriter {
+  readonly #publisher: FencedPublisher;
+  readonly #subjects: Subjects;
+  readonly #epoch: number;
+  #upTo: Lsn;
+  #floor: string | null;
+
+  constructor(publisher: FencedPublisher, subjects: Subjects, { epoch, upTo, floor }: GraphLogOptions) {
+    this.#publisher = publisher;
+    this.#subjects = subjects;
+    this.#epoch = epoch;
+    this.#upTo = upTo;
+    this.#floor = floor;
+  }
+
+  /** Nothing in GRAPH is of a commit behind this one. */
+  get upTo(): Lsn {
+    return this.#upTo;
+  }
+
+  /**
+   * What the commit at `lsn`, which ends at sequence `commit` of GRAPH, replaces. Resolves with the sequence of its last message as
+   * soon as there is room; `onStored` is called once that is acknowledged.
+   */
+  async write(
+    changes: readonly Replacement[],
+    lsn: Lsn,
+    commit: number,
+    onStored: () => void = () => {},
+  ): Promise<number> {
+    const floor = this.#floor;
+    this.#floor = null;
+    const entry = { epoch: this.#epoch, lsn: formatLsn(lsn), commit };
+    if (floor !== null) {
+      this.#upTo = lsn;
+      return this.#push(this.#subjects.graphLogCommit, { ...entry, replaced: [], floor }, onStored);
+    }
+    this.#upTo = laterLsn(this.#upTo, lsn);
+    const parts = partsOf(changes);
+    let last = 0;
+    for (const [index, replaced] of parts.entries()) {
+      const isLast = index === parts.length - 1;
+      last = await this.#push(this.#subjects.graphLogCommit, { ...entry, replaced }, isLast ? onStored : undefined);
+    }
+    return last;
+  }
+
+  /** All streams hold everything up to here. */
+  async say(stored: Lsn, onStored: () => void = () => {}): Promise<void> {
+    await this.#push(this.#subjects.graphLogStored, { lsn: formatLsn(stored) }, onStored);
+  }
+
+  /** Handling a commit failed; resolves once that is acknowledged. */
+  async trouble(trouble: Trouble): Promise<void> {
+    await this.#push(this.#subjects.graphLogTrouble, trouble);
+    await this.#publisher.settled();
+  }
+
+  async #push(subject: string, body: GraphLogEntry | StoredPosition | Trouble, onStored = () => {}): Promise<number> {
+    await this.#publisher.settled(MAX_PENDING);
+    const headers = { [UP_TO_HEADER]: formatLsn(this.#upTo) };
+    return this.#publisher.push([{ subject, headers, body: JSON.stringify(body) }], onStored);
+  }
+}

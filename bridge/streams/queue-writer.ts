@@ -1,0 +1,152 @@
+/**
+ * QUEUE holds one entry per container that is Queued, Locked or Running, for dispatchers. Final containers leave it. Like a record, an entry
+ * waits until the removals before it have been enforced: who is no dispatcher any more hears no container that was committed since.
+ */
+import type { Barrier } from "../../core/barrier.ts";
+import type { Revision } from "../../core/revision.ts";
+import type { Subjects } from "../../core/subjects.ts";
+import type { RowChange } from "../postgres/row.ts";
+import type { FencedPublisher, Message } from "./publisher.ts";
+
+export type QueueEntry = {
+  uuid: string;
+  state: string;
+  /** Exact: a decimal string, for priorities go beyond 2^53. */
+  priority: string;
+  locked_by_uuid: string | null;
+};
+
+const WAITING_STATES = new Set(["Queued", "Locked", "Running"]);
+/** A final state stays this long, so that whoever watches sees it; then nats-server removes the entry. */
+const FINAL_TTL = "60s";
+
+/** A container row's queue entry, and whether the container is still to be dispatched or watched. Pure. */
+export function queueEntry(row: Record<string, unknown>): { entry: QueueEntry; waiting: boolean } {
+  const state = String(row.state);
+  return {
+    entry: {
+      uuid: String(row.uuid),
+      state,
+      priority: String(row.priority ?? "0"),
+      locked_by_uuid: typeof row.locked_by_uuid === "string" ? row.locked_by_uuid : null,
+    },
+    waiting: WAITING_STATES.has(state),
+  };
+}
+
+/** What turns the stored entries (JSON by uuid) into those wanted. An entry that is not wanted leaves as cancelled. Pure. */
+export function queueDifference(
+  stored: ReadonlyMap<string, string>,
+  wanted: ReadonlyMap<string, QueueEntry>,
+): QueueEntry[] {
+  const out = [...wanted.values()].filter((entry) => stored.get(entry.uuid) !== JSON.stringify(entry));
+  for (const [uuid, text] of stored) {
+    if (wanted.has(uuid) || !isWaiting(text)) continue;
+    out.push({ uuid, state: "Cancelled", priority: "0", locked_by_uuid: null });
+  }
+  return out;
+}
+
+function isWaiting(text: string): boolean {
+  try {
+    return WAITING_STATES.has((JSON.parse(text) as Partial<QueueEntry> | null)?.state ?? "");
+  } catch {
+    return true;
+  }
+}
+
+/** Entries that wait for a barrier, beyond those of the start; replication is held back when there are more. */
+const MAX_WAITING = 20_000;
+
+type Waiting = { behind: Revision; message: Message; onStored: () => void };
+
+export class QueueWriter {
+  readonly #publisher: Pick<FencedPublisher, "push" | "settled">;
+  readonly #subjects: Subjects;
+  readonly #barrier: Pick<Barrier, "released">;
+  /** Containers with an entry: Arvados writes a running container's row all the time, for reasons that are not the queue's. */
+  readonly #entries = new Map<string, string>();
+  /** In commit order. */
+  #waiting: Waiting[] = [];
+  #limit: number;
+  #idle: (() => void)[] = [];
+
+  /** @param barrier the one that RECORDS waits for */
+  constructor(
+    publisher: Pick<FencedPublisher, "push" | "settled">,
+    subjects: Subjects,
+    barrier: Pick<Barrier, "released">,
+    limit = MAX_WAITING,
+  ) {
+    this.#publisher = publisher;
+    this.#subjects = subjects;
+    this.#barrier = barrier;
+    this.#limit = limit;
+  }
+
+  /** Entries that wait for a barrier. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** At start: from what the stream holds to what the database says, behind whatever happened before. */
+  bringIntoLine(
+    stored: ReadonlyMap<string, string>,
+    wanted: ReadonlyMap<string, QueueEntry>,
+    behind: Revision,
+  ): number {
+    for (const [uuid, text] of stored) this.#entries.set(uuid, text);
+    const entries = queueDifference(stored, wanted);
+    this.#limit += entries.length;
+    for (const entry of entries) this.#put(entry, WAITING_STATES.has(entry.state), behind, () => {});
+    this.release();
+    return entries.length;
+  }
+
+  /**
+   * Writes the entries of a commit's container rows once the removals up to `behind` are enforced; `open` and `close` bracket each that is
+   * under way.
+   */
+  take(changes: Iterable<RowChange>, behind: Revision, open: () => void, close: () => void): void {
+    for (const change of changes) {
+      if (change.table !== "containers" || change.row === null) continue;
+      const { entry, waiting } = queueEntry(change.row);
+      const known = this.#entries.get(entry.uuid);
+      if (waiting ? known === JSON.stringify(entry) : known === undefined && change.op === "update") continue;
+      open();
+      this.#put(entry, waiting, behind, close);
+    }
+    this.release();
+  }
+
+  /** Resolves when there is room for the next commit. Throws what publishing met. */
+  async room(): Promise<void> {
+    while (this.#waiting.length > this.#limit) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    await this.#publisher.settled(1_000);
+  }
+
+  /** Look again: a barrier may have opened. */
+  release(): void {
+    let count = 0;
+    for (const { behind, message, onStored } of this.#waiting) {
+      if (!this.#barrier.released(behind)) break;
+      count++;
+      this.#publisher.push([message], onStored);
+    }
+    if (count === 0) return;
+    this.#waiting.splice(0, count);
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #put(entry: QueueEntry, waiting: boolean, behind: Revision, onStored: () => void): void {
+    const body = JSON.stringify(entry);
+    const message: Message = {
+      subject: this.#subjects.queue(entry.uuid),
+      headers: waiting ? {} : { "Nats-TTL": FINAL_TTL },
+      body,
+    };
+    if (waiting) this.#entries.set(entry.uuid, body);
+    else this.#entries.delete(entry.uuid);
+    this.#waiting.push({ behind, message, onStored });
+  }
+}

@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import type { Commit } from "../../../bridge/commit/commit.ts";
+import type { RowChange } from "../../../bridge/postgres/row.ts";
+import { claimsUnknownMove, eventsOf as groupOf, type LookedUp, objectToLookUp } from "../../../bridge/rows/event.ts";
+import { GraphState } from "../../../bridge/rows/graph-state.ts";
+import { LastPlaces } from "../../../bridge/rows/last-places.ts";
+import { type LogRow, logRow } from "../../../bridge/rows/log-row.ts";
+import { commitOf } from "../../support/commits.ts";
+
+const COLLECTION = "zzzzz-4zz18-collectionccccc";
+const PROJECT = "zzzzz-j7d0g-projectpppppppp";
+const VICTIM = "zzzzz-j7d0g-victimvictimvic";
+const ELSEWHERE = "zzzzz-j7d0g-elsewhereeeeeee";
+
+function log(event_type: string, properties: unknown, object_uuid = COLLECTION): LogRow {
+  const row = logRow({
+    object_uuid,
+    event_type,
+    event_at: "2026-11-25 01:02:03.456789",
+    properties: typeof properties === "string" ? properties : JSON.stringify(properties),
+  });
+  assert.ok(row);
+  return row;
+}
+/** The events in one list, and how many log rows nothing stands behind. */
+function eventsOf(
+  { rows, logs }: Commit,
+  state: GraphState,
+  { lookedUp = new Map(), places = new LastPlaces() }: { lookedUp?: LookedUp; places?: LastPlaces } = {},
+) {
+  const groups = [...logs].map((log) => groupOf(log, { rows, state, places, lookedUp }));
+  return { events: groups.flat(), untrue: groups.filter((group) => group.length === 0).length };
+}
+const commit = commitOf;
+const row = { id: "9", uuid: COLLECTION, owner_uuid: PROJECT, trash_at: null };
+const changed: RowChange = { table: "collections", op: "update", id: 9, row };
+const gone: RowChange = { table: "collections", op: "delete", id: 9, row: null };
+const attributes = { id: 9, uuid: COLLECTION, owner_uuid: PROJECT, name: "n", manifest_text: "secret blocks" };
+
+describe("record events", () => {
+  const state = new GraphState("zzzzz");
+
+  it("say what Arvados says, without manifests", () => {
+    const { events } = eventsOf(
+      commit([changed], [log("update", { old_attributes: attributes, new_attributes: attributes })]),
+      state,
+    );
+    assert.deepEqual(
+      events.map(({ event }) => event),
+      [
+        {
+          event_type: "update",
+          object_uuid: COLLECTION,
+          object_kind: "arvados#collection",
+          object_owner_uuid: PROJECT,
+          event_at: "2026-11-25T01:02:03.456Z",
+          attributes: { uuid: COLLECTION, name: "n", owner_uuid: PROJECT },
+        },
+      ],
+    );
+  });
+
+  it("take the owner from the object's own row, not from what the log row claims", () => {
+    const claimed = { ...attributes, owner_uuid: ELSEWHERE };
+    const { events } = eventsOf(commit([changed], [log("update", { new_attributes: claimed })]), state);
+    assert.equal(events[0]?.facts.owner, PROJECT);
+    assert.equal(events[0]?.event.object_owner_uuid, PROJECT);
+  });
+
+  for (const [what, logRow] of Object.entries({
+    "a log row without a change behind it": log("update", { new_attributes: attributes }, PROJECT),
+    "a log row of another kind than the change": log("create", { new_attributes: attributes }),
+    "a custom event about an object that is not there": log("file_download", { reqPath: "/" }, PROJECT),
+    "properties that are not JSON": log("update", "---\n- yaml\n"),
+    "properties that are no object": log("update", "[]"),
+    "a kind nobody knows": log("update", { new_attributes: attributes }, "zzzzz-00000-collectionccccc"),
+    "a delete whose row did not go": log("delete", { old_attributes: attributes }),
+  })) {
+    it(`do not come from ${what}, which is counted`, () => {
+      assert.deepEqual(eventsOf(commit([changed], [logRow]), state), { events: [], untrue: 1 });
+    });
+  }
+
+  it("of a deletion know the object by the number of the row that went", () => {
+    const { events } = eventsOf(commit([gone], [log("delete", { old_attributes: attributes })]), state);
+    assert.equal(events[0]?.deleted, true);
+    assert.equal(events[0]?.facts.owner, PROJECT);
+  });
+
+  describe("of a move", () => {
+    const moved: RowChange = { table: "collections", op: "update", id: 9, row: { ...row, owner_uuid: ELSEWHERE } };
+    const claim = (owner_uuid: string) =>
+      log("update", {
+        old_attributes: { ...attributes, owner_uuid },
+        new_attributes: { ...attributes, owner_uuid: ELSEWHERE },
+      });
+    const known = new LastPlaces();
+    known.note(COLLECTION, PROJECT);
+
+    for (const [what, claimed] of Object.entries({ "the former owner": PROJECT, "another owner": VICTIM })) {
+      it(`say where the object was heard of that it left, and not where to, though the log row names ${what}`, () => {
+        const { events } = eventsOf(commit([moved], [claim(claimed)]), state, { places: known });
+        const [left, present] = events;
+        assert.equal(left?.event.event_type, "left");
+        assert.equal(left?.left, PROJECT);
+        assert.ok(!JSON.stringify(left?.event).includes(ELSEWHERE));
+        assert.equal(present?.event.event_type, "update");
+        assert.equal(present?.facts.owner, ELSEWHERE);
+      });
+    }
+
+    it("say nowhere that it left where nobody knows where it was, whatever the log row claims", () => {
+      const one = commit([moved], [claim(VICTIM)]);
+      const places = new LastPlaces();
+      assert.deepEqual(
+        [...one.logs].map((its) => claimsUnknownMove(its, { rows: one.rows, state, places })),
+        [true],
+      );
+      const { events } = eventsOf(one, state, { places });
+      assert.deepEqual(
+        events.map(({ event, gap }) => [event.event_type, gap]),
+        [["update", true]],
+      );
+    });
+  });
+
+  it("do not tell of an object that one transaction created and deleted: it never was", () => {
+    const rows: RowChange[] = [{ ...changed, op: "insert" }, changed, gone];
+    const logs = [
+      log("create", { new_attributes: attributes }),
+      log("update", { old_attributes: attributes, new_attributes: attributes }),
+      log("delete", { old_attributes: attributes }),
+    ];
+    assert.deepEqual(eventsOf(commit(rows, logs), state), { events: [], untrue: 3 });
+  });
+
+  it("tell only of the end of an object that one transaction changed and deleted", () => {
+    const logs = [
+      log("update", { old_attributes: attributes, new_attributes: attributes }),
+      log("delete", { old_attributes: attributes }),
+    ];
+    const { events } = eventsOf(commit([changed, gone], logs), state);
+    assert.deepEqual(
+      events.map(({ event }) => event.event_type),
+      ["delete"],
+    );
+  });
+
+  it("of a deletion do not go where the log row alone says that the object was", () => {
+    const places = new LastPlaces();
+    places.note(COLLECTION, PROJECT);
+    const forged = log("delete", { old_attributes: { ...attributes, owner_uuid: VICTIM } });
+    assert.deepEqual(eventsOf(commit([gone], [forged]), state, { places }), { events: [], untrue: 1 });
+  });
+
+  describe("that are no changes", () => {
+    const custom = log("my_event", { text: "hello" });
+
+    it("go where the object lives, marked untrusted, its row looked up", () => {
+      const one = commit([], [custom]);
+      assert.equal(objectToLookUp(custom, one.rows), COLLECTION);
+      const { events } = eventsOf(one, state, { lookedUp: new Map([[COLLECTION, row]]) });
+      assert.equal(events[0]?.facts.owner, PROJECT);
+      assert.equal(events[0]?.event.untrusted, true);
+      assert.deepEqual(events[0]?.event.properties, { text: "hello" });
+    });
+
+    it("leave out properties that are too long, or YAML", () => {
+      for (const properties of [{ text: "x".repeat(20_000) }, "---\ntext: hello\n"]) {
+        const { events } = eventsOf(commit([changed], [log("my_event", properties)]), state);
+        assert.equal(events.length, 1);
+        assert.equal(events[0]?.event.properties, undefined);
+      }
+    });
+  });
+});

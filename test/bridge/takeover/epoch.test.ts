@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { decideEpoch, type Evidence } from "../../../bridge/takeover/epoch.ts";
+import { TailReader } from "../../../bridge/takeover/stored-records.ts";
+
+const system = { id: "7", timeline: 1 };
+const quiet: Evidence = {
+  graph: { epoch: 3, system },
+  records: { epoch: 3, system, server: "A" },
+  database: { ...system, lsn: 100n },
+  storedLsn: 90n,
+  hasHole: false,
+  slot: { isNew: false, confirmed: 50n },
+  saidStored: 60n,
+  graphLogReaches: true,
+  server: { id: "A", replicas: 1 },
+  ends: { graph: 10, records: 20 },
+  witnessed: null,
+};
+
+const CASES: [what: string, evidence: Partial<Evidence>, epoch: number, positionsHold: boolean][] = [
+  ["goes on where nothing has happened", {}, 3, true],
+  [
+    "goes on over a restart of the server that this bridge saw lose nothing",
+    restarted({ witnessed: { graph: 10, records: 20 } }),
+    3,
+    true,
+  ],
+  ["goes on over a restart of one of three servers", { server: { id: "B", replicas: 3 } }, 3, true],
+  ["begins with a restart of the only server that nobody saw", restarted({}), 4, true],
+  [
+    "begins where the stream is shorter than what it has acknowledged",
+    { witnessed: { graph: 10, records: 21 } },
+    4,
+    true,
+  ],
+  ["begins where the graph is shorter", { witnessed: { graph: 11, records: 20 } }, 4, true],
+  ["goes on where the catalogs are as they were", { ...withCatalogs("a"), catalogs: "a" }, 3, true],
+  ["goes on where a bridge of before did not say how they were", { catalogs: "a" }, 3, true],
+  ["begins where somebody changed what is decoded", { ...withCatalogs("a"), catalogs: "b" }, 4, true],
+  ["begins with a hole", { hasHole: true }, 4, true],
+  ["begins with a new slot", { slot: { isNew: true, confirmed: 70n } }, 4, true],
+  ["begins with a slot that was moved, or made anew by hand", { slot: { isNew: false, confirmed: 61n } }, 4, true],
+  ["begins where no bridge has ever said what is stored", { saidStored: null }, 4, true],
+  ["begins where the routes of then cannot be had back", { graphLogReaches: false }, 4, true],
+  [
+    "begins for that reason also where this bridge saw nothing lost",
+    { graphLogReaches: false, witnessed: { graph: 10, records: 20 } },
+    4,
+    true,
+  ],
+  [
+    "begins with another database, whose positions mean nothing",
+    { database: { id: "8", timeline: 1, lsn: 100n } },
+    4,
+    false,
+  ],
+  ["begins with a promoted standby", { database: { id: "7", timeline: 2, lsn: 100n } }, 4, false],
+  ["begins with a database that was put back", { database: { ...system, lsn: 80n } }, 4, false],
+  ["begins where one stream was lost", { records: null }, 4, true],
+  ["begins where one stream knows of a later one", { graph: { epoch: 5, system } }, 6, true],
+  ["is the first of all", { graph: null, records: null }, 1, false],
+];
+
+function withCatalogs(catalogs: string): Partial<Evidence> {
+  return { records: { epoch: 3, system, server: "A", catalogs } };
+}
+
+function restarted(more: Partial<Evidence>): Partial<Evidence> {
+  return { server: { id: "B", replicas: 1 }, ...more };
+}
+
+describe("an epoch", () => {
+  for (const [what, evidence, epoch, positionsHold] of CASES) {
+    it(what, () => {
+      const decided = decideEpoch({ ...quiet, ...evidence });
+      assert.equal(decided.epoch, epoch, decided.reason ?? "goes on");
+      assert.equal(decided.positionsHold, positionsHold);
+    });
+  }
+});
+
+describe("that every commit comes again", () => {
+  const SURE: Partial<Evidence>[] = [{}, { hasHole: true }, restarted({}), { witnessed: { graph: 11, records: 20 } }];
+  const UNSURE: Partial<Evidence>[] = [
+    { slot: { isNew: true, confirmed: 50n } },
+    { slot: { isNew: false, confirmed: 61n } },
+    // A hole is the reason that is given; that the slot was lost too, nobody can tell any more.
+    { hasHole: true, graph: { epoch: 2, system } },
+    { hasHole: true, saidStored: null },
+    { database: { id: "8", timeline: 1, lsn: 100n } },
+  ];
+
+  it("is sure whatever the streams lost, and not where the slot is another one or may be", () => {
+    for (const evidence of SURE) assert.equal(decideEpoch({ ...quiet, ...evidence }).commitsHold, true);
+    for (const evidence of UNSURE) assert.equal(decideEpoch({ ...quiet, ...evidence }).commitsHold, false);
+  });
+});
+
+describe("what is read back of a stream", () => {
+  const at = (ordinal: number, lsn = 5n) => ({ lsn, ordinal, isWhole: true });
+
+  it("ends at the first missing message, whatever stands behind it", () => {
+    const tail = new TailReader(10);
+    tail.take(10, "a", at(0));
+    tail.take(11, "b", at(2));
+    tail.take(13, "c", at(4));
+    assert.equal(tail.next, 12);
+    assert.equal(tail.last?.ordinal, 2);
+  });
+
+  it("gathers the subjects of the last event", () => {
+    const tail = new TailReader(1);
+    for (const [index, subject] of ["a", "b", "c"].entries()) tail.take(index + 1, subject, at(index === 0 ? 0 : 2));
+    assert.deepEqual(tail.last?.subjects, new Set(["b", "c"]));
+  });
+
+  it("counts what is no event", () => {
+    const tail = new TailReader(1);
+    tail.take(1, "a", at(0));
+    tail.take(2, "leader", null);
+    assert.equal(tail.next, 3);
+    assert.equal(tail.last?.ordinal, 0);
+  });
+});
