@@ -2,10 +2,10 @@
 import type { NatsConnection } from "@nats-io/nats-core";
 import { fault } from "../core/errors.ts";
 import type { Logger } from "../runtime/log.ts";
-import { LoginQueue } from "./login-queue.ts";
+import { LoginQueue } from "./login/login-queue.ts";
+import { QueueGroup } from "./login/queue-group.ts";
+import type { Question, Responder } from "./login/responder.ts";
 import type { CalloutMetrics } from "./metrics.ts";
-import { QueueGroup } from "./queue-group.ts";
-import type { Question, Responder } from "./responder.ts";
 
 export type LoginsParts = {
   core: NatsConnection;

@@ -4,9 +4,9 @@
  */
 import type { Logger } from "pino";
 import type { SessionName } from "../core/session.ts";
-import type { BarrierMember } from "./barrier-member.ts";
-import type { Enforcer } from "./enforcer.ts";
-import { type QueueGroup, shouldTakeLogins } from "./queue-group.ts";
+import type { BarrierMember } from "./barrier/barrier-member.ts";
+import { type QueueGroup, shouldTakeLogins } from "./login/queue-group.ts";
+import type { Enforcer } from "./revocation/enforcer.ts";
 
 export type LookoutParts = {
   member: BarrierMember;

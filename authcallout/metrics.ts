@@ -1,6 +1,6 @@
 /** What the callout counts and measures. */
 import type { Metrics } from "../runtime/metrics.ts";
-import type { LookupResult } from "./token-lookup.ts";
+import type { LookupResult } from "./lookup/token-lookup.ts";
 
 export type CalloutGauges = Record<
   | "sessions"

@@ -1,6 +1,6 @@
 /** `sessions`, `kick`, `servers`: what nats-servers hold now, for admins. Works over authcallout's own connections. */
 import type { Command } from "commander";
-import { systemAccount } from "../../authcallout/system-account.ts";
+import { systemAccount } from "../../authcallout/sessions/system-account.ts";
 import { formatBarrierEntry, parseBarrierEntry } from "../../core/barrier/entry.ts";
 import { fault, reasonOf } from "../../core/errors.ts";
 import { formatRevision } from "../../core/revision.ts";

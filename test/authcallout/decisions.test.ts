@@ -1,11 +1,11 @@
 /** The callout's pure parts: who may go on, which servers count, who takes logins, who has to wait. */
 import assert from "node:assert/strict";
-import { GuessLimit } from "../../authcallout/guess-limit.ts";
-import { LoginQueue } from "../../authcallout/login-queue.ts";
-import { shouldTakeLogins } from "../../authcallout/queue-group.ts";
-import { Servers } from "../../authcallout/servers.ts";
-import { RightsHistory } from "../../authcallout/soundness.ts";
-import { allRows } from "../../authcallout/system-account.ts";
+import { GuessLimit } from "../../authcallout/bounds/guess-limit.ts";
+import { LoginQueue } from "../../authcallout/login/login-queue.ts";
+import { shouldTakeLogins } from "../../authcallout/login/queue-group.ts";
+import { RightsHistory } from "../../authcallout/revocation/soundness.ts";
+import { Servers } from "../../authcallout/sessions/servers.ts";
+import { allRows } from "../../authcallout/sessions/system-account.ts";
 import { fault } from "../../core/errors.ts";
 
 const at = (sequence: number) => ({ epoch: 1, sequence });

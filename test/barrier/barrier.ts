@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
 import pg from "pg";
-import type { SystemAccount } from "../../authcallout/system-account.ts";
+import type { SystemAccount } from "../../authcallout/sessions/system-account.ts";
 import { parseLsn } from "../../core/lsn.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import { type Columns, type RowChange, readSlot } from "../support/pgoutput.ts";

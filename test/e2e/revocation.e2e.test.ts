@@ -1,6 +1,6 @@
 /** G1: nothing committed after a revocation reaches the revoked user. With its negative control: a server that lies about kicks. */
 import assert from "node:assert/strict";
-import type { SystemAccount } from "../../authcallout/system-account.ts";
+import type { SystemAccount } from "../../authcallout/sessions/system-account.ts";
 import { leaks, subscribed } from "../support/leaks.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { until } from "../support/until.ts";

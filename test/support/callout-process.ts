@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { type AuthcalloutSeams, type AuthcalloutService, runAuthcallout } from "../../authcallout/main.ts";
-import type { SystemAccount } from "../../authcallout/system-account.ts";
+import type { SystemAccount } from "../../authcallout/sessions/system-account.ts";
 import { freePorts } from "../../dev/free-ports.ts";
 import type { Config } from "../../runtime/config.ts";
 import { allSettings } from "../../runtime/config-table.ts";

@@ -4,9 +4,9 @@
  */
 import { writeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Question } from "../../authcallout/login/responder.ts";
 import { runAuthcallout } from "../../authcallout/main.ts";
-import type { Question } from "../../authcallout/responder.ts";
-import type { SystemAccount } from "../../authcallout/system-account.ts";
+import type { SystemAccount } from "../../authcallout/sessions/system-account.ts";
 import type { Config } from "../../runtime/config.ts";
 import { runService } from "../../runtime/lifecycle.ts";
 import { createLog, silentLog } from "../../runtime/log.ts";

@@ -1,8 +1,8 @@
 /** A nats-server's question about a login, made by hand, and a responder to put it to: both in memory. */
 import { createCurve, createPair, type KeyPair, Prefix } from "@nats-io/nkeys";
-import { type Claims, createSigner } from "../../authcallout/jwt.ts";
-import { type Question, Responder, type ResponderParts } from "../../authcallout/responder.ts";
-import { createSealer } from "../../authcallout/xkey.ts";
+import { type Claims, createSigner } from "../../authcallout/login/jwt.ts";
+import { type Question, Responder, type ResponderParts } from "../../authcallout/login/responder.ts";
+import { createSealer } from "../../authcallout/login/xkey.ts";
 import { responderParts, TOKEN } from "./responder.ts";
 
 export const NOW = 1_000_000_000_000;

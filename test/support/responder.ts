@@ -1,9 +1,9 @@
 /** A responder that knows one user with one token, as its own process would make it. */
-import { GuessLimit } from "../../authcallout/guess-limit.ts";
-import { createSigner, createVerifier } from "../../authcallout/jwt.ts";
-import type { ResponderParts } from "../../authcallout/responder.ts";
-import { Sessions } from "../../authcallout/sessions.ts";
-import { createSealer } from "../../authcallout/xkey.ts";
+import { GuessLimit } from "../../authcallout/bounds/guess-limit.ts";
+import { createSigner, createVerifier } from "../../authcallout/login/jwt.ts";
+import type { ResponderParts } from "../../authcallout/login/responder.ts";
+import { createSealer } from "../../authcallout/login/xkey.ts";
+import { Sessions } from "../../authcallout/sessions/sessions.ts";
 import { PermissionGraph } from "../../core/graph/permission-graph.ts";
 import { publicKeyBytes, verifyingKey } from "../../core/nkey.ts";
 import { RoleIndex } from "../../core/roles.ts";

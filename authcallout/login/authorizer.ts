@@ -1,0 +1,126 @@
+/** Who may come in, and with which rights: from the request and the graph in memory, without I/O. */
+import type { Voucher } from "../../core/aliases.ts";
+import { Fault, fault } from "../../core/errors.ts";
+import type { PermissionGraph } from "../../core/graph/permission-graph.ts";
+import type { Revision } from "../../core/revision.ts";
+import type { RoleIndex } from "../../core/roles.ts";
+import { formatSessionName, type SessionName, sessionId } from "../../core/session.ts";
+import { permissionsJson } from "../../core/session-permissions.ts";
+import { sessionRights } from "../../core/session-rights.ts";
+import type { Subjects } from "../../core/subjects.ts";
+import { type ParsedToken, parseToken } from "../../core/token.ts";
+import type { Identity, TokenIndex } from "../../core/token-index.ts";
+import { wellKnown } from "../../core/uuid.ts";
+import { AHEAD_MS } from "../sessions/endings.ts";
+import type { Admission } from "./callout-answer.ts";
+import type { CalloutRequest } from "./callout-request.ts";
+
+export type GraphView = {
+  graph: PermissionGraph;
+  tokens: TokenIndex;
+  roles: RoleIndex;
+  revision: Revision;
+  /** Milliseconds since the graph was last known to be complete. */
+  age(now: number): number;
+};
+
+export type AuthorizerOptions = {
+  clusterId: string;
+  subjects: Subjects;
+  /** Milliseconds. */
+  sessionTtl: number;
+  /** Milliseconds of graph age beyond which nobody is let in. */
+  stalenessRefuse: number;
+  grantsMax: number;
+};
+
+export type Admitted = { session: SessionName; identity: Identity; admission: Admission; grants: number };
+
+/** What Arvados' API says of tokens that the graph does not know (token-lookup.ts). */
+export type Lookup = {
+  concerns(token: ParsedToken, refusal: Fault): boolean;
+  known(token: string): Voucher | "unknown" | Fault | null;
+};
+
+/** Sessions end up to this part of their time early, so that those made together do not end together. */
+const TTL_JITTER = 0.1;
+
+/**
+ * Null where only Arvados' API can tell: it is to be asked, and the same question put again.
+ * @param lookup null = nobody is asked
+ * @param now UTC milliseconds
+ * @param random 0 <= random < 1
+ * @param refusal why somebody who is known cannot come in now; asked before anything is made for him
+ */
+export function authorize(
+  request: Pick<CalloutRequest, "token" | "user">,
+  view: GraphView,
+  lookup: Lookup | null,
+  options: AuthorizerOptions,
+  now: number,
+  random: number,
+  refusal: (who: Identity, sid: string) => Fault | null = () => null,
+): Admitted | Fault | null {
+  const token = parseToken(request.token);
+  if (!token) return fault("token.malformed");
+  const sid = sessionId(request.user);
+  if (sid === null) return fault("session.id");
+  const age = view.age(now);
+  if (age > options.stalenessRefuse) {
+    const known = Number.isFinite(age) ? Math.round(age / 1000) : "unknown";
+    return fault("graph.stale", { age: known, limit: options.stalenessRefuse / 1000 });
+  }
+  const identity = identify(token, request.token, view, lookup, now);
+  if (identity === null || identity instanceof Fault) return identity;
+  // Everybody who is anonymous has the same token: only the session id keeps one's replies from the other.
+  if (sid === "_" && identity.token === wellKnown(options.clusterId).anonymousToken) return fault("session.id");
+  const refused = refusal(identity, sid);
+  if (refused) return refused;
+
+  const roles = view.roles.of(identity.user);
+  const rights = sessionRights(view.graph, options.subjects, identity, roles, options.grantsMax);
+  const count = rights.over ?? rights.subscribe.length;
+  if (count > options.grantsMax) {
+    return fault("grants.too_many", { user: identity.user, count, limit: options.grantsMax });
+  }
+  const session: SessionName = {
+    user: identity.user,
+    key: { token: identity.sessionToken, sid },
+    revision: view.revision,
+    hash: rights.hash,
+    proof: view.tokens.proofOf(token),
+  };
+  const life = options.sessionTtl * (1 - TTL_JITTER * random);
+  const ends = Math.min(now + life, identity.expiresAt ?? Number.POSITIVE_INFINITY);
+  // nats-server counts whole seconds from the begun one, so it ends a session up to a second after this.
+  const expires = Math.floor(ends / 1000) - 1;
+  // One that has no second left would end at once, and the client would loop.
+  if (expires * 1000 <= now + AHEAD_MS) return fault("token.expired", { token: identity.token });
+  return {
+    session,
+    identity,
+    grants: count,
+    admission: {
+      name: formatSessionName(session),
+      permissions: permissionsJson(options.subjects, session.key, rights),
+      expires,
+    },
+  };
+}
+
+function identify(
+  token: ParsedToken,
+  text: string,
+  { tokens, graph }: GraphView,
+  lookup: Lookup | null,
+  now: number,
+): Identity | Fault | null {
+  const identity = tokens.identify(token, now);
+  if (!(identity instanceof Fault) || !lookup?.concerns(token, identity)) return identity;
+  const answer = lookup.known(text);
+  if (answer === "unknown") return identity;
+  if (answer === null || answer instanceof Fault) return answer;
+  if (token.form === "v2" && token.uuid !== answer.token) return identity;
+  if (!graph.isActive(answer.user)) return fault("user.inactive", { user: answer.user, token: answer.token });
+  return tokens.identifyVouched(token, answer, now);
+}

@@ -1,0 +1,59 @@
+/**
+ * Whether this replica takes logins: with a fresh graph and a lease it does. With a stale graph it leaves the queue group so that
+ * another one answers; where there is no other, it stays and says why it refuses. Without a lease it leaves, whoever else is there:
+ * one that was stopped and goes on knows nothing of the others yet.
+ *
+ *   out ──leased, and fit or nobody else is──► in ──lease lost, or unfit and another is fit──► out
+ */
+import type { Msg, NatsConnection, Subscription } from "@nats-io/nats-core";
+import { reasonOf } from "../../core/errors.ts";
+import type { Logger } from "../../runtime/log.ts";
+
+export const CALLOUT_SUBJECT = "$SYS.REQ.USER.AUTH";
+const GROUP = "arvados-nats-authcallout";
+
+/** Pure. */
+export function shouldTakeLogins(state: { serving: boolean; fit: boolean; anotherIsFit: boolean }): boolean {
+  return state.serving && (state.fit || !state.anotherIsFit);
+}
+
+export class QueueGroup {
+  readonly #core: NatsConnection;
+  readonly #log: Logger;
+  readonly #onLogin: (message: Msg) => void;
+  #subscription: Subscription | null = null;
+
+  constructor(core: NatsConnection, log: Logger, onLogin: (message: Msg) => void) {
+    this.#core = core;
+    this.#log = log;
+    this.#onLogin = onLogin;
+  }
+
+  get isIn(): boolean {
+    return this.#subscription !== null;
+  }
+
+  join(): void {
+    if (this.#subscription) return;
+    this.#subscription = this.#core.subscribe(CALLOUT_SUBJECT, {
+      queue: GROUP,
+      callback: (error, message) => {
+        if (error) this.#log.error({ reason: reasonOf(error) }, "the callout subscription failed");
+        else this.#onLogin(message);
+      },
+    });
+  }
+
+  /** In order: what has been given to us already is still answered. */
+  async leave(): Promise<void> {
+    const leaving = this.#subscription;
+    this.#subscription = null;
+    await leaving?.drain().catch(() => undefined);
+  }
+
+  /** At once, without a word from the server: nothing can be answered, and a reconnect must not bring the subscription back. */
+  drop(): void {
+    this.#subscription?.unsubscribe();
+    this.#subscription = null;
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * The sessions that may live, as a superset: every answer given, every CONNECT event, every listing. A session leaves by its
+ * DISCONNECT event, or when a listing of its server that was asked for after it was answered lacks it. Pure.
+ */
+import type { Revision } from "../../core/revision.ts";
+import { type SessionName, sessionMarks } from "../../core/session.ts";
+
+export type Session = {
+  server: string;
+  cid: number;
+  name: SessionName;
+  /** UTC ms of the answer or sighting. */
+  since: number;
+  /** An answer of this replica that has not been seen to arrive: until then (UTC ms) it may still become a session. */
+  pendingUntil?: number;
+};
+
+export class Sessions {
+  readonly #countsOf: (session: Session) => readonly string[];
+  readonly #all = new Map<string, Session>();
+  /** What a session was counted as when it came, which is what it is taken from when it goes. */
+  readonly #counts = new Map<Session, readonly string[]>();
+  readonly #byCount = new Map<string, Set<Session>>();
+  /** Answers that were seen to have become sessions by a listing alone. */
+  readonly #listed = new WeakSet<Session>();
+  readonly #byMark = new Map<string, Set<Session>>();
+  readonly #pending = new Set<Session>();
+
+  /** @param countsOf what a session counts as (session-bounds.ts) */
+  constructor(countsOf: (session: Session) => readonly string[] = () => []) {
+    this.#countsOf = countsOf;
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  add(session: Session): void {
+    const key = keyOf(session.server, session.cid);
+    const old = this.#all.get(key);
+    if (old) this.#remove(key, old);
+    this.#all.set(key, session);
+    this.#count(session);
+    if (session.pendingUntil !== undefined) this.#pending.add(session);
+    for (const mark of sessionMarks(session.name)) {
+      const set = this.#byMark.get(mark) ?? new Set();
+      this.#byMark.set(mark, set.add(session));
+    }
+  }
+
+  /** The session as it is known here, where it is. */
+  known(session: Session): Session {
+    return this.#all.get(keyOf(session.server, session.cid)) ?? session;
+  }
+
+  /** The session has just what it would be given at this revision: it is as good as let in then. */
+  renew(session: Session, revision: Revision): void {
+    session.name = { ...session.name, revision };
+  }
+
+  remove(server: string, cid: number): void {
+    const key = keyOf(server, cid);
+    const session = this.#all.get(key);
+    if (session) this.#remove(key, session);
+  }
+
+  /** More about it is known than when it came. */
+  recount(server: string, cid: number): Session | null {
+    const session = this.#all.get(keyOf(server, cid));
+    if (!session) return null;
+    this.#uncount(session);
+    this.#count(session);
+    return session;
+  }
+
+  /** How many are counted so; exact from `from` on, and at most too many below. */
+  countOf(count: string, from: number, now: number): number {
+    const size = this.#byCount.get(count)?.size ?? 0;
+    return size < from ? size : this.counted(count, now).length;
+  }
+
+  /** Those counted so, without answers that never became a session. */
+  counted(count: string, now: number): Session[] {
+    const isThere = (one: Session) => (one.pendingUntil ?? Number.POSITIVE_INFINITY) > now || this.#listed.has(one);
+    return [...(this.#byCount.get(count) ?? [])].filter(isThere);
+  }
+
+  /** What all are counted as. */
+  counts(): Iterable<string> {
+    return this.#byCount.keys();
+  }
+
+  /** A full listing of one server, asked for at `askedAt`: sessions answered before that and not in it are gone. */
+  listed(server: string, listing: readonly Session[], askedAt: number): void {
+    const there = new Set(listing.map((session) => session.cid));
+    for (const session of [...this.#all.values()]) {
+      const gone = session.server === server && session.since < askedAt && !there.has(session.cid);
+      if (gone) this.remove(server, session.cid);
+    }
+    for (const session of listing) {
+      const known = this.#all.get(keyOf(server, session.cid));
+      if (known) this.#listed.add(known);
+      else this.add(session);
+    }
+  }
+
+  /** A server that came back under another id took its sessions with it. */
+  forgetServer(server: string): void {
+    for (const session of [...this.#all.values()]) if (session.server === server) this.remove(server, session.cid);
+  }
+
+  /** Sessions of any of these users, tokens or containers (uuids). */
+  of(marks: Iterable<string>): Set<Session> {
+    const out = new Set<Session>();
+    for (const mark of marks) for (const session of this.#byMark.get(mark) ?? []) out.add(session);
+    return out;
+  }
+
+  /** Those that hear the same notices: of the same token and session id. */
+  like({ name: { user, key } }: { name: Pick<SessionName, "user" | "key"> }): Session[] {
+    // The narrowest mark: a user may have thousands.
+    const mark = sessionMarks({ user, key }).at(-1) ?? user;
+    return [...this.of([mark])].filter(
+      ({ name }) => name.user === user && name.key.token === key.token && name.key.sid === key.sid,
+    );
+  }
+
+  /** Answers of this replica that may still become sessions. */
+  pending(now: number): Session[] {
+    for (const session of this.#pending) if ((session.pendingUntil ?? 0) <= now) this.#pending.delete(session);
+    return [...this.#pending];
+  }
+
+  isPending(session: Session): boolean {
+    return this.#pending.has(session);
+  }
+
+  all(): Session[] {
+    return [...this.#all.values()];
+  }
+
+  #remove(key: string, session: Session): void {
+    this.#all.delete(key);
+    this.#pending.delete(session);
+    this.#uncount(session);
+    for (const mark of sessionMarks(session.name)) {
+      const set = this.#byMark.get(mark);
+      set?.delete(session);
+      if (set?.size === 0) this.#byMark.delete(mark);
+    }
+  }
+
+  #count(session: Session): void {
+    const counts = this.#countsOf(session);
+    if (counts.length === 0) return;
+    this.#counts.set(session, counts);
+    for (const count of counts) {
+      const set = this.#byCount.get(count) ?? new Set();
+      this.#byCount.set(count, set.add(session));
+    }
+  }
+
+  #uncount(session: Session): void {
+    for (const count of this.#counts.get(session) ?? []) {
+      const set = this.#byCount.get(count);
+      set?.delete(session);
+      if (set?.size === 0) this.#byCount.delete(count);
+    }
+    this.#counts.delete(session);
+  }
+}
+
+function keyOf(server: string, cid: number): string {
+  return `${server}:${cid}`;
+}
