@@ -1,7 +1,7 @@
 /** The way of a login through this replica: from the queue group into the queue, from there to the responder. */
 import type { NatsConnection } from "@nats-io/nats-core";
 import { fault } from "../core/errors.ts";
-import type { Logger } from "../runtime/log.ts";
+import type { Logger } from "../runtime/log/log.ts";
 import { LoginQueue } from "./login/login-queue.ts";
 import { QueueGroup } from "./login/queue-group.ts";
 import type { Question, Responder } from "./login/responder.ts";

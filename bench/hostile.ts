@@ -8,7 +8,7 @@ import { once } from "node:events";
 import { sessionId, sessionKey } from "../client/mod.ts";
 import { subjectsOf } from "../core/subjects.ts";
 import { type Stack, startStack } from "../dev/stack.ts";
-import { silentLog } from "../runtime/log.ts";
+import { silentLog } from "../runtime/log/log.ts";
 import { createScope } from "../runtime/scope.ts";
 import type { Attack, AttackerOptions } from "./attacker.ts";
 import { benchArgs, quantile, type Row, row, table, writeResults } from "./measure.ts";

@@ -17,7 +17,7 @@ import { sha256 } from "../core/token.ts";
 import { wellKnown } from "../core/uuid.ts";
 import { freePorts } from "../dev/free-ports.ts";
 import { findNatsServer } from "../dev/nats-server.ts";
-import { defaultConfig } from "../runtime/config.ts";
+import { defaultConfig } from "../runtime/config/config.ts";
 import type { Scope } from "../runtime/scope.ts";
 import { applyStreams } from "../streams-config/apply.ts";
 import { generateKeys, publicKeys, type ServiceKeys } from "../streams-config/keys.ts";

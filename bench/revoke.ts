@@ -5,7 +5,7 @@
  * sessions. The whole product runs in this one process beside PostgreSQL and nats-server, so figures are of the worst place it can run in.
  */
 import { startStack } from "../dev/stack.ts";
-import { silentLog } from "../runtime/log.ts";
+import { silentLog } from "../runtime/log/log.ts";
 import { createScope } from "../runtime/scope.ts";
 import { createLoad } from "./commit-load.ts";
 import { benchArgs, type Row, table, writeResults } from "./measure.ts";

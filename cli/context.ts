@@ -1,9 +1,15 @@
 /** What commands share: where text goes, the global options, and how a configuration is read. */
 import type { Command } from "commander";
-import { type ConfigRequest, type LoadedConfig, loadConfig, publicValuesOf, secretsOf } from "../runtime/config.ts";
+import {
+  type ConfigRequest,
+  type LoadedConfig,
+  loadConfig,
+  publicValuesOf,
+  secretsOf,
+} from "../runtime/config/config.ts";
+import type { Consumer } from "../runtime/config/setting.ts";
 import type { SignalSource } from "../runtime/lifecycle.ts";
-import { createLog, type Logger, type LogSink } from "../runtime/log.ts";
-import type { Consumer } from "../runtime/setting.ts";
+import { createLog, type Logger, type LogSink } from "../runtime/log/log.ts";
 
 export type CliContext = {
   out: (text: string) => void;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { reasonOf } from "../core/errors.ts";
 import { buildConsole } from "../proxy/console/build.ts";
 import { deferred } from "../runtime/deferred.ts";
-import type { Logger } from "../runtime/log.ts";
+import type { Logger } from "../runtime/log/log.ts";
 import type { Scope } from "../runtime/scope.ts";
 import type { Service } from "../runtime/service.ts";
 import { sleep } from "../runtime/sleep.ts";

@@ -8,10 +8,10 @@ import { type BridgeSeams, databaseTarget, runBridge, setupNames } from "../brid
 import { setupDb } from "../bridge/postgres/setup-db.ts";
 import { type ProxyExtras, runProxy } from "../proxy/main.ts";
 import { isReady } from "../runtime/admin-server.ts";
-import { type Config, type ConfigOverrides, defaultConfig } from "../runtime/config.ts";
+import { type Config, type ConfigOverrides, defaultConfig } from "../runtime/config/config.ts";
+import { connectService } from "../runtime/nats/service-connection.ts";
 import { createScope, type Scope } from "../runtime/scope.ts";
 import type { StartService } from "../runtime/service.ts";
-import { connectService } from "../runtime/service-connection.ts";
 import { type HostedService, hostService, type ServiceName } from "../runtime/service-host.ts";
 import { sleep } from "../runtime/sleep.ts";
 import { applyStreams } from "../streams-config/apply.ts";

@@ -4,11 +4,11 @@
  */
 import type { ServerResponse } from "node:http";
 import { reasonOf } from "../core/errors.ts";
+import { type Address, urlOf } from "./config/setting.ts";
 import { createHttpServer, pathOf } from "./http-server.ts";
 import { listen } from "./listen.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Readiness } from "./service.ts";
-import { type Address, urlOf } from "./setting.ts";
 
 export type AdminServer = { url: string; close(): Promise<void> };
 

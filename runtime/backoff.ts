@@ -1,6 +1,6 @@
 /** How long to wait before the next try, and how loudly to say so. */
 import { Fault, reasonOf } from "../core/errors.ts";
-import type { Logger, LogLevel } from "./log.ts";
+import type { Logger, LogLevel } from "./log/log.ts";
 import { sleep as realSleep, type Sleep } from "./sleep.ts";
 
 export type Backoff = {

@@ -7,7 +7,7 @@
  */
 import { reasonOf } from "../core/errors.ts";
 import { deferred } from "./deferred.ts";
-import type { Logger } from "./log.ts";
+import type { Logger } from "./log/log.ts";
 import { createScope, type Scope } from "./scope.ts";
 import type { Service } from "./service.ts";
 import { inTime, type Sleep } from "./sleep.ts";

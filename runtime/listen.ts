@@ -1,6 +1,6 @@
 import type { AddressInfo, Server } from "node:net";
 import { fault, reasonOf } from "../core/errors.ts";
-import { type Address, formatAddress } from "./setting.ts";
+import { type Address, formatAddress } from "./config/setting.ts";
 
 /** What a fault says about a listener: what it is, and the setting that moves it. */
 export type ListenerName = { what: string; setting: string };

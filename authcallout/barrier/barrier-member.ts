@@ -30,10 +30,10 @@ import { RENEW_MS, type Timing } from "../../core/barrier/timing.ts";
 import { reasonOf } from "../../core/errors.ts";
 import type { Revision } from "../../core/revision.ts";
 import type { Subjects } from "../../core/subjects.ts";
+import type { GraphFollower } from "../../replica/graph-follower.ts";
 import { deferred } from "../../runtime/deferred.ts";
-import type { GraphFollower } from "../../runtime/graph-follower.ts";
-import type { Logger } from "../../runtime/log.ts";
-import { type FollowFailure, followStream, type StreamFollower } from "../../runtime/stream-follower.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { type FollowFailure, followStream, type StreamFollower } from "../../runtime/nats/stream-follower.ts";
 
 export type Marked = { sequence: number; revision: Revision };
 

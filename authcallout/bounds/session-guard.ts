@@ -11,7 +11,7 @@ import type { SessionName } from "../../core/session.ts";
 import type { Subjects } from "../../core/subjects.ts";
 import type { Identity } from "../../core/token-index.ts";
 import type { SessionPlace, SessionWord } from "../../core/wire.ts";
-import type { Logger } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log/log.ts";
 import type { Action } from "../revocation/revocation-plan.ts";
 import type { Session, Sessions } from "../sessions/sessions.ts";
 import { type LoginPauses, shareOf } from "./login-pauses.ts";

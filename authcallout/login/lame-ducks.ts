@@ -4,7 +4,7 @@
  */
 import type { NatsConnection } from "@nats-io/nats-core";
 import { reasonOf } from "../../core/errors.ts";
-import type { Logger } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log/log.ts";
 import { sleep } from "../../runtime/sleep.ts";
 import type { QueueGroup } from "./queue-group.ts";
 

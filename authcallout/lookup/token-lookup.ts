@@ -7,7 +7,7 @@ import type { Voucher } from "../../core/aliases.ts";
 import { Fault, fault, reasonOf } from "../../core/errors.ts";
 import { keepNewest } from "../../core/keep-newest.ts";
 import { isBareName, isNameOfAnother, isOfAnother, type ParsedToken, sha256 } from "../../core/token.ts";
-import type { Config } from "../../runtime/config.ts";
+import type { Config } from "../../runtime/config/config.ts";
 import { sleep } from "../../runtime/sleep.ts";
 import { Turns } from "../../runtime/turns.ts";
 import { AHEAD_MS } from "../sessions/endings.ts";

@@ -10,7 +10,7 @@ import type { SessionName } from "../../core/session.ts";
 import { sessionRights } from "../../core/session-rights.ts";
 import type { Subjects } from "../../core/subjects.ts";
 import type { Identity } from "../../core/token-index.ts";
-import type { Applied, GraphFollower } from "../../runtime/graph-follower.ts";
+import type { Applied, GraphFollower } from "../../replica/graph-follower.ts";
 import { sleep } from "../../runtime/sleep.ts";
 import type { BarrierMember, Marked } from "../barrier/barrier-member.ts";
 import type { Ending, Endings } from "../sessions/endings.ts";

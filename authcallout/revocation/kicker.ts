@@ -3,7 +3,7 @@
  * answers or is known to be gone; whoever waits for the kick waits with it.
  */
 import type { NatsConnection } from "@nats-io/nats-core";
-import type { Logger } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log/log.ts";
 import { inTime, sleep } from "../../runtime/sleep.ts";
 import type { Servers } from "../sessions/servers.ts";
 import type { Session, Sessions } from "../sessions/sessions.ts";

@@ -9,7 +9,7 @@ import {
   type FollowRules,
   startFollow,
 } from "../../core/log-follow.ts";
-import type { Logger } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log/log.ts";
 import type { Turns } from "../../runtime/turns.ts";
 import type { LogAnswer, ReadLog } from "./log-api.ts";
 import type { LogStore } from "./log-store.ts";

@@ -6,7 +6,7 @@ import {
   type JsMsg,
   type StoredMsg,
 } from "@nats-io/jetstream";
-import { ephemeralConsumer } from "../../runtime/ephemeral-consumer.ts";
+import { ephemeralConsumer } from "../../runtime/nats/ephemeral-consumer.ts";
 import type { StreamName } from "../../streams-config/accounts.ts";
 
 const NO_MESSAGE = 10037;

@@ -7,7 +7,7 @@ import { parseLsn } from "../../core/lsn.ts";
 import type { GraphChange, Replacement } from "../../core/rows.ts";
 import type { Subjects } from "../../core/subjects.ts";
 import { HEADER } from "../../core/wire.ts";
-import { followStream } from "../../runtime/stream-follower.ts";
+import { followStream } from "../../runtime/nats/stream-follower.ts";
 import { GRAPH_LOG_HEADER, type NewestOfGraph } from "../streams/graph-log.ts";
 
 export type StoredGraph = {

@@ -1,9 +1,9 @@
 /** `doctor`: is everything as it has to be? What to run first when something is wrong. */
 import type { Command } from "commander";
 import { Fault, reasonOf } from "../../core/errors.ts";
-import type { Config } from "../../runtime/config.ts";
-import { arvadosSection } from "../../runtime/config-sources.ts";
-import type { Logger } from "../../runtime/log.ts";
+import type { Config } from "../../runtime/config/config.ts";
+import { arvadosSection } from "../../runtime/config/config-sources.ts";
+import type { Logger } from "../../runtime/log/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { declaredStreams } from "../../streams-config/streams.ts";
 import { type CliContext, configFileOf, examples, logFor, print, readConfig } from "../context.ts";
@@ -70,7 +70,7 @@ async function aboutDatabase(config: Config, audit: AuditFacts["config"]): Promi
 
 async function aboutNats(config: Config, log: Logger, profile: Profile): Promise<Finding[]> {
   const [{ connectService }, { readNats }, { natsFindings }] = await Promise.all([
-    import("../../runtime/service-connection.ts"),
+    import("../../runtime/nats/service-connection.ts"),
     import("../doctor/read-nats.ts"),
     import("../doctor/streams.ts"),
   ]);

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { fault, reasonOf } from "../../core/errors.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import { resourceOf } from "../../core/uuid.ts";
-import type { GraphFollower } from "../../runtime/graph-follower.ts";
+import type { GraphFollower } from "../../replica/graph-follower.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { sleep } from "../../runtime/sleep.ts";
 import { type CliContext, examples, logFor, print, readConfig } from "../context.ts";
@@ -64,7 +64,7 @@ export function addRightsCommands(program: Command, context: CliContext): void {
       context.secrets.push(token);
       const { connect } = await import("@nats-io/transport-node");
       const { connectOptions, createClient, sessionId } = await import("../../client/mod.ts");
-      const { serversOf, tlsOf } = await import("../../runtime/nats-connection.ts");
+      const { serversOf, tlsOf } = await import("../../runtime/nats/nats-connection.ts");
       const sid = sessionId();
       const { clusterId, natsUrl } = config;
       const servers = { servers: serversOf(natsUrl), ...tlsOf(natsUrl) };
@@ -86,9 +86,9 @@ async function withGraph<T>(
 ): Promise<T> {
   const loaded = readConfig(context, command, "authcallout");
   const { config } = loaded;
-  const { connectService } = await import("../../runtime/service-connection.ts");
-  const { graphOptions, tokenOptions } = await import("../../runtime/graph-settings.ts");
-  const { GraphFollower } = await import("../../runtime/graph-follower.ts");
+  const { connectService } = await import("../../runtime/nats/service-connection.ts");
+  const { graphOptions, tokenOptions } = await import("../../replica/graph-settings.ts");
+  const { GraphFollower } = await import("../../replica/graph-follower.ts");
   const { jetstream, jetstreamManager } = await import("@nats-io/jetstream");
   await using scope = createScope();
   const log = logFor(context, loaded);

@@ -94,7 +94,7 @@ async function withSystem<T>(context: CliContext, command: Command, work: (tools
   const loaded = readConfig(context, command, "authcallout");
   const log = logFor(context, loaded);
   const { config } = loaded;
-  const { connectService } = await import("../../runtime/service-connection.ts");
+  const { connectService } = await import("../../runtime/nats/service-connection.ts");
   const { jetstream, jetstreamManager } = await import("@nats-io/jetstream");
   await using scope = createScope();
   const connect = (account: "SYS" | "CORE") =>

@@ -1,7 +1,7 @@
 /** `streams plan | apply | check | export`: the streams of nats-server as they are declared. */
 import { type Command, Option } from "commander";
 import { fault } from "../../core/errors.ts";
-import { settingName } from "../../runtime/config-table.ts";
+import { settingName } from "../../runtime/config/config-table.ts";
 import { createScope } from "../../runtime/scope.ts";
 import type { StreamVerb } from "../../streams-config/apply.ts";
 import { EXPORT_FORMATS, type ExportFormat, exportStreams } from "../../streams-config/export.ts";
@@ -77,7 +77,7 @@ async function runVerb(
 ): Promise<void> {
   const loaded = readConfig(context, command, "streams");
   const log = logFor(context, loaded);
-  const { connectService } = await import("../../runtime/service-connection.ts");
+  const { connectService } = await import("../../runtime/nats/service-connection.ts");
   const { runStreams } = await import("../../streams-config/apply.ts");
   await using scope = createScope();
   const { config } = loaded;

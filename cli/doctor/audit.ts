@@ -1,5 +1,5 @@
 /** Whether Arvados writes the log rows that record events are made of. Pure. */
-import { parseDuration } from "../../runtime/setting.ts";
+import { parseDuration } from "../../runtime/config/setting.ts";
 import { type Finding, judge, type Look, ok, problem } from "./finding.ts";
 
 export type AuditFacts = {

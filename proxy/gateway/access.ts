@@ -7,7 +7,7 @@ import type { Rights } from "../../core/session-permissions.ts";
 import { sessionRights } from "../../core/session-rights.ts";
 import type { SessionKey, Subjects } from "../../core/subjects.ts";
 import type { Identity } from "../../core/token-index.ts";
-import type { GraphFollower } from "../../runtime/graph-follower.ts";
+import type { GraphFollower } from "../../replica/graph-follower.ts";
 
 export type Access = {
   /** Who the session is; null once its token is void. */

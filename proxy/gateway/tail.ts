@@ -16,7 +16,7 @@ import { CLOSE_CODES, type CloseName } from "../../core/close-codes.ts";
 import type { Fault } from "../../core/errors.ts";
 import { HEADER } from "../../core/wire.ts";
 import { deferred } from "../../runtime/deferred.ts";
-import { ephemeralConsumer } from "../../runtime/ephemeral-consumer.ts";
+import { ephemeralConsumer } from "../../runtime/nats/ephemeral-consumer.ts";
 import { MAX_WINDOW } from "./tail-request.ts";
 
 const STREAM = "LOGS";

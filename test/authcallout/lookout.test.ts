@@ -1,7 +1,7 @@
 /** What time alone changes, and who leads. */
 import assert from "node:assert/strict";
 import { Lookout, type LookoutParts } from "../../authcallout/lookout.ts";
-import { silentLog } from "../../runtime/log.ts";
+import { silentLog } from "../../runtime/log/log.ts";
 import { until } from "../support/until.ts";
 
 describe("a replica that comes to lead", () => {

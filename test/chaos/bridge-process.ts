@@ -4,9 +4,9 @@
  */
 import { readFile } from "node:fs/promises";
 import { runBridge } from "../../bridge/main.ts";
-import type { Config } from "../../runtime/config.ts";
+import type { Config } from "../../runtime/config/config.ts";
 import { runService } from "../../runtime/lifecycle.ts";
-import { createLog } from "../../runtime/log.ts";
+import { createLog } from "../../runtime/log/log.ts";
 import { hostService } from "../../runtime/service-host.ts";
 
 process.stdin.resume().once("close", () => process.exit(1));

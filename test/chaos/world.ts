@@ -12,7 +12,7 @@ import { healthy } from "../../dev/nats-cluster.ts";
 import type { NatsServer } from "../../dev/nats-server.ts";
 import { type PostgresServer, startPostgres } from "../../dev/postgres.ts";
 import { createSimulator, type Simulator } from "../../dev/simulator/index.ts";
-import { type Config, defaultConfig } from "../../runtime/config.ts";
+import { type Config, defaultConfig } from "../../runtime/config/config.ts";
 import { type AutoEnforcer, startAutoEnforcer } from "../support/auto-enforcer.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 import { startRelay } from "../support/relay.ts";

@@ -5,9 +5,9 @@ import { errors, headers as makeHeaders, type NatsConnection, type SubscriptionO
 import { connect } from "@nats-io/transport-node";
 import { connectOptions, sessionId } from "../../client/mod.ts";
 import { subjectsOf } from "../../core/subjects.ts";
-import { silentLog } from "../../runtime/log.ts";
+import { silentLog } from "../../runtime/log/log.ts";
+import { connectService } from "../../runtime/nats/service-connection.ts";
 import { createScope } from "../../runtime/scope.ts";
-import { connectService } from "../../runtime/service-connection.ts";
 import { STREAM_NAMES, STREAMS } from "../../streams-config/accounts.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { until } from "../support/until.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { signStatement } from "../../core/edge-statement.ts";
 import { seedBytes, signingKey } from "../../core/nkey.ts";
-import { createLog } from "../../runtime/log.ts";
+import { createLog } from "../../runtime/log/log.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { isAdmitted } from "../support/raw-client.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";

@@ -4,7 +4,7 @@ import { connect } from "@nats-io/transport-node";
 import { runAuthcallout } from "../../authcallout/main.ts";
 import { sessionId } from "../../client/mod.ts";
 import { oidcSecret, saltedSecret } from "../../core/token.ts";
-import type { ConfigOverrides } from "../../runtime/config.ts";
+import type { ConfigOverrides } from "../../runtime/config/config.ts";
 import { createScope, type Scope } from "../../runtime/scope.ts";
 import { type HostedService, hostService } from "../../runtime/service-host.ts";
 import { startTokenApi, type TokenApi } from "../support/arvados-api.ts";

@@ -5,7 +5,7 @@ import { connect } from "@nats-io/transport-node";
 import { connectOptions, sessionId } from "../../client/mod.ts";
 import { oidcSecret } from "../../core/token.ts";
 import { openLogWriter } from "../../dev/log-writer.ts";
-import { createLog } from "../../runtime/log.ts";
+import { createLog } from "../../runtime/log/log.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { until } from "../support/until.ts";
 

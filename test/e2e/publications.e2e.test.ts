@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import pg from "pg";
 import { databaseTarget, runBridge, setupNames } from "../../bridge/main.ts";
 import { setupDb } from "../../bridge/postgres/setup-db.ts";
-import { createLog, silentLog } from "../../runtime/log.ts";
+import { createLog, silentLog } from "../../runtime/log/log.ts";
 import { createMetrics } from "../../runtime/metrics.ts";
 import { createScope } from "../../runtime/scope.ts";
 import type { Service } from "../../runtime/service.ts";

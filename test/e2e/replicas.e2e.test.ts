@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { formatBarrierEntry } from "../../core/barrier/entry.ts";
 import { subjectsOf } from "../../core/subjects.ts";
-import { silentLog } from "../../runtime/log.ts";
+import { silentLog } from "../../runtime/log/log.ts";
+import { connectService } from "../../runtime/nats/service-connection.ts";
 import { createScope } from "../../runtime/scope.ts";
-import { connectService } from "../../runtime/service-connection.ts";
 import { anotherReplica, firstReplica } from "../support/callout-process.ts";
 import { leaks } from "../support/leaks.ts";
 import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";

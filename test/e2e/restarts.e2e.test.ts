@@ -4,7 +4,7 @@ import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { runBridge } from "../../bridge/main.ts";
 import { type ClientStatus, type LiveEvent, sessionId } from "../../client/mod.ts";
-import { silentLog } from "../../runtime/log.ts";
+import { silentLog } from "../../runtime/log/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
 import { leaks, sharedPattern } from "../support/leaks.ts";

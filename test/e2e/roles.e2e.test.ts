@@ -5,9 +5,9 @@ import { errors, type NatsConnection, type SubscriptionOptions } from "@nats-io/
 import { LOG_FILES } from "../../core/log-files.ts";
 import type { RoleName } from "../../core/roles.ts";
 import { subjectsOf } from "../../core/subjects.ts";
-import { silentLog } from "../../runtime/log.ts";
+import { silentLog } from "../../runtime/log/log.ts";
+import { connectService } from "../../runtime/nats/service-connection.ts";
 import { createScope } from "../../runtime/scope.ts";
-import { connectService } from "../../runtime/service-connection.ts";
 import { Logins } from "../support/logins.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { until } from "../support/until.ts";

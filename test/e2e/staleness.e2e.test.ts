@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { runAuthcallout } from "../../authcallout/main.ts";
 import { runBridge } from "../../bridge/main.ts";
-import type { Config, ConfigOverrides } from "../../runtime/config.ts";
+import type { Config, ConfigOverrides } from "../../runtime/config/config.ts";
 import { createScope, type Scope } from "../../runtime/scope.ts";
 import type { StartService } from "../../runtime/service.ts";
 import { hostService } from "../../runtime/service-host.ts";

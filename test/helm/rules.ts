@@ -6,7 +6,7 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { startStack } from "../../dev/stack.ts";
-import { silentLog } from "../../runtime/log.ts";
+import { silentLog } from "../../runtime/log/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 
 const PROMTOOL = process.env.PROMTOOL ?? "promtool";

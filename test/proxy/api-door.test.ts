@@ -6,7 +6,7 @@ import { createApp } from "../../proxy/app.ts";
 import { createDoor } from "../../proxy/door.ts";
 import { apiTarget } from "../../proxy/edge/api-request.ts";
 import { passToArvados } from "../../proxy/edge/arvados-api.ts";
-import { silentLog } from "../../runtime/log.ts";
+import { silentLog } from "../../runtime/log/log.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { askRaw } from "../support/raw-http.ts";
 

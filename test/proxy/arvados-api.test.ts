@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import { type LoopbackServer, startLoopbackServer } from "../../dev/loopback-server.ts";
 import { createApp } from "../../proxy/app.ts";
 import { isApiRequest, passToArvados } from "../../proxy/edge/arvados-api.ts";
-import { silentLog } from "../../runtime/log.ts";
+import { silentLog } from "../../runtime/log/log.ts";
 
 describe("the Arvados API through the edge", () => {
   type Asked = { method: string; url: string; headers: IncomingHttpHeaders; body: string };

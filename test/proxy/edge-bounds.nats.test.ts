@@ -4,7 +4,7 @@ import { readNats } from "../../cli/doctor/read-nats.ts";
 import { natsFindings } from "../../cli/doctor/streams.ts";
 import type { NatsServer } from "../../dev/nats-server.ts";
 import type { EdgeOptions } from "../../proxy/edge/edge.ts";
-import { createLog } from "../../runtime/log.ts";
+import { createLog } from "../../runtime/log/log.ts";
 import { declaredStreams } from "../../streams-config/streams.ts";
 import { startTestCallout } from "../support/callout.ts";
 import { disposable, openEdge } from "../support/edge-door.ts";

@@ -9,7 +9,7 @@ import { WebSocket, WebSocketServer } from "ws";
 import { seedBytes, signingKey } from "../../core/nkey.ts";
 import { type NatsServer, startNatsServer } from "../../dev/nats-server.ts";
 import type { EdgeOptions } from "../../proxy/edge/edge.ts";
-import { createLog } from "../../runtime/log.ts";
+import { createLog } from "../../runtime/log/log.ts";
 import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
 import { type ConnectOpts, startTestCallout } from "../support/callout.ts";
 import { createAuthority } from "../support/certificates.ts";

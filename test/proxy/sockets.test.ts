@@ -12,7 +12,7 @@ import { createDoor, type DoorOptions } from "../../proxy/door.ts";
 import { passToArvados } from "../../proxy/edge/arvados-api.ts";
 import type { Edge } from "../../proxy/edge/edge.ts";
 import { startAdminServer } from "../../runtime/admin-server.ts";
-import { silentLog } from "../../runtime/log.ts";
+import { silentLog } from "../../runtime/log/log.ts";
 import { createMetrics } from "../../runtime/metrics.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { connectLine } from "../support/raw-client.ts";

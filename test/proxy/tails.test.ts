@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { MsgHdrs } from "@nats-io/nats-core";
 import type { TailParts } from "../../proxy/gateway/tail.ts";
 import { type TailLimits, Tails } from "../../proxy/gateway/tails.ts";
-import { silentLog } from "../../runtime/log.ts";
+import { silentLog } from "../../runtime/log/log.ts";
 import { until } from "../support/until.ts";
 
 function world(limits: Partial<TailLimits> = {}) {

@@ -3,15 +3,15 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Fault } from "../../core/errors.ts";
 import { startAdminServer } from "../../runtime/admin-server.ts";
-import { defaultConfig } from "../../runtime/config.ts";
+import { defaultConfig } from "../../runtime/config/config.ts";
+import { urlOf } from "../../runtime/config/setting.ts";
 import { deferred } from "../../runtime/deferred.ts";
 import { listen } from "../../runtime/listen.ts";
-import { silentLog } from "../../runtime/log.ts";
+import { silentLog } from "../../runtime/log/log.ts";
 import { createMetrics } from "../../runtime/metrics.ts";
 import { createScope, type Scope } from "../../runtime/scope.ts";
 import type { Readiness, ServiceContext } from "../../runtime/service.ts";
 import { hostService } from "../../runtime/service-host.ts";
-import { urlOf } from "../../runtime/setting.ts";
 
 const anyPort = { host: "127.0.0.1", port: 0 };
 

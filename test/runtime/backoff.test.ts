@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fault } from "../../core/errors.ts";
 import { backoffDelay, levelOfDelay, retry } from "../../runtime/backoff.ts";
-import { createLog, silentLog } from "../../runtime/log.ts";
+import { createLog, silentLog } from "../../runtime/log/log.ts";
 
 const backoff = { min: 25, max: 10_000 };
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
 import { deferred } from "../../runtime/deferred.ts";
 import { type RunOptions, runService, type SignalSource } from "../../runtime/lifecycle.ts";
-import { createLog } from "../../runtime/log.ts";
+import { createLog } from "../../runtime/log/log.ts";
 
 /** A service that notes what happens to it, and signals to send to it. */
 function world(overrides: Partial<{ drain: () => Promise<void>; release: () => unknown }> = {}) {

@@ -1,7 +1,7 @@
 /** Stands in for authcallout where a test is about the bridge alone: whatever barrier is marked is cut at once, for there are no sessions. */
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { barrierSubject, formatBarrierEntry } from "../../core/barrier/entry.ts";
-import { followStream } from "../../runtime/stream-follower.ts";
+import { followStream } from "../../runtime/nats/stream-follower.ts";
 import type { TestNats } from "./nats.ts";
 
 export type AutoEnforcer = {

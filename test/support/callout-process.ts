@@ -7,13 +7,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type AuthcalloutSeams, type AuthcalloutService, runAuthcallout } from "../../authcallout/main.ts";
 import type { SystemAccount } from "../../authcallout/sessions/system-account.ts";
 import { freePorts } from "../../dev/free-ports.ts";
-import type { Config } from "../../runtime/config.ts";
-import { allSettings } from "../../runtime/config-table.ts";
-import { createLog, silentLog } from "../../runtime/log.ts";
+import type { Config } from "../../runtime/config/config.ts";
+import { allSettings } from "../../runtime/config/config-table.ts";
+import type { Address } from "../../runtime/config/setting.ts";
+import { createLog, silentLog } from "../../runtime/log/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import type { ServiceContext } from "../../runtime/service.ts";
 import { type HostedService, hostService } from "../../runtime/service-host.ts";
-import type { Address } from "../../runtime/setting.ts";
 import type { TestStack } from "./stack.ts";
 import { until } from "./until.ts";
 

@@ -2,7 +2,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { attachEdge, type Edge, type EdgeOptions } from "../../proxy/edge/edge.ts";
-import { silentLog } from "../../runtime/log.ts";
+import { silentLog } from "../../runtime/log/log.ts";
 import type { TestNats } from "./nats.ts";
 import { until } from "./until.ts";
 

@@ -7,9 +7,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Question } from "../../authcallout/login/responder.ts";
 import { runAuthcallout } from "../../authcallout/main.ts";
 import type { SystemAccount } from "../../authcallout/sessions/system-account.ts";
-import type { Config } from "../../runtime/config.ts";
+import type { Config } from "../../runtime/config/config.ts";
 import { runService } from "../../runtime/lifecycle.ts";
-import { createLog, silentLog } from "../../runtime/log.ts";
+import { createLog, silentLog } from "../../runtime/log/log.ts";
 import { hostService } from "../../runtime/service-host.ts";
 import type { Accident } from "./callout-process.ts";
 

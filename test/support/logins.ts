@@ -4,7 +4,7 @@ import { errors, type NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { connectOptions, sessionId } from "../../client/mod.ts";
 import type { WhoamiAnswer } from "../../core/wire.ts";
-import { createLog, type Logger } from "../../runtime/log.ts";
+import { createLog, type Logger } from "../../runtime/log/log.ts";
 import type { TestStack } from "./stack.ts";
 import { inSpiteOfStalls } from "./stalls.ts";
 import { until } from "./until.ts";

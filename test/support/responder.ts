@@ -11,7 +11,7 @@ import type { UserRow } from "../../core/rows.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import { sha256 } from "../../core/token.ts";
 import { TokenIndex } from "../../core/token-index.ts";
-import { silentLog } from "../../runtime/log.ts";
+import { silentLog } from "../../runtime/log/log.ts";
 
 export const USER = "zzzzz-tpzed-000000000000001";
 export const INACTIVE = "zzzzz-tpzed-000000000000002";

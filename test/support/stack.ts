@@ -5,7 +5,7 @@ import { connect } from "@nats-io/transport-node";
 import { type Client, connectOptions, createClient, type LiveEvent, sessionId } from "../../client/mod.ts";
 import { Demo } from "../../dev/demo-routes.ts";
 import { type Stack, type StackOptions, startStack } from "../../dev/stack.ts";
-import { createLog, silentLog } from "../../runtime/log.ts";
+import { createLog, silentLog } from "../../runtime/log/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { inSpiteOfStalls } from "./stalls.ts";
 import { until } from "./until.ts";

@@ -7,7 +7,7 @@ import type { Action } from "../../../authcallout/revocation/revocation-plan.ts"
 import { type Session, Sessions } from "../../../authcallout/sessions/sessions.ts";
 import { subjectsOf } from "../../../core/subjects.ts";
 import type { Identity } from "../../../core/token-index.ts";
-import { silentLog } from "../../../runtime/log.ts";
+import { silentLog } from "../../../runtime/log/log.ts";
 
 const subjects = subjectsOf("zzzzz");
 const NOW = 1_000_000;

@@ -16,7 +16,7 @@ import { subjectsOf } from "../../../core/subjects.ts";
 import { sha256 } from "../../../core/token.ts";
 import { TokenIndex } from "../../../core/token-index.ts";
 import { createAccess } from "../../../proxy/gateway/access.ts";
-import type { GraphFollower } from "../../../runtime/graph-follower.ts";
+import type { GraphFollower } from "../../../replica/graph-follower.ts";
 import { C, G, link, project, U, user } from "../../core/graph/cast.ts";
 
 const GRANTS = 4_000;

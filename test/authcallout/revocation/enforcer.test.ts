@@ -4,7 +4,7 @@ import { Enforcer, type EnforcerParts } from "../../../authcallout/revocation/en
 import type { Action } from "../../../authcallout/revocation/revocation-plan.ts";
 import { Endings } from "../../../authcallout/sessions/endings.ts";
 import { Sessions } from "../../../authcallout/sessions/sessions.ts";
-import { silentLog } from "../../../runtime/log.ts";
+import { silentLog } from "../../../runtime/log/log.ts";
 
 /** A replica whose graph lacks the token of the one session there is. */
 function replica(isFit: boolean) {

@@ -5,7 +5,7 @@ import { Servers } from "../../../authcallout/sessions/servers.ts";
 import { Sessions } from "../../../authcallout/sessions/sessions.ts";
 import type { SystemAccount } from "../../../authcallout/sessions/system-account.ts";
 import type { BarrierEntry } from "../../../core/barrier/entry.ts";
-import { silentLog } from "../../../runtime/log.ts";
+import { silentLog } from "../../../runtime/log/log.ts";
 
 describe("a nats-server that was given up and goes on", () => {
   it("is written into BARRIER again, and its sessions are looked at", async () => {

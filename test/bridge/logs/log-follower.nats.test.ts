@@ -9,7 +9,7 @@ import { GraphState } from "../../../bridge/rows/graph-state.ts";
 import { LOG_FILES } from "../../../core/log-files.ts";
 import { HEADER, TAILED_LEASE_MS } from "../../../core/wire.ts";
 import { type ArvadosApi, startArvadosApi } from "../../../dev/arvados-api.ts";
-import { silentLog } from "../../../runtime/log.ts";
+import { silentLog } from "../../../runtime/log/log.ts";
 import { Turns } from "../../../runtime/turns.ts";
 import { startNats, type TestNats } from "../../support/nats.ts";
 import { until } from "../../support/until.ts";

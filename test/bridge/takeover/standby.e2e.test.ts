@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import pg from "pg";
 import { runBridge } from "../../../bridge/main.ts";
-import { createLog, silentLog } from "../../../runtime/log.ts";
+import { createLog, silentLog } from "../../../runtime/log/log.ts";
 import { createMetrics } from "../../../runtime/metrics.ts";
 import { createScope } from "../../../runtime/scope.ts";
 import { startTestStack, type TestStack } from "../../support/stack.ts";

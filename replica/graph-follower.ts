@@ -15,7 +15,7 @@ import { parseRoles, RoleIndex, type RoleTable } from "../core/roles.ts";
 import { type GraphChange, permissionChanges } from "../core/rows.ts";
 import type { Subjects } from "../core/subjects.ts";
 import { TokenIndex, type TokenIndexOptions } from "../core/token-index.ts";
-import { type FollowFailure, followStream, type StreamFollower } from "./stream-follower.ts";
+import { type FollowFailure, followStream, type StreamFollower } from "../runtime/nats/stream-follower.ts";
 
 /** One commit applied: who is affected. `commitTime` is UTC milliseconds in PostgreSQL. */
 export type Applied = { revision: Revision; effect: Effect; touched: Set<string>; commitTime: number };

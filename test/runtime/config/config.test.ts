@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createUser } from "@nats-io/nkeys";
-import { Fault } from "../../core/errors.ts";
-import { type ConfigRequest, defaultConfig, loadConfig, secretsOf } from "../../runtime/config.ts";
+import { Fault } from "../../../core/errors.ts";
+import { type ConfigRequest, defaultConfig, loadConfig, secretsOf } from "../../../runtime/config/config.ts";
 
 const ROOT_TOKEN = "systemroottokensystemroottoken12";
 const ARVADOS = `

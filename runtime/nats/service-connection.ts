@@ -1,10 +1,10 @@
 /** The connection of one of our services in one account: its nkey from the configuration, its own inbox, closed with the scope. */
 import type { NatsConnection } from "@nats-io/nats-core";
-import { type AccountOf, type Service, serviceInbox } from "../streams-config/accounts.ts";
-import type { Config } from "./config.ts";
-import type { Logger } from "./log.ts";
+import { type AccountOf, type Service, serviceInbox } from "../../streams-config/accounts.ts";
+import type { Config } from "../config/config.ts";
+import type { Logger } from "../log/log.ts";
+import type { Scope } from "../scope.ts";
 import { connectNats } from "./nats-connection.ts";
-import type { Scope } from "./scope.ts";
 
 export type ServiceConnectionOptions<S extends Service> = {
   config: Config;

@@ -1,8 +1,8 @@
 /** What a follower of GRAPH says where it meets what it cannot take in: the log, the metrics, and the words for `/readyz`. */
 import type { Counter } from "prom-client";
+import type { Logger } from "../runtime/log/log.ts";
+import type { FollowFailure } from "../runtime/nats/stream-follower.ts";
 import type { GraphFailure, GraphFollowerOptions } from "./graph-follower.ts";
-import type { Logger } from "./log.ts";
-import type { FollowFailure } from "./stream-follower.ts";
 
 export type GraphHealth = Required<Pick<GraphFollowerOptions, "onFailure" | "onUnreadable">> & {
   /** A message of BARRIER could not be taken in. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createUser } from "@nats-io/nkeys";
-import { chooseNkey } from "../../runtime/nkey-choice.ts";
+import { chooseNkey } from "../../../runtime/nats/nkey-choice.ts";
 
 const pairs = [createUser(), createUser()];
 const seeds = pairs.map((pair) => new TextDecoder().decode(pair.getSeed()));

@@ -9,7 +9,7 @@ import {
   parseSetting,
   type Setting,
   urlOf,
-} from "../../runtime/setting.ts";
+} from "../../../runtime/config/setting.ts";
 
 const common = { env: "X", file: "x", default: "", doc: "" };
 const duration: Setting = { ...common, type: "duration", min: 100, max: 86_400_000 };

@@ -1,7 +1,7 @@
 /** YAML files as a user wrote them: every scalar stays text, so that `password: 0123` is not the number 123. */
 import { readFileSync } from "node:fs";
 import { isMap, LineCounter, parseDocument } from "yaml";
-import { fault } from "../core/errors.ts";
+import { fault } from "../../core/errors.ts";
 
 export type Section = { [key: string]: unknown };
 

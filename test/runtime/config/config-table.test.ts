@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { type Config, defaultConfig } from "../../runtime/config.ts";
-import { allSettings, CONFIG_TABLE } from "../../runtime/config-table.ts";
-import type { Address } from "../../runtime/setting.ts";
-import { type PerServiceUser, serviceUsers } from "../../streams-config/accounts.ts";
+import { type Config, defaultConfig } from "../../../runtime/config/config.ts";
+import { allSettings, CONFIG_TABLE } from "../../../runtime/config/config-table.ts";
+import type { Address } from "../../../runtime/config/setting.ts";
+import { type PerServiceUser, serviceUsers } from "../../../streams-config/accounts.ts";
 
 describe("the table of settings", () => {
   const settings = allSettings().map(({ setting }) => setting);

@@ -2,7 +2,7 @@
  * The configuration of a process, resolved from the table: defaults < Arvados' configuration file < our settings file < environment.
  * All faults are reported together, and none repeats a secret.
  */
-import { seedsIn } from "../core/nkey.ts";
+import { seedsIn } from "../../core/nkey.ts";
 import { ConfigFaults } from "./config-faults.ts";
 import { arvadosSource, type Environment, environmentSource, type Source, settingsSource } from "./config-sources.ts";
 import { ASCENDING, allSettings, type Config, type PlacedSetting, settingName } from "./config-table.ts";

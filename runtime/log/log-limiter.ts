@@ -2,7 +2,7 @@
  * Log lines of one kind, said a few times an interval and then counted: what a client can cause as often as it likes must not fill the log, nor
  * take the time of others. The first line after an interval says how many were left out.
  */
-import { keepNewest } from "../core/keep-newest.ts";
+import { keepNewest } from "../../core/keep-newest.ts";
 import type { Logger } from "./log.ts";
 
 export type LogLimiterOptions = {

@@ -1,6 +1,6 @@
 /** Which of a service's connections are there, for `/readyz`: a service whose way to its users is cut is not ready, however fresh its graph. */
 import type { NatsConnection } from "@nats-io/nats-core";
-import type { Condition } from "./service.ts";
+import type { Condition } from "../service.ts";
 
 export class ConnectionWatch {
   readonly #away = new Map<string, boolean>();

@@ -1,4 +1,4 @@
-import { type Fault, fault } from "../core/errors.ts";
+import { type Fault, fault } from "../../core/errors.ts";
 import type { Setting } from "./setting.ts";
 
 /**

@@ -1,7 +1,7 @@
 /** The kinds of values that a setting can have: how each is read from text or YAML, what TypeScript type it gets, how it is shown. */
 import { fromPublic, fromSeed } from "@nats-io/nkeys";
-import { parseNetworks } from "../core/address.ts";
-import { seedsIn } from "../core/nkey.ts";
+import { parseNetworks } from "../../core/address.ts";
+import { seedsIn } from "../../core/nkey.ts";
 
 /** `host:port` to listen on; an empty host means every interface. */
 export type Address = { host: string; port: number };

@@ -18,7 +18,7 @@ import {
   ReplayPolicy,
 } from "@nats-io/jetstream";
 import type { ServerInfo } from "@nats-io/nats-core";
-import { kindOfError, reasonOf } from "../core/errors.ts";
+import { kindOfError, reasonOf } from "../../core/errors.ts";
 import { ephemeralConsumer } from "./ephemeral-consumer.ts";
 
 export type FollowOptions = {

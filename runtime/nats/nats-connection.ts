@@ -6,12 +6,12 @@ import { isIP } from "node:net";
 import { type ConnectionOptions, checkServerIdentity } from "node:tls";
 import { errors, type NatsConnection, type Status, type TlsOptions } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
-import { type Fault, fault, kindOfError, reasonOf } from "../core/errors.ts";
-import { faultsOf, isNewEnough, NATS_FLOOR } from "../core/nats-version.ts";
-import { seedsIn } from "../core/nkey.ts";
-import { isUntrusted } from "./certificate.ts";
+import { type Fault, fault, kindOfError, reasonOf } from "../../core/errors.ts";
+import { faultsOf, isNewEnough, NATS_FLOOR } from "../../core/nats-version.ts";
+import { seedsIn } from "../../core/nkey.ts";
+import { isUntrusted } from "../certificate.ts";
+import type { Logger } from "../log/log.ts";
 import { leanDials } from "./lean-dials.ts";
-import type { Logger } from "./log.ts";
 import { chooseNkey } from "./nkey-choice.ts";
 
 export type NatsConnectionOptions = {

@@ -9,9 +9,9 @@ import type { Revision } from "../../core/revision.ts";
 import type { GraphChange, TokenRow } from "../../core/rows.ts";
 import type { Subjects } from "../../core/subjects.ts";
 import { TokenIndex } from "../../core/token-index.ts";
-import { type GraphFailure, GraphFollower, type GraphFollowerOptions } from "../../runtime/graph-follower.ts";
-import { failureSays } from "../../runtime/graph-health.ts";
-import { followStream } from "../../runtime/stream-follower.ts";
+import { type GraphFailure, GraphFollower, type GraphFollowerOptions } from "../../replica/graph-follower.ts";
+import { failureSays } from "../../replica/graph-health.ts";
+import { followStream } from "../../runtime/nats/stream-follower.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 import { until } from "../support/until.ts";
 

@@ -3,9 +3,9 @@
  * have the shape of a token, seed, JWT or key. A value that is known to be secret is hidden elsewhere too, but only where that says
  * nothing: a password may be a word that the product says all the time, and blanks in its place would tell the password.
  */
-import { CLOSE_CODES } from "../core/close-codes.ts";
-import { ERRORS } from "../core/errors.ts";
-import { allSettings } from "./config-table.ts";
+import { CLOSE_CODES } from "../../core/close-codes.ts";
+import { ERRORS } from "../../core/errors.ts";
+import { allSettings } from "../config/config-table.ts";
 
 /** Field names without case, `_` and `-`. */
 const SECRET_FIELDS = new Set([
