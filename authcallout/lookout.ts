@@ -3,7 +3,7 @@
  * out, whose token has, and whether the graph is so old that sessions end.
  */
 import type { Logger } from "pino";
-import type { SessionName } from "../core/session.ts";
+import type { SessionName } from "../core/session/session.ts";
 import type { BarrierMember } from "./barrier/barrier-member.ts";
 import { type QueueGroup, shouldTakeLogins } from "./login/queue-group.ts";
 import type { Enforcer } from "./revocation/enforcer.ts";

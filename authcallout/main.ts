@@ -2,13 +2,13 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { aliasOf } from "../core/aliases.ts";
 import { timing } from "../core/barrier/timing.ts";
 import { CLOSE_CODES } from "../core/close-codes.ts";
 import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
+import { aliasOf } from "../core/token/aliases.ts";
 import { wellKnown } from "../core/uuid.ts";
-import type { Notice } from "../core/wire.ts";
+import type { Notice } from "../core/wire/wire.ts";
 import { GraphFollower } from "../replica/graph-follower.ts";
 import { failureSays, graphHealth } from "../replica/graph-health.ts";
 import { graphOptions, tokenOptions } from "../replica/graph-settings.ts";

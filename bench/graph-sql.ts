@@ -3,7 +3,7 @@
  * time instead of keeping the graph in memory.
  */
 import pg from "pg";
-import { levelOf } from "../core/graph/links.ts";
+import { levelOf } from "../core/graph/store/links.ts";
 import type { PermissionChange } from "../core/rows.ts";
 import { startPostgres } from "../dev/postgres.ts";
 import type { Cluster } from "./cluster.ts";

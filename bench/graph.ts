@@ -3,7 +3,7 @@
  * same questions to PostgreSQL. `--quick` is a tenth of the cluster. Targets hold for two cores with nothing else to do.
  */
 import { PermissionGraph } from "../core/graph/permission-graph.ts";
-import type { ObjectFacts } from "../core/graph/types.ts";
+import type { ObjectFacts } from "../core/graph-types.ts";
 import type { PermissionChange } from "../core/rows.ts";
 import { mulberry32 } from "../test/support/random.ts";
 import { Cluster, FULL, linkRow, ROLE_OF, uuid } from "./cluster.ts";

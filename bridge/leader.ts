@@ -9,7 +9,7 @@
 import { jetstream } from "@nats-io/jetstream";
 import { Fault, fault } from "../core/errors.ts";
 import { PermissionGraph } from "../core/graph/permission-graph.ts";
-import type { GraphOptions } from "../core/graph/types.ts";
+import type { GraphOptions } from "../core/graph-types.ts";
 import { formatLsn, type Lsn, laterLsn } from "../core/lsn.ts";
 import type { Revision } from "../core/revision.ts";
 import { permissionChanges } from "../core/rows.ts";

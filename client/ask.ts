@@ -1,7 +1,7 @@
 /**
  * One question to the gateway: JSON out, JSON back, and its errors (ADR-32 headers) as an error class.
  */
-import { HEADER } from "../core/wire.ts";
+import { HEADER } from "../core/wire/wire.ts";
 import { header, type MsgLike, type NatsLike } from "./nats-like.ts";
 
 /** The gateway said no, or nobody answered. */

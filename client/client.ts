@@ -7,7 +7,7 @@
  *   client.events({ resource: "collections", onEvent: ({ event }) => console.log(event.event_type, event.object_uuid) });
  */
 import { subjectsOf } from "../core/subjects.ts";
-import type { Notice, WhoamiAnswer } from "../core/wire.ts";
+import type { Notice, WhoamiAnswer } from "../core/wire/wire.ts";
 import { ask, decode, GatewayError } from "./ask.ts";
 import { reconnectDelayOf } from "./backoff.ts";
 import { type Events, type EventsOptions, listen } from "./events.ts";

@@ -13,7 +13,7 @@
  */
 import { CLOSE_CODES } from "../core/close-codes.ts";
 import { atLeast, parseRevision } from "../core/revision.ts";
-import type { Notice, WhoamiAnswer } from "../core/wire.ts";
+import type { Notice, WhoamiAnswer } from "../core/wire/wire.ts";
 
 const RENEWALS_PER_REVISION = 3;
 

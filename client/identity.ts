@@ -25,7 +25,7 @@ export function sessionId(random: FillRandom = (bytes) => crypto.getRandomValues
 }
 
 /**
- * The public name of a token, as `sessionToken` in core/token.ts has it (that one is for Node only): the uuid inside
+ * The public name of a token, as `sessionToken` in core/token/token.ts has it (that one is for Node only): the uuid inside
  * `v2/<uuid>/<secret>`; `c_<uuid>_<container>` where a container follows; for tokens without a uuid (v1, OIDC)
  * `h` + the first 26 characters of base32(SHA-256(token)).
  */

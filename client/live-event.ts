@@ -1,7 +1,7 @@
 /**
  * A message on a `live` subject, read: what counts as an event, and which events were seen already.
  */
-import { HEADER, type RecordEvent } from "../core/wire.ts";
+import { HEADER, type RecordEvent } from "../core/wire/wire.ts";
 import { header, type MsgLike } from "./nats-like.ts";
 
 export type LiveEvent = {

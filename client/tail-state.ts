@@ -11,7 +11,7 @@
  * Bytes are delivered once and in order: overlaps are cut off by their offset, holes are announced.
  */
 import { CLOSE_CODES, type CloseName, isCloseName } from "../core/close-codes.ts";
-import type { TailRequest } from "../core/wire.ts";
+import type { TailRequest } from "../core/wire/wire.ts";
 
 export const DEFAULT_WINDOW = 64;
 const FIRST_RETRY_MS = 100;

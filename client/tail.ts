@@ -2,7 +2,7 @@
  * One tail over a connection: does what `tail-state.ts` decides.
  */
 import type { SessionKey, Subjects } from "../core/subjects.ts";
-import { HEADER, type MoreRequest, type StopRequest, type TailOpened, type TailRequest } from "../core/wire.ts";
+import { HEADER, type MoreRequest, type StopRequest, type TailOpened, type TailRequest } from "../core/wire/wire.ts";
 import { ask, decode, encode, faultOf } from "./ask.ts";
 import type { Link } from "./link.ts";
 import { header, type MsgLike, type NatsLike, type SubscriptionLike } from "./nats-like.ts";

@@ -2,8 +2,8 @@
 import { headers as makeHeaders, type NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { subjectsOf } from "../core/subjects.ts";
-import { parseToken, sessionToken } from "../core/token.ts";
-import { HEADER } from "../core/wire.ts";
+import { parseToken, sessionToken } from "../core/token/token.ts";
+import { HEADER } from "../core/wire/wire.ts";
 
 export type LogWriter = { write(text: string): Promise<void>; close(): Promise<void>; connection: NatsConnection };
 

@@ -2,7 +2,7 @@
 import type { RequestListener } from "node:http";
 import { fileURLToPath } from "node:url";
 import express, { type Express } from "express";
-import type { WellKnown } from "../core/wire.ts";
+import type { WellKnown } from "../core/wire/wire.ts";
 import { apiTarget } from "./edge/api-request.ts";
 import { isEncrypted } from "./edge/client.ts";
 import { NATS_PATH } from "./edge/edge.ts";

@@ -6,7 +6,7 @@ import { parseBarrierEntry } from "../core/barrier/entry.ts";
 import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
 import { wellKnown } from "../core/uuid.ts";
-import type { Notice, SessionWord } from "../core/wire.ts";
+import type { Notice, SessionWord } from "../core/wire/wire.ts";
 import { GraphFollower } from "../replica/graph-follower.ts";
 import { failureSays, graphHealth } from "../replica/graph-health.ts";
 import { graphOptions, tokenOptions } from "../replica/graph-settings.ts";

@@ -5,16 +5,16 @@
  */
 import type { JetStreamClient, JetStreamManager, JsMsg } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
-import { type Alias, Aliases } from "../core/aliases.ts";
 import { fault } from "../core/errors.ts";
 import { PermissionGraph } from "../core/graph/permission-graph.ts";
-import type { Effect, GraphOptions } from "../core/graph/types.ts";
-import { type CommitEntry, parseBeat, parseCommitEntry, readGraphEntry } from "../core/graph-entry.ts";
+import type { Effect, GraphOptions } from "../core/graph-types.ts";
 import { atLeast, NO_REVISION, type Revision } from "../core/revision.ts";
-import { parseRoles, RoleIndex, type RoleTable } from "../core/roles.ts";
 import { type GraphChange, permissionChanges } from "../core/rows.ts";
+import { parseRoles, RoleIndex, type RoleTable } from "../core/session/roles.ts";
 import type { Subjects } from "../core/subjects.ts";
-import { TokenIndex, type TokenIndexOptions } from "../core/token-index.ts";
+import { type Alias, Aliases } from "../core/token/aliases.ts";
+import { TokenIndex, type TokenIndexOptions } from "../core/token/token-index.ts";
+import { type CommitEntry, parseBeat, parseCommitEntry, readGraphEntry } from "../core/wire/graph-entry.ts";
 import { type FollowFailure, followStream, type StreamFollower } from "../runtime/nats/stream-follower.ts";
 
 /** One commit applied: who is affected. `commitTime` is UTC milliseconds in PostgreSQL. */

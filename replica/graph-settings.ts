@@ -1,6 +1,6 @@
 /** What the configuration says about the permission graph and the tokens: the same for every service that keeps a copy. */
-import type { GraphOptions } from "../core/graph/types.ts";
-import type { TokenIndexOptions } from "../core/token-index.ts";
+import type { GraphOptions } from "../core/graph-types.ts";
+import type { TokenIndexOptions } from "../core/token/token-index.ts";
 import type { Config } from "../runtime/config/config.ts";
 
 export function graphOptions(config: Config): GraphOptions {

@@ -1,7 +1,7 @@
 /** The streams, declared as data: every setting with the reason for its value. `plan.ts` compares them with what a server has. */
 
 import type { StreamConfig } from "@nats-io/jetstream";
-import { LOG_FILES, LOG_MESSAGE_BYTES } from "../core/log-files.ts";
+import { LOG_FILES, LOG_MESSAGE_BYTES } from "../core/logs/log-files.ts";
 import { SYSLOG_LEVELS, subjectsOf } from "../core/subjects.ts";
 import { STREAMS, type StreamAccount, type StreamName } from "./accounts.ts";
 

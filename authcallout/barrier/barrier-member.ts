@@ -4,7 +4,6 @@
  */
 import type { JetStreamClient, JetStreamManager, JsMsg } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
-import type { Alias } from "../../core/aliases.ts";
 import { type BarrierEntry, barrierSubject, formatBarrierEntry, parseBarrierEntry } from "../../core/barrier/entry.ts";
 import {
   anotherIsFit,
@@ -30,6 +29,7 @@ import { RENEW_MS, type Timing } from "../../core/barrier/timing.ts";
 import { reasonOf } from "../../core/errors.ts";
 import type { Revision } from "../../core/revision.ts";
 import type { Subjects } from "../../core/subjects.ts";
+import type { Alias } from "../../core/token/aliases.ts";
 import type { GraphFollower } from "../../replica/graph-follower.ts";
 import { deferred } from "../../runtime/deferred.ts";
 import type { Logger } from "../../runtime/log/log.ts";

@@ -5,9 +5,9 @@
  */
 import { type Fault, fault } from "../../core/errors.ts";
 import { keepNewest } from "../../core/keep-newest.ts";
-import type { SessionName } from "../../core/session.ts";
-import { suffixedParts } from "../../core/token.ts";
-import type { Identity } from "../../core/token-index.ts";
+import type { SessionName } from "../../core/session/session.ts";
+import { suffixedParts } from "../../core/token/token.ts";
+import type { Identity } from "../../core/token/token-index.ts";
 import type { Session, Sessions } from "../sessions/sessions.ts";
 
 export type SessionLimits = {

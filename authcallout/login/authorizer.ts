@@ -1,15 +1,16 @@
 /** Who may come in, and with which rights: from the request and the graph in memory, without I/O. */
-import type { Voucher } from "../../core/aliases.ts";
+
 import { Fault, fault } from "../../core/errors.ts";
 import type { PermissionGraph } from "../../core/graph/permission-graph.ts";
 import type { Revision } from "../../core/revision.ts";
-import type { RoleIndex } from "../../core/roles.ts";
-import { formatSessionName, type SessionName, sessionId } from "../../core/session.ts";
-import { permissionsJson } from "../../core/session-permissions.ts";
-import { sessionRights } from "../../core/session-rights.ts";
+import type { RoleIndex } from "../../core/session/roles.ts";
+import { formatSessionName, type SessionName, sessionId } from "../../core/session/session.ts";
+import { permissionsJson } from "../../core/session/session-permissions.ts";
+import { sessionRights } from "../../core/session/session-rights.ts";
 import type { Subjects } from "../../core/subjects.ts";
-import { type ParsedToken, parseToken } from "../../core/token.ts";
-import type { Identity, TokenIndex } from "../../core/token-index.ts";
+import type { Voucher } from "../../core/token/aliases.ts";
+import { type ParsedToken, parseToken } from "../../core/token/token.ts";
+import type { Identity, TokenIndex } from "../../core/token/token-index.ts";
 import { wellKnown } from "../../core/uuid.ts";
 import { AHEAD_MS } from "../sessions/endings.ts";
 import type { Admission } from "./callout-answer.ts";

@@ -1,7 +1,7 @@
 /** nats-server's question (facts/nats 1.2), decoded and checked. Pure but for the keys it is given. */
 import type { KeyObject } from "node:crypto";
-import { isStatement, verifyStatement } from "../../core/edge-statement.ts";
 import { type Fault, fault } from "../../core/errors.ts";
+import { isStatement, verifyStatement } from "../../core/session/edge-statement.ts";
 import type { Signer, Verifier } from "./jwt.ts";
 import type { Sealer } from "./xkey.ts";
 

@@ -6,7 +6,7 @@ import type { Msg } from "@nats-io/nats-core";
 import { CLOCK_MARGIN_MS } from "../../core/barrier/timing.ts";
 import { Fault, fault } from "../../core/errors.ts";
 import { formatRevision } from "../../core/revision.ts";
-import type { Identity } from "../../core/token-index.ts";
+import type { Identity } from "../../core/token/token-index.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { LogLimiter } from "../../runtime/log/log-limiter.ts";
 import { sleep } from "../../runtime/sleep.ts";

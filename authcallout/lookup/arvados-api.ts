@@ -1,7 +1,8 @@
 /** Arvados' API, asked whose token this is. The token goes into the request's Authorization and nowhere else. */
-import type { Voucher } from "../../core/aliases.ts";
+
 import { Fault, fault } from "../../core/errors.ts";
-import { reduceScopes } from "../../core/scopes.ts";
+import type { Voucher } from "../../core/token/aliases.ts";
+import { reduceScopes } from "../../core/token/scopes.ts";
 import { isUserUuid, isUuid } from "../../core/uuid.ts";
 import { arvadosGet, whyNoAnswer } from "../../runtime/arvados-get.ts";
 

@@ -3,10 +3,11 @@
  * puts a row for them into its database, which then comes through GRAPH and decides; only where none comes does the API's word count,
  * for a while. Once a row comes or goes the word is void: a row that was deleted must not live on in here.
  */
-import type { Voucher } from "../../core/aliases.ts";
+
 import { Fault, fault, reasonOf } from "../../core/errors.ts";
 import { keepNewest } from "../../core/keep-newest.ts";
-import { isBareName, isNameOfAnother, isOfAnother, type ParsedToken, sha256 } from "../../core/token.ts";
+import type { Voucher } from "../../core/token/aliases.ts";
+import { isBareName, isNameOfAnother, isOfAnother, type ParsedToken, sha256 } from "../../core/token/token.ts";
 import type { Config } from "../../runtime/config/config.ts";
 import { sleep } from "../../runtime/sleep.ts";
 import { Turns } from "../../runtime/turns.ts";

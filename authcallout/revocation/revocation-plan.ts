@@ -1,7 +1,7 @@
 /** What a change of the graph means for the sessions that live: which to cut, which to tell. Pure. */
 import type { CloseName } from "../../core/close-codes.ts";
-import type { Effect } from "../../core/graph/types.ts";
-import type { SessionName } from "../../core/session.ts";
+import type { Effect } from "../../core/graph-types.ts";
+import type { SessionName } from "../../core/session/session.ts";
 import type { Session, Sessions } from "../sessions/sessions.ts";
 import type { Soundness } from "./soundness.ts";
 

@@ -4,7 +4,7 @@
  */
 import type { Logger } from "pino";
 import { reasonOf } from "../../core/errors.ts";
-import type { SessionName } from "../../core/session.ts";
+import type { SessionName } from "../../core/session/session.ts";
 import { sleep } from "../../runtime/sleep.ts";
 import type { BarrierMember } from "../barrier/barrier-member.ts";
 import type { Servers } from "../sessions/servers.ts";

@@ -3,7 +3,7 @@
  * rights after its user last lost any has only missed what was added, and lives. Pure.
  */
 import { atLeast, NO_REVISION, type Revision } from "../../core/revision.ts";
-import { type SessionName, sessionMarks } from "../../core/session.ts";
+import { type SessionName, sessionMarks } from "../../core/session/session.ts";
 
 /**
  * The last three: the token is good for nothing any more. `uncertain` where somebody else may still vouch for it, `deactivated` where

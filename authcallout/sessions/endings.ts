@@ -2,7 +2,7 @@
  * Sessions whose tokens end soon. nats-server ends those by itself, without a word, whose token's end stood when they were let in;
  * of an end that was set later it knows nothing. Pure.
  */
-import type { SessionName } from "../../core/session.ts";
+import type { SessionName } from "../../core/session/session.ts";
 
 /** `at`: UTC milliseconds of the token's end. */
 export type Ending = { name: SessionName; at: number };

@@ -3,7 +3,7 @@
  * DISCONNECT event, or when a listing of its server that was asked for after it was answered lacks it. Pure.
  */
 import type { Revision } from "../../core/revision.ts";
-import { type SessionName, sessionMarks } from "../../core/session.ts";
+import { type SessionName, sessionMarks } from "../../core/session/session.ts";
 
 export type Session = {
   server: string;

@@ -1,6 +1,6 @@
 /** What the system account can do for us: kick a connection, list connections, hear of them and of servers coming and going. */
 import type { Msg, NatsConnection } from "@nats-io/nats-core";
-import { parseSessionName, type SessionName } from "../../core/session.ts";
+import { parseSessionName, type SessionName } from "../../core/session/session.ts";
 import type { Session } from "./sessions.ts";
 
 const REQUEST_TIMEOUT_MS = 1_000;

@@ -12,7 +12,7 @@
  * set back by more than `SKEW_MS` into a window that has been closed: what comes then is counted from zero.
  */
 import { type Lsn, laterLsn } from "../../core/lsn.ts";
-import type { RecordEvent } from "../../core/wire.ts";
+import type { RecordEvent } from "../../core/wire/wire.ts";
 
 /** `announced`: the first beyond the allowance, in whose place a gap is told of. */
 export type CustomVerdict = "routed" | "announced" | "dropped";

@@ -3,9 +3,9 @@
  * nobody's grants: a token, a user's being active, a container that lives, a role that the settings give (which ones is the callout's to
  * know: here every role group may give one). Pure.
  */
-import type { Effect } from "../../core/graph/types.ts";
-import { isRoleGroup } from "../../core/roles.ts";
+import type { Effect } from "../../core/graph-types.ts";
 import { type ContainerRow, isAlive, type LinkRow, type Replacement, type UserRow } from "../../core/rows.ts";
+import { isRoleGroup } from "../../core/session/roles.ts";
 
 export function takesRights({ shrank, stale }: Effect): boolean {
   return shrank.size > 0 || stale.size > 0;

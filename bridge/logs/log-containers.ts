@@ -1,5 +1,5 @@
 /** The containers as the log follower needs them: how far the life of each is, and a request by which its log is reached. */
-import type { ContainerPhase } from "../../core/log-follow.ts";
+import type { ContainerPhase } from "../../core/logs/log-follow.ts";
 import type { RowChange } from "../postgres/row.ts";
 import type { GraphState } from "../rows/graph-state.ts";
 

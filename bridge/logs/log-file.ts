@@ -1,4 +1,4 @@
-/** One log file being followed: does what `core/log-follow.ts` decides, one step after another. */
+/** One log file being followed: does what `core/logs/log-follow.ts` decides, one step after another. */
 import { setTimeout as delay } from "node:timers/promises";
 import { reasonOf } from "../../core/errors.ts";
 import {
@@ -8,7 +8,7 @@ import {
   type FollowInput,
   type FollowRules,
   startFollow,
-} from "../../core/log-follow.ts";
+} from "../../core/logs/log-follow.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Turns } from "../../runtime/turns.ts";
 import type { LogAnswer, ReadLog } from "./log-api.ts";

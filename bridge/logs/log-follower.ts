@@ -3,9 +3,9 @@
  * every running container. One poller per file, however many readers.
  */
 import { reasonOf } from "../../core/errors.ts";
-import { LOG_FILES } from "../../core/log-files.ts";
+import { LOG_FILES } from "../../core/logs/log-files.ts";
 import { logOfSubject, type Subjects } from "../../core/subjects.ts";
-import { TAILED_LEASE_MS } from "../../core/wire.ts";
+import { TAILED_LEASE_MS } from "../../core/wire/wire.ts";
 import type { RowChange } from "../postgres/row.ts";
 import type { LogContainers } from "./log-containers.ts";
 import { LogFile, type LogFileEnd, type LogFileParts } from "./log-file.ts";

@@ -2,9 +2,9 @@
 import { type JetStreamManager, jetstream } from "@nats-io/jetstream";
 import type { Msg, NatsConnection } from "@nats-io/nats-core";
 import { reasonOf } from "../../core/errors.ts";
-import { LOG_MESSAGE_BYTES } from "../../core/log-files.ts";
+import { LOG_MESSAGE_BYTES } from "../../core/logs/log-files.ts";
 import { subjectsOf } from "../../core/subjects.ts";
-import type { Tailed } from "../../core/wire.ts";
+import type { Tailed } from "../../core/wire/wire.ts";
 import type { Scope } from "../../runtime/scope.ts";
 import type { ServiceContext } from "../../runtime/service.ts";
 import { Turns } from "../../runtime/turns.ts";

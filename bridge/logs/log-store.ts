@@ -1,8 +1,8 @@
 /** LOGS as the log follower sees it: the last message of a file, and the next one behind it. */
 import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
 import { headers as makeHeaders } from "@nats-io/nats-core";
-import { type LogMessage, placeAfter, type StoredLog } from "../../core/log-follow.ts";
-import { HEADER } from "../../core/wire.ts";
+import { type LogMessage, placeAfter, type StoredLog } from "../../core/logs/log-follow.ts";
+import { HEADER } from "../../core/wire/wire.ts";
 
 const STREAM = "LOGS";
 const ACK_TIMEOUT_MS = 5_000;

@@ -4,7 +4,7 @@
  */
 
 import type { RowId } from "../../core/rows.ts";
-import { MAX_SCOPES_TEXT } from "../../core/scopes.ts";
+import { MAX_SCOPES_TEXT } from "../../core/token/scopes.ts";
 
 export const TABLES = {
   users: ["id", "uuid", "owner_uuid", "is_admin", "is_active", "redirect_to_user_uuid"],

@@ -1,6 +1,7 @@
 /** What of a commit GRAPH and GRAPHLOG can take: a row that is larger than any of Arvados' own denies, and stops nothing. Pure. */
-import { denyingChange } from "../../core/graph-entry.ts";
+
 import type { Replacement } from "../../core/rows.ts";
+import { denyingChange } from "../../core/wire/graph-entry.ts";
 
 /** Characters of a row's values; as JSON 768 KiB at the most, of the 1 MiB that nats-server takes. The largest of use are scopes. */
 const MAX_ROW = 128 * 1024;

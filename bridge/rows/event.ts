@@ -3,9 +3,9 @@
  * A `logs` row is only a hint, for any token holder may insert one: it becomes an event when the same transaction changed that
  * object's own row, and owner and kind come from that row. Rows of other types become custom events, marked untrusted.
  */
-import type { ObjectFacts } from "../../core/graph/types.ts";
+import type { ObjectFacts } from "../../core/graph-types.ts";
 import { kindOf, type Resource, resourceOf } from "../../core/uuid.ts";
-import type { RecordEvent } from "../../core/wire.ts";
+import type { RecordEvent } from "../../core/wire/wire.ts";
 import type { Row } from "../postgres/row.ts";
 import { isTable, keyOf } from "../postgres/tables.ts";
 import type { CommitRows } from "./commit-rows.ts";

@@ -1,7 +1,7 @@
 /** Arvados' rows as the GRAPH stream carries them. Secrets end here: a token's row leaves this file as hashes. */
 import type { GraphKind, GraphRows, RowId, TokenRow } from "../../core/rows.ts";
-import { type ReducedScopes, reduceScopesText } from "../../core/scopes.ts";
-import { saltedSecret, sha256 } from "../../core/token.ts";
+import { type ReducedScopes, reduceScopesText } from "../../core/token/scopes.ts";
+import { saltedSecret, sha256 } from "../../core/token/token.ts";
 import { resourceOf } from "../../core/uuid.ts";
 import { isTooLong, isUnreadableTime, textOrNull as nullable, type Row, utcMillis } from "../postgres/row.ts";
 import { keyOf, type TableName } from "../postgres/tables.ts";

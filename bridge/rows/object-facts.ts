@@ -1,5 +1,5 @@
 /** Where an object lives, from its own row or, once that is gone, from the last attributes that its log row told. Pure. */
-import type { ObjectFacts } from "../../core/graph/types.ts";
+import type { ObjectFacts } from "../../core/graph-types.ts";
 import type { Resource } from "../../core/uuid.ts";
 import { type Row, textOrNull, utcMillis } from "../postgres/row.ts";
 import { keyOf } from "../postgres/tables.ts";

@@ -4,8 +4,8 @@
  */
 import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection, Subscription } from "@nats-io/nats-core";
+import type { Barrier } from "../../core/barrier/bridge-side.ts";
 import { barrierSubject, formatBarrierEntry, parseBarrierEntry } from "../../core/barrier/entry.ts";
-import type { Barrier } from "../../core/barrier.ts";
 import { atLeast, type Revision } from "../../core/revision.ts";
 import type { Subjects } from "../../core/subjects.ts";
 

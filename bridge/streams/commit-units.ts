@@ -5,7 +5,7 @@
 import { formatLsn, type Lsn } from "../../core/lsn.ts";
 import { formatRevision, type Revision } from "../../core/revision.ts";
 import type { Subjects } from "../../core/subjects.ts";
-import { HEADER, type RecordEvent } from "../../core/wire.ts";
+import { HEADER, type RecordEvent } from "../../core/wire/wire.ts";
 import type { Message, MovedBody } from "./publisher.ts";
 
 export type RoutedEvent = {

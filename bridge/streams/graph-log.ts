@@ -2,9 +2,10 @@
  * What GRAPHLOG tells: with each commit of GRAPH the values it replaced, so that the graph can be put back to what it was when a commit
  * that must be repeated was first routed. Pure.
  */
-import { isGraphRow } from "../../core/graph-entry.ts";
+
 import { type Lsn, parseLsn } from "../../core/lsn.ts";
 import type { GraphChange, GraphRows, Replacement } from "../../core/rows.ts";
+import { isGraphRow } from "../../core/wire/graph-entry.ts";
 
 /** A change without its new value: GRAPH has that. Owners keep it, since they are looked up, and may be others today. */
 export type Replaced = Pick<Replacement, "kind" | "uuid" | "replaced"> & { row?: GraphRows["owner"] };

@@ -1,10 +1,11 @@
 /** Writes the permission graph into GRAPH: rows, then the entry that ends the commit. Its sequence is the commit's revision. */
-import { type CommitEntry, formatGraphEntry } from "../../core/graph-entry.ts";
+
 import { formatLsn, type Lsn } from "../../core/lsn.ts";
 import { NO_REVISION, type Revision } from "../../core/revision.ts";
 import type { Replacement } from "../../core/rows.ts";
 import type { Subjects } from "../../core/subjects.ts";
-import { HEADER } from "../../core/wire.ts";
+import { type CommitEntry, formatGraphEntry } from "../../core/wire/graph-entry.ts";
+import { HEADER } from "../../core/wire/wire.ts";
 import { boundedChanges } from "../rows/bounded-rows.ts";
 import { GRAPH_LOG_HEADER } from "./graph-log.ts";
 import type { GraphLogWriter } from "./graph-log-writer.ts";

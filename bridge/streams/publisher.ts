@@ -7,7 +7,7 @@
  */
 import { createInbox, type Msg, headers as makeHeaders, type NatsConnection } from "@nats-io/nats-core";
 import { type Fault, fault } from "../../core/errors.ts";
-import type { MovedEntry } from "../../core/wire.ts";
+import type { MovedEntry } from "../../core/wire/wire.ts";
 
 export type Message = {
   subject: string;

@@ -2,7 +2,7 @@
  * QUEUE holds one entry per container that is Queued, Locked or Running, for dispatchers. Final containers leave it. Like a record, an entry
  * waits until the removals before it have been enforced: who is no dispatcher any more hears no container that was committed since.
  */
-import type { Barrier } from "../../core/barrier.ts";
+import type { Barrier } from "../../core/barrier/bridge-side.ts";
 import type { Revision } from "../../core/revision.ts";
 import type { Subjects } from "../../core/subjects.ts";
 import type { RowChange } from "../postgres/row.ts";

@@ -3,7 +3,7 @@
  * been enforced, and nobody has changed what PostgreSQL decodes (`LookedBehind`). The graph passes meanwhile, also behind a huge commit; what
  * waits here is bounded.
  */
-import { Barrier } from "../../core/barrier.ts";
+import { Barrier } from "../../core/barrier/bridge-side.ts";
 import { formatLsn, type Lsn, parseLsn } from "../../core/lsn.ts";
 import { atLeast, type Revision } from "../../core/revision.ts";
 import { SpillQueue } from "../spill/spill-queue.ts";

@@ -5,7 +5,7 @@
 import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
 import { type Lsn, parseLsn } from "../../core/lsn.ts";
 import type { Subjects } from "../../core/subjects.ts";
-import { HEADER, type LeaderEntry } from "../../core/wire.ts";
+import { HEADER, type LeaderEntry } from "../../core/wire/wire.ts";
 import type { StoredEvent } from "../streams/commit-units.ts";
 import { firstLate, lastMessageOn, messageAt, readFrom, type StreamReader } from "./stored-messages.ts";
 

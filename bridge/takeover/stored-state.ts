@@ -2,11 +2,11 @@
 import { type JetStreamManager, type JsMsg, jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { fault } from "../../core/errors.ts";
-import { type CommitEntry, parseCommitEntry, parseGraphEntry } from "../../core/graph-entry.ts";
 import { parseLsn } from "../../core/lsn.ts";
 import type { GraphChange, Replacement } from "../../core/rows.ts";
 import type { Subjects } from "../../core/subjects.ts";
-import { HEADER } from "../../core/wire.ts";
+import { type CommitEntry, parseCommitEntry, parseGraphEntry } from "../../core/wire/graph-entry.ts";
+import { HEADER } from "../../core/wire/wire.ts";
 import { followStream } from "../../runtime/nats/stream-follower.ts";
 import { GRAPH_LOG_HEADER, type NewestOfGraph } from "../streams/graph-log.ts";
 

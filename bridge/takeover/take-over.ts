@@ -4,7 +4,7 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import { type Lsn, laterLsn } from "../../core/lsn.ts";
 import type { GraphChange } from "../../core/rows.ts";
 import type { Subjects } from "../../core/subjects.ts";
-import type { LeaderEntry } from "../../core/wire.ts";
+import type { LeaderEntry } from "../../core/wire/wire.ts";
 import type { StreamName } from "../../streams-config/accounts.ts";
 import type { Slot, SystemIdentity } from "../postgres/slot.ts";
 import type { StoredEvent } from "../streams/commit-units.ts";

@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { WebSocket } from "ws";
 import { connectOptions, createClient, type LiveEvent, sessionId } from "../../client/mod.ts";
 import { fault, reasonOf } from "../../core/errors.ts";
-import type { WellKnown } from "../../core/wire.ts";
+import type { WellKnown } from "../../core/wire/wire.ts";
 import { type CliContext, examples, print } from "../context.ts";
 
 type Options = { url: string; eventSeconds: number };

@@ -1,7 +1,7 @@
-/** Tokens that sign in nowhere because they have more scopes than count (core/scopes.ts). */
+/** Tokens that sign in nowhere because they have more scopes than count (core/token/scopes.ts). */
 import type pg from "pg";
 import { sqlName } from "../../bridge/postgres/found-tables.ts";
-import { MAX_SCOPES, MAX_SCOPES_TEXT } from "../../core/scopes.ts";
+import { MAX_SCOPES, MAX_SCOPES_TEXT } from "../../core/token/scopes.ts";
 import { type Finding, type Look, problem } from "./finding.ts";
 
 /** Enough to find who makes them. */

@@ -9,10 +9,11 @@
  *                      said of it, where no row stands for it
  *   server.<name>      a nats-server that has been seen (`id: null` = an admin says that it is gone)
  */
-import type { Alias, Voucher } from "../aliases.ts";
+
 import { formatRevision, parseRevision, type Revision } from "../revision.ts";
-import { reduceScopes } from "../scopes.ts";
 import type { Subjects } from "../subjects.ts";
+import type { Alias, Voucher } from "../token/aliases.ts";
+import { reduceScopes } from "../token/scopes.ts";
 
 export type Lease = {
   kind: "lease";

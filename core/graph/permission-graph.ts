@@ -1,12 +1,20 @@
+import type {
+  Effect,
+  Explanation,
+  Grants,
+  GraphOptions,
+  Impact,
+  ObjectFacts,
+  PermissionEngine,
+} from "../graph-types.ts";
 import type { PermissionChange } from "../rows.ts";
-import { commit } from "./commit.ts";
-import { Explainer } from "./explain.ts";
-import { impactOf } from "./impact.ts";
-import { planOf } from "./plan.ts";
-import { ReadRule } from "./read-rule.ts";
-import { Routes, routable } from "./routes.ts";
-import { GraphState } from "./state.ts";
-import type { Effect, Explanation, Grants, GraphOptions, Impact, ObjectFacts, PermissionEngine } from "./types.ts";
+import { commit } from "./delta/commit.ts";
+import { planOf } from "./delta/plan.ts";
+import { GraphState } from "./delta/state.ts";
+import { Explainer } from "./explain/explain.ts";
+import { impactOf } from "./explain/impact.ts";
+import { Routes, routable } from "./publish/routes.ts";
+import { ReadRule } from "./reach/read-rule.ts";
 
 /**
  * Who may read what: Arvados' permission rules over its rows (`facts/arvados.md` 2-3), in memory, followed row by row.
@@ -30,7 +38,7 @@ import type { Effect, Explanation, Grants, GraphOptions, Impact, ObjectFacts, Pe
  * **Deltas.** `plan.ts` reads off which edges change; walking backwards from their tails, before they change, finds whoever may
  * be concerned (`affected.ts`); their closures are kept as the "before", made anew, and compared (`commit.ts`, `effect.ts`).
  * A share given or taken back is a shortcut: one seed more or less in each closure (`shares.ts`). Links of unknown names are
- * followed for those alone to whom they matter (`level-zero.ts`). `test/core/graph/work.test.ts` counts what each kind of change costs.
+ * followed for those alone to whom they matter (`level-zero.ts`). `test/core/graph/delta/work.test.ts` counts what each kind of change costs.
  *
  * **Costs** (N = nodes, d = owners above an object, about 6; s = seeds of a user; R = audience roles of a user, few; A = all audience roles;
  * H = heavy users).

@@ -1,5 +1,5 @@
 /** The console page: the demo's two users side by side, or, where there is no demo, one session with a token. */
-import type { WellKnown } from "../../core/wire.ts";
+import type { WellKnown } from "../../core/wire/wire.ts";
 import { type Action, body, type DemoCluster, demoCluster, namesOf } from "./demo.ts";
 import { part } from "./dom.ts";
 import { createFlow } from "./flow.ts";

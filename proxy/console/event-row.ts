@@ -2,7 +2,7 @@
 import type { LiveEvent } from "../../client/mod.ts";
 import type { CloseName } from "../../core/close-codes.ts";
 import { resourceOf } from "../../core/uuid.ts";
-import type { Notice } from "../../core/wire.ts";
+import type { Notice } from "../../core/wire/wire.ts";
 import { clock, element, icon, milliseconds } from "./dom.ts";
 
 type Tone = "good" | "bad" | "info";

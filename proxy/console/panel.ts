@@ -1,6 +1,6 @@
 /** What one session sees: its state, its rights, its events, its log. Draws, and knows nothing of connections. */
 import type { LiveEvent } from "../../client/mod.ts";
-import type { Notice, WhoamiAnswer } from "../../core/wire.ts";
+import type { Notice, WhoamiAnswer } from "../../core/wire/wire.ts";
 import { element, find, median, milliseconds, part } from "./dom.ts";
 import { eventRow, noticeRow } from "./event-row.ts";
 import { createLogView, type LogView } from "./log-view.ts";

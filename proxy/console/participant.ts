@@ -1,6 +1,6 @@
 /** One user of the page: a session, and the panel that shows what it sees. */
 import type { Client, LiveEvent, TailEnd } from "../../client/mod.ts";
-import type { Notice } from "../../core/wire.ts";
+import type { Notice } from "../../core/wire/wire.ts";
 import type { LogView } from "./log-view.ts";
 import type { Panel } from "./panel.ts";
 import { runSession, type SessionState } from "./session.ts";

@@ -1,7 +1,7 @@
 /** A session with nats-server for as long as the page wants it, over nats.ws. */
 import { connect } from "nats.ws";
 import { type Client, type ClientStatus, connectOptions, createClient, sessionId } from "../../client/mod.ts";
-import type { WhoamiAnswer } from "../../core/wire.ts";
+import type { WhoamiAnswer } from "../../core/wire/wire.ts";
 
 const RETRY_MS = 2_000;
 

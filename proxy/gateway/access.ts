@@ -1,12 +1,12 @@
 /** Whether a session may do a thing now, by the gateway's graph: asked again after every read, never remembered. */
 import { type Fault, fault } from "../../core/errors.ts";
-import type { ObjectFacts } from "../../core/graph/types.ts";
+import type { ObjectFacts } from "../../core/graph-types.ts";
 import type { Revision } from "../../core/revision.ts";
-import { scopesAllowObject } from "../../core/scopes.ts";
-import type { Rights } from "../../core/session-permissions.ts";
-import { sessionRights } from "../../core/session-rights.ts";
+import type { Rights } from "../../core/session/session-permissions.ts";
+import { sessionRights } from "../../core/session/session-rights.ts";
 import type { SessionKey, Subjects } from "../../core/subjects.ts";
-import type { Identity } from "../../core/token-index.ts";
+import { scopesAllowObject } from "../../core/token/scopes.ts";
+import type { Identity } from "../../core/token/token-index.ts";
 import type { GraphFollower } from "../../replica/graph-follower.ts";
 
 export type Access = {

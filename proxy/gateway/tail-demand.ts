@@ -4,7 +4,7 @@
  */
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { Subjects } from "../../core/subjects.ts";
-import { TAILED_REPEAT_MS, type Tailed } from "../../core/wire.ts";
+import { TAILED_REPEAT_MS, type Tailed } from "../../core/wire/wire.ts";
 
 /** Keeps a message well below what nats-server lets through. */
 const SUBJECTS_PER_MESSAGE = 1_000;

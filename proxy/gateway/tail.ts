@@ -14,7 +14,7 @@ import {
 import { headers as makeHeaders, type NatsConnection } from "@nats-io/nats-core";
 import { CLOSE_CODES, type CloseName } from "../../core/close-codes.ts";
 import type { Fault } from "../../core/errors.ts";
-import { HEADER } from "../../core/wire.ts";
+import { HEADER } from "../../core/wire/wire.ts";
 import { deferred } from "../../runtime/deferred.ts";
 import { ephemeralConsumer } from "../../runtime/nats/ephemeral-consumer.ts";
 import { MAX_WINDOW } from "./tail-request.ts";

@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
 import type { CloseName } from "../../core/close-codes.ts";
 import { fault, reasonOf } from "../../core/errors.ts";
-import { sessionMarks } from "../../core/session.ts";
+import { sessionMarks } from "../../core/session/session.ts";
 import type { SessionKey } from "../../core/subjects.ts";
 import { LogLimiter } from "../../runtime/log/log-limiter.ts";
 import { Tail, type TailParts } from "./tail.ts";

@@ -21,7 +21,7 @@ const SECRET_FIELDS = new Set([
 /** So end the others: `apiToken`, `PGPASSWORD`, `issuer_seed`. */
 const SECRET_ENDING = /(token|password|passwd|secret|seed|jwt)$/;
 
-/** What the product calls a token in public: its uuid, the session form of a bare one, that of a container-suffixed one (`core/token.ts`). */
+/** What the product calls a token in public: its uuid, the session form of a bare one, that of a container-suffixed one (`core/token/token.ts`). */
 const PUBLIC_TOKEN =
   /^([0-9a-z]{5}-gj3su-[0-9a-z]{15}|h[a-z2-7]{26}|c_[0-9a-z]{5}-gj3su-[0-9a-z]{15}_[0-9a-z]{5}-dz642-[0-9a-z]{15})$/;
 

@@ -9,7 +9,7 @@ import pg from "pg";
 import { ask, GatewayError } from "../../client/ask.ts";
 import { connectOptions, sessionId, sessionKey } from "../../client/mod.ts";
 import { type SessionKey, type Subjects, subjectsOf } from "../../core/subjects.ts";
-import type { TailOpened } from "../../core/wire.ts";
+import type { TailOpened } from "../../core/wire/wire.ts";
 import type { Simulator } from "../../dev/simulator/index.ts";
 import { pick, type Random } from "../support/random.ts";
 import type { TestStack } from "../support/stack.ts";

@@ -2,7 +2,7 @@
  * Arvados' rows as of every commit, in commit order, and who may read what by them. The judge is the oracle of the graph's own
  * tests (Arvados' rules written down a second time), over rows that PostgreSQL itself told: nothing here is the product's. Pure.
  */
-import type { ObjectFacts } from "../../core/graph/types.ts";
+import type { ObjectFacts } from "../../core/graph-types.ts";
 import { isGroupUuid, isUserUuid, resourceOf } from "../../core/uuid.ts";
 import { Oracle, type Tables } from "../core/graph/oracle.ts";
 import type { Columns, CommittedTransaction, RowChange } from "../support/pgoutput.ts";

@@ -7,7 +7,7 @@ import { CLOSE_CODES } from "../../core/close-codes.ts";
 import { parseLsn } from "../../core/lsn.ts";
 import { atLeast, parseRevision, type Revision } from "../../core/revision.ts";
 import type { Subjects } from "../../core/subjects.ts";
-import { HEADER, type Notice, type RecordEvent, type WhoamiAnswer } from "../../core/wire.ts";
+import { HEADER, type Notice, type RecordEvent, type WhoamiAnswer } from "../../core/wire/wire.ts";
 import { until, within } from "../support/until.ts";
 import type { Heard, Session } from "./checker.ts";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { isTable, KEY_OF } from "../../bridge/postgres/tables.ts";
-import type { MovedEntry, RecordEvent } from "../../core/wire.ts";
+import type { MovedEntry, RecordEvent } from "../../core/wire/wire.ts";
 import { startBridgeWorld } from "../support/bridge-world.ts";
 import { until } from "../support/until.ts";
 

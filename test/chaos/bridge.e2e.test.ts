@@ -1,6 +1,6 @@
 /** G2: each event once, in commit order, whole commits, whatever is killed. `npm run chaos:bridge` runs longer. */
 import assert from "node:assert/strict";
-import { HEADER } from "../../core/wire.ts";
+import { HEADER } from "../../core/wire/wire.ts";
 import { startRelay } from "../support/relay.ts";
 import { until } from "../support/until.ts";
 import { CHAOS_WORLD, chaos } from "./chaos.ts";

@@ -3,7 +3,7 @@
  * Knows the places by itself: collections in projects that never move. Pure.
  */
 import { parseLsn } from "../../core/lsn.ts";
-import type { LeaderEntry } from "../../core/wire.ts";
+import type { LeaderEntry } from "../../core/wire/wire.ts";
 import type { TrueCommit } from "./commit-log.ts";
 
 /** A message of RECORDS in sequence. */

@@ -1,8 +1,8 @@
 /** A commit that a bridge repeats goes where it would have gone at first: it is routed by the graph of then, not by today's. */
 import assert from "node:assert/strict";
 import { jetstreamManager } from "@nats-io/jetstream";
-import type { CommitEntry } from "../../core/graph-entry.ts";
 import { wellKnown } from "../../core/uuid.ts";
+import type { CommitEntry } from "../../core/wire/graph-entry.ts";
 import { until } from "../support/until.ts";
 import { readCommitLog } from "./commit-log.ts";
 import { leading } from "./scene.ts";

@@ -2,7 +2,7 @@
 import { type JsMsg, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { Subjects } from "../../core/subjects.ts";
-import { HEADER, type LeaderEntry, type RecordEvent } from "../../core/wire.ts";
+import { HEADER, type LeaderEntry, type RecordEvent } from "../../core/wire/wire.ts";
 import { followStream } from "../../runtime/nats/stream-follower.ts";
 import type { Lead, Stored } from "./checker.ts";
 

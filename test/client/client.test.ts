@@ -5,7 +5,7 @@ import type { MsgLike } from "../../client/nats-like.ts";
 import type { TailEnd } from "../../client/tail-state.ts";
 import type { Timers } from "../../client/timers.ts";
 import { CLOSE_CODES, type CloseName } from "../../core/close-codes.ts";
-import type { TailRequest } from "../../core/wire.ts";
+import type { TailRequest } from "../../core/wire/wire.ts";
 import { type FakeNats, fakeNats, message } from "./fake-nats.ts";
 
 const TOKEN_UUID = "zzzzz-gj3su-077z32aux8dg2s1";

@@ -8,7 +8,7 @@ import {
   follow,
 } from "../../client/follow-state.ts";
 import { CLOSE_CODES, type CloseName } from "../../core/close-codes.ts";
-import type { Notice, WhoamiAnswer } from "../../core/wire.ts";
+import type { Notice, WhoamiAnswer } from "../../core/wire/wire.ts";
 
 const who = (revision: string): WhoamiAnswer => ({
   user_uuid: "u",

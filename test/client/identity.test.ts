@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import fc from "fast-check";
 import { connectOptions, sessionId, sessionKey, tokenUuid } from "../../client/identity.ts";
-import { parseToken, sessionToken } from "../../core/token.ts";
+import { parseToken, sessionToken } from "../../core/token/token.ts";
 
 const UUID = "zzzzz-gj3su-077z32aux8dg2s1";
 

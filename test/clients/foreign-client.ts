@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import type { TailRequest } from "../../core/wire.ts";
+import type { TailRequest } from "../../core/wire/wire.ts";
 import { PATIENCE_MS } from "../support/until.ts";
 
 export type ClientOptions = {

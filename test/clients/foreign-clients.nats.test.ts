@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { headers, type Msg, type NatsConnection } from "@nats-io/nats-core";
-import { parseToken, sessionToken } from "../../core/token.ts";
-import { HEADER, type TailRequest } from "../../core/wire.ts";
+import { parseToken, sessionToken } from "../../core/token/token.ts";
+import { HEADER, type TailRequest } from "../../core/wire/wire.ts";
 import { type ConnectOpts, startTestCallout, type TestUser } from "../support/callout.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 import type { ClientOptions, ForeignClient } from "./foreign-client.ts";

@@ -6,7 +6,7 @@ import { runAuthcallout } from "../../authcallout/main.ts";
 import { sessionKey } from "../../client/identity.ts";
 import { sessionId } from "../../client/mod.ts";
 import { subjectsOf } from "../../core/subjects.ts";
-import { HEADER } from "../../core/wire.ts";
+import { HEADER } from "../../core/wire/wire.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
 import { DEFAULT_LIMITS } from "../../streams-config/server-conf.ts";

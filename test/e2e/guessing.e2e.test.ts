@@ -1,7 +1,7 @@
 /** Guessing tokens is limited by the client's address as the edge states it, and nobody else pays for it: no token that is known, wherever it comes from. */
 import assert from "node:assert/strict";
-import { signStatement } from "../../core/edge-statement.ts";
 import { seedBytes, signingKey } from "../../core/nkey.ts";
+import { signStatement } from "../../core/session/edge-statement.ts";
 import { createLog } from "../../runtime/log/log.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { isAdmitted } from "../support/raw-client.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { connect } from "@nats-io/transport-node";
 import { runAuthcallout } from "../../authcallout/main.ts";
 import { sessionId } from "../../client/mod.ts";
-import { oidcSecret, saltedSecret } from "../../core/token.ts";
+import { oidcSecret, saltedSecret } from "../../core/token/token.ts";
 import type { Transaction } from "../../dev/simulator/index.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";

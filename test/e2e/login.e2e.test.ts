@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { errors } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { connectOptions, sessionId } from "../../client/mod.ts";
-import { oidcSecret } from "../../core/token.ts";
+import { oidcSecret } from "../../core/token/token.ts";
 import { openLogWriter } from "../../dev/log-writer.ts";
 import { createLog } from "../../runtime/log/log.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { errors, type NatsConnection, type SubscriptionOptions } from "@nats-io/nats-core";
-import { LOG_FILES } from "../../core/log-files.ts";
-import type { RoleName } from "../../core/roles.ts";
+import { LOG_FILES } from "../../core/logs/log-files.ts";
+import type { RoleName } from "../../core/session/roles.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import { silentLog } from "../../runtime/log/log.ts";
 import { connectService } from "../../runtime/nats/service-connection.ts";

@@ -4,7 +4,7 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { connectOptions, sessionId, sessionKey } from "../../client/mod.ts";
 import { subjectsOf } from "../../core/subjects.ts";
-import type { Notice } from "../../core/wire.ts";
+import type { Notice } from "../../core/wire/wire.ts";
 import { anotherReplica, firstReplica } from "../support/callout-process.ts";
 import { Logins } from "../support/logins.ts";
 import { People } from "../support/people.ts";

@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { connect } from "@nats-io/transport-node";
 import { connectOptions, sessionId, sessionKey } from "../../client/mod.ts";
 import { subjectsOf } from "../../core/subjects.ts";
-import type { Notice } from "../../core/wire.ts";
+import type { Notice } from "../../core/wire/wire.ts";
 import type { DemoUser } from "../../dev/seed.ts";
 import { sharedPattern, subscribed } from "../support/leaks.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";

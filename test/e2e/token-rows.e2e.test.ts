@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { runAuthcallout } from "../../authcallout/main.ts";
 import { CLOSE_CODES, type CloseName } from "../../core/close-codes.ts";
 import { parseLsn } from "../../core/lsn.ts";
-import { oidcSecret, saltedSecret } from "../../core/token.ts";
+import { oidcSecret, saltedSecret } from "../../core/token/token.ts";
 import { createScope, type Scope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
 import { type Listener, lsnOf, toldTo } from "../support/listener.ts";

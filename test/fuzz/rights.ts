@@ -1,7 +1,7 @@
 /** Holds what GRAPH grants against what Arvados' rules say of the database's own rows: nothing may be granted that they do not give. */
 import type pg from "pg";
 import { PermissionGraph } from "../../core/graph/permission-graph.ts";
-import type { ObjectFacts } from "../../core/graph/types.ts";
+import type { ObjectFacts } from "../../core/graph-types.ts";
 import { type GraphChange, type GraphRows, permissionChanges } from "../../core/rows.ts";
 import { isUuid, type Resource } from "../../core/uuid.ts";
 import { Oracle, type Tables } from "../core/graph/oracle.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
-import { LOG_FILES } from "../../core/log-files.ts";
+import { LOG_FILES } from "../../core/logs/log-files.ts";
 import { SYSLOG_LEVELS, subjectsOf } from "../../core/subjects.ts";
 import { applyStreams } from "../../streams-config/apply.ts";
 import { declaredStreams, STREAM_PROFILES } from "../../streams-config/streams.ts";

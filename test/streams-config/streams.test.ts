@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { LOG_FILES } from "../../core/log-files.ts";
-import { rightsOf } from "../../core/session-permissions.ts";
+import { LOG_FILES } from "../../core/logs/log-files.ts";
+import { rightsOf } from "../../core/session/session-permissions.ts";
 import { SYSLOG_LEVELS, subjectsOf } from "../../core/subjects.ts";
 import { STREAM_NAMES, STREAMS } from "../../streams-config/accounts.ts";
 import {

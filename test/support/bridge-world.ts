@@ -4,7 +4,7 @@ import { type BridgeSeams, databaseTarget, runBridge, setupNames } from "../../b
 import { setupDb } from "../../bridge/postgres/setup-db.ts";
 import type { QueueEntry } from "../../bridge/streams/queue-writer.ts";
 import type { GraphKind, GraphRows } from "../../core/rows.ts";
-import type { RecordEvent } from "../../core/wire.ts";
+import type { RecordEvent } from "../../core/wire/wire.ts";
 import type { Operations } from "../../dev/simulator/index.ts";
 import { type Config, type ConfigOverrides, defaultConfig } from "../../runtime/config/config.ts";
 import { createLog, silentLog } from "../../runtime/log/log.ts";

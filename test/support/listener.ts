@@ -5,7 +5,7 @@ import { readEvent } from "../../client/live-event.ts";
 import { type LiveEvent, sessionId } from "../../client/mod.ts";
 import { type Lsn, parseLsn } from "../../core/lsn.ts";
 import { subjectsOf } from "../../core/subjects.ts";
-import type { Notice } from "../../core/wire.ts";
+import type { Notice } from "../../core/wire/wire.ts";
 import { answered, type Logins } from "./logins.ts";
 
 export type Listener = {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { errors, type NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { connectOptions, sessionId } from "../../client/mod.ts";
-import type { WhoamiAnswer } from "../../core/wire.ts";
+import type { WhoamiAnswer } from "../../core/wire/wire.ts";
 import { createLog, type Logger } from "../../runtime/log/log.ts";
 import type { TestStack } from "./stack.ts";
 import { inSpiteOfStalls } from "./stalls.ts";

@@ -6,11 +6,11 @@ import { createSealer } from "../../authcallout/login/xkey.ts";
 import { Sessions } from "../../authcallout/sessions/sessions.ts";
 import { PermissionGraph } from "../../core/graph/permission-graph.ts";
 import { publicKeyBytes, verifyingKey } from "../../core/nkey.ts";
-import { RoleIndex } from "../../core/roles.ts";
 import type { UserRow } from "../../core/rows.ts";
+import { RoleIndex } from "../../core/session/roles.ts";
 import { subjectsOf } from "../../core/subjects.ts";
-import { sha256 } from "../../core/token.ts";
-import { TokenIndex } from "../../core/token-index.ts";
+import { sha256 } from "../../core/token/token.ts";
+import { TokenIndex } from "../../core/token/token-index.ts";
 import { silentLog } from "../../runtime/log/log.ts";
 
 export const USER = "zzzzz-tpzed-000000000000001";

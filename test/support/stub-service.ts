@@ -4,7 +4,7 @@
  */
 import { headers, type Msg, type NatsConnection } from "@nats-io/nats-core";
 import { CLOSE_CODES, type CloseName } from "../../core/close-codes.ts";
-import { HEADER, type MoreRequest, type Notice, type TailRequest, type WhoamiAnswer } from "../../core/wire.ts";
+import { HEADER, type MoreRequest, type Notice, type TailRequest, type WhoamiAnswer } from "../../core/wire/wire.ts";
 import { startTestCallout } from "./callout.ts";
 import { startNats, type TestNats } from "./nats.ts";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Browser } from "playwright-core";
 import { sessionId } from "../../client/mod.ts";
-import type { TailRequest } from "../../core/wire.ts";
+import type { TailRequest } from "../../core/wire/wire.ts";
 import type { ClientLine, ClientOptions, ForeignClient } from "../clients/foreign-client.ts";
 import { startGoClient } from "../clients/go-client.ts";
 import { startPythonClient } from "../clients/python-client.ts";

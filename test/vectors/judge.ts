@@ -1,7 +1,7 @@
 /** Compares a graph with what the real Arvados SQL said of the same rows. */
 
 import { PermissionGraph } from "../../core/graph/permission-graph.ts";
-import type { GraphOptions, ObjectFacts, PermissionEngine } from "../../core/graph/types.ts";
+import type { GraphOptions, ObjectFacts, PermissionEngine } from "../../core/graph-types.ts";
 import { natsMatches } from "./nats-match.ts";
 import {
   changedRows,

@@ -1,7 +1,7 @@
 /** Vector files (`permissions/README.md`) and their worlds as rows of the graph and objects to ask about. */
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
-import type { ObjectFacts } from "../../core/graph/types.ts";
+import type { ObjectFacts } from "../../core/graph-types.ts";
 import type { PermissionChange } from "../../core/rows.ts";
 
 /** The moment at which worlds are judged, UTC milliseconds. Any will do: `past` and `future` are set around it. */

@@ -6,7 +6,7 @@ import { SessionGuard } from "../../../authcallout/bounds/session-guard.ts";
 import type { Action } from "../../../authcallout/revocation/revocation-plan.ts";
 import { type Session, Sessions } from "../../../authcallout/sessions/sessions.ts";
 import { subjectsOf } from "../../../core/subjects.ts";
-import type { Identity } from "../../../core/token-index.ts";
+import type { Identity } from "../../../core/token/token-index.ts";
 import { silentLog } from "../../../runtime/log/log.ts";
 
 const subjects = subjectsOf("zzzzz");

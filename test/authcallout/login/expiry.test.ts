@@ -4,11 +4,11 @@ import { type AuthorizerOptions, authorize, type GraphView } from "../../../auth
 import { AHEAD_MS } from "../../../authcallout/sessions/endings.ts";
 import { Fault } from "../../../core/errors.ts";
 import { PermissionGraph } from "../../../core/graph/permission-graph.ts";
-import { RoleIndex } from "../../../core/roles.ts";
 import type { TokenRow } from "../../../core/rows.ts";
+import { RoleIndex } from "../../../core/session/roles.ts";
 import { subjectsOf } from "../../../core/subjects.ts";
-import { sha256 } from "../../../core/token.ts";
-import { TokenIndex } from "../../../core/token-index.ts";
+import { sha256 } from "../../../core/token/token.ts";
+import { TokenIndex } from "../../../core/token/token-index.ts";
 
 const TOKEN = "zzzzz-gj3su-000000000000001";
 const SECOND = 1_700_000_000_000;

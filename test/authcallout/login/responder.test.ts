@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { createPair, Prefix } from "@nats-io/nkeys";
 import type { Question, ResponderParts } from "../../../authcallout/login/responder.ts";
-import type { Voucher } from "../../../core/aliases.ts";
-import { signStatement } from "../../../core/edge-statement.ts";
 import { type Fault, fault } from "../../../core/errors.ts";
 import { seedBytes, signingKey } from "../../../core/nkey.ts";
-import type { Identity } from "../../../core/token-index.ts";
+import { signStatement } from "../../../core/session/edge-statement.ts";
+import type { Voucher } from "../../../core/token/aliases.ts";
+import type { Identity } from "../../../core/token/token-index.ts";
 import { deferred } from "../../../runtime/deferred.ts";
 import { claimsOf, NOW, opened, payloadOf, question, SEEDS, seedOf, world } from "../../support/login-question.ts";
 import { INACTIVE, TOKEN, USER } from "../../support/responder.ts";

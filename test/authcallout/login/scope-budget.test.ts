@@ -8,13 +8,13 @@ import { Enforcer, type EnforcerParts } from "../../../authcallout/revocation/en
 import { Endings } from "../../../authcallout/sessions/endings.ts";
 import { Fault } from "../../../core/errors.ts";
 import { PermissionGraph } from "../../../core/graph/permission-graph.ts";
-import { RoleIndex } from "../../../core/roles.ts";
 import type { TokenRow } from "../../../core/rows.ts";
-import { MAX_SCOPES } from "../../../core/scopes.ts";
-import type { SessionName } from "../../../core/session.ts";
+import { RoleIndex } from "../../../core/session/roles.ts";
+import type { SessionName } from "../../../core/session/session.ts";
 import { subjectsOf } from "../../../core/subjects.ts";
-import { sha256 } from "../../../core/token.ts";
-import { TokenIndex } from "../../../core/token-index.ts";
+import { MAX_SCOPES } from "../../../core/token/scopes.ts";
+import { sha256 } from "../../../core/token/token.ts";
+import { TokenIndex } from "../../../core/token/token-index.ts";
 import { createAccess } from "../../../proxy/gateway/access.ts";
 import type { GraphFollower } from "../../../replica/graph-follower.ts";
 import { C, G, link, project, U, user } from "../../core/graph/cast.ts";

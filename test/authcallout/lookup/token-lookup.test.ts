@@ -1,9 +1,9 @@
 /** Tokens asked about at Arvados' API: each once at a time, for a while, never past what the graph says, and at little cost when it is down. */
 import assert from "node:assert/strict";
 import { type LookupResult, TokenLookup, type TokenLookupParts } from "../../../authcallout/lookup/token-lookup.ts";
-import type { Voucher } from "../../../core/aliases.ts";
 import { Fault, fault } from "../../../core/errors.ts";
-import { type ParsedToken, parseToken, sessionToken } from "../../../core/token.ts";
+import type { Voucher } from "../../../core/token/aliases.ts";
+import { type ParsedToken, parseToken, sessionToken } from "../../../core/token/token.ts";
 import { deferred } from "../../../runtime/deferred.ts";
 
 const UUID = "yyyyy-gj3su-000000000000001";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type Session, Sessions } from "../../../authcallout/sessions/sessions.ts";
-import { formatSessionName, parseSessionName, sessionId } from "../../../core/session.ts";
+import { formatSessionName, parseSessionName, sessionId } from "../../../core/session/session.ts";
 
 function session(cid: number, user = "alice", token = "token", since = 0, server = "S1"): Session {
   return {

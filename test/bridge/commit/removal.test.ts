@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { endsSessions } from "../../../bridge/commit/removal.ts";
-import { isRoleGroup, RoleIndex, type RoleTable } from "../../../core/roles.ts";
 import type { ContainerRow, GraphRows, PermissionChange, Replacement, UserRow } from "../../../core/rows.ts";
+import { isRoleGroup, RoleIndex, type RoleTable } from "../../../core/session/roles.ts";
 import { deltas, GROUPS, rows, USERS } from "../../core/graph/universe.ts";
 
 const ROLE = "zzzzz-j7d0g-00000000000role";

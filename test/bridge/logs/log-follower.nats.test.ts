@@ -6,8 +6,8 @@ import { LogFollower, type LogFollowerParts } from "../../../bridge/logs/log-fol
 import { LogStore } from "../../../bridge/logs/log-store.ts";
 import type { RowChange } from "../../../bridge/postgres/row.ts";
 import { GraphState } from "../../../bridge/rows/graph-state.ts";
-import { LOG_FILES } from "../../../core/log-files.ts";
-import { HEADER, TAILED_LEASE_MS } from "../../../core/wire.ts";
+import { LOG_FILES } from "../../../core/logs/log-files.ts";
+import { HEADER, TAILED_LEASE_MS } from "../../../core/wire/wire.ts";
 import { type ArvadosApi, startArvadosApi } from "../../../dev/arvados-api.ts";
 import { silentLog } from "../../../runtime/log/log.ts";
 import { Turns } from "../../../runtime/turns.ts";

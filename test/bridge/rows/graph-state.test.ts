@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { RowChange } from "../../../bridge/postgres/row.ts";
 import { GraphState } from "../../../bridge/rows/graph-state.ts";
 import type { GraphChange } from "../../../core/rows.ts";
-import { saltedSecret, sha256 } from "../../../core/token.ts";
+import { saltedSecret, sha256 } from "../../../core/token/token.ts";
 
 const ALICE = "zzzzz-tpzed-aliceaaaaaaaaaa";
 const PROJECT = "zzzzz-j7d0g-projectpppppppp";

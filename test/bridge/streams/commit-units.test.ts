@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { areCopies, type RoutedEvent, unitsOf } from "../../../bridge/streams/commit-units.ts";
 import { positionOf, TailReader } from "../../../bridge/takeover/stored-records.ts";
 import { subjectsOf } from "../../../core/subjects.ts";
-import { HEADER } from "../../../core/wire.ts";
+import { HEADER } from "../../../core/wire/wire.ts";
 import { all } from "../../support/commits.ts";
 
 const subjects = subjectsOf("zzzzz");

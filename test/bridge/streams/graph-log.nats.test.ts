@@ -11,10 +11,10 @@ import { takeLead } from "../../../bridge/takeover/lead-entry.ts";
 import { readGraphLog } from "../../../bridge/takeover/stored-graph-log.ts";
 import { readStoredGraph } from "../../../bridge/takeover/stored-state.ts";
 import { Fault } from "../../../core/errors.ts";
-import { formatGraphEntry } from "../../../core/graph-entry.ts";
 import { formatLsn, type Lsn } from "../../../core/lsn.ts";
 import type { Replacement, UserRow } from "../../../core/rows.ts";
-import { HEADER } from "../../../core/wire.ts";
+import { formatGraphEntry } from "../../../core/wire/graph-entry.ts";
+import { HEADER } from "../../../core/wire/wire.ts";
 import { startNats, type TestNats } from "../../support/nats.ts";
 import { until } from "../../support/until.ts";
 

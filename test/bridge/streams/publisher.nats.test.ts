@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { FencedPublisher, type Message, type PublisherOptions } from "../../../bridge/streams/publisher.ts";
 import { Fault } from "../../../core/errors.ts";
-import type { MovedEntry } from "../../../core/wire.ts";
+import type { MovedEntry } from "../../../core/wire/wire.ts";
 import { messageCount, startNats, type TestNats } from "../../support/nats.ts";
 import { until } from "../../support/until.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { RowChange } from "../../../bridge/postgres/row.ts";
 import { QueueWriter } from "../../../bridge/streams/queue-writer.ts";
-import { Barrier } from "../../../core/barrier.ts";
+import { Barrier } from "../../../core/barrier/bridge-side.ts";
 import { subjectsOf } from "../../../core/subjects.ts";
 
 const at = (sequence: number) => ({ epoch: 1, sequence });

@@ -13,7 +13,7 @@ import {
   sessionId,
   type TailEnd,
 } from "../../../client/mod.ts";
-import type { Notice, WhoamiAnswer } from "../../../core/wire.ts";
+import type { Notice, WhoamiAnswer } from "../../../core/wire/wire.ts";
 
 export type Connect = (options: ConnectOptions & { servers: string }) => Promise<NatsLike>;
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Barrier } from "../../../core/barrier.ts";
+import { Barrier } from "../../../core/barrier/bridge-side.ts";
 
 const r = (sequence: number, epoch = 1) => ({ epoch, sequence });
 

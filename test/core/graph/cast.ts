@@ -1,6 +1,6 @@
 /** Short words for small clusters: `user("ann")` is a row, `U("ann")` its uuid. Names are padded with zeros. */
 import { PermissionGraph } from "../../../core/graph/permission-graph.ts";
-import type { ObjectFacts } from "../../../core/graph/types.ts";
+import type { ObjectFacts } from "../../../core/graph-types.ts";
 import type { GraphRows, PermissionChange } from "../../../core/rows.ts";
 import { wellKnown } from "../../../core/uuid.ts";
 

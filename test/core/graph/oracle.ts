@@ -2,7 +2,7 @@
  * Arvados' rules written down a second time, naively and straight from the fact sheet (3.1 to 3.3), to judge the graph where
  * no vector reaches: circles, missing rows, hostile names. Slow on purpose; itself judged by the vectors (oracle.test.ts).
  */
-import type { ObjectFacts } from "../../../core/graph/types.ts";
+import type { ObjectFacts } from "../../../core/graph-types.ts";
 import type { GraphRows, PermissionChange } from "../../../core/rows.ts";
 
 type Table<K extends keyof GraphRows> = Map<string, GraphRows[K]>;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { PermissionGraph } from "../../../core/graph/permission-graph.ts";
-import type { Impact, ObjectFacts, PermissionEngine } from "../../../core/graph/types.ts";
+import type { Impact, ObjectFacts, PermissionEngine } from "../../../core/graph-types.ts";
 import type { PermissionChange } from "../../../core/rows.ts";
 import { natsMatches } from "../../vectors/nats-match.ts";
 import { NOW } from "../../vectors/world.ts";

@@ -3,7 +3,7 @@
  * each other in circles, name what is not there, or come and go in any order.
  */
 import fc from "fast-check";
-import type { GraphOptions, ObjectFacts } from "../../../core/graph/types.ts";
+import type { GraphOptions, ObjectFacts } from "../../../core/graph-types.ts";
 import type { GraphRows, PermissionChange } from "../../../core/rows.ts";
 import { type Resource, wellKnown } from "../../../core/uuid.ts";
 import { NOW } from "../../vectors/world.ts";

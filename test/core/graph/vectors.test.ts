@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import type { PermissionGraph } from "../../../core/graph/permission-graph.ts";
-import type { ObjectFacts, PermissionEngine } from "../../../core/graph/types.ts";
+import type { ObjectFacts, PermissionEngine } from "../../../core/graph-types.ts";
 import { BOUNDS, boundsText, engineFor, judge, judgeSequence, judgeWorld } from "../../vectors/judge.ts";
 import { natsMatches } from "../../vectors/nats-match.ts";
 import { graphRows, readVectors, type World } from "../../vectors/world.ts";

@@ -1,0 +1,39 @@
+/**
+ * The bridge's side of the revocation barrier (design 6): records committed behind a removal wait until the removal is enforced.
+ *
+ *   commit that takes a right away ──► mark r ──► (callout settles, cuts) ──► cut r ──► records behind r are released
+ *
+ * Pure: no I/O, no clock. Barriers are pipelined: the graph goes on, records wait for the lowest mark still open.
+ */
+import { atLeast, NO_REVISION, type Revision } from "../revision.ts";
+
+export class Barrier {
+  #marked: Revision = NO_REVISION;
+  #cut: Revision = NO_REVISION;
+
+  /** A removal stands in GRAPH at `revision`. */
+  mark(revision: Revision): void {
+    if (atLeast(revision, this.#marked)) this.#marked = revision;
+  }
+
+  /** The enforcers say that no session older than `revision` lives. Returns whether that was news. */
+  cut(revision: Revision): boolean {
+    if (atLeast(this.#cut, revision)) return false;
+    this.#cut = revision;
+    return true;
+  }
+
+  /** The mark that records stamped from now on must wait for, or null. */
+  get open(): Revision | null {
+    return atLeast(this.#cut, this.#marked) ? null : this.#marked;
+  }
+
+  /** May records be released whose commit stood behind the removal `needed`? */
+  released(needed: Revision): boolean {
+    return atLeast(this.#cut, needed);
+  }
+
+  get marked(): Revision {
+    return this.#marked;
+  }
+}

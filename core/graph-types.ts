@@ -1,0 +1,83 @@
+import type { PermissionChange } from "./rows.ts";
+import type { Resource } from "./uuid.ts";
+
+/** What is known of an object when it is asked about or routed: its own row's facts, as seen by the asker. Times are UTC milliseconds. */
+export type ObjectFacts = {
+  uuid: string;
+  resource: Resource;
+  owner: string | null;
+  /** The row's own trash_at (groups, collections). */
+  trashAt?: number | null;
+  /** Links only. headOwner = owner_uuid of the head's row, where it is known. */
+  link?: { linkClass: string; tail: string; head: string; headOwner?: string | null };
+  /** Tokens only: whose token it is. */
+  tokenUser?: string;
+};
+
+/** What a delta did. The first three are disjoint, and together exactly the users whose grants changed. */
+export type Effect = {
+  /** Lost a right (they may have gained others too): their sessions are cut. */
+  shrank: Set<string>;
+  /** Gained rights and lost none. */
+  grew: Set<string>;
+  /** Same rights under other subjects: sessions are told, and nothing waits for them. */
+  moved: Set<string>;
+  /**
+   * Lost no right, but something by which sessions of before may have their patterns (stale.ts), here or in a process that took
+   * another role for an audience: those whose grants are not the ones of now are cut.
+   */
+  stale: Set<string>;
+  /**
+   * Something that was there already is published elsewhere from now on, though that shows in nobody's grants: an audience
+   * role was given something or it was taken back, something moved, went to the trash, was frozen, changed its container.
+   * Who reads by checks (history, log tails) checks again.
+   */
+  rerouted: boolean;
+};
+
+export type GraphOptions = {
+  clusterId: string;
+  /** Arvados' Users.RoleGroupsVisibleToAll. */
+  roleGroupsVisibleToAll: boolean;
+  /** Shares with a role of more members than this are published as a copy under `@role`. */
+  audienceMin: number;
+  /**
+   * A user with about more patterns than this is an audience of itself: what is shared with it is published as a copy under `@user`.
+   * Below `session.grantsMax`, so that nobody is refused for what others gave. By default 3,000.
+   */
+  heavyMin?: number;
+  /** What more links than this point at is granted to heavy users by patterns: it bounds the copies of one event. By default 100. */
+  crowdMin?: number;
+};
+
+/** A user's subscribe rights: subject tails (what follows `arvados.<c>.live.`), sorted, never ending in `*`, never empty. */
+export type Grants = { patterns: readonly string[] /** Equal rights, equal hash. */; hash: string };
+
+/** One step of an explanation, a sentence with the uuids in it. */
+export type Explanation = { allowed: boolean; steps: string[] };
+
+/** What would become of one user, or of all members of an audience role (then `members` = how many there are). */
+export type ImpactOn = {
+  who: string;
+  members: number | null /** Sentences that complete "may": `read project ... and all below it`. */;
+  what: string[];
+};
+
+/** What a delta would do to rights, for people; sorted by uuid. */
+export type Impact = { loses: ImpactOn[]; gains: ImpactOn[] };
+
+export interface PermissionEngine {
+  /** Applies rows' new values as one commit. */
+  apply(changes: readonly PermissionChange[]): Effect;
+  /** May `user` read the object (Arvados' read rule, include_trash)? */
+  check(user: string, object: ObjectFacts, now: number): boolean;
+  readers(object: ObjectFacts, now: number): string[];
+  grants(user: string): Grants;
+  /** Subject tails of an event about the object; empty = hidden from everyone. */
+  route(object: ObjectFacts, now: number): string[];
+  /** The same for its deletion. */
+  routeDelete(object: ObjectFacts): string[];
+  explain(user: string, object: ObjectFacts, now: number): Explanation;
+  /** Who would lose or gain what if these rows changed. The graph stays as it is. */
+  impact(changes: readonly PermissionChange[]): Impact;
+}

@@ -1,0 +1,255 @@
+import type { Effect } from "../../graph-types.ts";
+import { rolesBeyond } from "../audience/audiences.ts";
+import { type Closure, EMPTY } from "../reach/closure.ts";
+import type { Standing } from "../reach/heavy.ts";
+import { behind, type Concerned, concerned, found, usersOf } from "./concerned.ts";
+import { Comparison, type Difference, NOBODY, type Snapshot, sameClosure } from "./effect.ts";
+import type { Plan } from "./plan.ts";
+import { isPlainShare, Shares } from "./shares.ts";
+import { hasLost, leavesStale } from "./stale.ts";
+import type { GraphState } from "./state.ts";
+
+/** Told of each user, and each audience role, whom a delta gave or took something, while both nodes and names still stand. */
+export type Witness = {
+  user(uuid: string, difference: Difference): void;
+  role(role: number, before: readonly Closure[], after: readonly Closure[]): void;
+};
+
+/** Applies a plan and finds whose grants it changed. */
+export function commit(state: GraphState, plan: Plan, witness: Witness | null = null): Effect {
+  state.heavy.weighAll();
+  const isPlain = isPlainShare(state.topology, plan);
+  const whom = concerned(state, plan, isPlain);
+  return witness === null && isPlain ? commitShares(state, plan, whom) : new Commit(state, plan).run(whom, witness);
+}
+
+/**
+ * How the users whom a share concerns stand while it comes or goes. `near` are those who have to be compared as after any delta: who may
+ * pass a bound, and heavy users where something is crowded.
+ */
+function sortedOut(
+  state: GraphState,
+  plan: Plan,
+  whom: Concerned,
+): { standing: Map<number, Standing>; near: Set<number> } {
+  const standing = new Map<number, Standing>();
+  const near = new Set(whom.holders);
+  const heads = [...plan.heads].map((uuid) => state.topology.nodes.find(uuid));
+  for (const node of whom.principals) {
+    if (!state.topology.nodes.isUser(node) || near.has(node)) continue;
+    const stays = state.heavy.whileTurning(node, heads);
+    if (stays === null || (whom.crowded && (stays === "heavy" || stays === "disputed"))) near.add(node);
+    else if (stays !== "light") standing.set(node, stays);
+  }
+  return { standing, near };
+}
+
+function commitShares(state: GraphState, plan: Plan, whom: Concerned): Effect {
+  const { topology, crowds, rights } = state;
+  const { standing, near } = sortedOut(state, plan, whom);
+  const before = new Map([...near].map((user) => [user, state.snapshot(user)]));
+  const shares = new Shares(topology, state.audiences, rights, { all: whom.principals, standing, near }, plan);
+  for (const change of plan.changes) state.set(change);
+  const { effect, lessened } = shares.settle();
+  for (const node of crowds.recount(found(topology, plan.linked.keys()))) crowds.turn(node);
+  if (whom.crowdsTurn) {
+    effect.rerouted = true;
+    rights.forgetKept();
+  }
+  rights.dropUsers(near);
+  const comparison = new Comparison(topology, plan.moved, plan.records);
+  for (const [user, then] of before) {
+    compareUser(state, comparison, effect, topology.nodes.uuid(user), then, false, null);
+  }
+  for (const [role, members] of whom.disputed) if (lessened.has(role)) addStale(effect, members);
+  for (const users of [effect.shrank, effect.grew, effect.moved]) state.forgetGrants(found(topology, users));
+  state.sweep();
+  return effect;
+}
+
+/** Weighs a user again and notes what a delta did to its rights. */
+function compareUser(
+  state: GraphState,
+  comparison: Comparison,
+  effect: Effect,
+  uuid: string,
+  before: Snapshot,
+  repathed: boolean,
+  witness: Witness | null,
+): void {
+  const { heavy } = state;
+  const user = state.topology.nodes.find(uuid);
+  const hadCopies = heavy.possible.has(user);
+  if (user >= 0) {
+    heavy.weigh(user);
+    if (heavy.has(user) !== before.heavy) state.forgetGrants([user]);
+  }
+  const after = state.snapshot(user);
+  if (hadCopies || heavy.possible.has(user)) effect.rerouted ||= !sameReach(before, after);
+  const difference = comparison.of(user, before, after, repathed);
+  const { outcome } = difference;
+  if (outcome !== "shrank" && leavesStale(before, after)) effect.stale.add(uuid);
+  if (outcome !== "same") effect[outcome].add(uuid);
+  if (witness === null) return;
+  witness.user(uuid, difference);
+  // People are told what a heavy user loses, though it shows in no grant.
+  if (before.heavy || after.heavy) witness.user(uuid, comparison.of(user, asWhole(before), asWhole(after), false));
+}
+
+/** Does a user reach the same as before, whatever of it stands in grants? */
+function sameReach(before: Snapshot, after: Snapshot): boolean {
+  return (
+    before.heavy === after.heavy &&
+    sameClosure(before.reading.whole, after.reading.whole) &&
+    sameClosure(before.managing.whole, after.managing.whole)
+  );
+}
+
+/** The same as if all that the user reaches stood in its grants. */
+function asWhole({ reading, managing, ...rest }: Snapshot): Snapshot {
+  return { ...rest, reading: { ...reading, own: reading.whole }, managing: { ...managing, own: managing.whole } };
+}
+
+/** Whoever has lost a right is cut anyway. */
+function addStale({ shrank, stale }: Effect, users: Iterable<string>): void {
+  for (const user of users) if (!shrank.has(user)) stale.add(user);
+}
+
+/** A delta of any kind: remembers, changes, counts the roles anew, compares. */
+class Commit {
+  readonly #state: GraphState;
+  readonly #plan: Plan;
+  readonly #before = new Map<string, Snapshot>();
+  #ending: ReadonlySet<number> = new Set();
+  /** Users of whom no more is to be known than that they lose what such a role gave. */
+  readonly #losers = new Set<string>();
+  readonly #copies = new Map<number, Closure[]>();
+
+  constructor(state: GraphState, plan: Plan) {
+    this.#state = state;
+    this.#plan = plan;
+  }
+
+  run({ principals, ending, crowdsTurn, repathed, disputed }: Concerned, witness: Witness | null): Effect {
+    if (witness === null) this.#ending = ending;
+    this.#remember(principals);
+    // A user who comes with this very delta was nobody before it.
+    for (const uuid of this.#plan.users) if (!this.#before.has(uuid)) this.#before.set(uuid, NOBODY);
+    for (const change of this.#plan.changes) this.#state.set(change);
+    this.#turnCrowds(crowdsTurn);
+    this.#state.forget(principals);
+    const { copied, decided } = this.#countRoles();
+    const effect = this.#compare(repathed, witness);
+    const rerouted = this.#copiesDiffer(witness);
+    effect.rerouted ||= this.#plan.reroutes || copied || crowdsTurn || rerouted;
+    for (const [role, members] of disputed) if (this.#isLessened(role)) addStale(effect, members);
+    addStale(effect, decided);
+    // What is only tried is about to be taken back, by the same ids.
+    if (witness === null) this.#state.sweep();
+    return effect;
+  }
+
+  /** Keeps what the principals have now, those kept already excepted. */
+  #remember(principals: Iterable<number>): void {
+    const { topology, audiences } = this.#state;
+    for (const node of principals) {
+      if (topology.nodes.isUser(node)) this.#rememberUser(node, topology.nodes.uuid(node));
+      if (audiences.isCopied(node) && !this.#copies.has(node)) this.#copies.set(node, this.#closures(node));
+    }
+  }
+
+  #rememberUser(user: number, uuid: string): void {
+    if (this.#before.has(uuid) || this.#losers.has(uuid)) return;
+    if (this.#losesRole(user, uuid)) this.#losers.add(uuid);
+    else this.#before.set(uuid, this.#state.snapshot(user));
+  }
+
+  #turnCrowds(matters: boolean): void {
+    const { crowds, rights, topology } = this.#state;
+    for (const node of crowds.recount(found(topology, this.#plan.linked.keys()))) crowds.turn(node);
+    if (matters) rights.forgetKept();
+  }
+
+  /**
+   * Roles whose members came or went may become audiences, or cease to be: a move of their members, who are remembered first.
+   * `decided`: users with rights by roles that were audiences here and are from now on everywhere.
+   */
+  #countRoles(): { copied: boolean; decided: string[] } {
+    const { topology, audiences, rights } = this.#state;
+    const heads = [...this.#plan.heads].map((uuid) => topology.nodes.find(uuid)).filter((node) => node >= 0);
+    const roles = rolesBeyond(topology, heads);
+    for (const head of heads) if (audiences.knows(head)) roles.add(head);
+    const unsure = [...roles].filter((role) => audiences.isDisputed(role));
+    const sure = new Set([...roles].filter(audiences.isSure));
+    const { turned, copied } = audiences.recount(roles);
+    const firm = unsure.filter((role) => !audiences.isDisputed(role) && !turned.has(role));
+    const decided = firm.length > 0 ? usersOf(topology, behind(topology, firm, audiences.has)) : [];
+    // Their members weigh more now, or less.
+    const reweighed = [...roles].filter((role) => audiences.isSure(role) !== sure.has(role) && !turned.has(role));
+    if (reweighed.length > 0) {
+      const members = behind(topology, reweighed, audiences.has);
+      this.#remember(members);
+      rights.forgetKept();
+    }
+    if (turned.size === 0) return { copied, decided };
+    const members = behind(topology, turned, audiences.has);
+    this.#remember(members);
+    for (const role of turned) audiences.turn(role);
+    this.#state.forget(members);
+    return { copied, decided };
+  }
+
+  #compare(repathed: ReadonlySet<number>, witness: Witness | null): Effect {
+    const { topology } = this.#state;
+    const comparison = new Comparison(topology, this.#plan.moved, this.#plan.records);
+    const effect: Effect = { shrank: new Set(), grew: new Set(), moved: new Set(), stale: new Set(), rerouted: false };
+    for (const [uuid, before] of this.#before) {
+      const user = topology.nodes.find(uuid);
+      compareUser(this.#state, comparison, effect, uuid, before, repathed.has(user), witness);
+    }
+    for (const uuid of this.#losers) {
+      const user = topology.nodes.find(uuid);
+      this.#state.heavy.weigh(user);
+      effect.shrank.add(uuid);
+      effect.rerouted ||= this.#state.heavy.possible.has(user);
+    }
+    return effect;
+  }
+
+  /**
+   * Is the user granted something as a member of what is no role after the delta? Then that is lost, and nothing else of thousands of
+   * members need be looked at.
+   */
+  #losesRole(user: number, uuid: string): boolean {
+    if (this.#ending.size === 0 || this.#plan.users.has(uuid)) return false;
+    const { rights, heavy } = this.#state;
+    const { known, admin } = this.#state.account(user);
+    if (!known || admin || heavy.possible.has(user)) return false;
+    for (const role of rights.user(user, 1).audiences) if (this.#ending.has(role)) return true;
+    return false;
+  }
+
+  #copiesDiffer(witness: Witness | null): boolean {
+    let differ = false;
+    for (const [role, before] of this.#copies) {
+      const after = this.#state.audiences.isCopied(role) ? this.#closures(role) : before.map(() => EMPTY);
+      if (before.every((closure, i) => sameClosure(closure, after[i] as Closure))) continue;
+      differ = true;
+      witness?.role(role, before, after);
+    }
+    return differ;
+  }
+
+  /** Has an audience role lost something, whatever the role itself has become? */
+  #isLessened(role: number): boolean {
+    const { nodes, roles } = this.#state.topology;
+    const after = roles.has(role) || nodes.isUser(role) ? this.#closures(role) : [];
+    return (this.#copies.get(role) ?? []).some((closure, i) => hasLost(closure, after[i] ?? EMPTY));
+  }
+
+  /** What is copied for a role: what it gives to read, to manage, and what its members get through users it manages. */
+  #closures(role: number): Closure[] {
+    const { rights } = this.#state;
+    return [rights.role(role, 1), rights.role(role, 3), rights.managed(role, 1), rights.managed(role, 3)];
+  }
+}

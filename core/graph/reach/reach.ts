@@ -1,0 +1,92 @@
+import type { Topology } from "../store/topology.ts";
+
+/**
+ * What one user (or one role, taken as if it were a user) reaches along edges of at least some level: facts 3.1.
+ *
+ * Users are walked through only where the walk starts; groups always; objects never. The walk goes from tail to tail
+ * (see topology.ts), so it costs the links it follows and not the size of the projects they give. With `stop`, a role
+ * for which `stop` is true is noted in `audiences` and not entered: what it gives is published for its members (design 4).
+ */
+export type Reach = {
+  readonly start: number;
+  /** Heads of the links followed. What lies below a group among them by ownership is reached as well. */
+  readonly seeds: Set<number>;
+  /** Groups whose links were followed. */
+  readonly tails: Set<number>;
+  /** Roles met and not entered. */
+  readonly audiences: Set<number>;
+  /** Users reached by an edge of level 3: what they own is within reach (`traverse_owned`). */
+  readonly managed: Set<number>;
+};
+
+export function reach(
+  topology: Topology,
+  start: number,
+  level: number,
+  stop: ((role: number) => boolean) | null,
+): Reach {
+  const { nodes, ownership } = topology;
+  const found: Reach = { start, seeds: new Set(), tails: new Set(), audiences: new Set(), managed: new Set() };
+  const { seeds, tails, audiences, managed } = found;
+  const todo: number[] = [];
+
+  const enter = (group: number): void => {
+    if (group === start || tails.has(group)) return;
+    tails.add(group);
+    todo.push(group);
+  };
+  const stopsAt = (group: number): boolean =>
+    stop !== null && group !== start && topology.roles.has(group) && stop(group);
+  const follow = (tail: number): void => {
+    for (const edge of topology.out(tail)) {
+      if (edge.level < level) continue;
+      const { head } = edge;
+      if (nodes.isUser(head)) {
+        seeds.add(head);
+        if (edge.level >= 3) managed.add(head);
+      } else if (!seeds.has(head)) {
+        if (topology.tails.has(head) && stopsAt(head)) audiences.add(head);
+        else {
+          seeds.add(head);
+          if (topology.tails.has(head)) enter(head);
+        }
+      }
+    }
+    const owned = ownership.usersOwnedBy(tail);
+    if (owned) for (const user of owned) managed.add(user);
+  };
+  const drain = (): void => {
+    for (let tail = todo.pop(); tail !== undefined; tail = todo.pop()) follow(tail);
+  };
+
+  if (nodes.isGroup(start)) seeds.add(start);
+  follow(start);
+  for (const group of topology.tails.ownedBy(start) ?? []) {
+    if (stopsAt(group)) audiences.add(group);
+    else enter(group);
+  }
+  drain();
+  // Tails inside projects: reached where a group above them is. Each one entered may bring seeds above another.
+  for (let again = topology.tails.nested.size > 0; again; ) {
+    again = false;
+    for (const group of topology.tails.nested) {
+      if (tails.has(group) || audiences.has(group) || group === start || !isBelow(topology, found, group)) continue;
+      if (stopsAt(group)) audiences.add(group);
+      else {
+        enter(group);
+        again = true;
+      }
+    }
+    drain();
+  }
+  return found;
+}
+
+/** Is a group reached by ownership: is one of the groups above it a seed, or the user above them the start? */
+function isBelow(topology: Topology, found: Reach, group: number): boolean {
+  return topology.ownership.someAbove(
+    group,
+    (at) => found.seeds.has(at),
+    (user) => user === found.start,
+  );
+}

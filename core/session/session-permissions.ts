@@ -1,0 +1,85 @@
+/**
+ * What nats-server is told to enforce for one session: the user JWT's `pub` and `sub` permissions.
+ * Nobody else writes permissions. Traps (facts/nats 2): an empty allow list allows everything, and an allow that ends in `*` admits `>`.
+ */
+import { createHash, type Hash } from "node:crypto";
+import { LOG_FILES } from "../logs/log-files.ts";
+import { type SessionKey, type Subjects, VERBS } from "../subjects.ts";
+
+export type Permissions = {
+  pub: { allow: string[] };
+  sub: { allow: string[]; deny: string[] };
+};
+
+/** What a session may do, without what is its own (inbox, notices, verbs): equal rights give an equal hash. */
+export type Rights = {
+  subscribe: readonly string[];
+  publish: readonly string[];
+  hash: string;
+  /** There were so many subjects at least, more than a session may have: it has none. */
+  over?: number;
+};
+
+/** What follows from the patterns alone. They may be thousands, and stand in the rights of a user's every session and container. */
+type Base = { root: string; subscribe: readonly string[]; hash: Hash };
+
+const bases = new WeakMap<readonly string[], Base>();
+
+function baseOf(subjects: Subjects, patterns: readonly string[]): Base {
+  const known = bases.get(patterns);
+  if (known?.root === subjects.root) return known;
+  const subscribe = [...patterns.map(subjects.live), subjects.resync];
+  const base = { root: subjects.root, subscribe, hash: createHash("sha256").update(subscribe.join("\n")) };
+  bases.set(patterns, base);
+  return base;
+}
+
+/**
+ * @param patterns subject tails from the permission graph, already cut down to the token's scopes
+ * @param containers containers whose own token this is: their literal log subjects may be published
+ * @param extra subjects in full that a role gives
+ */
+export function rightsOf(
+  subjects: Subjects,
+  patterns: readonly string[],
+  containers: readonly string[],
+  extra: { subscribe: readonly string[]; publish: readonly string[] } = { subscribe: [], publish: [] },
+): Rights {
+  const base = baseOf(subjects, patterns);
+  const subscribe = extra.subscribe.length > 0 ? [...base.subscribe, ...extra.subscribe] : base.subscribe;
+  const own = containers.flatMap((container) => LOG_FILES.map((file) => subjects.log(container, file)));
+  const publish = [...own, ...extra.publish];
+  const hash = base.hash.copy();
+  for (const subject of extra.subscribe) hash.update(`\n${subject}`);
+  hash.update("\n\n").update(publish.join("\n"));
+  return { subscribe, publish, hash: hash.digest("base64url").slice(0, 22) };
+}
+
+/** Lists that many sessions share, as the inside of a JSON array, encoded once. */
+const encodedLists = new WeakMap<readonly string[], string>();
+
+function encodedInside(list: readonly string[]): string {
+  const known = encodedLists.get(list);
+  if (known !== undefined) return known;
+  const encoded = list.map((subject) => `,${JSON.stringify(subject)}`).join("");
+  encodedLists.set(list, encoded);
+  return encoded;
+}
+
+/** `permissionsOf` as JSON: what is the session's own in front of what is encoded already. */
+export function permissionsJson(subjects: Subjects, key: SessionKey, rights: Rights): string {
+  const { pub, sub } = permissionsOf(subjects, key, { subscribe: [], publish: [], hash: "" });
+  const own = (list: readonly string[]) => JSON.stringify(list).slice(0, -1);
+  return `"pub":{"allow":${own(pub.allow)}${encodedInside(rights.publish)}]},"sub":{"allow":${own(sub.allow)}${encodedInside(rights.subscribe)}],"deny":${JSON.stringify(sub.deny)}}`;
+}
+
+export function permissionsOf(subjects: Subjects, key: SessionKey, rights: Rights): Permissions {
+  return {
+    pub: { allow: [...VERBS.map((verb) => subjects.api(key, verb)), ...rights.publish] },
+    sub: {
+      allow: [subjects.notice(key), subjects.inbox(key), ...rights.subscribe],
+      // No queue subscriptions: two users on one queue name would take each other's events.
+      deny: [`${subjects.root.split(".")[0]}.> >`],
+    },
+  };
+}

@@ -1,0 +1,44 @@
+/**
+ * A session as nats-server knows it: the user JWT's `name`, which CONNECT events and CONNZ repeat, is
+ * `user|token|sid|revision|grants hash.secret proof`. So the servers themselves are the registry of who holds what.
+ */
+import { formatRevision, parseRevision, type Revision } from "../revision.ts";
+import type { SessionKey } from "../subjects.ts";
+import { suffixedParts } from "../token/token.ts";
+
+export type SessionName = {
+  user: string;
+  key: SessionKey;
+  revision: Revision;
+  hash: string;
+  /** Which secret let it in (secret-proof.ts); left out in names that an earlier version gave, which reads the two as one hash. */
+  proof?: string;
+};
+
+const SESSION_ID = /^[A-Za-z0-9]{16,32}$/;
+
+/** The session id a client sent as CONNECT `user`: `_` where it sent none, null where it is not acceptable. */
+export function sessionId(user: string | undefined): string | null {
+  if (user === undefined || user === "") return "_";
+  return SESSION_ID.test(user) ? user : null;
+}
+
+export function formatSessionName({ user, key, revision, hash, proof }: SessionName): string {
+  const shown = proof === undefined ? hash : `${hash}.${proof}`;
+  return [user, key.token, key.sid, formatRevision(revision), shown].join("|");
+}
+
+/** Null for a name that is not one of ours. */
+export function parseSessionName(name: string): SessionName | null {
+  const [user, token, sid, revisionText, shown, ...rest] = name.split("|");
+  const revision = parseRevision(revisionText ?? "");
+  const [hash, proof] = (shown ?? "").split(".");
+  if (!user || !token || !sid || !revision || !hash || rest.length > 0) return null;
+  return { user, key: { token, sid }, revision, hash, ...(proof === undefined ? {} : { proof }) };
+}
+
+/** What a session can be found by: its user, and the token (and container) its subjects are named for. */
+export function sessionMarks({ user, key }: Pick<SessionName, "user" | "key">): string[] {
+  const suffixed = suffixedParts(key.token);
+  return suffixed ? [user, suffixed.token, suffixed.container] : [user, key.token];
+}

@@ -1,0 +1,44 @@
+/**
+ * Which secret let a session in. The proof stands in the session's name, so that every replica, also one that has just started, can tell
+ * whether the token's row still has that secret. It is the beginning of a SHA-256 that GRAPH holds anyway, never a secret. Pure.
+ */
+import type { ContainerRow, TokenRow } from "../rows.ts";
+import { bareSessionToken, isBareName, oidcSecret, type ParsedToken, saltedSecret, sha256 } from "./token.ts";
+
+/** Hex digits: 96 bits. */
+const LENGTH = 24;
+
+/**
+ * A bare token's session is named for its own hash: its proof is the other form in which Arvados may have stored it. With a container
+ * the whole token is proven too, since that is what the container's row holds.
+ */
+export function secretProof(token: ParsedToken, systemRootToken: string): string {
+  if (token.form === "v1") return markOf(sha256(oidcSecret(token.secret, systemRootToken)));
+  const secret = markOf(sha256(token.secret));
+  return token.container === null ? secret : secret + markOf(sha256(`v2/${token.uuid}/${token.secret}`));
+}
+
+/** Does the row still have the secret that let in a session with this session token? */
+export function provesToken(
+  proof: string,
+  key: string,
+  row: Pick<TokenRow, "secret_sha256" | "salted_sha256">,
+): boolean {
+  const mark = proof.slice(0, LENGTH);
+  if (isBareName(key)) return mark === markOf(row.secret_sha256) || key === bareSessionToken(row.secret_sha256);
+  return mark === markOf(row.secret_sha256) || mark === markOf(row.salted_sha256);
+}
+
+/** The same of a container that was given its token. */
+export function provesRuntimeToken(proof: string, { runtime_token_sha256 }: ContainerRow): boolean {
+  return runtime_token_sha256 === null || proof.slice(LENGTH) === markOf(runtime_token_sha256);
+}
+
+/** Hashes of a secret that stands in the settings, as a row has them. */
+export function hashesOf(secret: string, clusterId: string): Pick<TokenRow, "secret_sha256" | "salted_sha256"> {
+  return { secret_sha256: sha256(secret), salted_sha256: sha256(saltedSecret(secret, clusterId)) };
+}
+
+function markOf(sha256Hex: string): string {
+  return sha256Hex.slice(0, LENGTH);
+}
