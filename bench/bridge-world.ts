@@ -2,9 +2,9 @@
 import { readFile } from "node:fs/promises";
 import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
+import { until } from "../dev/testing/until.ts";
 import type { BridgeProcess } from "../test/chaos/bridge-child.ts";
 import { startWorld } from "../test/chaos/world.ts";
-import { until } from "../test/support/until.ts";
 import { createLoad, type Load } from "./commit-load.ts";
 
 export type BridgeWorld = AsyncDisposable & {

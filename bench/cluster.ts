@@ -4,7 +4,7 @@
  */
 import type { GroupRow, LinkRow, OwnerRow, PermissionChange, RequestRow, UserRow } from "../core/rows.ts";
 import { wellKnown } from "../core/uuid.ts";
-import { mulberry32 } from "../test/support/random.ts";
+import { mulberry32 } from "../dev/testing/random.ts";
 
 const CLUSTER_ID = "zzzzz";
 const KNOWN = wellKnown(CLUSTER_ID);

@@ -1,5 +1,5 @@
 /** From COMMIT to an event at 10 subscribers, beside a bare LISTEN relay: by turns, so that what else the machine does meets both. */
-import { until } from "../test/support/until.ts";
+import { until } from "../dev/testing/until.ts";
 import type { BridgeWorld } from "./bridge-world.ts";
 import { quantile, type Row, row } from "./measure.ts";
 import { startRelay } from "./relay.ts";

@@ -5,7 +5,7 @@
 import pg from "pg";
 import { levelOf } from "../core/graph/store/links.ts";
 import type { PermissionChange } from "../core/rows.ts";
-import { startPostgres } from "../dev/postgres.ts";
+import { startPostgres } from "../dev/servers/postgres.ts";
 import type { Cluster } from "./cluster.ts";
 import { type Row, row, Samples } from "./measure.ts";
 

@@ -5,7 +5,7 @@
 import { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { ObjectFacts } from "../core/graph-types.ts";
 import type { PermissionChange } from "../core/rows.ts";
-import { mulberry32 } from "../test/support/random.ts";
+import { mulberry32 } from "../dev/testing/random.ts";
 import { Cluster, FULL, linkRow, ROLE_OF, uuid } from "./cluster.ts";
 import { compareWithSql } from "./graph-sql.ts";
 import { benchArgs, type Row, row, Samples, table, writeResults } from "./measure.ts";

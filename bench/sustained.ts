@@ -1,5 +1,5 @@
 /** How fast the bridge works off what was committed while it was stopped: PostgreSQL's writers take no part of the cores then. */
-import { until } from "../test/support/until.ts";
+import { until } from "../dev/testing/until.ts";
 import type { BridgeWorld } from "./bridge-world.ts";
 import { type Row, row, rowAtLeast } from "./measure.ts";
 

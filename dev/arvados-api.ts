@@ -3,7 +3,7 @@
  * Range, for whoever has the token, as Arvados answers it for a running container (a file in memory that grows) and for a saved log.
  */
 import type { ServerResponse } from "node:http";
-import { startLoopbackServer } from "./loopback-server.ts";
+import { startLoopbackServer } from "./servers/loopback-server.ts";
 
 export type ApiRequest = { request: string; container: string; file: string; from: number; status: number };
 

@@ -18,10 +18,10 @@ import { applyStreams } from "../streams-config/apply.ts";
 import { generateKeys, publicKeys } from "../streams-config/keys.ts";
 import { declaredStreams, STREAM_PROFILES } from "../streams-config/streams.ts";
 import { createSchema } from "./database.ts";
-import { startNatsCluster } from "./nats-cluster.ts";
-import { type NatsServer, startNatsServer } from "./nats-server.ts";
-import { type PostgresServer, startPostgres } from "./postgres.ts";
 import { type DemoCluster, seedDemo } from "./seed.ts";
+import { startNatsCluster } from "./servers/nats-cluster.ts";
+import { type NatsServer, startNatsServer } from "./servers/nats-server.ts";
+import { type PostgresServer, startPostgres } from "./servers/postgres.ts";
 import { createSimulator, type Simulator } from "./simulator/index.ts";
 
 export type StackOptions = {

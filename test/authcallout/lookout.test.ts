@@ -1,8 +1,8 @@
 /** What time alone changes, and who leads. */
 import assert from "node:assert/strict";
 import { Lookout, type LookoutParts } from "../../authcallout/lookout.ts";
+import { until } from "../../dev/testing/until.ts";
 import { silentLog } from "../../runtime/log/log.ts";
-import { until } from "../support/until.ts";
 
 describe("a replica that comes to lead", () => {
   it("tells those whose rights grew while nobody led, once", async () => {

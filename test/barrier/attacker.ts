@@ -11,7 +11,7 @@ import { connectOptions, sessionId, sessionKey } from "../../client/mod.ts";
 import { type SessionKey, type Subjects, subjectsOf } from "../../core/subjects.ts";
 import type { TailOpened } from "../../core/wire/wire.ts";
 import type { Simulator } from "../../dev/simulator/index.ts";
-import { pick, type Random } from "../support/random.ts";
+import { pick, type Random } from "../../dev/testing/random.ts";
 import type { TestStack } from "../support/stack.ts";
 import { startWorkers, type Workers } from "../support/workers.ts";
 import type { Cast } from "./cast.ts";

@@ -1,6 +1,6 @@
 /** Who and what there is in the barrier's random world. */
 import type { Simulator, Token } from "../../dev/simulator/index.ts";
-import { pick, type Random } from "../support/random.ts";
+import { pick, type Random } from "../../dev/testing/random.ts";
 
 export type Person = { uuid: string /** Those that should be good now. */; tokens: Token[] };
 

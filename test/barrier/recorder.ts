@@ -8,7 +8,7 @@ import { parseLsn } from "../../core/lsn.ts";
 import { atLeast, parseRevision, type Revision } from "../../core/revision.ts";
 import type { Subjects } from "../../core/subjects.ts";
 import { HEADER, type Notice, type RecordEvent, type WhoamiAnswer } from "../../core/wire/wire.ts";
-import { until, within } from "../support/until.ts";
+import { until, within } from "../../dev/testing/until.ts";
 import type { Heard, Session } from "./checker.ts";
 
 export type RecorderOptions = {

@@ -1,8 +1,8 @@
 /** Rows that an admin's SQL, an old database or a hostile user may hold: each costs at most itself, and nothing that cannot be read grants. */
 import assert from "node:assert/strict";
 import type { Commit } from "../../bridge/commit/commit.ts";
+import { until } from "../../dev/testing/until.ts";
 import { type BridgeWorld, startBridgeWorld } from "../support/bridge-world.ts";
-import { until } from "../support/until.ts";
 
 /** The bridge is where it was: it has begun no second term. */
 async function assertOneTerm(world: BridgeWorld): Promise<void> {

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { isTable, KEY_OF } from "../../bridge/postgres/tables.ts";
 import type { MovedEntry, RecordEvent } from "../../core/wire/wire.ts";
+import { until } from "../../dev/testing/until.ts";
 import { startBridgeWorld } from "../support/bridge-world.ts";
-import { until } from "../support/until.ts";
 
 describe("hostile rows", () => {
   it("crash nothing, reach nobody they are not for, and are counted", async () => {

@@ -1,8 +1,8 @@
 /** G2: each event once, in commit order, whole commits, whatever is killed. `npm run chaos:bridge` runs longer. */
 import assert from "node:assert/strict";
 import { HEADER } from "../../core/wire/wire.ts";
+import { until } from "../../dev/testing/until.ts";
 import { startRelay } from "../support/relay.ts";
-import { until } from "../support/until.ts";
 import { CHAOS_WORLD, chaos } from "./chaos.ts";
 import { assertNone, leading, prepare } from "./scene.ts";
 import { startWorld } from "./world.ts";

@@ -1,7 +1,7 @@
 /** One run: writers write while everything else is killed at random; then RECORDS is compared with what was committed. */
 import { setTimeout as delay } from "node:timers/promises";
-import { mulberry32, pick, type Random } from "../support/random.ts";
-import { until } from "../support/until.ts";
+import { mulberry32, pick, type Random } from "../../dev/testing/random.ts";
+import { until } from "../../dev/testing/until.ts";
 import type { BridgeProcess } from "./bridge-child.ts";
 import { asResumed, check, type Finding } from "./checker.ts";
 import { readCommitLog, type TrueCommit } from "./commit-log.ts";

@@ -1,8 +1,8 @@
 /** The copies of a commit's only event go one by one: a bridge that dies between two of them leaves the others to the next one. */
 import assert from "node:assert/strict";
 import { HEADER } from "../../core/wire/wire.ts";
+import { until } from "../../dev/testing/until.ts";
 import { startRelay } from "../support/relay.ts";
-import { until } from "../support/until.ts";
 import { leading, prepare } from "./scene.ts";
 import { startWorld } from "./world.ts";
 

@@ -1,6 +1,6 @@
 /** What nats-server acknowledged is gone: a new epoch says so, and what can be had again comes again. */
 import assert from "node:assert/strict";
-import { until } from "../support/until.ts";
+import { until } from "../../dev/testing/until.ts";
 import type { BridgeProcess } from "./bridge-child.ts";
 import type { Stored } from "./checker.ts";
 import { type Synced, syncedNow } from "./power-loss.ts";

@@ -4,7 +4,7 @@
  */
 import { cp, open, readdir, rm, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
-import type { NatsServer } from "../../dev/nats-server.ts";
+import type { NatsServer } from "../../dev/servers/nats-server.ts";
 
 export type Synced = AsyncDisposable & {
   /** Of RECORDS' block files, by name: bytes. */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { wellKnown } from "../../core/uuid.ts";
 import type { CommitEntry } from "../../core/wire/graph-entry.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../dev/testing/until.ts";
 import { readCommitLog } from "./commit-log.ts";
 import { leading } from "./scene.ts";
 import { startWorld, type World } from "./world.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { reasonOf } from "../../core/errors.ts";
 import { parseLsn } from "../../core/lsn.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../dev/testing/until.ts";
 import type { BridgeProcess } from "./bridge-child.ts";
 import { asResumed, byEventId, check, type Finding, type Stored } from "./checker.ts";
 import { readCommitLog, type TrueCommit } from "./commit-log.ts";

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { appendFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { PostgresServer } from "../../dev/postgres.ts";
+import type { PostgresServer } from "../../dev/servers/postgres.ts";
 
 const run = promisify(execFile);
 

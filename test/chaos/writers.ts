@@ -4,7 +4,7 @@
  */
 import pg from "pg";
 import type { Operations, Simulator, Transaction } from "../../dev/simulator/index.ts";
-import { pick, type Random } from "../support/random.ts";
+import { pick, type Random } from "../../dev/testing/random.ts";
 import { startWorkers, type Workers } from "../support/workers.ts";
 import type { Places } from "./checker.ts";
 

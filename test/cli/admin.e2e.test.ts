@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { until } from "../../dev/testing/until.ts";
 import { environmentOf } from "../support/callout-process.ts";
 import { runCli } from "../support/cli.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 describe("an admin's command", () => {
   let stack: TestStack;

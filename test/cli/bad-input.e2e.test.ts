@@ -5,7 +5,7 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createSchema } from "../../dev/database.ts";
-import { startPostgres } from "../../dev/postgres.ts";
+import { startPostgres } from "../../dev/servers/postgres.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { runCli } from "../support/cli.ts";
 import { startNats } from "../support/nats.ts";

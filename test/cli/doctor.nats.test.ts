@@ -6,10 +6,10 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import type { Finding } from "../../cli/doctor/finding.ts";
 import { readNats } from "../../cli/doctor/read-nats.ts";
 import { natsFindings } from "../../cli/doctor/streams.ts";
-import { findNatsServer } from "../../dev/nats-server.ts";
+import { findNatsServer } from "../../dev/servers/nats-server.ts";
+import { until } from "../../dev/testing/until.ts";
 import { declaredStreams } from "../../streams-config/streams.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
-import { until } from "../support/until.ts";
 
 const MIB = 1024 * 1024;
 const PROFILE = {

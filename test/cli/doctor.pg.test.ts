@@ -7,7 +7,7 @@ import { databaseFindings } from "../../cli/doctor/database.ts";
 import type { Finding } from "../../cli/doctor/finding.ts";
 import { readDatabase } from "../../cli/doctor/read-database.ts";
 import { createSchema } from "../../dev/database.ts";
-import { type PostgresServer, startPostgres } from "../../dev/postgres.ts";
+import { type PostgresServer, startPostgres } from "../../dev/servers/postgres.ts";
 import { createSimulator, type Simulator } from "../../dev/simulator/index.ts";
 
 const NAMES = { slot: "doctor", publication: "doctor", logPublication: "doctor_logs" };

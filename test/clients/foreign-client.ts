@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { TailRequest } from "../../core/wire/wire.ts";
-import { PATIENCE_MS } from "../support/until.ts";
+import { PATIENCE_MS } from "../../dev/testing/until.ts";
 
 export type ClientOptions = {
   /** `nats://host:port` */

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { until } from "../support/until.ts";
+import { until } from "../../dev/testing/until.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const READY_MS = 30_000;

@@ -7,8 +7,8 @@ import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { until } from "../../dev/testing/until.ts";
 import { createProcesses } from "../support/processes.ts";
-import { until } from "../support/until.ts";
 
 export type Outcome = { code: number | null; text: string };
 

@@ -1,11 +1,11 @@
 /** Three nats-servers with sessions on each: a revocation cuts them all, and waits for a server that does not answer. */
 import assert from "node:assert/strict";
-import type { NatsServer } from "../../dev/nats-server.ts";
+import type { NatsServer } from "../../dev/servers/nats-server.ts";
+import { until } from "../../dev/testing/until.ts";
 import { anotherReplica, environmentOf, firstReplica } from "../support/callout-process.ts";
 import { runCli } from "../support/cli.ts";
 import { bobAt, heardLater, takeBack } from "../support/leaks.ts";
 import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 describe("a cluster of three servers, with sessions of one user on each", () => {
   let stack: TestStack;

@@ -1,6 +1,7 @@
 /** Callouts that die, stop and wake in the middle of a revocation: nothing leaks. With controls: records that wait for nothing. */
 import assert from "node:assert/strict";
 import { sessionId } from "../../client/mod.ts";
+import { until } from "../../dev/testing/until.ts";
 import { createScope } from "../../runtime/scope.ts";
 import {
   type Accident,
@@ -14,7 +15,6 @@ import { bobAt, heardLater, leaks, sharedPattern, takeBack } from "../support/le
 import { connectLine, openRawClient, type RawClient } from "../support/raw-client.ts";
 import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
 import { openTenures } from "../support/tenures.ts";
-import { until } from "../support/until.ts";
 
 /** Long enough for a session to hear what is not held back. */
 const KICK_MS = 300;

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { runAuthcallout } from "../../authcallout/main.ts";
 import { CLOSE_CODES, type CloseName } from "../../core/close-codes.ts";
 import { parseLsn } from "../../core/lsn.ts";
+import { until } from "../../dev/testing/until.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
 import { lateKicks } from "../support/callout-process.ts";
@@ -11,7 +12,6 @@ import { Logins } from "../support/logins.ts";
 import { type Done, People, type Person } from "../support/people.ts";
 import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
 import { AFTERMATH_MS, GRAVE_MS, watchStalls } from "../support/stalls.ts";
-import { until } from "../support/until.ts";
 
 const AUDITORS = "zzzzz-j7d0g-auditors0000000";
 const ANONYMOUS = "anonymoussecretanonymoussecret00";

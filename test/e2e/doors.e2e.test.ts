@@ -5,12 +5,12 @@ import { errors, headers as makeHeaders, type NatsConnection, type SubscriptionO
 import { connect } from "@nats-io/transport-node";
 import { connectOptions, sessionId } from "../../client/mod.ts";
 import { subjectsOf } from "../../core/subjects.ts";
+import { until } from "../../dev/testing/until.ts";
 import { silentLog } from "../../runtime/log/log.ts";
 import { connectService } from "../../runtime/nats/service-connection.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { STREAM_NAMES, STREAMS } from "../../streams-config/accounts.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 const root = "arvados.zzzzz";
 const { live, queue, log, graph, barrierMark, barrierCut } = subjectsOf("zzzzz");

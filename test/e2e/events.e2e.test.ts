@@ -1,8 +1,8 @@
 /** Which event reaches whom, for what people do in Arvados: alice owns and shares with nobody, bob is a stranger, the admin sees all. */
 import assert from "node:assert/strict";
 import type { LiveEvent } from "../../client/mod.ts";
+import { until } from "../../dev/testing/until.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 type Hearer = "alice" | "bob" | "admin";
 const HEARERS: Hearer[] = ["alice", "bob", "admin"];

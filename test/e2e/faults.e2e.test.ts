@@ -7,6 +7,7 @@ import { sessionKey } from "../../client/identity.ts";
 import { sessionId } from "../../client/mod.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import { HEADER } from "../../core/wire/wire.ts";
+import { until } from "../../dev/testing/until.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
 import { DEFAULT_LIMITS } from "../../streams-config/server-conf.ts";
@@ -16,7 +17,6 @@ import { answered, Logins } from "../support/logins.ts";
 import { People } from "../support/people.ts";
 import { connectLine, isAdmitted } from "../support/raw-client.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 const MIB = 1024 * 1024;
 /** An answer with so many grants, each of that depth, is larger than a mebibyte, for permissions are written in base64 twice. */

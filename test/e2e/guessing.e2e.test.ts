@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { seedBytes, signingKey } from "../../core/nkey.ts";
 import { signStatement } from "../../core/session/edge-statement.ts";
+import { until } from "../../dev/testing/until.ts";
 import { createLog } from "../../runtime/log/log.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { isAdmitted } from "../support/raw-client.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 /** More than are free; few, for a try comes back every 12 s. */
 const GUESSES = 8;

@@ -5,13 +5,13 @@
 import assert from "node:assert/strict";
 import { connect as dial } from "node:net";
 import { sessionId } from "../../client/mod.ts";
-import { freePorts } from "../../dev/free-ports.ts";
-import { startNatsServer } from "../../dev/nats-server.ts";
+import { freePorts } from "../../dev/servers/free-ports.ts";
+import { startNatsServer } from "../../dev/servers/nats-server.ts";
+import { until } from "../../dev/testing/until.ts";
 import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
 import { runCli } from "../support/cli.ts";
 import { Logins } from "../support/logins.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 /** A connection as bytes; `done` says when enough has come. */
 async function exchange(port: number, first: (said: string) => Buffer | null, done: (said: Buffer) => boolean) {

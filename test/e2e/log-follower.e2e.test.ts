@@ -6,12 +6,12 @@ import { runBridge } from "../../bridge/main.ts";
 import type { Client, TailEnd } from "../../client/mod.ts";
 import { type ArvadosApi, startArvadosApi } from "../../dev/arvados-api.ts";
 import { openLogWriter } from "../../dev/log-writer.ts";
+import { until } from "../../dev/testing/until.ts";
 import { silentLog } from "../../runtime/log/log.ts";
 import { createScope, type Scope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
 import { environmentOf } from "../support/callout-process.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 const FILE = "stdout.txt";
 const TOKEN = "systemroottokensystemroottokensystemroottoken12345";

@@ -4,6 +4,7 @@ import { connect } from "@nats-io/transport-node";
 import { runAuthcallout } from "../../authcallout/main.ts";
 import { sessionId } from "../../client/mod.ts";
 import { oidcSecret, saltedSecret } from "../../core/token/token.ts";
+import { until } from "../../dev/testing/until.ts";
 import type { ConfigOverrides } from "../../runtime/config/config.ts";
 import { createScope, type Scope } from "../../runtime/scope.ts";
 import { type HostedService, hostService } from "../../runtime/service-host.ts";
@@ -12,7 +13,6 @@ import { listen, toldTo } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { watchStalls } from "../support/stalls.ts";
-import { until } from "../support/until.ts";
 
 const KEEP_MS = 10_000;
 const ACA = "/arvados/v1/api_client_authorizations/current";

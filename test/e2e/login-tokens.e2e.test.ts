@@ -5,11 +5,11 @@ import { runAuthcallout } from "../../authcallout/main.ts";
 import { sessionId } from "../../client/mod.ts";
 import { oidcSecret, saltedSecret } from "../../core/token/token.ts";
 import type { Transaction } from "../../dev/simulator/index.ts";
+import { until } from "../../dev/testing/until.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
 import { Logins } from "../support/logins.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 const ANONYMOUS = "anonymoussecretanonymoussecret00";
 const REMOTE = "yyyyy-gj3su-000000000000001";

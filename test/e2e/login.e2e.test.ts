@@ -5,9 +5,9 @@ import { connect } from "@nats-io/transport-node";
 import { connectOptions, sessionId } from "../../client/mod.ts";
 import { oidcSecret } from "../../core/token/token.ts";
 import { openLogWriter } from "../../dev/log-writer.ts";
+import { until } from "../../dev/testing/until.ts";
 import { createLog } from "../../runtime/log/log.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 describe("a login", () => {
   let stack: TestStack;

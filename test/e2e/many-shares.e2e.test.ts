@@ -1,7 +1,7 @@
 /** Nobody locks somebody else out by giving: more single shares than one session can carry. */
 import assert from "node:assert/strict";
+import { until } from "../../dev/testing/until.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 const SHARES = 4_001;
 const uuid = (infix: string) => `'zzzzz-${infix}-many' || lpad(n::text, 11, '0')`;

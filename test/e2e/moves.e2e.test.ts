@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import type { CloseName } from "../../core/close-codes.ts";
 import { parseLsn } from "../../core/lsn.ts";
+import { until } from "../../dev/testing/until.ts";
 import { listen, lsnOf, toldTo } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
 import { type Done, People, type Person } from "../support/people.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 describe("a session", () => {
   let stack: TestStack;

@@ -6,13 +6,13 @@ import assert from "node:assert/strict";
 import pg from "pg";
 import { databaseTarget, runBridge, setupNames } from "../../bridge/main.ts";
 import { setupDb } from "../../bridge/postgres/setup-db.ts";
+import { until } from "../../dev/testing/until.ts";
 import { createLog, silentLog } from "../../runtime/log/log.ts";
 import { createMetrics } from "../../runtime/metrics.ts";
 import { createScope } from "../../runtime/scope.ts";
 import type { Service } from "../../runtime/service.ts";
 import { shareWithBob } from "../support/sharer.ts";
 import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 const LINKS = "public.links (id, uuid, owner_uuid, tail_uuid, head_uuid, link_class, name)";
 

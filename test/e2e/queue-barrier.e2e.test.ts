@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { runBridge } from "../../bridge/main.ts";
 import { subjectsOf } from "../../core/subjects.ts";
+import { until } from "../../dev/testing/until.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
 import { lateKicks } from "../support/callout-process.ts";
 import { type Login, Logins } from "../support/logins.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 const DISPATCHERS = "zzzzz-j7d0g-dispatchers0000";
 const { root, queue } = subjectsOf("zzzzz");

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { sessionId } from "../../client/mod.ts";
 import { CLOSE_CODES } from "../../core/close-codes.ts";
+import { until } from "../../dev/testing/until.ts";
 import { connectLine, openRawClient } from "../support/raw-client.ts";
 import { startTestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 describe("a session at the edge whose user was given more", () => {
   it("is ended by the edge with the reason, and its next login has it; nobody else is", async () => {

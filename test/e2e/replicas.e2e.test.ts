@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { formatBarrierEntry } from "../../core/barrier/entry.ts";
 import { subjectsOf } from "../../core/subjects.ts";
+import { until } from "../../dev/testing/until.ts";
 import { silentLog } from "../../runtime/log/log.ts";
 import { connectService } from "../../runtime/nats/service-connection.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { anotherReplica, firstReplica } from "../support/callout-process.ts";
 import { leaks } from "../support/leaks.ts";
 import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 async function admitted(service: { adminUrl: string }): Promise<number> {
   const text = await (await fetch(`${service.adminUrl}/metrics`)).text();

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { sessionKey } from "../../client/identity.ts";
 import { sessionId } from "../../client/mod.ts";
 import { subjectsOf, VERBS } from "../../core/subjects.ts";
+import { until } from "../../dev/testing/until.ts";
 import { Logins } from "../support/logins.ts";
 import { connectLine, openRawClient, type RawClient } from "../support/raw-client.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 const subjects = subjectsOf("zzzzz");
 const TIMES = 5;

@@ -4,6 +4,7 @@ import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { runBridge } from "../../bridge/main.ts";
 import { type ClientStatus, type LiveEvent, sessionId } from "../../client/mod.ts";
+import { until } from "../../dev/testing/until.ts";
 import { silentLog } from "../../runtime/log/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
@@ -11,7 +12,6 @@ import { leaks, sharedPattern } from "../support/leaks.ts";
 import { connectLine, openRawClient } from "../support/raw-client.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { inSpiteOfStalls } from "../support/stalls.ts";
-import { until } from "../support/until.ts";
 
 /** What a client of the product knows. */
 async function follow(stack: TestStack, token: string) {

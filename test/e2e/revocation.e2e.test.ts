@@ -1,9 +1,9 @@
 /** G1: nothing committed after a revocation reaches the revoked user. With its negative control: a server that lies about kicks. */
 import assert from "node:assert/strict";
 import type { SystemAccount } from "../../authcallout/sessions/system-account.ts";
+import { until } from "../../dev/testing/until.ts";
 import { leaks, subscribed } from "../support/leaks.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 describe("a revocation", () => {
   let stack: TestStack;

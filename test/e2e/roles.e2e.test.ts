@@ -5,12 +5,12 @@ import { errors, type NatsConnection, type SubscriptionOptions } from "@nats-io/
 import { LOG_FILES } from "../../core/logs/log-files.ts";
 import type { RoleName } from "../../core/session/roles.ts";
 import { subjectsOf } from "../../core/subjects.ts";
+import { until } from "../../dev/testing/until.ts";
 import { silentLog } from "../../runtime/log/log.ts";
 import { connectService } from "../../runtime/nats/service-connection.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { Logins } from "../support/logins.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 const { root, live, log, queue } = subjectsOf("zzzzz");
 const ROLES: RoleName[] = ["dispatch", "log-writer", "syslog-writer", "auditor"];

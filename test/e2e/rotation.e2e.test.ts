@@ -8,6 +8,7 @@ import { connect } from "@nats-io/transport-node";
 import { runAuthcallout } from "../../authcallout/main.ts";
 import { runBridge } from "../../bridge/main.ts";
 import { connectOptions, type LiveEvent, sessionId } from "../../client/mod.ts";
+import { until } from "../../dev/testing/until.ts";
 import { runProxy } from "../../proxy/main.ts";
 import { isReady } from "../../runtime/admin-server.ts";
 import { type Config, loadConfig } from "../../runtime/config/config.ts";
@@ -25,7 +26,6 @@ import { connectLine, openRawClient } from "../support/raw-client.ts";
 import { inTurns, startRelay } from "../support/relay.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { inSpiteOfStalls } from "../support/stalls.ts";
-import { until } from "../support/until.ts";
 
 const START: Record<ServiceName, StartService> = { bridge: runBridge, authcallout: runAuthcallout, proxy: runProxy };
 /** Two callouts, as the chart has them: one answers while the other goes to another nats-server. */

@@ -5,12 +5,12 @@ import { connect } from "@nats-io/transport-node";
 import { connectOptions, sessionId, sessionKey } from "../../client/mod.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import type { Notice } from "../../core/wire/wire.ts";
+import { until } from "../../dev/testing/until.ts";
 import { anotherReplica, firstReplica } from "../support/callout-process.ts";
 import { Logins } from "../support/logins.ts";
 import { People } from "../support/people.ts";
 import { connectLine, isAdmitted, openRawClient } from "../support/raw-client.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 const PER_USER = 6;
 const PER_ADDRESS = 3;

@@ -6,9 +6,9 @@ import { connectOptions, sessionId, sessionKey } from "../../client/mod.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import type { Notice } from "../../core/wire/wire.ts";
 import type { DemoUser } from "../../dev/seed.ts";
+import { until } from "../../dev/testing/until.ts";
 import { sharedPattern, subscribed } from "../support/leaks.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 const SECONDS = 2;
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { runAuthcallout } from "../../authcallout/main.ts";
 import { runBridge } from "../../bridge/main.ts";
+import { until } from "../../dev/testing/until.ts";
 import type { Config, ConfigOverrides } from "../../runtime/config/config.ts";
 import { createScope, type Scope } from "../../runtime/scope.ts";
 import type { StartService } from "../../runtime/service.ts";
@@ -9,7 +10,6 @@ import { hostService } from "../../runtime/service-host.ts";
 import { type Listener, listen, toldTo } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 /** So far apart that in between there is time for a login, and for a stall. */
 const REFUSE_MS = 3_000;

@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { type Client, connectOptions, createClient, sessionId, type TailEnd } from "../../client/mod.ts";
+import { until } from "../../dev/testing/until.ts";
 import { silentLog } from "../../runtime/log/log.ts";
 import { connectService } from "../../runtime/nats/service-connection.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 const MOST = 5;
 

@@ -7,13 +7,13 @@ import { runAuthcallout } from "../../authcallout/main.ts";
 import { CLOSE_CODES, type CloseName } from "../../core/close-codes.ts";
 import { parseLsn } from "../../core/lsn.ts";
 import { oidcSecret, saltedSecret } from "../../core/token/token.ts";
+import { until } from "../../dev/testing/until.ts";
 import { createScope, type Scope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
 import { type Listener, lsnOf, toldTo } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
 import { type Done, People, type Person } from "../support/people.ts";
 import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 describe("a session whose token's row changes", () => {
   let stack: TestStack;

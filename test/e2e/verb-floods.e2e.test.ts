@@ -6,9 +6,9 @@ import { connect } from "@nats-io/transport-node";
 import { connectOptions, sessionId, sessionKey } from "../../client/mod.ts";
 import { subjectsOf, type Verb } from "../../core/subjects.ts";
 import type { Notice } from "../../core/wire/wire.ts";
+import { until } from "../../dev/testing/until.ts";
 import { createLog } from "../../runtime/log/log.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { until } from "../support/until.ts";
 
 const subjects = subjectsOf("zzzzz");
 /**

@@ -6,10 +6,10 @@
 import { jetstreamManager } from "@nats-io/jetstream";
 import pg from "pg";
 import { readStoredGraph } from "../../bridge/takeover/stored-state.ts";
+import { mulberry32, type Random } from "../../dev/testing/random.ts";
+import { until } from "../../dev/testing/until.ts";
 import type { BridgeWorld } from "../support/bridge-world.ts";
 import { CLUSTER } from "../support/postgres.ts";
-import { mulberry32, type Random } from "../support/random.ts";
-import { until } from "../support/until.ts";
 import { findings } from "./rights.ts";
 import type { Cast } from "./values.ts";
 import { type Counts, FuzzWriter, readSchema } from "./writer.ts";

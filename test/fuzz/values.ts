@@ -1,5 +1,5 @@
 /** Values for the columns that the bridge reads: what Arvados writes, what SQL admits, and what somebody hostile would try. */
-import { pick, type Random } from "../support/random.ts";
+import { pick, type Random } from "../../dev/testing/random.ts";
 
 export type ColumnType = { table: string; name: string; type: string };
 

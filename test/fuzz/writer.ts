@@ -2,7 +2,7 @@
 import type pg from "pg";
 import type { ReadTable } from "../../bridge/postgres/found-tables.ts";
 import { KEY_OF, READ_TABLES, type TableName } from "../../bridge/postgres/tables.ts";
-import { pick, type Random } from "../support/random.ts";
+import { pick, type Random } from "../../dev/testing/random.ts";
 import { type Cast, type ColumnType, type Limits, propertiesFor, valueFor } from "./values.ts";
 
 /** What a table asks for besides the columns that the bridge reads. */

@@ -7,8 +7,9 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePorts } from "../../dev/free-ports.ts";
+import { freePorts } from "../../dev/servers/free-ports.ts";
 import { type Stack, startStack } from "../../dev/stack.ts";
+import { until } from "../../dev/testing/until.ts";
 import { type Config, valueAt } from "../../runtime/config/config.ts";
 import { allSettings } from "../../runtime/config/config-table.ts";
 import { formatSetting, type Value } from "../../runtime/config/setting.ts";
@@ -17,7 +18,6 @@ import { createScope } from "../../runtime/scope.ts";
 import { SERVICE_VERSION } from "../../runtime/version.ts";
 import { answers, createProcesses } from "../support/processes.ts";
 import { step } from "../support/steps.ts";
-import { until } from "../support/until.ts";
 import { buildah, installTools, makeBase, ROOT } from "./buildah.ts";
 import { type ContainerMaker, type ImageConfig, rightsOf, startContainer } from "./container.ts";
 

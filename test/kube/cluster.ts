@@ -5,9 +5,9 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { freePorts } from "../../dev/free-ports.ts";
+import { freePorts } from "../../dev/servers/free-ports.ts";
+import { until } from "../../dev/testing/until.ts";
 import { createProcesses } from "../support/processes.ts";
-import { until } from "../support/until.ts";
 import type { KubeBinaries } from "./binaries.ts";
 
 export type KubeObject = {

@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { freePorts } from "../../dev/free-ports.ts";
+import { freePorts } from "../../dev/servers/free-ports.ts";
 import { answers, createProcesses } from "../support/processes.ts";
 import type { Cluster, KubeObject } from "./cluster.ts";
 import type { PodProcess } from "./kubelet.ts";

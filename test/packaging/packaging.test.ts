@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { findNatsServer } from "../../dev/nats-server.ts";
+import { findNatsServer } from "../../dev/servers/nats-server.ts";
 import { SERVICE_VERSION } from "../../runtime/version.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { keysEnvironmentFiles } from "../../streams-config/keys-manifest.ts";

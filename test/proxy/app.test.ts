@@ -1,7 +1,7 @@
 /** What the proxy's own pages say of where they are, and to whom the demo's hand out tokens. */
 import assert from "node:assert/strict";
 import { Demo } from "../../dev/demo-routes.ts";
-import { type LoopbackServer, startLoopbackServer } from "../../dev/loopback-server.ts";
+import { type LoopbackServer, startLoopbackServer } from "../../dev/servers/loopback-server.ts";
 import { createApp } from "../../proxy/app.ts";
 import { askRaw } from "../support/raw-http.ts";
 

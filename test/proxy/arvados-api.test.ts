@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import { gzipSync } from "node:zlib";
-import { type LoopbackServer, startLoopbackServer } from "../../dev/loopback-server.ts";
+import { type LoopbackServer, startLoopbackServer } from "../../dev/servers/loopback-server.ts";
 import { createApp } from "../../proxy/app.ts";
 import { isApiRequest, passToArvados } from "../../proxy/edge/arvados-api.ts";
 import { silentLog } from "../../runtime/log/log.ts";

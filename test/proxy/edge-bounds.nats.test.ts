@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { readNats } from "../../cli/doctor/read-nats.ts";
 import { natsFindings } from "../../cli/doctor/streams.ts";
-import type { NatsServer } from "../../dev/nats-server.ts";
+import type { NatsServer } from "../../dev/servers/nats-server.ts";
+import { until } from "../../dev/testing/until.ts";
 import type { EdgeOptions } from "../../proxy/edge/edge.ts";
 import { createLog } from "../../runtime/log/log.ts";
 import { declaredStreams } from "../../streams-config/streams.ts";
@@ -11,7 +12,6 @@ import { disposable, openEdge } from "../support/edge-door.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 import { connectLine, isAdmitted, openRawClient, type RawClient } from "../support/raw-client.ts";
 import { openRawSocket } from "../support/raw-http.ts";
-import { until } from "../support/until.ts";
 
 describe("the edge", () => {
   let nats: TestNats;

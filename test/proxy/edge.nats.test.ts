@@ -7,7 +7,8 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { WebSocket, WebSocketServer } from "ws";
 import { seedBytes, signingKey } from "../../core/nkey.ts";
-import { type NatsServer, startNatsServer } from "../../dev/nats-server.ts";
+import { type NatsServer, startNatsServer } from "../../dev/servers/nats-server.ts";
+import { until } from "../../dev/testing/until.ts";
 import type { EdgeOptions } from "../../proxy/edge/edge.ts";
 import { createLog } from "../../runtime/log/log.ts";
 import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
@@ -16,7 +17,6 @@ import { createAuthority } from "../support/certificates.ts";
 import { disposable, type EdgeDoor, listening, openEdge } from "../support/edge-door.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 import { connectLine, isAdmitted, openRawClient, type RawClient } from "../support/raw-client.ts";
-import { until } from "../support/until.ts";
 
 describe("the edge", () => {
   let nats: TestNats;

@@ -6,7 +6,8 @@ import { createServer, type Server } from "node:http";
 import { createServer as createTcpServer, type Server as TcpServer } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
 import { Demo } from "../../dev/demo-routes.ts";
-import { startLoopbackServer } from "../../dev/loopback-server.ts";
+import { startLoopbackServer } from "../../dev/servers/loopback-server.ts";
+import { until } from "../../dev/testing/until.ts";
 import { createApp } from "../../proxy/app.ts";
 import { createDoor, type DoorOptions } from "../../proxy/door.ts";
 import { passToArvados } from "../../proxy/edge/arvados-api.ts";
@@ -17,7 +18,6 @@ import { createMetrics } from "../../runtime/metrics.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { connectLine } from "../support/raw-client.ts";
 import { askRaw, openRawSocket, type RawSocket } from "../support/raw-http.ts";
-import { until } from "../support/until.ts";
 
 const UPGRADE = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
 const KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";

@@ -9,11 +9,11 @@ import type { GraphChange, TokenRow } from "../../core/rows.ts";
 import type { Subjects } from "../../core/subjects.ts";
 import { TokenIndex } from "../../core/token/token-index.ts";
 import { formatGraphEntry } from "../../core/wire/graph-entry.ts";
+import { until } from "../../dev/testing/until.ts";
 import { type GraphFailure, GraphFollower, type GraphFollowerOptions } from "../../replica/graph-follower.ts";
 import { failureSays } from "../../replica/graph-health.ts";
 import { followStream } from "../../runtime/nats/stream-follower.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
-import { until } from "../support/until.ts";
 
 const USER = "zzzzz-tpzed-000000000000001";
 const user: GraphChange = {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
+import { until } from "../../dev/testing/until.ts";
 import { Turns } from "../../runtime/turns.ts";
-import { until } from "../support/until.ts";
 
 describe("turns", () => {
   it("come in order, never more than so many at a time, and to one key never more than its share", async () => {

@@ -6,14 +6,14 @@
 import assert from "node:assert/strict";
 import { type JetStreamManager, jetstream, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
 import { Fault } from "../../core/errors.ts";
-import type { NatsServer } from "../../dev/nats-server.ts";
+import type { NatsServer } from "../../dev/servers/nats-server.ts";
+import { until } from "../../dev/testing/until.ts";
 import type { StreamAccount } from "../../streams-config/accounts.ts";
 import { applyStreams, runStreams, STREAM_VERBS, type StreamConnections } from "../../streams-config/apply.ts";
 import { REFUSALS } from "../../streams-config/plan.ts";
 import { type DeclaredConfig, type DeclaredStream, declaredStreams } from "../../streams-config/streams.ts";
 import { startTestCallout } from "../support/callout.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
-import { until } from "../support/until.ts";
 
 const MIB = 1024 * 1024;
 const SMALL = {

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findNatsServer } from "../../dev/nats-server.ts";
+import { findNatsServer } from "../../dev/servers/nats-server.ts";
 import { publicKeyReferences } from "../../streams-config/key-variables.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { keysSecret } from "../../streams-config/keys-manifest.ts";

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { headers, type NatsConnection } from "@nats-io/nats-core";
+import { until } from "../../dev/testing/until.ts";
 import type { StreamName } from "../../streams-config/accounts.ts";
 import { startTestCallout } from "../support/callout.ts";
 import { messageCount, startNats, type TestNats } from "../support/nats.ts";
-import { until } from "../support/until.ts";
 
 const root = "arvados.zzzzz";
 

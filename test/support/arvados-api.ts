@@ -1,6 +1,6 @@
 /** The part of the Arvados API that says whose a token is, with whatever trouble a test wants. */
 import type { ServerResponse } from "node:http";
-import { startLoopbackServer } from "../../dev/loopback-server.ts";
+import { startLoopbackServer } from "../../dev/servers/loopback-server.ts";
 
 export type TokenHolder = {
   /** The token's uuid. */

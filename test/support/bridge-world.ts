@@ -6,6 +6,7 @@ import type { QueueEntry } from "../../bridge/streams/queue-writer.ts";
 import type { GraphKind, GraphRows } from "../../core/rows.ts";
 import type { RecordEvent } from "../../core/wire/wire.ts";
 import type { Operations } from "../../dev/simulator/index.ts";
+import { until } from "../../dev/testing/until.ts";
 import { type Config, type ConfigOverrides, defaultConfig } from "../../runtime/config/config.ts";
 import { createLog, silentLog } from "../../runtime/log/log.ts";
 import { createMetrics } from "../../runtime/metrics.ts";
@@ -13,7 +14,6 @@ import { createScope } from "../../runtime/scope.ts";
 import { startAutoEnforcer } from "./auto-enforcer.ts";
 import { startNats } from "./nats.ts";
 import { freshDatabase } from "./postgres.ts";
-import { until } from "./until.ts";
 
 export async function startBridgeWorld(
   overrides: ConfigOverrides = {},

@@ -6,7 +6,8 @@ import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { type AuthcalloutSeams, type AuthcalloutService, runAuthcallout } from "../../authcallout/main.ts";
 import type { SystemAccount } from "../../authcallout/sessions/system-account.ts";
-import { freePorts } from "../../dev/free-ports.ts";
+import { freePorts } from "../../dev/servers/free-ports.ts";
+import { until } from "../../dev/testing/until.ts";
 import type { Config } from "../../runtime/config/config.ts";
 import { allSettings } from "../../runtime/config/config-table.ts";
 import type { Address } from "../../runtime/config/setting.ts";
@@ -15,7 +16,6 @@ import { createScope } from "../../runtime/scope.ts";
 import type { ServiceContext } from "../../runtime/service.ts";
 import { type HostedService, hostService } from "../../runtime/service-host.ts";
 import type { TestStack } from "./stack.ts";
-import { until } from "./until.ts";
 
 /** What it does to itself once it is armed (faulty-callout.ts). */
 export type Accident = {

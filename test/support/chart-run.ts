@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePorts } from "../../dev/free-ports.ts";
-import { findNatsServer } from "../../dev/nats-server.ts";
+import { freePorts } from "../../dev/servers/free-ports.ts";
+import { findNatsServer } from "../../dev/servers/nats-server.ts";
+import { until } from "../../dev/testing/until.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { keysSecret } from "../../streams-config/keys-manifest.ts";
 import { CHART, type Container, findHelm, type Manifest, pick, podsOf, render } from "./helm.ts";
 import { type FreshDatabase, freshDatabase } from "./postgres.ts";
 import { answers, createProcesses, type Processes, type Started } from "./processes.ts";
-import { until } from "./until.ts";
 
 export const SERVICES = ["bridge", "authcallout", "proxy"] as const;
 type PortName = "nats" | "websocket" | "monitor" | "http" | (typeof SERVICES)[number];

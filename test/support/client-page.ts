@@ -8,8 +8,8 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import type { Browser, Page } from "playwright-core";
 import type { Notice } from "../../core/wire/wire.ts";
+import { PATIENCE_MS } from "../../dev/testing/until.ts";
 import type { PageState, ReceivedEvent } from "../browser/pages/session.ts";
-import { PATIENCE_MS } from "./until.ts";
 
 export type Flavour = "nats.ws" | "nats-core";
 

@@ -1,8 +1,8 @@
 /** A whole day in the life of a cluster, with the real services: what alice does, what bob hears of it, and when no longer. */
 import assert from "node:assert/strict";
 import type { LiveEvent } from "../../client/mod.ts";
+import { until } from "../../dev/testing/until.ts";
 import type { TestStack } from "./stack.ts";
-import { until } from "./until.ts";
 
 /** @param options.credentials false where Arvados has none */
 export async function liveADay(stack: TestStack, options: { credentials?: boolean } = {}): Promise<void> {

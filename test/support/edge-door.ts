@@ -1,10 +1,10 @@
 /** The edge on a listener of its own, before the nats-server of a test. */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { until } from "../../dev/testing/until.ts";
 import { attachEdge, type Edge, type EdgeOptions } from "../../proxy/edge/edge.ts";
 import { silentLog } from "../../runtime/log/log.ts";
 import type { TestNats } from "./nats.ts";
-import { until } from "./until.ts";
 
 export type EdgeDoor = {
   url: string;

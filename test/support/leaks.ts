@@ -1,7 +1,7 @@
 /** What reaches somebody who may not read it any more: alice shares a project and takes it back, bob listens with bare subscriptions. */
 import { errors, type NatsConnection } from "@nats-io/nats-core";
+import { until } from "../../dev/testing/until.ts";
 import type { TestStack, Witness } from "./stack.ts";
-import { until } from "./until.ts";
 
 /** A connection that heeds no notice and does not come back. */
 export type Listener = {

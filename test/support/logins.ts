@@ -4,10 +4,10 @@ import { errors, type NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { connectOptions, sessionId } from "../../client/mod.ts";
 import type { WhoamiAnswer } from "../../core/wire/wire.ts";
+import { until } from "../../dev/testing/until.ts";
 import { createLog, type Logger } from "../../runtime/log/log.ts";
 import type { TestStack } from "./stack.ts";
 import { inSpiteOfStalls } from "./stalls.ts";
-import { until } from "./until.ts";
 
 export type Login = { nc: NatsConnection; whoami(): Promise<WhoamiAnswer> };
 

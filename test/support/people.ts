@@ -1,9 +1,9 @@
 /** People of a test stack, each with a token and a collection of which its session hears. */
 import type { Transaction } from "../../dev/simulator/index.ts";
+import { until } from "../../dev/testing/until.ts";
 import { type Listener, listen } from "./listener.ts";
 import type { Logins } from "./logins.ts";
 import type { TestStack } from "./stack.ts";
-import { until } from "./until.ts";
 
 export type Person = { user: string; token: string; tokenUuid: string; sees: string };
 export type Done = { lsn: string };

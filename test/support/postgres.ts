@@ -4,7 +4,7 @@
  */
 import pg from "pg";
 import { createSchema } from "../../dev/database.ts";
-import { type PostgresServer, startPostgres } from "../../dev/postgres.ts";
+import { type PostgresServer, startPostgres } from "../../dev/servers/postgres.ts";
 import { createSimulator, type Simulator } from "../../dev/simulator/index.ts";
 
 export const CLUSTER = "zzzzz";

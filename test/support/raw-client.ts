@@ -1,8 +1,8 @@
 /** A client that speaks the NATS protocol over a WebSocket by hand: what libraries would not send, and what they do not show. */
 import type { IncomingMessage } from "node:http";
 import { WebSocket } from "ws";
+import { until } from "../../dev/testing/until.ts";
 import { inSpiteOfStalls } from "./stalls.ts";
-import { until } from "./until.ts";
 
 export type RawClient = {
   socket: WebSocket;

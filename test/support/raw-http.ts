@@ -1,6 +1,6 @@
 /** HTTP by hand: what clients' libraries would not send, and what a socket does besides. */
 import { connect, type Socket } from "node:net";
-import { until } from "./until.ts";
+import { until } from "../../dev/testing/until.ts";
 
 export type RawSocket = {
   socket: Socket;

@@ -1,8 +1,8 @@
 /** A project that is shared with bob, and what is published under his eyes: for tests in which a revocation is missed, or must not be. */
 import assert from "node:assert/strict";
 import type { LiveEvent } from "../../client/mod.ts";
+import { until } from "../../dev/testing/until.ts";
 import type { TestStack, Witness } from "./stack.ts";
-import { until } from "./until.ts";
 
 export type Share = {
   /** Changes a collection in the project. */

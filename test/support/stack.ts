@@ -5,10 +5,10 @@ import { connect } from "@nats-io/transport-node";
 import { type Client, connectOptions, createClient, type LiveEvent, sessionId } from "../../client/mod.ts";
 import { Demo } from "../../dev/demo-routes.ts";
 import { type Stack, type StackOptions, startStack } from "../../dev/stack.ts";
+import { until } from "../../dev/testing/until.ts";
 import { createLog, silentLog } from "../../runtime/log/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { inSpiteOfStalls } from "./stalls.ts";
-import { until } from "./until.ts";
 
 export type Witness = {
   events: LiveEvent[];

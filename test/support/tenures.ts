@@ -3,9 +3,9 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
 import { parseBarrierEntry } from "../../core/barrier/entry.ts";
 import { subjectsOf } from "../../core/subjects.ts";
+import { until } from "../../dev/testing/until.ts";
 import { serviceInbox } from "../../streams-config/accounts.ts";
 import type { TestStack } from "./stack.ts";
-import { until } from "./until.ts";
 
 /** BARRIER's sequence of the first lease of the replica's unbroken tenure: of those that are there the smallest leads. */
 export type TenureOf = (replica: string) => Promise<number>;

@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import type { Browser } from "playwright-core";
 import { sessionId } from "../../client/mod.ts";
 import type { TailRequest } from "../../core/wire/wire.ts";
+import { until } from "../../dev/testing/until.ts";
 import type { ClientLine, ClientOptions, ForeignClient } from "../clients/foreign-client.ts";
 import { startGoClient } from "../clients/go-client.ts";
 import { startPythonClient } from "../clients/python-client.ts";
 import { type Flavour, openClientPage } from "./client-page.ts";
 import type { TestStack } from "./stack.ts";
-import { until } from "./until.ts";
 
 /** `delay`: milliseconds from the commit in PostgreSQL to the client. */
 export type Seen = { event_type: string; delay: number };

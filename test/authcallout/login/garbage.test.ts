@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createCurve, createPair, Prefix } from "@nats-io/nkeys";
 import { createSigner, type Signer } from "../../../authcallout/login/jwt.ts";
 import type { Question } from "../../../authcallout/login/responder.ts";
+import { mulberry32 } from "../../../dev/testing/random.ts";
 import {
   claimsOf,
   from,
@@ -16,7 +17,6 @@ import {
   signed,
   world,
 } from "../../support/login-question.ts";
-import { mulberry32 } from "../../support/random.ts";
 
 const random = mulberry32(7);
 const noise = (size: number) => Buffer.from(Array.from({ length: size }, () => Math.floor(random() * 256)));

@@ -7,10 +7,10 @@ import { seedBytes, signingKey } from "../../../core/nkey.ts";
 import { signStatement } from "../../../core/session/edge-statement.ts";
 import type { Voucher } from "../../../core/token/aliases.ts";
 import type { Identity } from "../../../core/token/token-index.ts";
+import { until } from "../../../dev/testing/until.ts";
 import { deferred } from "../../../runtime/deferred.ts";
 import { claimsOf, NOW, opened, payloadOf, question, SEEDS, seedOf, world } from "../../support/login-question.ts";
 import { INACTIVE, TOKEN, USER } from "../../support/responder.ts";
-import { until } from "../../support/until.ts";
 
 const edgeKey = signingKey(seedBytes("user", SEEDS.edge));
 const REMOTE = "yyyyy-gj3su-000000000000001";

@@ -5,11 +5,11 @@ import { connect } from "@nats-io/transport-node";
 import { Responder } from "../../../authcallout/login/responder.ts";
 import { createLogins } from "../../../authcallout/logins.ts";
 import { systemAccount } from "../../../authcallout/sessions/system-account.ts";
+import { until } from "../../../dev/testing/until.ts";
 import { deferred } from "../../../runtime/deferred.ts";
 import { silentLog } from "../../../runtime/log/log.ts";
 import { startNats, type TestNats } from "../../support/nats.ts";
 import { responderParts, TOKEN } from "../../support/responder.ts";
-import { until } from "../../support/until.ts";
 
 const AUTH_TIMEOUT_MS = 2_000;
 

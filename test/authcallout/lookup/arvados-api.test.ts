@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { ArvadosApi } from "../../../authcallout/lookup/arvados-api.ts";
 import { Fault } from "../../../core/errors.ts";
-import { startLoopbackServer } from "../../../dev/loopback-server.ts";
+import { startLoopbackServer } from "../../../dev/servers/loopback-server.ts";
 import { startTokenApi, type TokenApi } from "../../support/arvados-api.ts";
 
 const UUID = "yyyyy-gj3su-000000000000001";

@@ -1,8 +1,8 @@
 /** Transactions of very many rows: the graph passes them, memory stays what it is, and every event comes. */
 import assert from "node:assert/strict";
 import { jetstreamManager } from "@nats-io/jetstream";
+import { until } from "../../../dev/testing/until.ts";
 import { type BridgeWorld, startBridgeWorld } from "../../support/bridge-world.ts";
-import { until } from "../../support/until.ts";
 
 /** One commit: so many collections of this owner, each with its log row, or with none. */
 async function insertCollections(world: BridgeWorld, owner: string, count: number, logged: boolean): Promise<void> {

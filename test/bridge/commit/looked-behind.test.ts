@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { LookedBehind } from "../../../bridge/commit/looked-behind.ts";
+import { until } from "../../../dev/testing/until.ts";
 import { deferred } from "../../../runtime/deferred.ts";
-import { until } from "../../support/until.ts";
 
 describe("what waits for a look at the catalogs", () => {
   it("passes after a look that began when it had come, and no earlier one", async () => {

@@ -9,10 +9,10 @@ import { GraphState } from "../../../bridge/rows/graph-state.ts";
 import { LOG_FILES } from "../../../core/logs/log-files.ts";
 import { HEADER, TAILED_LEASE_MS } from "../../../core/wire/wire.ts";
 import { type ArvadosApi, startArvadosApi } from "../../../dev/arvados-api.ts";
+import { until } from "../../../dev/testing/until.ts";
 import { silentLog } from "../../../runtime/log/log.ts";
 import { Turns } from "../../../runtime/turns.ts";
 import { startNats, type TestNats } from "../../support/nats.ts";
-import { until } from "../../support/until.ts";
 
 const uuid = (infix: string, n: number) => `zzzzz-${infix}-${String(n).padStart(15, "0")}`;
 const rules = { pollMin: 20, pollMax: 50, settle: 50, readBytes: 4_096, chunkBytes: 512 };

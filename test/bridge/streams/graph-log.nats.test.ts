@@ -15,8 +15,8 @@ import { formatLsn, type Lsn } from "../../../core/lsn.ts";
 import type { Replacement, UserRow } from "../../../core/rows.ts";
 import { formatGraphEntry } from "../../../core/wire/graph-entry.ts";
 import { HEADER } from "../../../core/wire/wire.ts";
+import { until } from "../../../dev/testing/until.ts";
 import { startNats, type TestNats } from "../../support/nats.ts";
-import { until } from "../../support/until.ts";
 
 const ALICE = "zzzzz-tpzed-aliceaaaaaaaaaa";
 

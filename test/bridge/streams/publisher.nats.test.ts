@@ -4,8 +4,8 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { FencedPublisher, type Message, type PublisherOptions } from "../../../bridge/streams/publisher.ts";
 import { Fault } from "../../../core/errors.ts";
 import type { MovedEntry } from "../../../core/wire/wire.ts";
+import { until } from "../../../dev/testing/until.ts";
 import { messageCount, startNats, type TestNats } from "../../support/nats.ts";
-import { until } from "../../support/until.ts";
 
 const subject = (name: string) => `arvados.zzzzz.rec.${name}`;
 const message = (name: string, body: Message["body"] = "{}"): Message => ({

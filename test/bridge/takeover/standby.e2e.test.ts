@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import pg from "pg";
 import { runBridge } from "../../../bridge/main.ts";
+import { until } from "../../../dev/testing/until.ts";
 import { createLog, silentLog } from "../../../runtime/log/log.ts";
 import { createMetrics } from "../../../runtime/metrics.ts";
 import { createScope } from "../../../runtime/scope.ts";
 import { startTestStack, type TestStack } from "../../support/stack.ts";
-import { until } from "../../support/until.ts";
 
 describe("a bridge that waits for another one's slot", () => {
   let stack: TestStack;

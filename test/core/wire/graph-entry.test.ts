@@ -7,7 +7,7 @@ import { subjectsOf } from "../../../core/subjects.ts";
 import { sha256 } from "../../../core/token/token.ts";
 import { TokenIndex } from "../../../core/token/token-index.ts";
 import { formatGraphEntry, parseCommitEntry, parseGraphEntry, readGraphEntry } from "../../../core/wire/graph-entry.ts";
-import { mulberry32, pick } from "../../support/random.ts";
+import { mulberry32, pick } from "../../../dev/testing/random.ts";
 
 const subjects = subjectsOf("zzzzz");
 const UUIDS: Record<GraphKind, string> = {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
+import { until } from "../../../dev/testing/until.ts";
 import { ConnectionWatch } from "../../../runtime/nats/connection-watch.ts";
 import { startNats } from "../../support/nats.ts";
-import { until } from "../../support/until.ts";
 
 describe("readiness of a service's connections", () => {
   it("says which one is away, and that it is back", async () => {

@@ -6,11 +6,11 @@ import { runInNewContext } from "node:vm";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { createUser } from "@nats-io/nkeys";
 import { connect } from "@nats-io/transport-node";
+import { until } from "../../../dev/testing/until.ts";
 import { listen } from "../../../runtime/listen.ts";
 import { createLog } from "../../../runtime/log/log.ts";
 import { leanDials } from "../../../runtime/nats/lean-dials.ts";
 import { connectNats } from "../../../runtime/nats/nats-connection.ts";
-import { until } from "../../support/until.ts";
 
 const INFO = { server_id: "X", version: "2.15.2", proto: 1, headers: true, max_payload: 1048576, nonce: "noncenonce" };
 const seed = new TextDecoder().decode(createUser().getSeed());

@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { ConnectionOptions } from "@nats-io/nats-core";
+import { until } from "../../../dev/testing/until.ts";
 import { deferred } from "../../../runtime/deferred.ts";
 import { type FollowFailure, type FollowOptions, followStream } from "../../../runtime/nats/stream-follower.ts";
 import { startNats, type TestNats } from "../../support/nats.ts";
 import { startRelay } from "../../support/relay.ts";
-import { until } from "../../support/until.ts";
 
 async function follow(nats: TestNats, more: Partial<FollowOptions>, connection: ConnectionOptions = {}) {
   const nc = await nats.connect("authcallout", "CORE", connection);

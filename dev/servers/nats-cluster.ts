@@ -1,6 +1,6 @@
 /** Several nats-servers on loopback that form one cluster, each its own process that can be killed, stopped and started again. */
 import { setTimeout as delay } from "node:timers/promises";
-import { fault } from "../core/errors.ts";
+import { fault } from "../../core/errors.ts";
 import { freePorts } from "./free-ports.ts";
 import { type LaunchConf, type NatsServer, startNatsServer } from "./nats-server.ts";
 

@@ -5,8 +5,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { fault, reasonOf } from "../core/errors.ts";
-import { type ServerConf, type ServerPorts, serverConf } from "../streams-config/server-conf.ts";
+import { fault, reasonOf } from "../../core/errors.ts";
+import { type ServerConf, type ServerPorts, serverConf } from "../../streams-config/server-conf.ts";
 import { freePorts } from "./free-ports.ts";
 import { findNatsServer, type Log } from "./nats-binary.ts";
 import { mind } from "./nats-minder.ts";

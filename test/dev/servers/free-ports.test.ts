@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { freePorts, isFree } from "../../dev/free-ports.ts";
+import { freePorts, isFree } from "../../../dev/servers/free-ports.ts";
 
 describe("free ports", () => {
   it("are as many as wanted, none twice, free, and none that an outgoing connection could have", async () => {

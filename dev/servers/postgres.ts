@@ -18,7 +18,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import pg from "pg";
-import { fault } from "../core/errors.ts";
+import { fault } from "../../core/errors.ts";
 import { freePorts, isFree } from "./free-ports.ts";
 import { dataFolder, ENVIRONMENT, fillDataFolder, USER } from "./postgres-data.ts";
 import { killTree } from "./postgres-kill.ts";

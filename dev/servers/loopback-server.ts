@@ -1,7 +1,7 @@
 /** An HTTP server on loopback: what stands for somebody else's service in tests and demo. */
 import type { RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createHttpServer } from "../runtime/http-server.ts";
+import { createHttpServer } from "../../runtime/http-server.ts";
 
 export type LoopbackServer = AsyncDisposable & { url: string };
 

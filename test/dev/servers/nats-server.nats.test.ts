@@ -6,13 +6,13 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "@nats-io/transport-node";
-import { Fault } from "../../core/errors.ts";
-import { isNewEnough } from "../../core/nats-version.ts";
-import { parseVersion } from "../../dev/nats-binary.ts";
-import { findNatsServer, startNatsServer } from "../../dev/nats-server.ts";
-import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
-import { messageCount, startNats } from "../support/nats.ts";
-import { until } from "../support/until.ts";
+import { Fault } from "../../../core/errors.ts";
+import { isNewEnough } from "../../../core/nats-version.ts";
+import { parseVersion } from "../../../dev/servers/nats-binary.ts";
+import { findNatsServer, startNatsServer } from "../../../dev/servers/nats-server.ts";
+import { until } from "../../../dev/testing/until.ts";
+import { generateKeys, publicKeys } from "../../../streams-config/keys.ts";
+import { messageCount, startNats } from "../../support/nats.ts";
 
 /** An executable shell script. */
 async function script(dir: string, name: string, ...lines: string[]): Promise<string> {
@@ -241,8 +241,8 @@ describe("a nats-server that was started", () => {
   });
 
   it("does not outlive the program that started it, even when that is killed", async () => {
-    const launcher = new URL("../../dev/nats-server.ts", import.meta.url).href;
-    const keys = new URL("../../streams-config/keys.ts", import.meta.url).href;
+    const launcher = new URL("../../../dev/servers/nats-server.ts", import.meta.url).href;
+    const keys = new URL("../../../streams-config/keys.ts", import.meta.url).href;
     const program = `
       const { startNatsServer } = await import(${JSON.stringify(launcher)});
       const { generateKeys, publicKeys } = await import(${JSON.stringify(keys)});

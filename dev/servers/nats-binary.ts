@@ -6,8 +6,8 @@ import { access, constants, mkdir, readFile, rename, rm } from "node:fs/promises
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { Fault, fault, reasonOf } from "../core/errors.ts";
-import { faultsOf, isNewEnough, NATS_FLOOR } from "../core/nats-version.ts";
+import { Fault, fault, reasonOf } from "../../core/errors.ts";
+import { faultsOf, isNewEnough, NATS_FLOOR } from "../../core/nats-version.ts";
 
 const run = promisify(execFile);
 

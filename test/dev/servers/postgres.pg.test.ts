@@ -9,8 +9,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import pg from "pg";
-import { Fault } from "../../core/errors.ts";
-import { type PostgresServer, startPostgres } from "../../dev/postgres.ts";
+import { Fault } from "../../../core/errors.ts";
+import { type PostgresServer, startPostgres } from "../../../dev/servers/postgres.ts";
 import {
   binariesFor,
   cacheEntry,
@@ -19,8 +19,8 @@ import {
   openFolder,
   postgresUser,
   type RunAs,
-} from "../../dev/postgres-place.ts";
-import { until } from "../support/until.ts";
+} from "../../../dev/servers/postgres-place.ts";
+import { until } from "../../../dev/testing/until.ts";
 
 const run = promisify(execFile);
 

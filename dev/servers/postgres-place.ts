@@ -12,7 +12,7 @@ import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { reasonOf } from "../core/errors.ts";
+import { reasonOf } from "../../core/errors.ts";
 
 const run = promisify(execFile);
 
