@@ -1,6 +1,7 @@
 /** What `npm start` and bin/arvados-nats.js run. */
-import { failureOf } from "./failure.ts";
+
 import { runCli } from "./run.ts";
+import { failureOf } from "./support/failure.ts";
 
 // `arvados-nats ... | head` closes our stdout: nobody reads on, so there is nothing more to say.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));

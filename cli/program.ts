@@ -11,7 +11,7 @@ import { addServiceCommands } from "./commands/services.ts";
 import { addSessionCommands } from "./commands/sessions.ts";
 import { addSetupDbCommand } from "./commands/setup-db.ts";
 import { addStreamsCommands } from "./commands/streams.ts";
-import { type CliContext, examples } from "./context.ts";
+import { type CliContext, examples } from "./support/context.ts";
 
 export function createProgram(context: CliContext): Command {
   const program = new Command("arvados-nats")

@@ -1,8 +1,8 @@
 /** The command line as a function: arguments in, exit code out. 0 = done, 2 = usage or configuration, 128 + n = ended by signal n, 1 = anything else. */
 import { CommanderError } from "commander";
-import { type CliContext, print } from "./context.ts";
-import { failureOf } from "./failure.ts";
 import { createProgram } from "./program.ts";
+import { type CliContext, print } from "./support/context.ts";
+import { failureOf } from "./support/failure.ts";
 
 export type CliIo = Pick<CliContext, "out" | "err" | "env" | "signals"> & Partial<Pick<CliContext, "colours">>;
 

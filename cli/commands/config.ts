@@ -1,7 +1,7 @@
 /** `config print` and `config settings`. */
 import type { Command } from "commander";
 import { configRows, describeConfig, settingsReference } from "../../runtime/config/config-describe.ts";
-import { type CliContext, examples, print, readConfig } from "../context.ts";
+import { type CliContext, examples, print, readConfig } from "../support/context.ts";
 
 export function addConfigCommands(program: Command, context: CliContext): void {
   const config = program.command("config").description("Look at the configuration.");

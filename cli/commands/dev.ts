@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { fault, reasonOf } from "../../core/errors.ts";
 import { runService } from "../../runtime/lifecycle.ts";
 import { createLog } from "../../runtime/log/log.ts";
-import { type CliContext, examples, print } from "../context.ts";
+import { type CliContext, examples, print } from "../support/context.ts";
 
 type Options = { port: number; data?: string };
 

@@ -6,9 +6,9 @@ import { arvadosSection } from "../../runtime/config/config-sources.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { declaredStreams } from "../../streams-config/streams.ts";
-import { type CliContext, configFileOf, examples, logFor, print, readConfig } from "../context.ts";
 import { AUDIT_DEFAULTS, type AuditFacts } from "../doctor/audit.ts";
 import { type Finding, formatFindings, isBad, problem } from "../doctor/finding.ts";
+import { type CliContext, configFileOf, examples, logFor, print, readConfig } from "../support/context.ts";
 import { type Profile, profileOption } from "./streams.ts";
 
 type Options = { profile: Profile; json?: boolean };

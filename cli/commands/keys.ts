@@ -9,9 +9,9 @@ import {
   keysSecret,
   publicKeysSecret,
 } from "../../streams-config/keys-manifest.ts";
-import { type CliContext, examples, print } from "../context.ts";
-import { readKeysInUse } from "../keys-in-use.ts";
-import { createSecret, podApi } from "../kubernetes.ts";
+import { type CliContext, examples, print } from "../support/context.ts";
+import { readKeysInUse } from "../support/keys-in-use.ts";
+import { createSecret, podApi } from "../support/kubernetes.ts";
 
 type Options = {
   name: string;

@@ -5,7 +5,7 @@ import { WebSocket } from "ws";
 import { connectOptions, createClient, type LiveEvent, sessionId } from "../../client/mod.ts";
 import { fault, reasonOf } from "../../core/errors.ts";
 import type { WellKnown } from "../../core/wire/wire.ts";
-import { type CliContext, examples, print } from "../context.ts";
+import { type CliContext, examples, print } from "../support/context.ts";
 
 type Options = { url: string; eventSeconds: number };
 

@@ -7,7 +7,7 @@ import { resourceOf } from "../../core/uuid.ts";
 import type { GraphFollower } from "../../replica/graph-follower.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { sleep } from "../../runtime/sleep.ts";
-import { type CliContext, examples, logFor, print, readConfig } from "../context.ts";
+import { type CliContext, examples, logFor, print, readConfig } from "../support/context.ts";
 
 const PATIENCE_MS = 60_000;
 

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { runService } from "../../runtime/lifecycle.ts";
 import type { StartService } from "../../runtime/service.ts";
 import { hostService, type ServiceName } from "../../runtime/service-host.ts";
-import { type CliContext, examples, logFor, readConfig } from "../context.ts";
+import { type CliContext, examples, logFor, readConfig } from "../support/context.ts";
 
 type Declared = { load: () => Promise<StartService>; summary: string; description: string; example: [string, string] };
 

@@ -6,8 +6,8 @@ import { fault, reasonOf } from "../../core/errors.ts";
 import { formatRevision } from "../../core/revision.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import { createScope } from "../../runtime/scope.ts";
-import { type CliContext, examples, logFor, print, readConfig } from "../context.ts";
-import { otherListeners } from "../listeners.ts";
+import { type CliContext, examples, logFor, print, readConfig } from "../support/context.ts";
+import { otherListeners } from "../support/listeners.ts";
 
 type Options = { user?: string; json?: boolean };
 type Row = { server: string; cid: number; user: string; token: string; sid: string; revision: string; hash: string };

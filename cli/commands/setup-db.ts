@@ -1,6 +1,6 @@
 /** `setup-db`: what the bridge needs in PostgreSQL, made once. */
 import type { Command } from "commander";
-import { type CliContext, examples, print, readConfig } from "../context.ts";
+import { type CliContext, examples, print, readConfig } from "../support/context.ts";
 
 export function addSetupDbCommand(program: Command, context: CliContext): void {
   program

@@ -7,7 +7,7 @@ import type { StreamVerb } from "../../streams-config/apply.ts";
 import { EXPORT_FORMATS, type ExportFormat, exportStreams } from "../../streams-config/export.ts";
 import type { Step } from "../../streams-config/plan.ts";
 import { declaredStreams, STREAM_PROFILES } from "../../streams-config/streams.ts";
-import { type CliContext, examples, logFor, print, readConfig } from "../context.ts";
+import { type CliContext, examples, logFor, print, readConfig } from "../support/context.ts";
 
 export type Profile = keyof typeof STREAM_PROFILES;
 type Options = { profile: Profile; json?: boolean };

@@ -8,9 +8,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createUser } from "@nats-io/nkeys";
 import type { Command } from "commander";
-import { failureOf } from "../../cli/failure.ts";
 import { createProgram } from "../../cli/program.ts";
 import { runCli } from "../../cli/run.ts";
+import { failureOf } from "../../cli/support/failure.ts";
 import { fault } from "../../core/errors.ts";
 import { listen } from "../../runtime/listen.ts";
 

@@ -6,8 +6,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
-import { createSecret, podApi } from "../../cli/kubernetes.ts";
 import { runCli } from "../../cli/run.ts";
+import { createSecret, podApi } from "../../cli/support/kubernetes.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { keysSecret } from "../../streams-config/keys-manifest.ts";
 

@@ -6,10 +6,10 @@ import {
   loadConfig,
   publicValuesOf,
   secretsOf,
-} from "../runtime/config/config.ts";
-import type { Consumer } from "../runtime/config/setting.ts";
-import type { SignalSource } from "../runtime/lifecycle.ts";
-import { createLog, type Logger, type LogSink } from "../runtime/log/log.ts";
+} from "../../runtime/config/config.ts";
+import type { Consumer } from "../../runtime/config/setting.ts";
+import type { SignalSource } from "../../runtime/lifecycle.ts";
+import { createLog, type Logger, type LogSink } from "../../runtime/log/log.ts";
 
 export type CliContext = {
   out: (text: string) => void;

@@ -2,9 +2,9 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
-import { fault } from "../core/errors.ts";
-import { isSection, type Section } from "../runtime/config/config-file.ts";
-import type { Variables } from "../streams-config/key-variables.ts";
+import { fault } from "../../core/errors.ts";
+import { isSection, type Section } from "../../runtime/config/config-file.ts";
+import type { Variables } from "../../streams-config/key-variables.ts";
 
 /** @param place the folder of environment files, or a file (`-`: standard input) with the Secret as kubectl prints it */
 export async function readKeysInUse(place: string): Promise<Variables> {
