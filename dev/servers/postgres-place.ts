@@ -20,7 +20,7 @@ const run = promisify(execFile);
 export type RunAs = { uid: number; gid: number } | null;
 
 /** The checkout's own cache, git-ignored. */
-const CHECKOUT_CACHE = resolve(dirname(fileURLToPath(import.meta.url)), "..", ".cache");
+const CHECKOUT_CACHE = resolve(dirname(fileURLToPath(import.meta.url)), "..", "..", ".cache");
 
 /** A part-made cache entry older than this (ms) belongs to nobody: its maker was killed. */
 const ABANDONED_AFTER = 10 * 60 * 1000;
