@@ -11,7 +11,7 @@ import { MAX_TAIL, ownerPrefix, ownerPrefixOf, tails } from "./tails.ts";
 import type { Topology } from "./topology.ts";
 import type { ObjectFacts } from "./types.ts";
 
-/** Where events about an object are published (design 4). The counterpart of `grants.ts`: what one says the other must match. */
+/** Where events about an object are published (docs/subjects.md 2). The counterpart of `grants.ts`: what one says the other must match. */
 export class Routes {
   readonly #topology: Topology;
   readonly #audiences: Audiences;
