@@ -21,7 +21,7 @@ const INDEXES = `
   analyze;
 `;
 
-/** All that the users in $1 reach: facts 3.1. */
+/** All that the users in $1 reach: docs/arvados-permissions.md 3.1. */
 const REACH = (name: string, start: string) => `
   ${name}(uuid, val, trav, start) as (
     ${start}

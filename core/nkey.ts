@@ -1,6 +1,6 @@
 /**
  * NATS keys as bytes: base32 text with a prefix byte and a CRC-16. Signing itself is node:crypto's:
- * the JavaScript signer of the nkeys package manages 130 signatures a second, the native one 18,000 (facts/nats 1.5).
+ * the JavaScript signer of the nkeys package manages 130 signatures a second, the native one 18,000 (docs/nats-facts.md 1.5).
  */
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 

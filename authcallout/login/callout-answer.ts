@@ -1,4 +1,4 @@
-/** Our answer (facts/nats 1.3): a user JWT that says what nats-server is to enforce, or a reason, inside a response JWT, sealed. */
+/** Our answer (docs/nats-facts.md 1.3): a user JWT that says what nats-server is to enforce, or a reason, inside a response JWT, sealed. */
 import type { CalloutRequest } from "./callout-request.ts";
 import type { Signer } from "./jwt.ts";
 

@@ -1,4 +1,4 @@
-/** nats-server's question (facts/nats 1.2), decoded and checked. Pure but for the keys it is given. */
+/** nats-server's question (docs/nats-facts.md 1.2), decoded and checked. Pure but for the keys it is given. */
 import type { KeyObject } from "node:crypto";
 import { type Fault, fault } from "../../core/errors.ts";
 import { isStatement, verifyStatement } from "../../core/session/edge-statement.ts";

@@ -1,6 +1,6 @@
 /**
  * What the bridge reads of Arvados' database. Column lists hold the key (the replica identity): a publication without it,
- * or with a row filter on another column, makes Arvados' own UPDATEs and DELETEs fail (facts/arvados 2).
+ * or with a row filter on another column, makes Arvados' own UPDATEs and DELETEs fail (docs/arvados-permissions.md 2).
  */
 
 import type { RowId } from "../../core/rows.ts";

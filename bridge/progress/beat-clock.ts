@@ -1,5 +1,5 @@
 /**
- * The staleness clock (design 5): the bridge samples PostgreSQL's flush position at time t; the beat is the newest t whose position
+ * The staleness clock: the bridge samples PostgreSQL's flush position at time t; the beat is the newest t whose position
  * replication has passed and GRAPH has acknowledged. A bare pulse would go on while a huge transaction is decoded and removals wait. Pure.
  */
 import { type Lsn, laterLsn } from "../../core/lsn.ts";

@@ -1,6 +1,6 @@
 /**
  * Which position PostgreSQL may forget: nats-server acknowledges before it syncs to disk, so a position counts as safe only
- * once what was stored up to it is older than nats-server's `sync_interval` plus a margin (design 3). Pure.
+ * once what was stored up to it is older than nats-server's `sync_interval` plus a margin (ADR 1). Pure.
  */
 import type { Lsn } from "../../core/lsn.ts";
 

@@ -1,5 +1,5 @@
 /**
- * The bridge's side of the revocation barrier (design 6): records committed behind a removal wait until the removal is enforced.
+ * The bridge's side of the revocation barrier (docs/barrier.md): records committed behind a removal wait until the removal is enforced.
  *
  *   commit that takes a right away ──► mark r ──► (callout settles, cuts) ──► cut r ──► records behind r are released
  *

@@ -17,7 +17,7 @@ import { Routes, routable } from "./publish/routes.ts";
 import { ReadRule } from "./reach/read-rule.ts";
 
 /**
- * Who may read what: Arvados' permission rules over its rows (`facts/arvados.md` 2-3), in memory, followed row by row.
+ * Who may read what: Arvados' permission rules over its rows (docs/arvados-permissions.md 2 and 3), in memory, followed row by row.
  *
  * **Data.** Uuids are integers (`nodes.ts`, `uuid-index.ts`); who owns what, sibling lists and request-to-container lists are
  * Int32 columns (`ownership.ts`, `requests.ts`); links are objects in lists by tail and head (`links.ts`); `topology.ts` is all

@@ -1,4 +1,4 @@
-/** The files crunch-run writes while a container runs (facts/arvados 7): what a container's own token may publish, by literal name. */
+/** The files crunch-run writes while a container runs (docs/arvados-permissions.md 7): what a container's own token may publish, by literal name. */
 export const LOG_FILES = [
   "crunch-run.txt",
   "stdout.txt",

@@ -1,6 +1,6 @@
 /**
  * What nats-server is told to enforce for one session: the user JWT's `pub` and `sub` permissions.
- * Nobody else writes permissions. Traps (facts/nats 2): an empty allow list allows everything, and an allow that ends in `*` admits `>`.
+ * Nobody else writes permissions. Traps (docs/nats-facts.md 2): an empty allow list allows everything, and an allow that ends in `*` admits `>`.
  */
 import { createHash, type Hash } from "node:crypto";
 import { LOG_FILES } from "../logs/log-files.ts";

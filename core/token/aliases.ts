@@ -1,5 +1,5 @@
 /**
- * Sessions whose token cannot be told from their name (design 4): which stored token it is, or, where no row stands for it, what
+ * Sessions whose token cannot be told from their name (docs/subjects.md 4): which stored token it is, or, where no row stands for it, what
  * Arvados' API said of it. Every replica and the gateway read them in BARRIER. Pure.
  */
 import type { Identity } from "./token-index.ts";

@@ -1,5 +1,5 @@
 /**
- * Token scopes (facts 6.2: a scope is `all`, or `METHOD /path`), applied to what a session may subscribe to and ask about.
+ * Token scopes (docs/arvados-permissions.md 5: a scope is `all`, or `METHOD /path`), applied to what a session may subscribe to and ask about.
  *
  * `all` and `GET /` leave a user's reading whole. `GET /arvados/v1/<resource>/<uuid>` leaves that one object. Every other
  * scope gives nothing here: lists and other verbs say nothing about events.

@@ -1,6 +1,6 @@
 /**
  * Who a token belongs to, answered from memory: the token and container rows of GRAPH, by uuid, by secret hash and by session token.
- * Holds SHA-256 hashes only. Rules: facts/arvados 5.
+ * Holds SHA-256 hashes only. Rules: docs/arvados-permissions.md 5.
  */
 import { timingSafeEqual } from "node:crypto";
 import { type Fault, fault } from "../errors.ts";

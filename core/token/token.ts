@@ -1,6 +1,6 @@
 /**
  * Arvados API tokens as text. Forms: a bare secret (v1, also OIDC access tokens), `v2/<uuid>/<secret>`,
- * and `v2/<uuid>/<secret>/<container uuid>` as crunch-run uses it. Source: facts/arvados 5.
+ * and `v2/<uuid>/<secret>/<container uuid>` as crunch-run uses it. Source: docs/arvados-permissions.md 5.
  */
 import { createHash, createHmac } from "node:crypto";
 import { isUuid } from "../uuid.ts";
@@ -42,7 +42,7 @@ export function oidcSecret(token: string, systemRootToken: string): string {
 const BASE32 = "abcdefghijklmnopqrstuvwxyz234567";
 
 /**
- * The token part of a session's subjects (design 4), which the holder can compute: the token's uuid; for a bare token
+ * The token part of a session's subjects (docs/subjects.md 4), which the holder can compute: the token's uuid; for a bare token
  * `h` + the first 26 characters of its SHA-256 in lower-case base32; for a container-suffixed token `c_<uuid>_<container>`,
  * so that it shares nothing with the same token sent without the suffix.
  */

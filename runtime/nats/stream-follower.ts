@@ -1,7 +1,7 @@
 /**
  * Follows a stream from a sequence on, in order and without a gap, over any disturbance: a pull consumer of its own with 1 s
  * heartbeats, made anew at the next sequence whenever it falls silent, is gone, or may have sent what did not arrive. (The library's
- * ordered consumer was deaf for 35 s after a server restart, design 5.)
+ * ordered consumer was deaf for 35 s after a server restart: docs/nats-facts.md 5.4.)
  *
  * Where taking a message in throws, what was made of the stream so far is not to be trusted: everything is read again from the start, as
  * after a roll-back, and later each time that the same message fails again. Nothing is passed over.

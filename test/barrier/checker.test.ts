@@ -160,7 +160,7 @@ describe("the barrier's checker", () => {
     assert.equal(judged(heard(timeOf(8n))), 1, "not before it has moved there");
   });
 
-  describe("knows that deletions are told to whoever may read what the last owner owns (facts/arvados 6.3)", () => {
+  describe("knows that deletions are told to whoever may read what the last owner owns (docs/arvados-permissions.md 6)", () => {
     it("so that of a permission link, which root owns, only admins hear", () => {
       assert.equal(share.columns.owner_uuid, U("root"));
       const heard = [{ ...unshared, pattern: `${LIVE}>`, at: timeOf(unshared.lsn) }];

@@ -4,7 +4,7 @@ import { Threshold } from "./threshold.ts";
 
 /**
  * Which roles are *audiences*: large enough that what is shared with them is published as a copy for their members
- * (design 4) instead of standing in each member's grants.
+ * (docs/subjects.md 3) instead of standing in each member's grants.
  *
  * A role becomes one above `min` members and stays one until it falls to `floor` or below (threshold.ts), so that a role near the
  * threshold does not flap. Between the two bounds processes may differ, each by its own history; so copies are published for every

@@ -11,7 +11,7 @@ import type { Rights, RightsCache } from "../reach/rights.ts";
 import { MAX_TAIL, ownerPrefix, ownerPrefixOf, tails } from "../store/tails.ts";
 import type { Topology } from "../store/topology.ts";
 
-/** Where events about an object are published (design 4). The counterpart of `grants.ts`: what one says the other must match. */
+/** Where events about an object are published (docs/subjects.md 2). The counterpart of `grants.ts`: what one says the other must match. */
 export class Routes {
   readonly #topology: Topology;
   readonly #audiences: Audiences;

@@ -2,7 +2,7 @@ import type { Topology } from "../store/topology.ts";
 import type { LevelZero } from "./level-zero.ts";
 import { type Reach, reach } from "./reach.ts";
 
-/** Reading asks for links of level 1, managing for level 3 (facts 3.2, 3.3). */
+/** Reading asks for links of level 1, managing for level 3 (docs/arvados-permissions.md 3.2, 3.3). */
 export type Level = 1 | 3;
 
 /**
@@ -37,7 +37,7 @@ export type Draft = { -readonly [K in keyof Closure]: Set<number> };
 
 type IsAudience = (role: number) => boolean;
 
-/** A user's closure: the union over UU = itself and the users it manages, one step and no further (facts 3.2). */
+/** A user's closure: the union over UU = itself and the users it manages, one step and no further (docs/arvados-permissions.md 3.2). */
 export function userClosure(
   topology: Topology,
   zero: LevelZero,
@@ -139,7 +139,7 @@ function addManaged(
   isAudience: IsAudience,
 ): void {
   for (const user of users) {
-    // Without a row in `users` nobody reaches anything through it (facts 3.1); what it owns directly is still in reach.
+    // Without a row in `users` nobody reaches anything through it (docs/arvados-permissions.md 3.1); what it owns directly is still in reach.
     if (!topology.users.has(user)) {
       draft.direct.add(user);
       continue;

@@ -27,7 +27,7 @@ const OWNED_RESOURCES = [
   "workflows",
 ] as const;
 
-/** Kinds to which a link of its own gives a reading; links to containers, tokens and logs count for nothing (facts 3.3). */
+/** Kinds to which a link of its own gives a reading; links to containers, tokens and logs count for nothing (docs/arvados-permissions.md 3.3). */
 const SHARED_RESOURCES: ReadonlySet<string> = new Set(OWNED_RESOURCES.filter((resource) => resource !== "users"));
 
 /** A user's grants: the fewest patterns that match the routes of what the closures reach, and no other. */

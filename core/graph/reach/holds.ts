@@ -30,7 +30,7 @@ export function holdsGroup(topology: Topology, closures: readonly Closure[], gro
   return false;
 }
 
-/** What `owner` owns directly: level on the owner and `traverse_owned` (owner_check of facts 3.3). */
+/** What `owner` owns directly: level on the owner and `traverse_owned` (owner check of docs/arvados-permissions.md 3.3). */
 export function holdsOwned(topology: Topology, closures: readonly Closure[], owner: number): boolean {
   if (owner < 0) return false;
   if (!topology.nodes.isUser(owner)) return holdsGroup(topology, closures, owner);

@@ -2,7 +2,7 @@ import type { Topology } from "../store/topology.ts";
 import { reach } from "./reach.ts";
 
 /**
- * Permission links of unknown names. They give no level, yet a walk passes them and hands on `traverse_owned` (facts 3.1), so a user
+ * Permission links of unknown names. They give no level, yet a walk passes them and hands on `traverse_owned` (docs/arvados-permissions.md 3.1), so a user
  * may be managed by way of one path and readable by way of another. Arvados makes no such links today; old rows and SQL do.
  *
  * Such a link matters only where somebody is managed behind it, and only to those who reach its tail. Everybody else's closures

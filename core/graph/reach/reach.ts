@@ -1,11 +1,11 @@
 import type { Topology } from "../store/topology.ts";
 
 /**
- * What one user (or one role, taken as if it were a user) reaches along edges of at least some level: facts 3.1.
+ * What one user (or one role, taken as if it were a user) reaches along edges of at least some level: docs/arvados-permissions.md 3.1.
  *
  * Users are walked through only where the walk starts; groups always; objects never. The walk goes from tail to tail
  * (see topology.ts), so it costs the links it follows and not the size of the projects they give. With `stop`, a role
- * for which `stop` is true is noted in `audiences` and not entered: what it gives is published for its members (design 4).
+ * for which `stop` is true is noted in `audiences` and not entered: what it gives is published for its members (docs/subjects.md 3).
  */
 export type Reach = {
   readonly start: number;

@@ -3,7 +3,7 @@ import type { Topology } from "../store/topology.ts";
 import { holdsGroup, holdsObject, holdsOwned, holdsUser } from "./holds.ts";
 import type { Rights, RightsCache } from "./rights.ts";
 
-/** Whom the trash rule lets see an object, before anybody's permissions are asked (facts 3.3, excluded_trash). */
+/** Whom the trash rule lets see an object, before anybody's permissions are asked (docs/arvados-permissions.md 3.3, excluded_trash). */
 export type Visibility = "all" | "admins" | "nobody";
 
 /** Kinds whose reading honours include_trash: trash hides them only inside frozen projects, and never from admins. */
@@ -15,7 +15,7 @@ export type Place = { readonly node: number; readonly owner: number };
 /** A permission link as its reading needs it. */
 export type PermissionLink = { tail: string; head: string; headOwner: string | null };
 
-/** Arvados' read rule (facts 3.3, as the vectors' README spells it out) over the closures of `rights.ts`. */
+/** Arvados' read rule (docs/arvados-permissions.md 3.3, as the vectors' README spells it out) over the closures of `rights.ts`. */
 export class ReadRule {
   readonly #topology: Topology;
   readonly #rights: RightsCache;

@@ -1,4 +1,4 @@
-/** A permission link. Level by its name: can_read and can_login 1, can_write 2, can_manage 3, any other 0 (facts 2). */
+/** A permission link. Level by its name: can_read and can_login 1, can_write 2, can_manage 3, any other 0 (docs/arvados-permissions.md 2). */
 export type Edge = {
   readonly uuid: string;
   readonly name: string;

@@ -2,7 +2,7 @@ import { subjectToken } from "../../subjects.ts";
 import type { Topology } from "./topology.ts";
 
 /**
- * Subject tails: what follows `arvados.<c>.live.` (design 4). Used alike for routes and for grants, so that the two cannot
+ * Subject tails: what follows `arvados.<c>.live.` (docs/subjects.md 2). Used alike for routes and for grants, so that the two cannot
  * drift apart. Tokens that begin with `@` are never made from a uuid: `subjectToken` encodes that character.
  */
 

@@ -100,14 +100,14 @@ export class Topology {
     return (this.#flags.get(group) & FROZEN) !== 0;
   }
 
-  /** Is the group, or one above it, in the trash by now (facts 3.3: trashed_groups)? */
+  /** Is the group, or one above it, in the trash by now (docs/arvados-permissions.md 3.3: trash)? */
   isTrashed(group: number, now: number): boolean {
     return (
       this.#trashAt.size > 0 && this.ownership.someGroupAbove(group, (at) => (this.#trashAt.get(at) ?? now + 1) <= now)
     );
   }
 
-  /** Is the group, or one above it, frozen (facts 3.3: frozen_groups)? */
+  /** Is the group, or one above it, frozen (docs/arvados-permissions.md 3.3: frozen)? */
   isFrozenBelow(group: number): boolean {
     return this.ownership.someGroupAbove(group, (at) => this.isFrozen(at));
   }

@@ -135,7 +135,7 @@ export class Oracle {
       .map(([target]) => target);
   }
 
-  /** materialized_permissions of one user: the fixpoint of facts 3.1 as it stands there. */
+  /** materialized_permissions of one user: the fixpoint of docs/arvados-permissions.md 3.1 as it stands there. */
   #of(user: string): Map<string, Permission> {
     const known = this.#permissions.get(user);
     if (known) return known;
