@@ -27,7 +27,7 @@ export function createLogins(parts: LoginsParts): { group: QueueGroup; waiting: 
   const queue = new LoginQueue<Question>({
     take(message) {
       const end = measured.login();
-      const taken = responder.take(message);
+      const taken = responder.accept(message);
       if (taken) end();
       return taken;
     },

@@ -9,9 +9,9 @@ import { subjectsOf } from "../core/subjects.ts";
 import { aliasOf } from "../core/token/aliases.ts";
 import { wellKnown } from "../core/uuid.ts";
 import type { Notice } from "../core/wire/wire.ts";
-import { GraphFollower } from "../replica/graph-follower.ts";
-import { failureSays, graphHealth } from "../replica/graph-health.ts";
-import { graphOptions, tokenOptions } from "../replica/graph-settings.ts";
+import { PermissionReplica } from "../replica/permission-replica.ts";
+import { failureSays, replicaHealth } from "../replica/replica-health.ts";
+import { replicaGraphOptions, tokenOptions } from "../replica/replica-settings.ts";
 import type { Config } from "../runtime/config/config.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { ConnectionWatch } from "../runtime/nats/connection-watch.ts";
@@ -27,15 +27,15 @@ import { moveFromLameDucks } from "./login/lame-ducks.ts";
 import { requestKeys } from "./login/request-keys.ts";
 import { type Question, Responder } from "./login/responder.ts";
 import { createLogins } from "./logins.ts";
-import { Lookout } from "./lookout.ts";
 import { createTokenLookup } from "./lookup/token-lookup.ts";
 import { calloutMetrics } from "./metrics.ts";
 import { calloutReadiness } from "./readiness.ts";
 import { Enforcer } from "./revocation/enforcer.ts";
 import { Kicker } from "./revocation/kicker.ts";
 import { Notices } from "./revocation/notices.ts";
-import type { Action } from "./revocation/revocation-plan.ts";
+import type { SessionAction } from "./revocation/revocation-plan.ts";
 import { ServerWatch } from "./revocation/server-watch.ts";
+import { ServingLoop } from "./serving-loop.ts";
 import { Endings } from "./sessions/endings.ts";
 import { Servers } from "./sessions/servers.ts";
 import { Sessions } from "./sessions/sessions.ts";
@@ -96,14 +96,14 @@ export async function runAuthcallout(
   const rows = metrics.counter("graph_unreadable_rows_total", "Rows of GRAPH without the shape of one: they deny", [
     "kind",
   ]);
-  const health = graphHealth({ failures, rows }, log);
-  const follower = new GraphFollower({
+  const health = replicaHealth({ failures, rows }, log);
+  const follower = new PermissionReplica({
     ...health,
     nc: core,
     js,
     jsm,
     subjects,
-    graph: graphOptions(config),
+    graph: replicaGraphOptions(config),
     tokens: tokenOptions(config),
     roles: config.roles,
     onApplied: (applied) => {
@@ -139,8 +139,11 @@ export async function runAuthcallout(
     onChange: () => enforcer.consider(),
   });
   const mayAnswer = () => member.mayAnswer();
-  const said = ({ session, because, do: what }: Action, seconds: number | null) =>
-    log.info({ user: session.name.user, token: session.name.key.token, reason: because, seconds }, `session ${what}`);
+  const said = ({ session, because, do: what }: SessionAction, seconds: number | null) =>
+    log.info(
+      { user: session.name.user, token: session.name.key.sessionToken, reason: because, seconds },
+      `session ${what}`,
+    );
   const notices = new Notices({
     publish({ name }, because) {
       const revision = formatRevision(follower.revision);
@@ -279,7 +282,7 @@ export async function runAuthcallout(
   group.join();
   await core.flush();
 
-  const lookout = new Lookout({
+  const lookout = new ServingLoop({
     member,
     enforcer,
     group,

@@ -4,10 +4,10 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { until } from "../dev/testing/until.ts";
 import type { BridgeProcess } from "../test/chaos/bridge-child.ts";
-import { startWorld } from "../test/chaos/world.ts";
+import { startChaosWorld } from "../test/chaos/world.ts";
 import { createLoad, type Load } from "./commit-load.ts";
 
-export type BridgeWorld = AsyncDisposable & {
+export type BridgeBench = AsyncDisposable & {
   load: Load;
   /** Of the database, as the bridge's role. */
   url: string;
@@ -32,8 +32,8 @@ export type BridgeWorld = AsyncDisposable & {
 
 const IDLE_MS = 300;
 
-export async function startBridgeWorld(): Promise<BridgeWorld> {
-  const world = await startWorld({ durable: true });
+export async function startBridgeBench(): Promise<BridgeBench> {
+  const world = await startChaosWorld({ durable: true });
   const { host, port, user: role, password, dbname } = world.config.postgres;
   const url = `postgresql://${role}:${password}@${host}:${port}/${dbname}`;
   const observer = await jetstreamManager(await world.nats.connect("gateway", "STORE"));

@@ -19,7 +19,7 @@ export const SHARED_SUBTREES = 2_000;
 export const ROLE_OF = 500;
 
 /** Everything that the questions need to name. Rows are by `rowsOf`, so that a million of them need not be held at once. */
-export class Cluster {
+export class BenchCluster {
   readonly clusterId = CLUSTER_ID;
   readonly size: Size;
   readonly users: string[] = [];

@@ -1,8 +1,8 @@
 /** From COMMIT to an event at 10 subscribers, beside a bare LISTEN relay: by turns, so that what else the machine does meets both. */
 import { until } from "../dev/testing/until.ts";
-import type { BridgeWorld } from "./bridge-world.ts";
-import { quantile, type Row, row } from "./measure.ts";
-import { startRelay } from "./relay.ts";
+import type { BridgeBench } from "./bridge-world.ts";
+import { type Measurement, quantile, row } from "./measure.ts";
+import { startNotifyRelay } from "./relay.ts";
 
 const SUBSCRIBERS = 10;
 const ROUNDS = 3;
@@ -26,13 +26,13 @@ class Stopwatch {
 }
 
 /** @param rate commits a second, each of an object never seen before */
-export async function commitToEvent(world: BridgeWorld, rate: number, seconds: number): Promise<Row[]> {
+export async function commitToEvent(world: BridgeBench, rate: number, seconds: number): Promise<Measurement[]> {
   const { load } = world;
   const [relayed, bridged] = [new Stopwatch(), new Stopwatch()];
   let lag = 0;
   for (let round = 0; round < ROUNDS; round++) {
     world.pause();
-    const relay = await startRelay(world.url, SUBSCRIBERS, relayed.seen);
+    const relay = await startNotifyRelay(world.url, SUBSCRIBERS, relayed.seen);
     const wanted = relayed.delays.length + SUBSCRIBERS * (await load.paced(rate, seconds / ROUNDS, relayed.begin));
     await until(() => relayed.delays.length >= wanted, "the relay", 60_000);
     await relay.close();

@@ -3,8 +3,8 @@
  * where each commit does the NOTIFY that arvados-ws needs, which lets commits through one at a time. PostgreSQL, writers, bridge, nats-server
  * and a subscriber share the cores.
  */
-import type { BridgeWorld } from "./bridge-world.ts";
-import { median, type Row, row, rowAtLeast } from "./measure.ts";
+import type { BridgeBench } from "./bridge-world.ts";
+import { type Measurement, median, row, rowAtLeast } from "./measure.ts";
 
 const ROUNDS = 3;
 const KEPT_TARGET = 0.9;
@@ -18,7 +18,7 @@ const CASES = [
 ];
 
 /** @param ms of each case in each round */
-export async function databaseCost(world: BridgeWorld, ms: number): Promise<Row[]> {
+export async function databaseCost(world: BridgeBench, ms: number): Promise<Measurement[]> {
   const { load } = world;
   await world.stop();
   let isOn = false;

@@ -6,8 +6,8 @@ import pg from "pg";
 import { levelOf } from "../core/graph/store/links.ts";
 import type { PermissionChange } from "../core/rows.ts";
 import { startPostgres } from "../dev/servers/postgres.ts";
-import type { Cluster } from "./cluster.ts";
-import { type Row, row, Samples } from "./measure.ts";
+import type { BenchCluster } from "./cluster.ts";
+import { type Measurement, row, Samples } from "./measure.ts";
 
 const SCHEMA = `
   create table edges (tail text not null, head text not null, val int not null, link text);
@@ -57,7 +57,11 @@ export type SqlQuestions = { checks: [user: string, object: string, owner: strin
 /** What the graph took for the same, in milliseconds. */
 export type GraphTimes = { check: number; affected: number; grants: number };
 
-export async function compareWithSql(cluster: Cluster, ask: SqlQuestions, graph: GraphTimes): Promise<Row[]> {
+export async function compareWithSql(
+  cluster: BenchCluster,
+  ask: SqlQuestions,
+  graph: GraphTimes,
+): Promise<Measurement[]> {
   await using postgres = await startPostgres({ inMemory: true, walLevel: "replica" });
   await postgres.createDatabase("graph");
   const client = new pg.Client({ connectionString: postgres.url("graph") });
@@ -86,7 +90,7 @@ export async function compareWithSql(cluster: Cluster, ask: SqlQuestions, graph:
   }
 }
 
-function ratio(name: string, sql: Samples, graph: number): Row[] {
+function ratio(name: string, sql: Samples, graph: number): Measurement[] {
   const p50 = sql.percentile(0.5);
   return [
     row(`PostgreSQL: ${name}, p50`, p50, "ms"),

@@ -6,9 +6,9 @@ import { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { ObjectFacts } from "../core/graph-types.ts";
 import type { PermissionChange } from "../core/rows.ts";
 import { mulberry32 } from "../dev/testing/random.ts";
-import { Cluster, FULL, linkRow, ROLE_OF, uuid } from "./cluster.ts";
+import { BenchCluster, FULL, linkRow, ROLE_OF, uuid } from "./cluster.ts";
 import { compareWithSql } from "./graph-sql.ts";
-import { benchArgs, type Row, row, Samples, table, writeResults } from "./measure.ts";
+import { benchArgs, type Measurement, row, Samples, table, writeResults } from "./measure.ts";
 
 const { json, quick } = benchArgs(process.argv.slice(2));
 const CHECKS = quick ? 50_000 : 200_000;
@@ -16,8 +16,8 @@ const CHECKS = quick ? 50_000 : 200_000;
 const LINKS = quick ? 200 : 500;
 const NOW = Date.UTC(2026, 0, 1);
 
-const cluster = new Cluster(quick ? { ...FULL, projects: 20_000, links: 14_500, requests: 44_000 } : FULL);
-const rows: Row[] = [];
+const cluster = new BenchCluster(quick ? { ...FULL, projects: 20_000, links: 14_500, requests: 44_000 } : FULL);
+const rows: Measurement[] = [];
 
 const graph = build();
 const checkP50 = checks(graph);

@@ -11,7 +11,7 @@ import { type Stack, startStack } from "../dev/stack.ts";
 import { silentLog } from "../runtime/log/log.ts";
 import { createScope } from "../runtime/scope.ts";
 import type { Attack, AttackerOptions } from "./attacker.ts";
-import { benchArgs, quantile, type Row, row, table, writeResults } from "./measure.ts";
+import { benchArgs, type Measurement, quantile, row, table, writeResults } from "./measure.ts";
 import { createOthers, FELT, type Felt } from "./others.ts";
 
 /** How much longer others' p99 may be. */
@@ -38,7 +38,7 @@ const stack = await startStack({
   overrides: unbounded ? (await import("./unbounded.ts")).UNBOUNDED : {},
 });
 const others = await createOthers(stack);
-const rows: Row[] = [];
+const rows: Measurement[] = [];
 await others.feel(ROUND_MS, { event: [], login: [], verb: [] });
 for (const trial of chosen(await trials(stack))) rows.push(...(await judge(stack, trial)));
 await others.close();
@@ -95,7 +95,7 @@ async function trials({ arvados, cluster }: Stack): Promise<Trial[]> {
   ];
 }
 
-async function judge(at: Stack, { name, attack, control, settle = SETTLE_MS }: Trial): Promise<Row[]> {
+async function judge(at: Stack, { name, attack, control, settle = SETTLE_MS }: Trial): Promise<Measurement[]> {
   const felt = {
     control: { event: [], login: [], verb: [] } as Felt,
     attack: { event: [], login: [], verb: [] } as Felt,

@@ -31,7 +31,7 @@ export function login({ port, user, pass }: Target): Promise<number> {
 export type Storm = { perSecond: number; times: number[] };
 
 /** Logs in again and again, so many at a time, for so long. */
-export async function storm(target: Target, parallel: number, ms: number): Promise<Storm> {
+export async function loginStorm(target: Target, parallel: number, ms: number): Promise<Storm> {
   const times: number[] = [];
   const begun = performance.now();
   const end = begun + ms;

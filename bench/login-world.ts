@@ -10,7 +10,7 @@ import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
 import { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { GraphChange, PermissionChange, TokenRow } from "../core/rows.ts";
-import { rightsOf } from "../core/session/session-permissions.ts";
+import { compileSessionRights } from "../core/session/session-permissions.ts";
 import { type SessionKey, subjectsOf } from "../core/subjects.ts";
 import { sha256 } from "../core/token/token.ts";
 import { wellKnown } from "../core/uuid.ts";
@@ -26,7 +26,7 @@ import { declaredStreams } from "../streams-config/streams.ts";
 import { environmentOf } from "../test/support/callout-process.ts";
 import { linkRow, uuid } from "./cluster.ts";
 import type { Target } from "./login-client.ts";
-import { buildGoCallout, type Program, startProgram } from "./processes.ts";
+import { buildGoCallout, type RunningProgram, startProgram } from "./processes.ts";
 import { UNBOUNDED } from "./unbounded.ts";
 
 const CLUSTER = "zzzzz";
@@ -39,7 +39,7 @@ const GRAPH_OPTIONS = { clusterId: CLUSTER, roleGroupsVisibleToAll: true, audien
 
 export type Variant = { name: "ours" | "go" | "static"; target(size: number): Target; service: CalloutService | null };
 /** `url` and `keys`: where requests can be put to it as nats-server would, and sealed for whom. */
-export type CalloutService = Program & Server;
+export type CalloutService = RunningProgram & Server;
 type Server = { keys: ServiceKeys; url: string; port: number };
 
 type BenchUser = { size: number; uuid: string; token: string; tokenUuid: string };
@@ -51,9 +51,9 @@ export const USERS: BenchUser[] = SIZES.map((size, i) => {
 /** What the two callouts are started on: a server that asks them, or one that leaves asking to us. */
 type Role = "logins" | "alone";
 
-export type World = { variants: Variant[]; alone: { name: "ours" | "go"; service: CalloutService }[] };
+export type LoginWorld = { variants: Variant[]; alone: { name: "ours" | "go"; service: CalloutService }[] };
 
-export async function startWorld(scope: Scope): Promise<World> {
+export async function startLoginWorld(scope: Scope): Promise<LoginWorld> {
   const rows = [...graphRows()];
   const graph = new PermissionGraph(GRAPH_OPTIONS);
   graph.load(rows.filter((row): row is PermissionChange => row.kind !== "token" && row.kind !== "container"));
@@ -220,8 +220,8 @@ function tokenRow(id: number, { tokenUuid, token, uuid: user }: BenchUser): Toke
 }
 
 function subjectsFor(graph: PermissionGraph, { uuid: user, tokenUuid }: BenchUser): string[] {
-  const key: SessionKey = { token: tokenUuid, sid: SID };
-  const { subscribe } = rightsOf(SUBJECTS, graph.grants(user).patterns, []);
+  const key: SessionKey = { sessionToken: tokenUuid, sid: SID };
+  const { subscribe } = compileSessionRights(SUBJECTS, graph.grants(user).patterns, []);
   return [SUBJECTS.notice(key), SUBJECTS.inbox(key), ...subscribe];
 }
 

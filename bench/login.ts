@@ -5,9 +5,9 @@
  */
 import { createScope } from "../runtime/scope.ts";
 import { type Alone, createAsker } from "./callout-alone.ts";
-import { storm } from "./login-client.ts";
-import { SIZES, startWorld, type Variant } from "./login-world.ts";
-import { benchArgs, median, quantile, type Row, row, rowAtLeast, table, writeResults } from "./measure.ts";
+import { loginStorm } from "./login-client.ts";
+import { SIZES, startLoginWorld, type Variant } from "./login-world.ts";
+import { benchArgs, type Measurement, median, quantile, row, rowAtLeast, table, writeResults } from "./measure.ts";
 import { processorTime } from "./processes.ts";
 
 const { json, quick } = benchArgs(process.argv.slice(2));
@@ -19,9 +19,9 @@ const PARALLEL = [1, 32] as const;
 type Measure = { perSecond: number; p50: number; p99: number; cpu: number };
 
 await using scope = createScope();
-const { variants, alone: callouts } = await startWorld(scope);
+const { variants, alone: callouts } = await startLoginWorld(scope);
 const measured = new Map<string, Measure[]>();
-for (const variant of variants) for (const size of SIZES) await storm(variant.target(size), 8, WARM_MS);
+for (const variant of variants) for (const size of SIZES) await loginStorm(variant.target(size), 8, WARM_MS);
 for (let round = 0; round < ROUNDS; round++) {
   for (const size of SIZES) {
     for (const parallel of PARALLEL) {
@@ -55,12 +55,12 @@ if (json !== null) await writeResults(json, "login", rows);
 async function measure(variant: Variant, size: number, parallel: number): Promise<Measure> {
   const { service } = variant;
   const before = service ? await processorTime(service.pid) : 0;
-  const { perSecond, times } = await storm(variant.target(size), parallel, CELL_MS);
+  const { perSecond, times } = await loginStorm(variant.target(size), parallel, CELL_MS);
   const cpu = service ? ((await processorTime(service.pid)) - before) / times.length : 0;
   return { perSecond, p50: quantile(times, 0.5), p99: quantile(times, 0.99), cpu };
 }
 
-function rowsOf(size: number, parallel: number): Row[] {
+function rowsOf(size: number, parallel: number): Measurement[] {
   const of = (name: Variant["name"]) => measured.get(cell(name, size, parallel)) as Measure[];
   const what = `${size} grants, ${parallel} at a time`;
   const plain = (["ours", "go", "static"] as const).flatMap((name) => [
@@ -81,7 +81,7 @@ function rowsOf(size: number, parallel: number): Row[] {
   ];
 }
 
-function aloneRows(size: number): Row[] {
+function aloneRows(size: number): Measurement[] {
   const of = (name: "ours" | "go", pick: (one: Alone) => number) =>
     median((alone.get(`${name} ${size}`) ?? []).map(pick));
   return (["ours", "go"] as const).flatMap((name) => [

@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises";
 
 /** `target`: what `value` may be at most or, where `bound` says so, at least; null = for information. */
-export type Row = {
+export type Measurement = {
   name: string;
   value: number;
   unit: string;
@@ -11,11 +11,11 @@ export type Row = {
   ok: boolean;
 };
 
-export function row(name: string, value: number, unit: string, most: number | null = null): Row {
+export function row(name: string, value: number, unit: string, most: number | null = null): Measurement {
   return { name, value: rounded(value), unit, target: most, bound: "most", ok: most === null || value <= most };
 }
 
-export function rowAtLeast(name: string, value: number, unit: string, least: number): Row {
+export function rowAtLeast(name: string, value: number, unit: string, least: number): Measurement {
   return { name, value: rounded(value), unit, target: least, bound: "least", ok: value >= least };
 }
 
@@ -73,7 +73,7 @@ export class Samples {
 }
 
 /** p50, p99 and the highest of some times in milliseconds; `target` is p99's. */
-export function percentiles(what: string, times: readonly number[], target: number | null = null): Row[] {
+export function percentiles(what: string, times: readonly number[], target: number | null = null): Measurement[] {
   return [
     row(`${what}: p50`, quantile(times, 0.5), "ms"),
     row(`${what}: p99 of ${times.length}`, quantile(times, 0.99), "ms", target),
@@ -81,7 +81,7 @@ export function percentiles(what: string, times: readonly number[], target: numb
   ];
 }
 
-export function table(rows: readonly Row[]): string {
+export function table(rows: readonly Measurement[]): string {
   const cells = rows.map(({ name, value, unit, target, bound, ok }) => [
     name,
     `${value} ${unit}`,
@@ -99,7 +99,7 @@ export function table(rows: readonly Row[]): string {
     .join("\n");
 }
 
-export async function writeResults(file: string, bench: string, rows: readonly Row[]): Promise<void> {
+export async function writeResults(file: string, bench: string, rows: readonly Measurement[]): Promise<void> {
   await writeFile(file, `${JSON.stringify({ bench, rows }, null, 2)}\n`);
 }
 

@@ -8,14 +8,14 @@ import { promisify } from "node:util";
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const TICKS_PER_SECOND = 100;
 
-export type Program = { pid: number; stop(): Promise<void> };
+export type RunningProgram = { pid: number; stop(): Promise<void> };
 
 /** Resolves once it has printed `ready` (or `until` holds). */
 export async function startProgram(
   command: string,
   args: string[],
   { env = {}, stdin, until }: { env?: Record<string, string>; stdin?: string; until?: () => Promise<boolean> },
-): Promise<Program> {
+): Promise<RunningProgram> {
   const child: ChildProcess = spawn(command, args, { cwd: ROOT, env: { ...process.env, ...env } });
   if (stdin !== undefined) child.stdin?.end(stdin);
   let said = "";

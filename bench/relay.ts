@@ -4,10 +4,14 @@ import type { AddressInfo } from "node:net";
 import pg from "pg";
 import WebSocket, { WebSocketServer } from "ws";
 
-export type Relay = { close(): Promise<void> };
+export type NotifyRelay = { close(): Promise<void> };
 
 /** @param onEvent called by every one of the clients, with the event's object */
-export async function startRelay(url: string, clients: number, onEvent: (object: string) => void): Promise<Relay> {
+export async function startNotifyRelay(
+  url: string,
+  clients: number,
+  onEvent: (object: string) => void,
+): Promise<NotifyRelay> {
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;

@@ -1,7 +1,7 @@
 /** Single revocations while events flow, and one change that takes all from many sessions. */
 import type { Stack } from "../dev/stack.ts";
 import type { Load } from "./commit-load.ts";
-import { percentiles, type Row, row } from "./measure.ts";
+import { type Measurement, percentiles, row } from "./measure.ts";
 import { openMany, openOne, retried } from "./raw-session.ts";
 
 const EVENTS_PER_SECOND = 1_000;
@@ -13,7 +13,7 @@ export async function revocations(
   { arvados, cluster, nats }: Stack,
   load: Load,
   { sessions, rounds }: { sessions: number; rounds: number },
-): Promise<Row[]> {
+): Promise<Measurement[]> {
   const { alice, bob } = cluster.users;
   const port = Number(new URL(nats.url).port);
   const pattern = `arvados.${cluster.clusterId}.live.${alice.uuid}.${cluster.projects.genomes}.>`;
@@ -44,7 +44,7 @@ export async function revocations(
   ];
 }
 
-export async function cutAtOnce({ arvados, nats }: Stack, sessions: number): Promise<Row[]> {
+export async function cutAtOnce({ arvados, nats }: Stack, sessions: number): Promise<Measurement[]> {
   const port = Number(new URL(nats.url).port);
   const carol = await arvados.createUser({ username: "carol" });
   const { v2 } = await arvados.issueToken(carol.uuid);

@@ -8,10 +8,10 @@ import { startStack } from "../dev/stack.ts";
 import { silentLog } from "../runtime/log/log.ts";
 import { createScope } from "../runtime/scope.ts";
 import { createLoad } from "./commit-load.ts";
-import { benchArgs, type Row, table, writeResults } from "./measure.ts";
+import { benchArgs, type Measurement, table, writeResults } from "./measure.ts";
 import { cutAtOnce, revocations } from "./revocations.ts";
 import { shareLoop } from "./share-loop.ts";
-import { storm } from "./storm.ts";
+import { measureStorm } from "./storm.ts";
 import { UNBOUNDED } from "./unbounded.ts";
 
 const { json, quick } = benchArgs(process.argv.slice(2));
@@ -19,11 +19,11 @@ const { json, quick } = benchArgs(process.argv.slice(2));
 await using scope = createScope();
 const stack = await startStack({ scope, log: silentLog(), overrides: UNBOUNDED });
 const load = await createLoad(stack.postgres.url(stack.config.postgres.dbname), stack.cluster.projects.genomes);
-const rows: Row[] = [
+const rows: Measurement[] = [
   ...(await revocations(stack, load, quick ? { sessions: 1_000, rounds: 40 } : { sessions: 1_000, rounds: 300 })),
   ...(await cutAtOnce(stack, 1_000)),
   ...(await shareLoop(stack, quick ? 4_000 : 20_000)),
-  ...(await storm(stack, 2_000)),
+  ...(await measureStorm(stack, 2_000)),
 ];
 await load.close();
 console.log(table(rows));

@@ -3,7 +3,7 @@ import { connect } from "@nats-io/transport-node";
 import { connectOptions, sessionId } from "../client/mod.ts";
 import type { Stack } from "../dev/stack.ts";
 import { createLoad } from "./commit-load.ts";
-import { median, percentiles, quantile, type Row, row } from "./measure.ts";
+import { type Measurement, median, percentiles, quantile, row } from "./measure.ts";
 
 const SUBSCRIBERS = 10;
 const EVENTS_PER_SECOND = 100;
@@ -13,7 +13,10 @@ const ROUNDS = 5;
 const TARGET = 1.5;
 
 /** @param ms how long each of the two is measured, in all */
-export async function shareLoop({ arvados, cluster, postgres, config, nats }: Stack, ms: number): Promise<Row[]> {
+export async function shareLoop(
+  { arvados, cluster, postgres, config, nats }: Stack,
+  ms: number,
+): Promise<Measurement[]> {
   const { bob, alice } = cluster.users;
   const { notes, genomes } = cluster.projects;
   const load = await createLoad(postgres.url(config.postgres.dbname), notes);

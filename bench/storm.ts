@@ -1,7 +1,7 @@
 /** nats-server is killed under many sessions, and all want to come back at once. */
 import pg from "pg";
 import type { Stack } from "../dev/stack.ts";
-import { type Row, row } from "./measure.ts";
+import { type Measurement, row } from "./measure.ts";
 import { openMany, openOne } from "./raw-session.ts";
 
 const USERS = 20;
@@ -10,7 +10,7 @@ const RETRY_MS = 250;
 /** The bridge looks at the database once as it leads anew; a login asks it nothing. */
 const STATEMENTS_PER_LOGIN = 0.1;
 
-export async function storm({ arvados, nats }: Stack, count: number): Promise<Row[]> {
+export async function measureStorm({ arvados, nats }: Stack, count: number): Promise<Measurement[]> {
   const port = Number(new URL(nats.url).port);
   const tokens: string[] = [];
   for (let i = 0; i < USERS; i++) {

@@ -1,7 +1,7 @@
 /** How fast the bridge works off what was committed while it was stopped: PostgreSQL's writers take no part of the cores then. */
 import { until } from "../dev/testing/until.ts";
-import type { BridgeWorld } from "./bridge-world.ts";
-import { type Row, row, rowAtLeast } from "./measure.ts";
+import type { BridgeBench } from "./bridge-world.ts";
+import { type Measurement, row, rowAtLeast } from "./measure.ts";
 
 const LARGE_TARGET = 15_000;
 const MEMORY_TARGET_MIB = 768;
@@ -9,7 +9,7 @@ const MEMORY_TARGET_MIB = 768;
 const AGE_TARGET_S = 5;
 const MANY = 100;
 
-export async function sustained(world: BridgeWorld, quick: boolean): Promise<Row[]> {
+export async function sustained(world: BridgeBench, quick: boolean): Promise<Measurement[]> {
   const { load } = world;
   const scale = quick ? 1 : 4;
   const large = quick ? 50_000 : 200_000;

@@ -17,10 +17,10 @@ import { subjectsOf } from "../core/subjects.ts";
 import { deferred } from "../runtime/deferred.ts";
 import type { Scope } from "../runtime/scope.ts";
 import { STREAM_PROFILES } from "../streams-config/streams.ts";
+import { CatalogCheck } from "./commit/catalog-check.ts";
 import type { Commit } from "./commit/commit.ts";
 import { CommitHandler, type Handled } from "./commit/commit-handler.ts";
 import { CustomRate, customAllowance } from "./commit/custom-rate.ts";
-import { LookedBehind } from "./commit/looked-behind.ts";
 import { PastGraph } from "./commit/past-graph.ts";
 import { openReplication } from "./commit/replication.ts";
 import { SilentChanges } from "./commit/silent-changes.ts";
@@ -35,16 +35,16 @@ import { BEAT_MS, repeat, sayBeat } from "./progress/beat.ts";
 import { BeatClock } from "./progress/beat-clock.ts";
 import { Confirmer } from "./progress/confirmer.ts";
 import { PositionTracker } from "./progress/position-tracker.ts";
-import { GraphState } from "./rows/graph-state.ts";
+import { GraphRowSet } from "./rows/graph-row-set.ts";
 import { lookUpOwners, lookUpRows } from "./rows/owner-lookup.ts";
 import { BarrierClient } from "./streams/barrier-client.ts";
 import { GraphLogWriter } from "./streams/graph-log-writer.ts";
 import { GraphWriter } from "./streams/graph-writer.ts";
+import { TroubleRecord } from "./streams/handling-failure.ts";
 import { type QueueEntry, QueueWriter, queueEntry } from "./streams/queue-writer.ts";
 import { RecordsWriter } from "./streams/records-writer.ts";
-import { TroubleRecord } from "./streams/trouble.ts";
 import type { Epoch } from "./takeover/epoch.ts";
-import { lookUpPlaces } from "./takeover/stored-places.ts";
+import { lookUpPlaces } from "./takeover/stored-owners.ts";
 import { graphDifference } from "./takeover/stored-state.ts";
 import { openStreams, type StreamsOptions } from "./takeover/term-streams.ts";
 
@@ -101,7 +101,7 @@ export type Beat = {
 export type Leader = Pick<Epoch, "epoch" | "reason"> & {
   revision: Revision;
   /** The graph's rows, as of the last commit taken. */
-  state: GraphState;
+  state: GraphRowSet;
   /** Resolves with what ended the lead. */
   ended: Promise<Error>;
 };
@@ -161,7 +161,7 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   scope.defer("confirmations", () => clearInterval(untilFlowing));
 
   const system = await identifySystem(database);
-  const state = new GraphState(clusterId, options.onUnreadable);
+  const state = new GraphRowSet(clusterId, options.onUnreadable);
   const waitingContainers = new Map<string, QueueEntry>();
   const snapshot = await readSnapshot(sql, tables, (rows) => {
     state.apply(rows);
@@ -196,9 +196,9 @@ export async function becomeLeader(options: LeaderOptions, scope: Scope): Promis
   const revision = await writer.write(changes, until, now());
   // GRAPHLOG has what led up to here as one change, so a restart on the way needs all commits of the way again.
   const asOne = log.upTo;
-  await Promise.all([streams.graph.settled(), streams.graphLog.settled()]);
+  await Promise.all([streams.graph.acknowledged(), streams.graphLog.acknowledged()]);
 
-  const looked = new LookedBehind(
+  const looked = new CatalogCheck(
     () => catalogs.unchanged(options.watched),
     () => records.release(),
     fail,

@@ -3,7 +3,7 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { Fault, reasonOf } from "../core/errors.ts";
 import { formatLsn } from "../core/lsn.ts";
 import { formatRevision } from "../core/revision.ts";
-import { graphOptions } from "../replica/graph-settings.ts";
+import { replicaGraphOptions } from "../replica/replica-settings.ts";
 import { retry } from "../runtime/backoff.ts";
 import type { Config } from "../runtime/config/config.ts";
 import { deferred } from "../runtime/deferred.ts";
@@ -100,7 +100,7 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
           slot: names.slot,
           slotIsUnreadable,
           publications: [names.publication, names.logPublication],
-          graph: graphOptions(config),
+          graph: replicaGraphOptions(config),
           syncDelay: config.syncInterval + SYNC_MARGIN_MS,
           publishSilent: config.publishSilent,
           witness,
@@ -113,7 +113,7 @@ export async function runBridge(context: ServiceContext, seams: BridgeSeams = {}
             untrue.inc(handled.untrue);
             log.debug({ lsn: formatLsn(commit.lsn), events: handled.events }, "commit");
           },
-          onContainers: (changes) => logs?.take(changes),
+          onContainers: (changes) => logs?.apply(changes),
           onDropped: () => dropped.inc(),
           onReduced: (error) => {
             reduced.inc();

@@ -1,6 +1,6 @@
 /**
  * The client: a session's view of Arvados over any NATS connection. It asks for its grants, subscribes to them, follows
- * them as they change, and reads logs. What it decides is in `follow-state.ts` and `tail-state.ts`.
+ * them as they change, and reads logs. What it decides is in `session-state.ts` and `tail-state.ts`.
  *
  *   const nc = await connect({ servers, ...(await connectOptions(token, sid)) });
  *   const client = await createClient({ nc, clusterId, token, sid });
@@ -10,12 +10,12 @@ import { subjectsOf } from "../core/subjects.ts";
 import type { Notice, WhoamiAnswer } from "../core/wire/wire.ts";
 import { ask, decode, GatewayError } from "./ask.ts";
 import { reconnectDelayOf } from "./backoff.ts";
-import { type Events, type EventsOptions, listen } from "./events.ts";
-import { FOLLOW_START, type FollowAction, type FollowInput, follow } from "./follow-state.ts";
+import { type Events, type EventsOptions, listenToEvents } from "./events.ts";
 import { sessionKey } from "./identity.ts";
 import { type LinkState, watchLink } from "./link.ts";
 import type { NatsLike } from "./nats-like.ts";
 import { Renewal } from "./renewal.ts";
+import { FOLLOW_START, follow, type SessionAction, type SessionInput } from "./session-state.ts";
 import { openTail, type Tail, type TailOptions } from "./tail.ts";
 import { realTimers, type Timers } from "./timers.ts";
 
@@ -55,7 +55,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   const key = await sessionKey(token, sid);
   const subjects = subjectsOf(clusterId);
   const link = watchLink(nc);
-  const listeners = new Set<ReturnType<typeof listen>>();
+  const listeners = new Set<ReturnType<typeof listenToEvents>>();
   const tails = new Set<Tail>();
   const noticeCallbacks = new Set<(notice: Notice) => void>();
   const watchers = new Set<(status: ClientStatus, who: WhoamiAnswer | null) => void>();
@@ -74,7 +74,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     for (const watcher of [...watchers]) watcher(status, state.who);
   };
 
-  const send = (input: FollowInput) => {
+  const send = (input: SessionInput) => {
     if (closed) return;
     const step = follow(state, input);
     state = step.state;
@@ -89,7 +89,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     nc.reconnect().catch(() => {});
   });
 
-  const perform = (action: FollowAction) => {
+  const perform = (action: SessionAction) => {
     if (action.do === "renew") return void renewal.want();
     cancelAsk();
     switch (action.do) {
@@ -171,7 +171,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   return {
     whoami,
     events(eventsOptions) {
-      const listener = listen(
+      const listener = listenToEvents(
         { nc, livePrefix: `${subjects.root}.live.`, onRefused: () => send({ type: "refused" }) },
         eventsOptions,
       );

@@ -29,7 +29,7 @@ export type EventsDeps = {
   onRefused(pattern: string): void;
 };
 
-export function listen(
+export function listenToEvents(
   deps: EventsDeps,
   options: EventsOptions,
 ): Events & { apply(grants: readonly string[]): Promise<void> } {

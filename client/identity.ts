@@ -29,7 +29,7 @@ export function sessionId(random: FillRandom = (bytes) => crypto.getRandomValues
  * `v2/<uuid>/<secret>`; `c_<uuid>_<container>` where a container follows; for tokens without a uuid (v1, OIDC)
  * `h` + the first 26 characters of base32(SHA-256(token)).
  */
-export async function tokenUuid(token: string): Promise<string> {
+export async function sessionToken(token: string): Promise<string> {
   if (token === "") throw new TypeError("the token is empty");
   if (token.startsWith("v2/")) {
     const [, uuid = "", , container] = token.split("/");
@@ -63,7 +63,7 @@ function base32(bytes: Uint8Array): string {
 
 export async function sessionKey(token: string, sid: string): Promise<SessionKey> {
   if (!SID.test(sid)) throw new TypeError("a session id is 16 to 32 letters and digits");
-  return { token: await tokenUuid(token), sid };
+  return { sessionToken: await sessionToken(token), sid };
 }
 
 export type ConnectOptions = {

@@ -74,7 +74,7 @@ export function startTail(from: TailFrom, window = DEFAULT_WINDOW): TailState {
   return { phase: "lost", attempt: 0, id: null, from, next, window, begun: false, used: 0, failures: 0 };
 }
 
-export function advance(state: TailState, input: TailInput): TailStep {
+export function advanceTail(state: TailState, input: TailInput): TailStep {
   if (state.phase === "ended") return { state, actions: [] };
   // Whatever an earlier attempt still sends has been, or will be, sent again.
   if ("attempt" in input && input.attempt !== state.attempt) return { state, actions: [] };

@@ -6,7 +6,7 @@ import { HEADER, type MoreRequest, type StopRequest, type TailOpened, type TailR
 import { ask, decode, encode, faultOf } from "./ask.ts";
 import type { Link } from "./link.ts";
 import { header, type MsgLike, type NatsLike, type SubscriptionLike } from "./nats-like.ts";
-import { advance, startTail, type TailAction, type TailEnd, type TailFrom, type TailInput } from "./tail-state.ts";
+import { advanceTail, startTail, type TailAction, type TailEnd, type TailFrom, type TailInput } from "./tail-state.ts";
 import type { Timers } from "./timers.ts";
 
 const ANSWER_MS = 5_000;
@@ -59,7 +59,7 @@ export function openTail(deps: TailDeps, options: TailOptions): Tail {
   const { promise: ended, resolve: resolveEnded } = deferred<TailEnd>();
 
   const send = (input: TailInput) => {
-    const step = advance(state, input);
+    const step = advanceTail(state, input);
     state = step.state;
     for (const action of step.actions) perform(action);
   };

@@ -23,10 +23,10 @@ export type Effect = {
   /** Same rights under other subjects: sessions are told, and nothing waits for them. */
   moved: Set<string>;
   /**
-   * Lost no right, but something by which sessions of before may have their patterns (stale.ts), here or in a process that took
+   * Lost no right, but something by which sessions of before may have their patterns (outdated.ts), here or in a process that took
    * another role for an audience: those whose grants are not the ones of now are cut.
    */
-  stale: Set<string>;
+  outdated: Set<string>;
   /**
    * Something that was there already is published elsewhere from now on, though that shows in nobody's grants: an audience
    * role was given something or it was taken back, something moved, went to the trash, was frozen, changed its container.

@@ -17,7 +17,7 @@ export function isNewEnough(version: string): boolean {
 }
 
 /** What a version that is not new enough does wrong: completes "older ones …". */
-export function faultsOf(version: string): string {
+export function versionDefects(version: string): string {
   // Issues 8456 and 8475 of nats-server.
   const loss = "can lose acknowledged messages when a stream is compacted";
   return isAtLeast(version, NO_BYPASS) ? loss : `let a client skip the auth callout, and ${loss}`;

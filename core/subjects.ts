@@ -49,9 +49,9 @@ function isLiteral(subject: string): boolean {
 }
 
 /** `<token>.<sid>`: what everything private to a session hangs on. */
-export type SessionKey = { token: string; sid: string };
+export type SessionKey = { sessionToken: string; sid: string };
 
-export function formatSessionKey({ token, sid }: SessionKey): string {
+export function formatSessionKey({ sessionToken: token, sid }: SessionKey): string {
   return `${token}.${sid}`;
 }
 

@@ -2,7 +2,7 @@
 import { headers as makeHeaders, type NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { subjectsOf } from "../core/subjects.ts";
-import { parseToken, sessionToken } from "../core/token/token.ts";
+import { parseToken, sessionTokenOf } from "../core/token/token.ts";
 import { HEADER } from "../core/wire/wire.ts";
 
 export type LogWriter = { write(text: string): Promise<void>; close(): Promise<void>; connection: NatsConnection };
@@ -21,7 +21,7 @@ const ACK_TIMEOUT_MS = 5_000;
 export async function openLogWriter(options: LogWriterOptions): Promise<LogWriter> {
   const parsed = parseToken(options.token);
   if (!parsed) throw new RangeError("not a container's token");
-  const key = { token: sessionToken(parsed), sid: crypto.randomUUID().replaceAll("-", "") };
+  const key = { sessionToken: sessionTokenOf(parsed), sid: crypto.randomUUID().replaceAll("-", "") };
   const subjects = subjectsOf(options.clusterId);
   const connection = await connect({
     servers: options.url,

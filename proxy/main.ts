@@ -6,10 +6,10 @@ import { parseBarrierEntry } from "../core/barrier/entry.ts";
 import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
 import { wellKnown } from "../core/uuid.ts";
-import type { Notice, SessionWord } from "../core/wire/wire.ts";
-import { GraphFollower } from "../replica/graph-follower.ts";
-import { failureSays, graphHealth } from "../replica/graph-health.ts";
-import { graphOptions, tokenOptions } from "../replica/graph-settings.ts";
+import type { Notice, SessionReport } from "../core/wire/wire.ts";
+import { PermissionReplica } from "../replica/permission-replica.ts";
+import { failureSays, replicaHealth } from "../replica/replica-health.ts";
+import { replicaGraphOptions, tokenOptions } from "../replica/replica-settings.ts";
 import { urlOf } from "../runtime/config/setting.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { listen } from "../runtime/listen.ts";
@@ -19,13 +19,13 @@ import { followStream } from "../runtime/nats/stream-follower.ts";
 import type { Service, ServiceContext } from "../runtime/service.ts";
 import { SERVICE_VERSION } from "../runtime/version.ts";
 import { builtConsoleDir, createApp } from "./app.ts";
-import { createDoor } from "./door.ts";
-import { passToArvados } from "./edge/arvados-api.ts";
+import { passToArvados } from "./edge/api-proxy.ts";
 import { createAccess } from "./gateway/access.ts";
 import { Gateway } from "./gateway/gateway.ts";
 import { RequestLimits } from "./gateway/request-limits.ts";
+import { ServedTails } from "./gateway/served-tails.ts";
 import { TailDemand } from "./gateway/tail-demand.ts";
-import { Tails } from "./gateway/tails.ts";
+import { createPublicListener } from "./public-listener.ts";
 
 /** How often tails are looked at for silent clients and a stale graph. */
 const SWEEP_MS = 1_000;
@@ -63,8 +63,11 @@ export async function runProxy(
     "Requests beyond what a session or user may ask, not answered",
   );
   const floods = metrics.counter("floods_total", "Sessions reported to authcallout because they flood the gateway");
-  const tails = new Tails({ perUser: config.tailMax, total: config.tailTotal, isAnonymous }, log, now, (subject) =>
-    demand.say([subject]),
+  const tails = new ServedTails(
+    { perUser: config.tailMax, total: config.tailTotal, isAnonymous },
+    log,
+    now,
+    (subject) => demand.say([subject]),
   );
   const demand = new TailDemand(store, subjects, () => tails.subjects());
   scope.defer("tail demand", () => demand.stop());
@@ -74,14 +77,14 @@ export async function runProxy(
   const rows = metrics.counter("graph_unreadable_rows_total", "Rows of GRAPH without the shape of one: they deny", [
     "kind",
   ]);
-  const health = graphHealth({ failures, rows }, log);
-  const follower = new GraphFollower({
+  const health = replicaHealth({ failures, rows }, log);
+  const follower = new PermissionReplica({
     ...health,
     nc: core,
     js: jetstream(core),
     jsm: await jetstreamManager(core),
     subjects,
-    graph: graphOptions(config),
+    graph: replicaGraphOptions(config),
     tokens: tokenOptions(config),
     roles: config.roles,
     // What moved or lost a share with a large role shows in nobody's grants: then everybody's tails are looked at.
@@ -123,12 +126,16 @@ export async function runProxy(
     onDrop: () => dropped.inc(),
     onFlood(key, user) {
       floods.inc();
-      const word: SessionWord = { user, ...key };
+      const word: SessionReport = { user, token: key.sessionToken, sid: key.sid };
       if (!core.isClosed()) core.publish(subjects.sessionFlood, JSON.stringify(word));
     },
   });
   core.subscribe(subjects.sessionEnded, {
-    callback: (error, message) => (error ? undefined : tails.endSession(message.json<SessionWord>())),
+    callback(error, message) {
+      if (error) return;
+      const { token, sid } = message.json<SessionReport>();
+      tails.endSession({ sessionToken: token, sid });
+    },
   });
   gateway.start();
   scope.defer("tails", () => tails.endAll("draining"));
@@ -165,7 +172,7 @@ export async function runProxy(
     "Sockets refused because too many without CONNECT were open",
     ["bound"],
   );
-  const { server, edge } = createDoor(web, {
+  const { server, edge } = createPublicListener(web, {
     natsWebsocketUrl: config.natsWebsocketUrl,
     seed: config.edgeSeed,
     isForwarder,

@@ -6,7 +6,7 @@
 import type pg from "pg";
 
 /** Of PostgreSQL 13 and newer, and settable by any role. `lc_messages` is not: no code may read the text of a message. */
-export const SESSION_SETTINGS = {
+export const POSTGRES_SESSION = {
   // How values and statements are written.
   client_encoding: "UTF8",
   DateStyle: "ISO, YMD",
@@ -46,7 +46,7 @@ export function optionsOf(settings: Readonly<Record<string, string>>): string {
     .join(" ");
 }
 
-export const SESSION_OPTIONS = optionsOf(SESSION_SETTINGS);
+export const SESSION_OPTIONS = optionsOf(POSTGRES_SESSION);
 
 /** After what silence a reader has gone is the admin's to say; but we speak twice a second, so nothing below that makes sense. */
 const LEAST_WAL_SENDER_TIMEOUT = "1s";

@@ -4,10 +4,10 @@ import {
   ACCOUNT_NAMES,
   ACCOUNTS,
   type AccountName,
+  accountExports,
   accountOf,
   servicePermissions,
   serviceUsers,
-  sharesOf,
 } from "../streams-config/accounts.ts";
 import { publicKeyNames, publicKeyReferences } from "../streams-config/key-variables.ts";
 import { DEFAULT_LIMITS, serverConf } from "../streams-config/server-conf.ts";
@@ -62,7 +62,7 @@ function accountsBlock(): object {
 }
 
 function accountBlock(account: AccountName): object {
-  const shares = sharesOf(CLUSTER_ID);
+  const shares = accountExports(CLUSTER_ID);
   const permissions = serviceUsers(servicePermissions(CLUSTER_ID));
   const users = serviceUsers(publicKeyReferences().users).flatMap((user, place) =>
     accountOf(user.account) === account

@@ -65,12 +65,12 @@ export const SERVICE_ACCOUNTS = {
   streams: ["CORE", "STORE"],
 } as const satisfies Record<string, readonly AccountName[]>;
 
-export type Service = keyof typeof SERVICE_ACCOUNTS;
-export type AccountOf<S extends Service> = (typeof SERVICE_ACCOUNTS)[S][number];
-export const SERVICES = Object.keys(SERVICE_ACCOUNTS) as Service[];
+export type NatsServiceName = keyof typeof SERVICE_ACCOUNTS;
+export type AccountOf<S extends NatsServiceName> = (typeof SERVICE_ACCOUNTS)[S][number];
+export const NATS_SERVICE_NAMES = Object.keys(SERVICE_ACCOUNTS) as NatsServiceName[];
 
 /** One value for each service and account it works in. */
-export type PerServiceUser<T> = { [S in Service]: { [A in AccountOf<S>]: T } };
+export type PerServiceUser<T> = { [S in NatsServiceName]: { [A in AccountOf<S>]: T } };
 
 /** The account that holds a service's user: users and services never compete for the connections of one account. */
 export function accountOf(place: AccountName): AccountName {
@@ -78,8 +78,8 @@ export function accountOf(place: AccountName): AccountName {
 }
 
 /** Fills a `PerServiceUser`. */
-export function perServiceUser<T>(make: (service: Service, account: AccountName) => T): PerServiceUser<T> {
-  const entries = SERVICES.map((service) => [
+export function perServiceUser<T>(make: (service: NatsServiceName, account: AccountName) => T): PerServiceUser<T> {
+  const entries = NATS_SERVICE_NAMES.map((service) => [
     service,
     Object.fromEntries(SERVICE_ACCOUNTS[service].map((account) => [account, make(service, account)])),
   ]);
@@ -87,8 +87,10 @@ export function perServiceUser<T>(make: (service: Service, account: AccountName)
 }
 
 /** All values of a `PerServiceUser` with their places. */
-export function serviceUsers<T>(users: PerServiceUser<T>): { service: Service; account: AccountName; value: T }[] {
-  return SERVICES.flatMap((service) =>
+export function serviceUsers<T>(
+  users: PerServiceUser<T>,
+): { service: NatsServiceName; account: AccountName; value: T }[] {
+  return NATS_SERVICE_NAMES.flatMap((service) =>
     SERVICE_ACCOUNTS[service].map((account) => ({
       service,
       account,
@@ -98,9 +100,15 @@ export function serviceUsers<T>(users: PerServiceUser<T>): { service: Service; a
 }
 
 /** What crosses from one account to another. A `stream` flows to the importer; a `service` lets the importer publish into the exporter. */
-export type Share = { kind: "stream" | "service"; subject: string; from: AccountName; to: AccountName; why: string };
+export type AccountExport = {
+  kind: "stream" | "service";
+  subject: string;
+  from: AccountName;
+  to: AccountName;
+  why: string;
+};
 
-export function sharesOf(clusterId: string): Share[] {
+export function accountExports(clusterId: string): AccountExport[] {
   const { root } = subjectsOf(clusterId);
   return [
     {
@@ -156,12 +164,12 @@ export function sharesOf(clusterId: string): Share[] {
 }
 
 /** A service's inbox prefix in every account: its only place for replies. */
-export function serviceInbox(service: Service): string {
+export function serviceInbox(service: NatsServiceName): string {
   return `_INBOX.${service}`;
 }
 
 /** Allow lists. Never empty: nats-server takes an empty list for "everything". */
-export type Permissions = { publish: readonly string[]; subscribe: readonly string[] };
+export type ServicePermissions = { publish: readonly string[]; subscribe: readonly string[] };
 
 /** JetStream's API for reading one stream, in whatever way (pull, ordered, single messages); nothing that changes the stream. */
 function reading(stream: StreamName): string[] {
@@ -183,12 +191,12 @@ function reading(stream: StreamName): string[] {
 }
 
 /** What each service may do in each account it works in. */
-export function servicePermissions(clusterId: string): PerServiceUser<Permissions> {
+export function servicePermissions(clusterId: string): PerServiceUser<ServicePermissions> {
   const { root, graphAll, graphLogAll, graphBeat, barrierMark, barrierCut, logAll, tailed, ...subjects } =
     subjectsOf(clusterId);
   const { sessionPlace, sessionEnded, sessionFlood } = subjects;
   const barrier = `${root}.barrier`;
-  const inbox = (service: Service) => `${serviceInbox(service)}.>`;
+  const inbox = (service: NatsServiceName) => `${serviceInbox(service)}.>`;
   const graphFollower = [...reading("GRAPH"), ...reading("BARRIER"), `${barrier}.lease.>`, `${barrier}.settled.>`];
   const graphFeed = [graphAll, graphBeat, `${barrier}.>`];
   return {

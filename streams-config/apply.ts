@@ -10,7 +10,7 @@ import {
 import type { NatsConnection } from "@nats-io/nats-core";
 import { type Fault, fault, reasonOf } from "../core/errors.ts";
 import type { StreamAccount } from "./accounts.ts";
-import { formatPlan, type Plan, planStream, type Step } from "./plan.ts";
+import { formatPlan, planStream, type StreamPlan, type StreamStep } from "./plan.ts";
 import type { DeclaredStream } from "./streams.ts";
 
 /** Connections as service `streams`. */
@@ -34,7 +34,10 @@ const REMEDIES: Readonly<Record<number, string>> = {
 };
 
 /** Looks at the server; changes nothing. */
-export async function planStreams(connections: StreamConnections, declared: readonly DeclaredStream[]): Promise<Plan> {
+export async function planStreams(
+  connections: StreamConnections,
+  declared: readonly DeclaredStream[],
+): Promise<StreamPlan> {
   const managers = await managersOf(connections);
   return Promise.all(
     declared.map(async (stream) => {
@@ -45,7 +48,7 @@ export async function planStreams(connections: StreamConnections, declared: read
 }
 
 /** Creates and updates as planned. A plan that refuses anything is not begun: throws `stream.drift` for the first refusal. */
-export async function applyPlan(connections: StreamConnections, plan: Plan): Promise<void> {
+export async function applyPlan(connections: StreamConnections, plan: StreamPlan): Promise<void> {
   const refused = plan.map(refusalFault).find((refusal) => refusal !== null);
   if (refused) throw refused;
   const managers = await managersOf(connections);
@@ -53,7 +56,10 @@ export async function applyPlan(connections: StreamConnections, plan: Plan): Pro
 }
 
 /** Plans and applies: what a start does. */
-export async function applyStreams(connections: StreamConnections, declared: readonly DeclaredStream[]): Promise<Plan> {
+export async function applyStreams(
+  connections: StreamConnections,
+  declared: readonly DeclaredStream[],
+): Promise<StreamPlan> {
   const plan = await planStreams(connections, declared);
   await applyPlan(connections, plan);
   return plan;
@@ -63,7 +69,7 @@ export const STREAM_VERBS = ["plan", "apply", "check"] as const;
 export type StreamVerb = (typeof STREAM_VERBS)[number];
 
 /** What `streams plan|apply|check` finds, says and ends with. */
-export type StreamsResult = { plan: Plan; text: string; exitCode: number };
+export type StreamsResult = { plan: StreamPlan; text: string; exitCode: number };
 
 /** `plan` and `apply` end with 1 where something is refused (and then nothing is done), `check` where anything is not as declared. */
 export async function runStreams(
@@ -83,7 +89,7 @@ export async function runStreams(
 }
 
 /** The refusal as a fault, or null. */
-export function refusalFault(step: Step): Fault | null {
+export function refusalFault(step: StreamStep): Fault | null {
   if (step.action !== "refuse") return null;
   return fault("stream.drift", { stream: step.stream.name, reason: step.reason, remedy: step.remedy });
 }
@@ -104,7 +110,7 @@ export async function streamInfo(manager: JetStreamManager, name: string): Promi
   }
 }
 
-async function perform(manager: JetStreamManager, step: Step): Promise<void> {
+async function perform(manager: JetStreamManager, step: StreamStep): Promise<void> {
   const { account, name, config, purpose } = step.stream;
   // The client lays this over what the server has, so "none" must stand there by name.
   const wanted = { ...config, description: purpose, republish: config.republish ?? undefined } as Partial<StreamConfig>;

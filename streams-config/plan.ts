@@ -5,19 +5,19 @@
  */
 
 import type { StreamConfig } from "@nats-io/jetstream";
-import type { DeclaredConfig, DeclaredStream, Setting } from "./streams.ts";
+import type { DeclaredConfig, DeclaredStream, StreamSetting } from "./streams.ts";
 
 /** One setting that is not as declared. */
-export type Difference = { setting: string; actual: unknown; declared: unknown; why: string };
+export type SettingDifference = { setting: string; actual: unknown; declared: unknown; why: string };
 
-export type Step = { stream: DeclaredStream } & (
+export type StreamStep = { stream: DeclaredStream } & (
   | { action: "create" }
   | { action: "same" }
-  | { action: "update"; differences: Difference[] }
-  | { action: "refuse"; differences: Difference[]; reason: string; remedy: string }
+  | { action: "update"; differences: SettingDifference[] }
+  | { action: "refuse"; differences: SettingDifference[]; reason: string; remedy: string }
 );
 
-export type Plan = Step[];
+export type StreamPlan = StreamStep[];
 
 /** Settings for whose sake a plan is refused, by what makes it so. */
 export const REFUSALS = {
@@ -34,7 +34,7 @@ export const REFUSALS = {
 } as const satisfies Record<string, readonly (keyof StreamConfig)[]>;
 
 /** `actual` = the stream's configuration on the server; null = there is none. */
-export function planStream(stream: DeclaredStream, actual: Partial<StreamConfig> | null): Step {
+export function planStream(stream: DeclaredStream, actual: Partial<StreamConfig> | null): StreamStep {
   if (actual === null) return { stream, action: "create" };
   const differences = compare(stream, actual);
   if (differences.length === 0) return { stream, action: "same" };
@@ -54,9 +54,9 @@ function together(refusals: readonly Refusal[]): Refusal {
   };
 }
 
-function compare(stream: DeclaredStream, actual: Partial<StreamConfig>): Difference[] {
-  const declared = Object.entries(stream.config) as [Setting, DeclaredConfig[Setting]][];
-  const differences: Difference[] = declared
+function compare(stream: DeclaredStream, actual: Partial<StreamConfig>): SettingDifference[] {
+  const declared = Object.entries(stream.config) as [StreamSetting, DeclaredConfig[StreamSetting]][];
+  const differences: SettingDifference[] = declared
     .map(([setting, value]) => ({
       setting,
       actual: normal(setting, actual[setting]),
@@ -72,7 +72,7 @@ function compare(stream: DeclaredStream, actual: Partial<StreamConfig>): Differe
 }
 
 /** The server leaves out what is off; subjects have no order. */
-function normal(setting: Setting, value: unknown): unknown {
+function normal(setting: StreamSetting, value: unknown): unknown {
   if (setting === "subjects") return [...((value as string[] | undefined) ?? [])].sort();
   if (setting === "republish") {
     const republish = value as StreamConfig["republish"] | null;
@@ -84,7 +84,7 @@ function normal(setting: Setting, value: unknown): unknown {
   return setting === "compression" ? "none" : typeof DEFAULTS[setting] === "number" ? DEFAULTS[setting] : false;
 }
 
-const DEFAULTS: Partial<Record<Setting, number>> = {
+const DEFAULTS: Partial<Record<StreamSetting, number>> = {
   max_age: 0,
   max_bytes: -1,
   max_msgs: -1,
@@ -103,7 +103,7 @@ type Refusal = { reason: string; remedy: string };
 const REMAKE = "copy what is worth keeping, remove the stream by hand, and apply again";
 
 /** null = the server can change it in place and no message is lost. */
-function refusalOf({ setting, actual, declared }: Difference, shrinks: readonly string[]): Refusal | null {
+function refusalOf({ setting, actual, declared }: SettingDifference, shrinks: readonly string[]): Refusal | null {
   const among = (settings: readonly string[]) => settings.includes(setting);
   if (among(REFUSALS.fixed)) {
     const reason = `${setting} is ${show(setting, actual)} and cannot be changed to ${show(setting, declared)}`;
@@ -131,15 +131,15 @@ function bound(limit: unknown): number {
 }
 
 /** The plan as text: a line per stream, below it a line per difference. */
-export function formatPlan(plan: Plan): string {
+export function formatPlan(plan: StreamPlan): string {
   return plan.map(formatStep).join("\n");
 }
 
-const MARK = { create: "+", update: "~", same: "=", refuse: "!" } as const;
+const SYMBOL = { create: "+", update: "~", same: "=", refuse: "!" } as const;
 
-function formatStep(step: Step): string {
+function formatStep(step: StreamStep): string {
   const { account, name, purpose } = step.stream;
-  const lines = [`${MARK[step.action]} ${account} ${name}: ${step.action} (${purpose})`];
+  const lines = [`${SYMBOL[step.action]} ${account} ${name}: ${step.action} (${purpose})`];
   if (step.action === "update" || step.action === "refuse") {
     lines.push(
       ...step.differences.map(

@@ -4,12 +4,12 @@ import {
   ACCOUNT_NAMES,
   ACCOUNTS,
   type AccountName,
+  accountExports,
   accountOf,
-  type Permissions,
-  type Service,
+  type NatsServiceName,
+  type ServicePermissions,
   servicePermissions,
   serviceUsers,
-  sharesOf,
 } from "./accounts.ts";
 import type { PublicKeys } from "./keys.ts";
 
@@ -165,7 +165,7 @@ export function serverConf(conf: ServerConf): string {
 }
 
 function accountLines(account: AccountName, conf: ServerConf, limits: ServerLimits): string[] {
-  const shares = sharesOf(conf.clusterId);
+  const shares = accountExports(conf.clusterId);
   const exported = shares.filter((share) => share.from === account);
   const imported = shares.filter((share) => share.to === account);
   const permissions = new Map(
@@ -188,7 +188,7 @@ function accountLines(account: AccountName, conf: ServerConf, limits: ServerLimi
     ...block(
       "users",
       users.flatMap((user) =>
-        userLines(user.service, user.value, permissions.get(place(user.service, user.account)) as Permissions),
+        userLines(user.service, user.value, permissions.get(place(user.service, user.account)) as ServicePermissions),
       ),
     ),
     "}",
@@ -222,7 +222,7 @@ function appLimits(limits: ServerLimits): string[] {
   ];
 }
 
-function userLines(service: Service, nkey: string, permissions: Permissions): string[] {
+function userLines(service: NatsServiceName, nkey: string, permissions: ServicePermissions): string[] {
   return [
     `# ${service}`,
     "{",
@@ -251,7 +251,7 @@ function keyText(key: string): string {
   return /^\$[A-Z][A-Z0-9_]*$/.test(key) ? key : quote(key);
 }
 
-function place(service: Service, account: AccountName): string {
+function place(service: NatsServiceName, account: AccountName): string {
   return `${service} ${account}`;
 }
 

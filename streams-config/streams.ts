@@ -30,7 +30,7 @@ export type DeclaredConfig = Pick<
     republish: StreamConfig["republish"] | null;
   };
 
-export type Setting = keyof DeclaredConfig;
+export type StreamSetting = keyof DeclaredConfig;
 
 export type DeclaredStream = {
   account: StreamAccount;
@@ -38,13 +38,13 @@ export type DeclaredStream = {
   purpose: string;
   config: DeclaredConfig;
   /** A sentence for each setting. */
-  why: Record<Setting, string>;
+  why: Record<StreamSetting, string>;
   /** Bounds that `apply` makes smaller too, though old messages go then: they are somewhere else as well, or may go. */
-  shrinks: readonly Setting[];
+  shrinks: readonly StreamSetting[];
 };
 
 /** By whose smaller bound per subject old lines of the loudest alone go: Arvados' API still has logs, and what services say is passing. */
-const SHRINKING: Partial<Record<StreamName, readonly Setting[]>> = {
+const SHRINKING: Partial<Record<StreamName, readonly StreamSetting[]>> = {
   LOGS: ["max_msgs_per_subject"],
   SYSLOG: ["max_msgs_per_subject"],
 };
@@ -105,7 +105,7 @@ export function messagesPerSubject(streamBytes: number, subjects: number, messag
   return count;
 }
 
-type Declaration = { [S in Setting]: readonly [value: DeclaredConfig[S], why: string] };
+type Declaration = { [S in StreamSetting]: readonly [value: DeclaredConfig[S], why: string] };
 
 /** All streams of one cluster, in the order in which they are made. */
 export function declaredStreams({ clusterId, profile = "single" }: StreamOptions): DeclaredStream[] {
@@ -245,13 +245,13 @@ function commonSettings(sizes: StreamProfile): Omit<Declaration, "subjects"> {
 }
 
 function declare(name: StreamName, purpose: string, settings: Declaration): DeclaredStream {
-  const entries = Object.entries(settings) as [Setting, readonly [unknown, string]][];
+  const entries = Object.entries(settings) as [StreamSetting, readonly [unknown, string]][];
   return {
     account: STREAMS[name],
     name,
     purpose,
     config: Object.fromEntries(entries.map(([setting, [value]]) => [setting, value])) as DeclaredConfig,
-    why: Object.fromEntries(entries.map(([setting, [, why]]) => [setting, why])) as Record<Setting, string>,
+    why: Object.fromEntries(entries.map(([setting, [, why]]) => [setting, why])) as Record<StreamSetting, string>,
     shrinks: SHRINKING[name] ?? [],
   };
 }

@@ -30,12 +30,12 @@ import { reasonOf } from "../../core/errors.ts";
 import type { Revision } from "../../core/revision.ts";
 import type { Subjects } from "../../core/subjects.ts";
 import type { Alias } from "../../core/token/aliases.ts";
-import type { GraphFollower } from "../../replica/graph-follower.ts";
+import type { PermissionReplica } from "../../replica/permission-replica.ts";
 import { deferred } from "../../runtime/deferred.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type FollowFailure, followStream, type StreamFollower } from "../../runtime/nats/stream-follower.ts";
 
-export type Marked = { sequence: number; revision: Revision };
+export type ReachedMark = { sequence: number; revision: Revision };
 
 export type BarrierMemberParts = {
   nc: NatsConnection;
@@ -45,11 +45,11 @@ export type BarrierMemberParts = {
   /** A name that no other start of a replica has. */
   replica: string;
   timing: Timing;
-  follower: Pick<GraphFollower, "reached">;
+  follower: Pick<PermissionReplica, "reached">;
   isFit: () => boolean;
   log: Logger;
   /** A removal is marked, and this replica's graph stands at it. */
-  onMark: (mark: Marked) => void;
+  onMark: (mark: ReachedMark) => void;
   onServer: (name: string, id: string | null) => void;
   onAlias: (alias: Alias) => void;
   /** Something was read: who leads and what may be cut can have changed. */
@@ -209,7 +209,7 @@ export class BarrierMember {
     onChange();
   }
 
-  #marked(mark: Marked): void {
+  #marked(mark: ReachedMark): void {
     const { follower, timing, onMark } = this.#parts;
     const { promise } = this.#caughtUp;
     void follower.reached(mark.revision).then(() => {

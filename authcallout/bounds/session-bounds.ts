@@ -64,11 +64,11 @@ export class SessionBounds {
    * @param network of an anonymous one; null = not known
    */
   countsOf({ user, key }: Pick<SessionName, "user" | "key">, network: string | null): Count[] {
-    const known = this.#parts.identity(key.token);
+    const known = this.#parts.identity(key.sessionToken);
     if (this.isAnonymous(user)) return this.#counts(network === null ? [ANONYMOUS] : [`address ${network}`, ANONYMOUS]);
-    const isContainers = suffixedParts(key.token) !== null || (known?.containers.length ?? 0) > 0;
-    if (isContainers) return this.#counts([`container ${key.token}`, `containers-of ${user}`]);
-    return this.#counts([`user ${user}`, `token ${known?.token ?? key.token}`]);
+    const isContainers = suffixedParts(key.sessionToken) !== null || (known?.containers.length ?? 0) > 0;
+    if (isContainers) return this.#counts([`container ${key.sessionToken}`, `containers-of ${user}`]);
+    return this.#counts([`user ${user}`, `token ${known?.token ?? key.sessionToken}`]);
   }
 
   limitOf(key: string): number {
@@ -96,7 +96,7 @@ export class SessionBounds {
 }
 
 /** Why one more cannot come in, or null. */
-export function refusalOf(counts: readonly Count[], sessions: Sessions, now: number): Fault | null {
+export function boundRefusal(counts: readonly Count[], sessions: Sessions, now: number): Fault | null {
   for (const { key, limit } of counts) {
     const count = sessions.countOf(key, limit, now);
     if (count >= limit) return fault("login.too_many_sessions", { whose: key, count, limit });

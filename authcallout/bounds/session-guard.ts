@@ -10,12 +10,12 @@ import { type Fault, fault } from "../../core/errors.ts";
 import type { SessionName } from "../../core/session/session.ts";
 import type { Subjects } from "../../core/subjects.ts";
 import type { Identity } from "../../core/token/token-index.ts";
-import type { SessionPlace, SessionWord } from "../../core/wire/wire.ts";
+import type { SessionOrigin, SessionReport } from "../../core/wire/wire.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import type { Action } from "../revocation/revocation-plan.ts";
+import type { SessionAction } from "../revocation/revocation-plan.ts";
 import type { Session, Sessions } from "../sessions/sessions.ts";
 import { type LoginPauses, shareOf } from "./login-pauses.ts";
-import { type Count, excessOf, refusalOf, type SessionBounds } from "./session-bounds.ts";
+import { boundRefusal, type Count, excessOf, type SessionBounds } from "./session-bounds.ts";
 
 export type SessionGuardParts = {
   core: Pick<NatsConnection, "publish" | "subscribe" | "isClosed">;
@@ -25,7 +25,7 @@ export type SessionGuardParts = {
   pauses: LoginPauses;
   leads: () => boolean;
   /** Sessions are to be cut. */
-  cut: (actions: readonly Action[]) => void;
+  cut: (actions: readonly SessionAction[]) => void;
   now: () => number;
   log: Logger;
 };
@@ -44,19 +44,19 @@ export class SessionGuard {
       core.subscribe(subject, {
         callback: (error: Error | null, message: Msg) => (error ? undefined : take(message.json<T>())),
       });
-    hear<SessionPlace>(subjects.sessionPlace, ({ server, cid, network }) => this.#placed(server, cid, network));
-    hear<SessionWord>(subjects.sessionFlood, (word) => this.#flooded(word));
+    hear<SessionOrigin>(subjects.sessionPlace, ({ server, cid, network }) => this.#placed(server, cid, network));
+    hear<SessionReport>(subjects.sessionFlood, (word) => this.#flooded(word));
   }
 
   /** Why somebody who is known may not come in now. */
   refusal({ user, sessionToken }: Identity, sid: string, host: string): Fault | null {
     const { bounds, sessions, pauses, now } = this.#parts;
-    const name = { user, key: { token: sessionToken, sid } };
+    const name = { user, key: { sessionToken, sid } };
     const network = networkOf(host);
     const counts = bounds.countsOf(name, network);
     const owner = bounds.ownerOf(name, network) ?? "";
     const ms = pauses.leftOf(owner, shareOf(`${sessionToken}.${sid}`), now());
-    return ms > 0 ? fault("login.paused", { whose: owner, ms }) : refusalOf(counts, sessions, now());
+    return ms > 0 ? fault("login.paused", { whose: owner, ms }) : boundRefusal(counts, sessions, now());
   }
 
   /** Is about to be let in. */
@@ -67,7 +67,7 @@ export class SessionGuard {
     if (owner !== null) pauses.admitted(owner, now());
     if (!bounds.isAnonymous(name.user)) return;
     this.#placed(server, cid, network);
-    const place: SessionPlace = { server, cid, network };
+    const place: SessionOrigin = { server, cid, network };
     if (!core.isClosed()) core.publish(subjects.sessionPlace, JSON.stringify(place));
   }
 
@@ -83,7 +83,7 @@ export class SessionGuard {
     const owner = bounds.ownerOf(name, bounds.placeOf(server, cid));
     if (kicked && owner !== null) pauses.cut(owner, now());
     if (!leads() || core.isClosed() || sessions.like({ name }).length > 0) return;
-    const word: SessionWord = { user: name.user, ...name.key };
+    const word: SessionReport = { user: name.user, token: name.key.sessionToken, sid: name.key.sid };
     core.publish(subjects.sessionEnded, JSON.stringify(word));
   }
 
@@ -107,9 +107,9 @@ export class SessionGuard {
     if (session) this.connected(session);
   }
 
-  #flooded({ user, token, sid }: SessionWord): void {
+  #flooded({ user, token, sid }: SessionReport): void {
     const { bounds, sessions, pauses, leads, cut, now, log } = this.#parts;
-    const name = { user, key: { token, sid } };
+    const name = { user, key: { sessionToken: token, sid } };
     const flooders = sessions.like({ name });
     const places = flooders.map(({ server, cid }) => bounds.placeOf(server, cid));
     // It may have gone already.
@@ -118,6 +118,6 @@ export class SessionGuard {
     if (!leads()) return;
     log.warn({ user, token }, "a session floods the gateway and is cut");
     const because: CloseName = "flooding";
-    cut(flooders.map((session): Action => ({ session, do: "cut", because })));
+    cut(flooders.map((session): SessionAction => ({ session, do: "cut", because })));
   }
 }

@@ -4,7 +4,7 @@ import { Fault, fault } from "../../core/errors.ts";
 import type { PermissionGraph } from "../../core/graph/permission-graph.ts";
 import type { Revision } from "../../core/revision.ts";
 import type { RoleIndex } from "../../core/session/roles.ts";
-import { formatSessionName, type SessionName, sessionId } from "../../core/session/session.ts";
+import { formatSessionName, parseSessionId, type SessionName } from "../../core/session/session.ts";
 import { permissionsJson } from "../../core/session/session-permissions.ts";
 import { sessionRights } from "../../core/session/session-rights.ts";
 import type { Subjects } from "../../core/subjects.ts";
@@ -64,7 +64,7 @@ export function authorize(
 ): Admitted | Fault | null {
   const token = parseToken(request.token);
   if (!token) return fault("token.malformed");
-  const sid = sessionId(request.user);
+  const sid = parseSessionId(request.user);
   if (sid === null) return fault("session.id");
   const age = view.age(now);
   if (age > options.stalenessRefuse) {
@@ -86,7 +86,7 @@ export function authorize(
   }
   const session: SessionName = {
     user: identity.user,
-    key: { token: identity.sessionToken, sid },
+    key: { sessionToken: identity.sessionToken, sid },
     revision: view.revision,
     hash: rights.hash,
     proof: view.tokens.proofOf(token),

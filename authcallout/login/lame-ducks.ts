@@ -43,7 +43,7 @@ async function moveAway({ core, group, leads, signal, random }: LameDuckParts): 
   await group.leave();
   // Its answers are on their way before the connection is gone.
   await core.flush();
-  // `Lookout` joins again.
+  // `ServingLoop` joins again.
   await core.reconnect();
 }
 

@@ -13,7 +13,7 @@ export const CALLOUT_SUBJECT = "$SYS.REQ.USER.AUTH";
 const GROUP = "arvados-nats-authcallout";
 
 /** Pure. */
-export function shouldTakeLogins(state: { serving: boolean; fit: boolean; anotherIsFit: boolean }): boolean {
+export function shouldAcceptLogins(state: { serving: boolean; fit: boolean; anotherIsFit: boolean }): boolean {
   return state.serving && (state.fit || !state.anotherIsFit);
 }
 

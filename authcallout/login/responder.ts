@@ -68,7 +68,7 @@ export class Responder {
   }
 
   /** False where no login can be answered now. */
-  take(message: Question): boolean {
+  accept(message: Question): boolean {
     if (!this.#parts.mayAnswer()) return false;
     this.#guarded(() => this.#open(message));
     return true;

@@ -7,13 +7,19 @@
 import { Fault, fault, reasonOf } from "../../core/errors.ts";
 import { keepNewest } from "../../core/keep-newest.ts";
 import type { Voucher } from "../../core/token/aliases.ts";
-import { isBareName, isNameOfAnother, isOfAnother, type ParsedToken, sha256 } from "../../core/token/token.ts";
+import {
+  isBareSessionToken,
+  isOfAnother,
+  isSessionTokenOfAnother,
+  type ParsedToken,
+  sha256,
+} from "../../core/token/token.ts";
 import type { Config } from "../../runtime/config/config.ts";
+import { Semaphore } from "../../runtime/semaphore.ts";
 import { sleep } from "../../runtime/sleep.ts";
-import { Turns } from "../../runtime/turns.ts";
 import { AHEAD_MS } from "../sessions/endings.ts";
-import { ArvadosApi } from "./arvados-api.ts";
 import { Circuit } from "./circuit.ts";
+import { TokenApi } from "./token-api.ts";
 
 export type LookupResult = "row" | "vouched" | "unknown" | "outage";
 
@@ -34,7 +40,7 @@ export type TokenLookupParts = {
 };
 
 /** `unknown` = Arvados does not accept it; a fault = it could not be asked. */
-export type Answer = Voucher | "unknown" | Fault;
+export type LookupAnswer = Voucher | "unknown" | Fault;
 
 /** Short: a token may have been made a moment later. */
 const KEEP_UNKNOWN_MS = 10_000;
@@ -49,7 +55,7 @@ const ARRIVAL_STEP_MS = 10;
 
 export class TokenLookup {
   readonly #parts: TokenLookupParts;
-  readonly #turns: Turns;
+  readonly #turns: Semaphore;
   readonly #circuit = new Circuit();
   /** These three by the SHA-256 of the token. */
   readonly #flights = new Map<string, Promise<void>>();
@@ -62,7 +68,7 @@ export class TokenLookup {
 
   constructor(parts: TokenLookupParts) {
     this.#parts = parts;
-    this.#turns = new Turns(parts.parallel);
+    this.#turns = new Semaphore(parts.parallel);
   }
 
   /** May Arvados know more of the token than the refusal of the graph says? */
@@ -75,11 +81,11 @@ export class TokenLookup {
   /** The same of a session's token, by its name alone. */
   concernsName(sessionToken: string): boolean {
     const { clusterId, bare } = this.#parts;
-    return isBareName(sessionToken) ? bare : isNameOfAnother(sessionToken, clusterId);
+    return isBareSessionToken(sessionToken) ? bare : isSessionTokenOfAnother(sessionToken, clusterId);
   }
 
   /** What is known without asking; null = nothing. */
-  known(token: string): Answer | null {
+  known(token: string): LookupAnswer | null {
     const key = sha256(token);
     const now = this.#parts.now();
     const voucher = this.#vouchers.get(key);
@@ -122,7 +128,7 @@ export class TokenLookup {
   }
 
   async #askInTurn(key: string, token: string, since: number): Promise<void> {
-    const done = await this.#turns.take();
+    const done = await this.#turns.acquire();
     try {
       await this.#ask(key, token, since);
     } finally {
@@ -174,7 +180,7 @@ export function createTokenLookup(
 ): TokenLookup | null {
   const { arvadosApiUrl: url, lookupKinds, lookupTimeout: timeout, lookupKeep, lookupParallel, clusterId } = config;
   if (url === null || lookupKinds === "none") return null;
-  const api = new ArvadosApi({ url, timeout, signal });
+  const api = new TokenApi({ url, timeout, signal });
   return new TokenLookup({
     clusterId,
     bare: lookupKinds === "all",

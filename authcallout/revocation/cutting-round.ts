@@ -1,8 +1,8 @@
 /** Carries out one round of the leader (core/barrier/round.ts): each server is listed, and kicked of what is unsound on it. */
-import { beginRound, gone, isEnforced, kicked, listed, type Round } from "../../core/barrier/round.ts";
+import { beginRound, type CutRound, gone, isEnforced, kicked, listed } from "../../core/barrier/round.ts";
 import type { Servers } from "../sessions/servers.ts";
 import type { Kicker } from "./kicker.ts";
-import { type Action, type Judge, planCuts } from "./revocation-plan.ts";
+import { type Judge, planCuts, type SessionAction } from "./revocation-plan.ts";
 import type { ServerWatch } from "./server-watch.ts";
 
 export type CuttingRoundParts = {
@@ -11,12 +11,12 @@ export type CuttingRoundParts = {
   servers: Servers;
   judge: Judge;
   signal: AbortSignal;
-  onCut: (action: Action) => void;
+  onCut: (action: SessionAction) => void;
 };
 
 export class CuttingRound {
   readonly #parts: CuttingRoundParts;
-  #round: Round;
+  #round: CutRound;
 
   constructor(parts: CuttingRoundParts, mark: number) {
     this.#parts = parts;
@@ -36,7 +36,7 @@ export class CuttingRound {
     if (!signal.aborted && !servers.has(server)) this.#round = gone(this.#round, server);
   }
 
-  async #cut(server: string, cuts: readonly Action[]): Promise<void> {
+  async #cut(server: string, cuts: readonly SessionAction[]): Promise<void> {
     const { kicker, onCut } = this.#parts;
     const cids = cuts.map(({ session }) => session.cid);
     this.#round = listed(this.#round, server, cids);

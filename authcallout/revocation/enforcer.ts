@@ -10,9 +10,9 @@ import type { SessionName } from "../../core/session/session.ts";
 import { sessionRights } from "../../core/session/session-rights.ts";
 import type { Subjects } from "../../core/subjects.ts";
 import type { Identity } from "../../core/token/token-index.ts";
-import type { Applied, GraphFollower } from "../../replica/graph-follower.ts";
+import type { Applied, PermissionReplica } from "../../replica/permission-replica.ts";
 import { sleep } from "../../runtime/sleep.ts";
-import type { BarrierMember, Marked } from "../barrier/barrier-member.ts";
+import type { BarrierMember, ReachedMark } from "../barrier/barrier-member.ts";
 import type { Ending, Endings } from "../sessions/endings.ts";
 import type { Servers } from "../sessions/servers.ts";
 import type { Session, Sessions } from "../sessions/sessions.ts";
@@ -20,7 +20,7 @@ import type { SystemAccount } from "../sessions/system-account.ts";
 import { CuttingRound } from "./cutting-round.ts";
 import type { Kicker } from "./kicker.ts";
 import type { Notices } from "./notices.ts";
-import { type Action, onceEach, planActions, planCuts } from "./revocation-plan.ts";
+import { onceEach, planActions, planCuts, type SessionAction } from "./revocation-plan.ts";
 import type { ServerWatch } from "./server-watch.ts";
 import { RightsHistory, type Soundness } from "./soundness.ts";
 
@@ -33,7 +33,7 @@ export type EnforcerParts = {
   sessions: Sessions;
   endings: Endings;
   servers: Servers;
-  follower: GraphFollower;
+  follower: PermissionReplica;
   /** Is the graph young enough to judge by? */
   isFit: () => boolean;
   subjects: Subjects;
@@ -48,7 +48,7 @@ export type EnforcerParts = {
   now: () => number;
   signal: AbortSignal;
   /** A session was cut; `seconds` since the commit that caused it, where one did. */
-  onCut: (action: Action, seconds: number | null) => void;
+  onCut: (action: SessionAction, seconds: number | null) => void;
   /** A phase of the barrier has ended after so many seconds. */
   onPhase: (phase: "settle" | "cut", seconds: number) => void;
 };
@@ -102,7 +102,7 @@ export class Enforcer {
   /** A commit has been applied to the graph: what it takes away is cut now. */
   applied({ effect, touched, revision, commitTime }: Applied): void {
     const { sessions, member } = this.#parts;
-    const losers = [...effect.shrank, ...effect.stale, ...touched];
+    const losers = [...effect.shrank, ...effect.outdated, ...touched];
     this.#history.lost(losers, revision);
     const judge = onceEach((name) => this.judge(name));
     const actions = planActions(effect, touched, sessions, judge);
@@ -118,14 +118,14 @@ export class Enforcer {
   /** Somebody else's answer, or our own, has become a session: one of an older graph is looked at again. */
   connected(session: Session): void {
     const { follower, member, now } = this.#parts;
-    this.#expectEnd(session.name, follower.tokens.bySessionToken(session.name.key.token, now()));
+    this.#expectEnd(session.name, follower.tokens.bySessionToken(session.name.key.sessionToken, now()));
     if (!member.leads() || atLeast(session.name.revision, follower.revision)) return;
     const actions = planCuts([session], this.judge);
     if (actions.length > 0) this.#carryOut(actions, null);
   }
 
   /** Cuts sessions for another reason than their rights. */
-  cut(actions: readonly Action[]): void {
+  cut(actions: readonly SessionAction[]): void {
     void this.#carryOut(actions, null);
   }
 
@@ -151,7 +151,7 @@ export class Enforcer {
   }
 
   /** A mark whose revision the graph has reached: resolves once no login answered here below it can still become a session. */
-  async settle(mark: Marked): Promise<void> {
+  async settle(mark: ReachedMark): Promise<void> {
     const { sessions, kicker, member, now, signal, onPhase } = this.#parts;
     const begun = now();
     const pending = planCuts(sessions.pending(now()), this.judge);
@@ -189,7 +189,7 @@ export class Enforcer {
   endWithTokens(): void {
     const { endings, member, sessions, now } = this.#parts;
     const seen = now();
-    const due = [...this.#due, ...endings.take(seen).map((ending) => ({ ending, seen }))];
+    const due = [...this.#due, ...endings.removeExpired(seen).map((ending) => ({ ending, seen }))];
     const leads = member.leads();
     this.#due = leads ? [] : due.filter((one) => one.seen > seen - HANDOVER_MS);
     if (!leads) return;
@@ -227,9 +227,9 @@ export class Enforcer {
 
   #judge(name: SessionName, at: number): Soundness {
     const { follower, subjects, grantsMax } = this.#parts;
-    const identity = follower.tokens.bySessionToken(name.key.token, at);
+    const identity = follower.tokens.bySessionToken(name.key.sessionToken, at);
     if (!identity) return this.#voidBecause(name, at);
-    if (!follower.tokens.isProven(name.key.token, name.proof)) return this.#unknown(name);
+    if (!follower.tokens.isProven(name.key.sessionToken, name.proof)) return this.#unknown(name);
     this.#expectEnd(name, identity);
     const roles = follower.roles.of(identity.user);
     const { hash } = sessionRights(follower.graph, subjects, identity, roles, grantsMax);
@@ -245,7 +245,7 @@ export class Enforcer {
 
   #voidBecause({ user, key }: SessionName, at: number): Soundness {
     const { follower, anonymousUser } = this.#parts;
-    const end = follower.tokens.endOf(key.token, at);
+    const end = follower.tokens.endOf(key.sessionToken, at);
     if (end === "user") return "deactivated";
     if (end === "refresh") return "uncertain";
     if (end !== "unknown") return "void";
@@ -256,13 +256,13 @@ export class Enforcer {
 
   /** No row has this token, or has it with this secret. */
   #unknown({ key }: Pick<SessionName, "key">): Soundness {
-    return this.#parts.mayBeKnownElsewhere(key.token) ? "uncertain" : "void";
+    return this.#parts.mayBeKnownElsewhere(key.sessionToken) ? "uncertain" : "void";
   }
 
   async #enforce(mark: number): Promise<void> {
     const { watch, kicker, servers, member, signal, now, onPhase } = this.#parts;
     const begun = now();
-    const onCut = (action: Action) => this.#parts.onCut(action, null);
+    const onCut = (action: SessionAction) => this.#parts.onCut(action, null);
     const round = new CuttingRound({ watch, kicker, servers, judge: this.judge, signal, onCut }, mark);
     await Promise.all(this.#open);
     if (!(await round.run())) return;
@@ -270,7 +270,7 @@ export class Enforcer {
     onPhase("cut", (now() - begun) / 1000);
   }
 
-  #carryOut(actions: readonly Action[], commitTime: number | null): Promise<void> {
+  #carryOut(actions: readonly SessionAction[], commitTime: number | null): Promise<void> {
     const work = this.#run(actions, commitTime)
       .catch((error) => this.#parts.log.error({ reason: reasonOf(error) }, "a revocation met trouble"))
       .finally(() => this.#open.delete(work));
@@ -278,7 +278,7 @@ export class Enforcer {
     return work;
   }
 
-  async #run(actions: readonly Action[], commitTime: number | null): Promise<void> {
+  async #run(actions: readonly SessionAction[], commitTime: number | null): Promise<void> {
     const { kicker, notices, now, onCut } = this.#parts;
     for (const action of actions) if (action.do === "tell") notices.news(action);
     await kicker.cut(

@@ -9,7 +9,7 @@ import type { Servers } from "../sessions/servers.ts";
 import type { Session, Sessions } from "../sessions/sessions.ts";
 import type { SystemAccount } from "../sessions/system-account.ts";
 import type { Notices } from "./notices.ts";
-import type { Action } from "./revocation-plan.ts";
+import type { SessionAction } from "./revocation-plan.ts";
 
 export type KickerParts = {
   /** In APP: what is told there stands in the sessions' queues once this is flushed. */
@@ -43,7 +43,7 @@ export class Kicker {
   }
 
   /** Tells each session why, then kicks it; resolves once all are gone for certain. */
-  async cut(cuts: readonly Action[], onCut: (action: Action) => void): Promise<void> {
+  async cut(cuts: readonly SessionAction[], onCut: (action: SessionAction) => void): Promise<void> {
     const { app, notices } = this.#parts;
     if (cuts.length === 0) return;
     for (const action of cuts) notices.beforeCut(action);

@@ -8,14 +8,14 @@
 import type { CloseName } from "../../core/close-codes.ts";
 import { formatSessionKey } from "../../core/subjects.ts";
 import type { Session } from "../sessions/sessions.ts";
-import type { Action } from "./revocation-plan.ts";
+import type { SessionAction } from "./revocation-plan.ts";
 
 export type NoticesParts = {
   publish: (session: Session, because: CloseName) => void;
   /** Is there still a session of that key whose rights are behind the graph's? */
   isNews: (session: Session) => boolean;
   /** A session was told. */
-  onTold: (action: Action) => void;
+  onTold: (action: SessionAction) => void;
   later: (callback: () => void, ms: number) => void;
 };
 
@@ -24,25 +24,25 @@ export const NEWS_INTERVAL_MS = 500;
 export class Notices {
   readonly #parts: NoticesParts;
   /** By session key, which a client keeps when it signs in anew. Null: resting. */
-  readonly #held = new Map<string, Action | null>();
+  readonly #held = new Map<string, SessionAction | null>();
 
   constructor(parts: NoticesParts) {
     this.#parts = parts;
   }
 
-  beforeCut({ session, because }: Action): void {
+  beforeCut({ session, because }: SessionAction): void {
     const key = formatSessionKey(session.name.key);
     if (this.#held.has(key)) this.#held.set(key, null);
     this.#parts.publish(session, because);
   }
 
-  news(action: Action): void {
+  news(action: SessionAction): void {
     const key = formatSessionKey(action.session.name.key);
     if (this.#held.has(key)) this.#held.set(key, action);
     else this.#tell(key, action);
   }
 
-  #tell(key: string, action: Action): void {
+  #tell(key: string, action: SessionAction): void {
     const { publish, onTold, later } = this.#parts;
     publish(action.session, action.because);
     onTold(action);

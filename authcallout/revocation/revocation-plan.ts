@@ -5,7 +5,7 @@ import type { SessionName } from "../../core/session/session.ts";
 import type { Session, Sessions } from "../sessions/sessions.ts";
 import type { Soundness } from "./soundness.ts";
 
-export type Action = { session: Session; do: "cut" | "tell"; because: CloseName };
+export type SessionAction = { session: Session; do: "cut" | "tell"; because: CloseName };
 export type Judge = (name: SessionName) => Soundness;
 
 /** Why a session may not go on; the others may. */
@@ -28,16 +28,16 @@ export function onceEach(judge: Judge): Judge {
 
 /** @param touched tokens and containers whose rows changed */
 export function planActions(
-  effect: Pick<Effect, "shrank" | "grew" | "moved" | "stale">,
+  effect: Pick<Effect, "shrank" | "grew" | "moved" | "outdated">,
   touched: ReadonlySet<string>,
   sessions: Sessions,
   judge: Judge,
-): Action[] {
-  const concerned = sessions.of([...effect.shrank, ...effect.stale, ...effect.grew, ...effect.moved, ...touched]);
+): SessionAction[] {
+  const concerned = sessions.of([...effect.shrank, ...effect.outdated, ...effect.grew, ...effect.moved, ...touched]);
   const told = [...concerned].filter(({ name }) => judge(name) === "outgrown");
   return [
     ...planCuts(concerned, judge),
-    ...told.map((session): Action => {
+    ...told.map((session): SessionAction => {
       const moved = effect.moved.has(session.name.user);
       return { session, do: "tell", because: moved ? "objectsMoved" : "permissionsGrown" };
     }),
@@ -45,8 +45,8 @@ export function planActions(
 }
 
 /** Of these sessions, those that may not go on. */
-export function planCuts(sessions: Iterable<Session>, judge: Judge): Action[] {
-  const actions: Action[] = [];
+export function planCuts(sessions: Iterable<Session>, judge: Judge): SessionAction[] {
+  const actions: SessionAction[] = [];
   for (const session of sessions) {
     const because = CUTS[judge(session.name)];
     if (because) actions.push({ session, do: "cut", because });

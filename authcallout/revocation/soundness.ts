@@ -3,7 +3,7 @@
  * rights after its user last lost any has only missed what was added, and lives. Pure.
  */
 import { atLeast, NO_REVISION, type Revision } from "../../core/revision.ts";
-import { type SessionName, sessionMarks } from "../../core/session/session.ts";
+import { type SessionName, sessionLookupKeys } from "../../core/session/session.ts";
 
 /**
  * The last three: the token is good for nothing any more. `uncertain` where somebody else may still vouch for it, `deactivated` where
@@ -41,7 +41,7 @@ export class RightsHistory {
     // Two users may have the same rights, admins for one, and notices and changes find a session by its user.
     if (identity?.user !== undefined && identity.user !== name.user) return "unsound";
     if (hash === name.hash) return "same";
-    const marks = token === undefined ? sessionMarks(name) : [...sessionMarks(name), token];
+    const marks = token === undefined ? sessionLookupKeys(name) : [...sessionLookupKeys(name), token];
     return marks.every((mark) => atLeast(name.revision, this.#lossOf(mark))) ? "outgrown" : "unsound";
   }
 

@@ -26,11 +26,11 @@ export class Endings {
     const { user, key } = ending.name;
     const second = Math.max(Math.floor(ending.at / 1000), this.#next);
     const endings = this.#bySecond.get(second) ?? new Map();
-    this.#bySecond.set(second, endings.set(`${user}|${key.token}|${key.sid}`, ending));
+    this.#bySecond.set(second, endings.set(`${user}|${key.sessionToken}|${key.sid}`, ending));
   }
 
   /** Those that end now; each comes once. */
-  take(now: number): Ending[] {
+  removeExpired(now: number): Ending[] {
     const due: Ending[] = [];
     for (const last = secondOf(now); this.#next <= last; this.#next++) {
       due.push(...(this.#bySecond.get(this.#next)?.values() ?? []));

@@ -3,7 +3,7 @@
  * DISCONNECT event, or when a listing of its server that was asked for after it was answered lacks it. Pure.
  */
 import type { Revision } from "../../core/revision.ts";
-import { type SessionName, sessionMarks } from "../../core/session/session.ts";
+import { type SessionName, sessionLookupKeys } from "../../core/session/session.ts";
 
 export type Session = {
   server: string;
@@ -42,7 +42,7 @@ export class Sessions {
     this.#all.set(key, session);
     this.#count(session);
     if (session.pendingUntil !== undefined) this.#pending.add(session);
-    for (const mark of sessionMarks(session.name)) {
+    for (const mark of sessionLookupKeys(session.name)) {
       const set = this.#byMark.get(mark) ?? new Set();
       this.#byMark.set(mark, set.add(session));
     }
@@ -119,9 +119,9 @@ export class Sessions {
   /** Those that hear the same notices: of the same token and session id. */
   like({ name: { user, key } }: { name: Pick<SessionName, "user" | "key"> }): Session[] {
     // The narrowest mark: a user may have thousands.
-    const mark = sessionMarks({ user, key }).at(-1) ?? user;
+    const mark = sessionLookupKeys({ user, key }).at(-1) ?? user;
     return [...this.of([mark])].filter(
-      ({ name }) => name.user === user && name.key.token === key.token && name.key.sid === key.sid,
+      ({ name }) => name.user === user && name.key.sessionToken === key.sessionToken && name.key.sid === key.sid,
     );
   }
 
@@ -143,7 +143,7 @@ export class Sessions {
     this.#all.delete(key);
     this.#pending.delete(session);
     this.#uncount(session);
-    for (const mark of sessionMarks(session.name)) {
+    for (const mark of sessionLookupKeys(session.name)) {
       const set = this.#byMark.get(mark);
       set?.delete(session);
       if (set?.size === 0) this.#byMark.delete(mark);

@@ -12,8 +12,8 @@ import { type Subjects, subjectToken } from "../../core/subjects.ts";
 import type { RowChange } from "../postgres/row.ts";
 import type { PositionTracker } from "../progress/position-tracker.ts";
 import { claimsUnknownMove, type EventToRoute, eventsOf, type LookedUp, objectToLookUp } from "../rows/event.ts";
-import type { GraphState } from "../rows/graph-state.ts";
-import { LastPlaces } from "../rows/last-places.ts";
+import type { GraphRowSet } from "../rows/graph-row-set.ts";
+import { LastOwners } from "../rows/last-owners.ts";
 import { CHANGE_TYPES, type LogRow } from "../rows/log-row.ts";
 import { applySliced, SLICE, slicesOf } from "../rows/slices.ts";
 import { type RoutedEvent, type StoredEvent, unitsOf } from "../streams/commit-units.ts";
@@ -24,13 +24,13 @@ import type { RecordsWriter } from "../streams/records-writer.ts";
 import type { Commit } from "./commit.ts";
 import { type CustomRate, customBytes, customGap } from "./custom-rate.ts";
 import type { PastGraph } from "./past-graph.ts";
-import { endsSessions, takesRights } from "./removal.ts";
+import { endsSessions, removesRights } from "./removal.ts";
 import type { SilentChanges } from "./silent-changes.ts";
 
 export type CommitHandlerParts = {
   epoch: number;
   /** The rows that GRAPH holds. */
-  state: GraphState;
+  state: GraphRowSet;
   /** What routes: of these rows, or of the past while there is one. */
   graph: PermissionGraph;
   /** Commits that come again are routed by this; null = by the graph as it was read. */
@@ -73,7 +73,7 @@ export class CommitHandler {
   /** The last removal: what is committed from there on waits for its enforcement. */
   #behind: Revision;
   #past: PastGraph | null;
-  readonly #places = new LastPlaces();
+  readonly #places = new LastOwners();
   /** What the last commit changes in the graph is handed over, whatever else is being done for it. */
   #hasGraph = true;
 
@@ -139,7 +139,7 @@ export class CommitHandler {
     if (!rows.has("containers") && !rows.has("container_requests")) return;
     for (const changes of slicesOf(rows)) {
       const concerned = changes.filter(({ table }) => table === "containers" || table === "container_requests");
-      queue.take(
+      queue.enqueue(
         concerned,
         this.#behind,
         () => toAll.open(lsn),
@@ -158,7 +158,7 @@ export class CommitHandler {
     // While the graph is of the past it does not tell who loses what: any change may be a removal.
     const isRemoval =
       this.#past !== null ||
-      takesRights(graph.apply(permissionChanges(changes))) ||
+      removesRights(graph.apply(permissionChanges(changes))) ||
       changes.some((change) => endsSessions(change, (group) => isRoleGroup(state.row("group", group) ?? null)));
     const { lsn } = commit;
     toGraph.open(lsn);
@@ -184,7 +184,7 @@ export class CommitHandler {
     await commit.rows.prepare();
     for await (const messages of unitsOf(frame, this.#routed(commit, counts), subjects, MAX_UNIT, partly)) {
       toAll.open(lsn);
-      await records.take({ lsn, revision, behind: this.#behind, messages });
+      await records.enqueue({ lsn, revision, behind: this.#behind, messages });
     }
   }
 
@@ -230,7 +230,7 @@ export class CommitHandler {
   }
 
   /** What these log rows need and memory does not hold: the rows of objects, and where objects were last heard of. */
-  async #lookUp(logs: readonly LogRow[], { rows }: Commit, state: GraphState): Promise<LookedUp> {
+  async #lookUp(logs: readonly LogRow[], { rows }: Commit, state: GraphRowSet): Promise<LookedUp> {
     const { lookUpRows, lookUpPlaces } = this.#parts;
     const objects = new Set<string>();
     const moved = new Set<string>();

@@ -2,7 +2,7 @@
 import type { Lsn } from "../../core/lsn.ts";
 import { textBytes } from "../postgres/bounded-columns.ts";
 import type { ColumnForm, PgMessage, Relation } from "../postgres/pgoutput.ts";
-import type { Row, RowChange } from "../postgres/row.ts";
+import type { RowChange, RowValues } from "../postgres/row.ts";
 import { isTable, KEY_OF, keyOf, READ_TABLES, type TableName } from "../postgres/tables.ts";
 import { CommitRows } from "../rows/commit-rows.ts";
 import { KIND_OF_TABLE } from "../rows/graph-rows.ts";
@@ -30,7 +30,7 @@ export class CommitAssembler {
   }
 
   /** Takes one message; returns the commit that it completes, or null. The caller closes the commit. @throws spill.failed */
-  take(message: PgMessage): Commit | null {
+  add(message: PgMessage): Commit | null {
     switch (message.tag) {
       case "begin":
         this.close();
@@ -69,7 +69,7 @@ export class CommitAssembler {
     this.#open = null;
   }
 
-  #written(op: "insert" | "update", relation: Relation, old: Row | null, row: Row): void {
+  #written(op: "insert" | "update", relation: Relation, old: RowValues | null, row: RowValues): void {
     if (relation.name === "logs") return op === "insert" ? this.#log(row) : undefined;
     this.#change(relation, (table) => {
       const id = keyOf(table, row);
@@ -83,7 +83,7 @@ export class CommitAssembler {
     if (isTable(name)) this.#open?.rows.append(change(name));
   }
 
-  #log(row: Row): void {
+  #log(row: RowValues): void {
     if (!this.#open) return;
     const log = logRow(row);
     if (log) this.#open.logs.append(log, logRowBytes(log));
@@ -103,7 +103,7 @@ export function columnForms(table: string): ReadonlyMap<string, ColumnForm> | nu
 }
 
 /** Of a row that is not in the graph only its place is of use, and a huge transaction may hold very many. */
-function keptOf(table: TableName, row: Row): Row {
+function keptOf(table: TableName, row: RowValues): RowValues {
   if (KIND_OF_TABLE[table]) return row;
   const { uuid, owner_uuid, trash_at } = row;
   return { uuid, owner_uuid, trash_at };

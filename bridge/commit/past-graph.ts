@@ -7,8 +7,8 @@ import { isDeepStrictEqual } from "node:util";
 import { formatLsn, type Lsn } from "../../core/lsn.ts";
 import type { GraphChange, GraphRows, Replacement } from "../../core/rows.ts";
 import { visibleIn } from "../postgres/snapshot.ts";
-import { tableOf } from "../rows/graph-rows.ts";
-import { GraphState } from "../rows/graph-state.ts";
+import { GraphRowSet } from "../rows/graph-row-set.ts";
+import { tableOfKind } from "../rows/graph-rows.ts";
 import { applySliced } from "../rows/slices.ts";
 import { rollBack, type Undo } from "../streams/graph-log.ts";
 import type { Commit } from "./commit.ts";
@@ -22,11 +22,11 @@ export type PastGraphOptions = {
   changes: Iterable<GraphChange>;
   /** No commit behind this position is in the present rows: from there on they are the ones to route by. */
   until: Lsn;
-  lookUpOwners: (state: GraphState) => Promise<Replacement[]>;
+  lookUpOwners: (state: GraphRowSet) => Promise<Replacement[]>;
 };
 
 export class PastGraph {
-  readonly state: GraphState;
+  readonly state: GraphRowSet;
   readonly until: Lsn;
   readonly #lookUpOwners: PastGraphOptions["lookUpOwners"];
   /** Commits that the rows were read after, and that were routed by them at first too. */
@@ -46,7 +46,7 @@ export class PastGraph {
       for (const { row } of replaced) if (row) this.#owners.set(lsn, [...(this.#owners.get(lsn) ?? []), row]);
     }
     rollBack(rows, undo.entries);
-    this.state = new GraphState(clusterId);
+    this.state = new GraphRowSet(clusterId);
     this.state.load(rows.values());
   }
 
@@ -55,7 +55,7 @@ export class PastGraph {
     if (this.#contains(xid)) return [];
     const changes = await applySliced(this.state, rows);
     for (const row of this.#owners.get(formatLsn(lsn)) ?? []) {
-      const table = tableOf("owner", row.uuid);
+      const table = tableOfKind("owner", row.uuid);
       if (table) changes.push(this.state.setOwner(table, row));
     }
     changes.push(...(await this.#lookUpOwners(this.state)));
@@ -68,7 +68,7 @@ export class PastGraph {
   }
 
   /** What turns this graph into the one of `present`. */
-  changesTo(present: GraphState): GraphChange[] {
+  changesTo(present: GraphRowSet): GraphChange[] {
     const changes = [...this.#differing.values()].map(
       ({ kind, uuid }) => ({ kind, uuid, row: present.row(kind, uuid) ?? null }) as GraphChange,
     );

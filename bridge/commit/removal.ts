@@ -7,7 +7,7 @@ import type { Effect } from "../../core/graph-types.ts";
 import { type ContainerRow, isAlive, type LinkRow, type Replacement, type UserRow } from "../../core/rows.ts";
 import { isRoleGroup } from "../../core/session/roles.ts";
 
-export function takesRights({ shrank, stale }: Effect): boolean {
+export function removesRights({ shrank, outdated: stale }: Effect): boolean {
   return shrank.size > 0 || stale.size > 0;
 }
 

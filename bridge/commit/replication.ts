@@ -124,7 +124,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     if (stopped) return;
     try {
       const message = reader.read(data);
-      const commit = message && assembler.take(message);
+      const commit = message && assembler.add(message);
       if (commit) push({ commit });
     } catch (error) {
       fail(error);

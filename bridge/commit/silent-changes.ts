@@ -4,9 +4,9 @@
  * remembered, up to a bound; an object not seen lately counts as changed, and where it was before is not known.
  */
 import { isUuid, kindOf } from "../../core/uuid.ts";
-import { type Row, textOrNull } from "../postgres/row.ts";
+import { type RowValues, textOrNull } from "../postgres/row.ts";
 import type { EventToRoute } from "../rows/event.ts";
-import type { GraphState } from "../rows/graph-state.ts";
+import type { GraphRowSet } from "../rows/graph-row-set.ts";
 import type { LogRow } from "../rows/log-row.ts";
 import { factsOfRow } from "../rows/object-facts.ts";
 import { SpillIndex } from "../spill/spill-index.ts";
@@ -34,7 +34,7 @@ export class SilentChanges {
   /** In the order of their last change. */
   readonly #seen = new Map<string, Seen>();
 
-  *eventsOf(commit: Commit, state: GraphState): Generator<EventToRoute[], void, void> {
+  *eventsOf(commit: Commit, state: GraphRowSet): Generator<EventToRoute[], void, void> {
     const told = toldOf(commit.logs);
     try {
       yield* this.#untold(commit, state, told.is);
@@ -45,7 +45,7 @@ export class SilentChanges {
 
   *#untold(
     commit: Commit,
-    state: GraphState,
+    state: GraphRowSet,
     isTold: (uuid: string) => boolean,
   ): Generator<EventToRoute[], void, void> {
     for (const { table, op, row } of commit.rows) {
@@ -77,7 +77,7 @@ export class SilentChanges {
     }
   }
 
-  #remember(uuid: string, row: Row): Seen {
+  #remember(uuid: string, row: RowValues): Seen {
     const seen = {
       owner: textOrNull(row.owner_uuid),
       signature: COMPARED.map((name) => String(row[name])).join("\n"),

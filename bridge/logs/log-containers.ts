@@ -1,20 +1,20 @@
 /** The containers as the log follower needs them: how far the life of each is, and a request by which its log is reached. */
-import type { ContainerPhase } from "../../core/logs/log-follow.ts";
+import type { ContainerPhase } from "../../core/logs/log-copy.ts";
 import type { RowChange } from "../postgres/row.ts";
-import type { GraphState } from "../rows/graph-state.ts";
+import type { GraphRowSet } from "../rows/graph-row-set.ts";
 
 /** So long after its end a log is still begun: a reader who asks for it at that moment gets it. */
 const RECENT_MS = 600_000;
 
 export class LogContainers {
-  readonly #state: GraphState;
+  readonly #state: GraphRowSet;
   readonly #now: () => number;
   /** Of containers that are not over, and of those asked for since; null = none names it. */
   readonly #requests = new Map<string, string | null>();
   /** UTC ms at which this bridge saw a container end. */
   readonly #ended = new Map<string, number>();
 
-  constructor(state: GraphState, now: () => number) {
+  constructor(state: GraphRowSet, now: () => number) {
     this.#state = state;
     this.#now = now;
     for (const change of state.all()) if (change.kind === "cr") this.#name(change.row?.container_uuid, change.uuid);
@@ -52,7 +52,7 @@ export class LogContainers {
   }
 
   /** After these rows of a commit have been applied: the containers about which something may be new. */
-  take(rows: Iterable<RowChange>): string[] {
+  apply(rows: Iterable<RowChange>): string[] {
     const changed: string[] = [];
     for (const { table, row } of rows) {
       if (row === null) continue;

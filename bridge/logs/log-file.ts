@@ -1,16 +1,16 @@
-/** One log file being followed: does what `core/logs/log-follow.ts` decides, one step after another. */
+/** One log file being followed: does what `core/logs/log-copy.ts` decides, one step after another. */
 import { setTimeout as delay } from "node:timers/promises";
 import { reasonOf } from "../../core/errors.ts";
 import {
-  advance,
+  advanceLogCopy,
   type ContainerPhase,
-  type FollowAction,
-  type FollowInput,
-  type FollowRules,
+  type LogCopyAction,
+  type LogCopyInput,
+  type LogCopyRules,
   startFollow,
-} from "../../core/logs/log-follow.ts";
+} from "../../core/logs/log-copy.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import type { Turns } from "../../runtime/turns.ts";
+import type { Semaphore } from "../../runtime/semaphore.ts";
 import type { LogAnswer, ReadLog } from "./log-api.ts";
 import type { LogStore } from "./log-store.ts";
 
@@ -22,9 +22,9 @@ export type LogFileParts = {
   /** The container request by which the file is reached; null = none. */
   request: () => string | null;
   read: ReadLog;
-  turns: Turns;
+  turns: Semaphore;
   store: LogStore;
-  rules: FollowRules;
+  rules: LogCopyRules;
   now: () => number;
   log: Logger;
   /** What a request to the Arvados API brought. */
@@ -63,12 +63,12 @@ export class LogFile {
     while (!this.#stop.signal.aborted) {
       if (step.action.do === "end") return step.action.because;
       const input = await this.#perform(step.action, step.state.failures);
-      step = advance(step.state, input, { now: now(), container: phase() }, rules);
+      step = advanceLogCopy(step.state, input, { now: now(), container: phase() }, rules);
     }
     return "stopped";
   }
 
-  async #perform(action: Exclude<FollowAction, { do: "end" }>, failures: number): Promise<FollowInput> {
+  async #perform(action: Exclude<LogCopyAction, { do: "end" }>, failures: number): Promise<LogCopyInput> {
     const { store, subject, onStored } = this.#parts;
     switch (action.do) {
       case "look":
@@ -95,9 +95,9 @@ export class LogFile {
     }
   }
 
-  async #ask(from: number, length: number, failures: number): Promise<FollowInput> {
+  async #ask(from: number, length: number, failures: number): Promise<LogCopyInput> {
     const { container, file, read, turns, onAnswer } = this.#parts;
-    const done = await turns.take(container);
+    const done = await turns.acquire(container);
     try {
       const request = this.#parts.request();
       // Nobody asks for it any more, so Arvados shows its log to nobody.

@@ -50,9 +50,9 @@ export class LogFollower {
   }
 
   /** The rows of a commit that the permission graph's rows hold by now. */
-  take(rows: Iterable<RowChange>): void {
+  apply(rows: Iterable<RowChange>): void {
     const { containers } = this.#parts;
-    const changed = new Set(containers.take(rows));
+    const changed = new Set(containers.apply(rows));
     if (changed.size === 0) return;
     for (const container of changed) if (containers.phase(container) === "live") this.#followAll(container);
     for (const { container, file } of this.#files.values()) if (changed.has(container)) file.wake();

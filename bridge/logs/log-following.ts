@@ -6,9 +6,9 @@ import { LOG_MESSAGE_BYTES } from "../../core/logs/log-files.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import type { Tailed } from "../../core/wire/wire.ts";
 import type { Scope } from "../../runtime/scope.ts";
+import { Semaphore } from "../../runtime/semaphore.ts";
 import type { ServiceContext } from "../../runtime/service.ts";
-import { Turns } from "../../runtime/turns.ts";
-import type { GraphState } from "../rows/graph-state.ts";
+import type { GraphRowSet } from "../rows/graph-row-set.ts";
 import { createLogApi } from "./log-api.ts";
 import { LogContainers } from "./log-containers.ts";
 import { LogFollower } from "./log-follower.ts";
@@ -26,7 +26,7 @@ const SWEEP_MS = 1_000;
  * `nc`: a connection in STORE of its own, so that logs do not hold up records. What is acquired is released by `scope`.
  * Not async: between what `state` holds now and the first commit that the follower is told of there is none.
  */
-export type FollowLogs = (nc: NatsConnection, jsm: JetStreamManager, state: GraphState, scope: Scope) => LogFollower;
+export type FollowLogs = (nc: NatsConnection, jsm: JetStreamManager, state: GraphRowSet, scope: Scope) => LogFollower;
 
 /** Null where no logs are followed. */
 export function logFollowing({ config, log, metrics }: ServiceContext): FollowLogs | null {
@@ -55,9 +55,9 @@ export function logFollowing({ config, log, metrics }: ServiceContext): FollowLo
       containers: new LogContainers(state, now),
       always: settings.mode === "always",
       read,
-      turns: new Turns(settings.requests, REQUESTS_PER_CONTAINER),
+      turns: new Semaphore(settings.requests, REQUESTS_PER_CONTAINER),
       store: new LogStore(jetstream(nc), jsm),
-      rules: { pollMin, pollMax, settle, readBytes: READ_BYTES, chunkBytes: CHUNK_BYTES },
+      rules: { pollMin, pollMax, believeAfter: settle, readBytes: READ_BYTES, chunkBytes: CHUNK_BYTES },
       now,
       log,
       onAnswer: (result) => requests.inc({ result }),

@@ -1,7 +1,7 @@
 /** LOGS as the log follower sees it: the last message of a file, and the next one behind it. */
 import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
 import { headers as makeHeaders } from "@nats-io/nats-core";
-import { type LogMessage, placeAfter, type StoredLog } from "../../core/logs/log-follow.ts";
+import { type LogMessage, placeAfter, type StoredLog } from "../../core/logs/log-copy.ts";
 import { HEADER } from "../../core/wire/wire.ts";
 
 const STREAM = "LOGS";

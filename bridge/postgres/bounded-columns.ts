@@ -1,6 +1,6 @@
 /** Columns as SQL reads them: no more of a long text than shows that it is too long, so that no row is larger than others. */
 import type { FoundTables } from "./found-tables.ts";
-import { type Row, TOO_LONG } from "./row.ts";
+import { type RowValues, TOO_LONG } from "./row.ts";
 import { type TableName, TEXT_BYTES } from "./tables.ts";
 
 /** The columns of a table that may hold more than 255 characters. */
@@ -12,7 +12,7 @@ export function columnsSql({ columns }: FoundTables, table: TableName): string {
 }
 
 /** The row, its values cut as those of the replication stream are. */
-export function boundedRow(row: Row): Row {
+export function boundedRow(row: RowValues): RowValues {
   for (const name in row) {
     const value = row[name];
     if (typeof value === "string" && Buffer.byteLength(value) > textBytes(name)) row[name] = TOO_LONG;

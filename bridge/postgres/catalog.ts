@@ -4,7 +4,7 @@ import type { ReadTable } from "./found-tables.ts";
 import { READ_TABLES } from "./tables.ts";
 
 /** `relreplident`: the primary key, nothing, the whole row, an index. */
-export type Identity = "d" | "n" | "f" | "i";
+export type ReplicaIdentity = "d" | "n" | "f" | "i";
 
 /** A table that holds rows: by what its updates and deletes are known. */
 export type Keyed = {
@@ -12,7 +12,7 @@ export type Keyed = {
   name: string;
   /** `relkind`. */
   kind: string;
-  identity: Identity;
+  identity: ReplicaIdentity;
   /** Of the key or the index; none where there is none, or where the identity is the whole row. */
   identityColumns: readonly string[];
 };

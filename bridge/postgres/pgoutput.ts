@@ -3,23 +3,23 @@
  * and no value longer than a bound. Pure.
  */
 import type { Lsn } from "../../core/lsn.ts";
-import { type Row, TOO_LONG } from "./row.ts";
+import { type RowValues, TOO_LONG } from "./row.ts";
 
 /** How a column is taken: as text of at most so many bytes (longer: `TOO_LONG`), or as the bytes that stand in the message. */
 export type ColumnForm = number | "bytes";
 
 /** The columns to take of a table; null = none of its rows matter. */
-export type Columns = (schema: string, table: string) => ReadonlyMap<string, ColumnForm> | null;
+export type ColumnSelection = (schema: string, table: string) => ReadonlyMap<string, ColumnForm> | null;
 
 export type Relation = { schema: string; name: string };
 
 export type PgMessage =
   /** `lsn`: the commit record's own position, before its end. */
   | { tag: "begin"; lsn: Lsn; xid: number }
-  | { tag: "insert"; relation: Relation; new: Row }
+  | { tag: "insert"; relation: Relation; new: RowValues }
   /** `old`: the former key, or the whole former row, where PostgreSQL sends it. */
-  | { tag: "update"; relation: Relation; old: Row | null; new: Row }
-  | { tag: "delete"; relation: Relation; old: Row }
+  | { tag: "update"; relation: Relation; old: RowValues | null; new: RowValues }
+  | { tag: "delete"; relation: Relation; old: RowValues }
   | { tag: "truncate"; relations: Relation[] }
   /** `time`: UTC milliseconds. */
   | { tag: "commit"; endLsn: Lsn; time: number };
@@ -30,10 +30,10 @@ const POSTGRES_EPOCH_MS = 946_684_800_000;
 type Described = Relation & { columns: { name: string; form: ColumnForm | null }[]; isTaken: boolean };
 
 export class PgoutputReader {
-  readonly #columns: Columns;
+  readonly #columns: ColumnSelection;
   readonly #relations = new Map<number, Described>();
 
-  constructor(columns: Columns) {
+  constructor(columns: ColumnSelection) {
     this.#columns = columns;
   }
 
@@ -115,8 +115,8 @@ export class PgoutputReader {
 }
 
 /** A number of columns, then each: `n` (NULL), `u` (unchanged), or `t` / `b`, a length and the value. */
-function tuple(data: Buffer, start: number, { columns }: Described): { row: Row; end: number } {
-  const row: Row = {};
+function tuple(data: Buffer, start: number, { columns }: Described): { row: RowValues; end: number } {
+  const row: RowValues = {};
   const count = data.readUInt16BE(start);
   let at = start + 2;
   for (let place = 0; place < count; place++) {

@@ -20,7 +20,7 @@ export type DeclaredPublication = {
 /** `misses`: changes would not be seen. `breaks`: Arvados' own writes fail. `spare`: it costs something, and no more. */
 export type Harm = "misses" | "breaks" | "spare";
 
-export type Difference = { what: string; harm: Harm };
+export type PublicationDifference = { what: string; harm: Harm };
 
 /** A table of which no publication can make something that works; `sql` mends it, null = nothing that fits in a line. */
 export type Unfit = { what: string; sql: string | null };
@@ -126,7 +126,7 @@ function unkeyed(name: string, { identity, identityColumns }: Keyed, key: string
 }
 
 /** How the publication differs from what is declared; none = not at all. Null: there is no such publication. */
-export function differencesOf(declared: DeclaredPublication, catalog: Catalog): Difference[] | null {
+export function differencesOf(declared: DeclaredPublication, catalog: Catalog): PublicationDifference[] | null {
   const publication = catalog.publications.find(({ name }) => name === declared.name);
   if (!publication) return null;
   const differences = [
@@ -141,7 +141,7 @@ function* tableDifferences(
   { tables, schema, insertsOnly }: DeclaredPublication,
   publication: CatalogPublication,
   catalog: Catalog,
-): Generator<Difference> {
+): Generator<PublicationDifference> {
   const anyOf = publication.all || publication.schemas.includes(schema);
   let spare = !publication.viaRoot;
   for (const [name, wanted] of Object.entries(tables)) {
@@ -184,7 +184,7 @@ function* tableDifferences(
 function* kindDifferences(
   { insertsOnly }: DeclaredPublication,
   { publishes }: CatalogPublication,
-): Generator<Difference> {
+): Generator<PublicationDifference> {
   const kinds = insertsOnly ? (["insert"] as const) : (["insert", "update", "delete", "truncate"] as const);
   const silent = kinds.filter((kind) => !publishes[kind]);
   if (silent.length > 0) yield { what: `it does not publish ${silent.join(", ")}`, harm: "misses" };
@@ -193,7 +193,10 @@ function* kindDifferences(
   }
 }
 
-function* spareTables({ tables, schema }: DeclaredPublication, publication: CatalogPublication): Generator<Difference> {
+function* spareTables(
+  { tables, schema }: DeclaredPublication,
+  publication: CatalogPublication,
+): Generator<PublicationDifference> {
   if (publication.all) yield { what: "it is FOR ALL TABLES, with which Arvados' own writes fail", harm: "breaks" };
   for (const name of publication.schemas) {
     yield { what: `it is FOR TABLES IN SCHEMA ${name}, with which Arvados' own writes may fail`, harm: "breaks" };

@@ -13,11 +13,11 @@ export function isTooLong(value: unknown): boolean {
   return typeof value === "object" && value !== null && "tooLong" in value;
 }
 
-export type Row = Record<string, unknown>;
+export type RowValues = Record<string, unknown>;
 
 export type RowChange =
   /** `id`: the value of the table's key (`KEY_OF`). `formerId`: the row had another key before. */
-  | { table: TableName; op: "insert" | "update"; id: RowId; row: Row; formerId?: RowId }
+  | { table: TableName; op: "insert" | "update"; id: RowId; row: RowValues; formerId?: RowId }
   | { table: TableName; op: "delete"; id: RowId; row: null }
   /** Every row of the table is gone. */
   | { table: TableName; op: "truncate"; id: null; row: null };

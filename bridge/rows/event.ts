@@ -6,11 +6,11 @@
 import type { ObjectFacts } from "../../core/graph-types.ts";
 import { kindOf, type Resource, resourceOf } from "../../core/uuid.ts";
 import type { RecordEvent } from "../../core/wire/wire.ts";
-import type { Row } from "../postgres/row.ts";
+import type { RowValues } from "../postgres/row.ts";
 import { isTable, keyOf } from "../postgres/tables.ts";
 import type { CommitRows } from "./commit-rows.ts";
-import type { GraphState } from "./graph-state.ts";
-import type { LastPlaces } from "./last-places.ts";
+import type { GraphRowSet } from "./graph-row-set.ts";
+import type { LastOwners } from "./last-owners.ts";
 import { type Attributes, CHANGE_TYPES, EVENT_ATTRIBUTES, type LogRow, unpacked } from "./log-row.ts";
 import { factsOfAttributes, factsOfRow } from "./object-facts.ts";
 
@@ -29,14 +29,14 @@ export type EventToRoute = {
 };
 
 /** Rows of objects that custom events speak of and the commit did not change, by uuid: looked up beforehand. */
-export type LookedUp = ReadonlyMap<string, Row>;
+export type LookedUp = ReadonlyMap<string, RowValues>;
 
 /** What a commit's log rows are held against. */
 export type EventContext = {
   rows: CommitRows;
-  state: GraphState;
+  state: GraphRowSet;
   /** Where objects were last heard of. */
-  places: Pick<LastPlaces, "of" | "deletedLink" | "deletedToken">;
+  places: Pick<LastOwners, "of" | "deletedLink" | "deletedToken">;
   lookedUp: LookedUp;
 };
 

@@ -3,7 +3,7 @@ import type { GraphKind, GraphRows, RowId, TokenRow } from "../../core/rows.ts";
 import { type ReducedScopes, reduceScopesText } from "../../core/token/scopes.ts";
 import { saltedSecret, sha256 } from "../../core/token/token.ts";
 import { resourceOf } from "../../core/uuid.ts";
-import { isTooLong, isUnreadableTime, textOrNull as nullable, type Row, utcMillis } from "../postgres/row.ts";
+import { isTooLong, isUnreadableTime, textOrNull as nullable, type RowValues, utcMillis } from "../postgres/row.ts";
 import { keyOf, type TableName } from "../postgres/tables.ts";
 
 export const KIND_OF_TABLE: Partial<Record<TableName, GraphKind>> = {
@@ -18,7 +18,7 @@ export const KIND_OF_TABLE: Partial<Record<TableName, GraphKind>> = {
 const TABLE_OF_KIND = new Map(Object.entries(KIND_OF_TABLE).map(([table, kind]) => [kind, table as TableName]));
 
 /** The table that such a row is of; an owner row stands for an object of any kind. */
-export function tableOf(kind: GraphKind, uuid: string): TableName | undefined {
+export function tableOfKind(kind: GraphKind, uuid: string): TableName | undefined {
   return kind === "owner" ? ((resourceOf(uuid) as TableName | null) ?? undefined) : TABLE_OF_KIND.get(kind);
 }
 
@@ -30,7 +30,11 @@ export type RowContext = {
 };
 
 type Values<K extends GraphKind> = Omit<GraphRows[K], "id" | "uuid">;
-type Convert<K extends GraphKind> = (row: Row, old: GraphRows[K] | undefined, context: RowContext) => Values<K> | null;
+type Convert<K extends GraphKind> = (
+  row: RowValues,
+  old: GraphRows[K] | undefined,
+  context: RowContext,
+) => Values<K> | null;
 
 /**
  * By kind: the values to carry, or null where the graph has no use for the row (a link of another class, a request without container).
@@ -95,7 +99,7 @@ function changed<T>(value: unknown, former: T | undefined, convert: (value: unkn
   return value === undefined ? (former ?? nothing) : convert(value);
 }
 
-function time(row: Row, table: TableName, column: string, { unreadable }: RowContext): number | null {
+function time(row: RowValues, table: TableName, column: string, { unreadable }: RowContext): number | null {
   const value = row[column];
   if (isUnreadableTime(value)) unreadable(table, column);
   return utcMillis(value);

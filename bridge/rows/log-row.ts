@@ -3,7 +3,7 @@
  * are of no use, and `properties` may hold megabytes of anything, since any token holder may insert a row. Pure.
  */
 import { isUuid } from "../../core/uuid.ts";
-import { isUnreadableTime, type Row, textOrNull, utcMillis } from "../postgres/row.ts";
+import { isUnreadableTime, type RowValues, textOrNull, utcMillis } from "../postgres/row.ts";
 import { isNoDeeperThan, membersOf, type Span } from "./json-members.ts";
 
 export type Attributes = Record<string, unknown>;
@@ -61,7 +61,7 @@ const ATTRIBUTES: ReadonlySet<string> = new Set(["old_attributes", "new_attribut
 const KEPT_NAMES: ReadonlySet<string> = new Set(KEPT);
 
 /** Null for a row that cannot be an event: NULL where Arvados always has a value, or nonsense where it has a uuid. `properties` is text in UTF-8. */
-export function logRow(row: Row): LogRow | null {
+export function logRow(row: RowValues): LogRow | null {
   const { object_uuid, event_type } = row;
   const at = utcMillis(row.event_at);
   if (typeof object_uuid !== "string" || !isUuid(object_uuid)) return null;

@@ -1,12 +1,12 @@
 /** Where an object lives, from its own row or, once that is gone, from the last attributes that its log row told. Pure. */
 import type { ObjectFacts } from "../../core/graph-types.ts";
 import type { Resource } from "../../core/uuid.ts";
-import { type Row, textOrNull, utcMillis } from "../postgres/row.ts";
+import { type RowValues, textOrNull, utcMillis } from "../postgres/row.ts";
 import { keyOf } from "../postgres/tables.ts";
-import type { GraphState } from "./graph-state.ts";
+import type { GraphRowSet } from "./graph-row-set.ts";
 import type { Attributes } from "./log-row.ts";
 
-export function factsOfRow(uuid: string, resource: Resource, row: Row, state: GraphState): ObjectFacts {
+export function factsOfRow(uuid: string, resource: Resource, row: RowValues, state: GraphRowSet): ObjectFacts {
   const facts: ObjectFacts = { uuid, resource, owner: textOrNull(row.owner_uuid), trashAt: utcMillis(row.trash_at) };
   if (resource === "links") {
     const head = String(row.head_uuid);
@@ -22,7 +22,7 @@ export function factsOfRow(uuid: string, resource: Resource, row: Row, state: Gr
 }
 
 /** For deletes the log row's last attributes say where the object lived: its numeric id has vouched for the row. */
-export function factsOfAttributes(uuid: string, resource: Resource, row: Attributes, state: GraphState): ObjectFacts {
+export function factsOfAttributes(uuid: string, resource: Resource, row: Attributes, state: GraphRowSet): ObjectFacts {
   const facts: ObjectFacts = { uuid, resource, owner: textOrNull(row.owner_uuid) };
   if (resource === "links") {
     facts.link = { linkClass: String(row.link_class), tail: String(row.tail_uuid), head: String(row.head_uuid) };

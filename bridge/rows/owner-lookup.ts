@@ -4,17 +4,17 @@ import type { Replacement } from "../../core/rows.ts";
 import { resourceOf } from "../../core/uuid.ts";
 import { boundedRow, columnsSql } from "../postgres/bounded-columns.ts";
 import { type FoundTables, hasTable, sqlName } from "../postgres/found-tables.ts";
-import type { Row } from "../postgres/row.ts";
+import type { RowValues } from "../postgres/row.ts";
 import { KEY_OF, keyOf, type TableName } from "../postgres/tables.ts";
-import type { GraphState } from "./graph-state.ts";
+import type { GraphRowSet } from "./graph-row-set.ts";
 
 /** At most this many uuids in one query. */
 const BATCH = 1_000;
 
 /** Fills in the owners that the state misses; an object that is not there has none, and its row may come later. */
-export async function lookUpOwners(client: pg.Client, tables: FoundTables, state: GraphState): Promise<Replacement[]> {
+export async function lookUpOwners(client: pg.Client, tables: FoundTables, state: GraphRowSet): Promise<Replacement[]> {
   const byTable = new Map<TableName, string[]>();
-  for (const head of state.takeUnknownHeads()) {
+  for (const head of state.drainUnknownHeads()) {
     const table = resourceOf(head);
     if (hasTable(tables, table)) byTable.set(table, [...(byTable.get(table) ?? []), head]);
   }
@@ -41,8 +41,8 @@ export async function lookUpRows(
   client: pg.Client,
   tables: FoundTables,
   uuids: readonly string[],
-): Promise<Map<string, Row>> {
-  const found = new Map<string, Row>();
+): Promise<Map<string, RowValues>> {
+  const found = new Map<string, RowValues>();
   const byTable = new Map<TableName, string[]>();
   for (const uuid of uuids) {
     const table = resourceOf(uuid);
@@ -50,7 +50,7 @@ export async function lookUpRows(
   }
   for (const [table, wanted] of byTable) {
     for (let at = 0; at < wanted.length; at += BATCH) {
-      const { rows } = await client.query<Row>(
+      const { rows } = await client.query<RowValues>(
         `SELECT ${columnsSql(tables, table)} FROM ${sqlName(tables, table)} WHERE uuid = ANY($1)`,
         [wanted.slice(at, at + BATCH)],
       );

@@ -2,7 +2,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { Replacement } from "../../core/rows.ts";
 import type { RowChange } from "../postgres/row.ts";
-import { GraphEffect, type GraphState } from "./graph-state.ts";
+import { GraphEffect, type GraphRowSet } from "./graph-row-set.ts";
 
 /** Rows taken, or log rows made events, between two looks at the sockets. */
 export const SLICE = 500;
@@ -19,11 +19,11 @@ export function* slicesOf<T>(items: Iterable<T>): Generator<T[], void, void> {
 }
 
 /** `GraphState.apply`, in slices. */
-export async function applySliced(state: GraphState, rows: Iterable<RowChange>): Promise<Replacement[]> {
+export async function applySliced(state: GraphRowSet, rows: Iterable<RowChange>): Promise<Replacement[]> {
   const effect = new GraphEffect();
   for (const changes of slicesOf(rows)) {
-    for (const change of changes) state.take(change, effect);
+    for (const change of changes) state.applyOne(change, effect);
     if (changes.length === SLICE) await setImmediate();
   }
-  return state.settle(effect);
+  return state.finish(effect);
 }

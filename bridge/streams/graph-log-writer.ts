@@ -3,8 +3,8 @@ import { formatLsn, type Lsn, laterLsn } from "../../core/lsn.ts";
 import type { Replacement } from "../../core/rows.ts";
 import type { Subjects } from "../../core/subjects.ts";
 import { type GraphLogEntry, partsOf, type StoredPosition, UP_TO_HEADER } from "./graph-log.ts";
+import type { HandlingFailure } from "./handling-failure.ts";
 import type { FencedPublisher } from "./publisher.ts";
-import type { Trouble } from "./trouble.ts";
 
 /** Messages under way before a commit waits. */
 const MAX_PENDING = 256;
@@ -70,13 +70,17 @@ export class GraphLogWriter {
   }
 
   /** Handling a commit failed; resolves once that is acknowledged. */
-  async trouble(trouble: Trouble): Promise<void> {
+  async trouble(trouble: HandlingFailure): Promise<void> {
     await this.#push(this.#subjects.graphLogTrouble, trouble);
-    await this.#publisher.settled();
+    await this.#publisher.acknowledged();
   }
 
-  async #push(subject: string, body: GraphLogEntry | StoredPosition | Trouble, onStored = () => {}): Promise<number> {
-    await this.#publisher.settled(MAX_PENDING);
+  async #push(
+    subject: string,
+    body: GraphLogEntry | StoredPosition | HandlingFailure,
+    onStored = () => {},
+  ): Promise<number> {
+    await this.#publisher.acknowledged(MAX_PENDING);
     const headers = { [UP_TO_HEADER]: formatLsn(this.#upTo) };
     return this.#publisher.push([{ subject, headers, body: JSON.stringify(body) }], onStored);
   }

@@ -70,7 +70,7 @@ export type NewestOfGraph = { sequence: number; epoch: number; lsn: Lsn; log: nu
  * Follows GRAPHLOG in sequence, from a message at or before the last one that is not newer than `target`, and keeps what must be put
  * back so that nothing of a later commit is left.
  */
-export class GraphLogTail {
+export class GraphLogReader {
   readonly #target: Lsn;
   #next: number;
   /** The last place behind which everything that is newer than the target stands; null = there is none, or something is missing since. */
@@ -89,7 +89,7 @@ export class GraphLogTail {
   }
 
   /** @param upTo null on a leader's entry */
-  take(sequence: number, upTo: Lsn | null, entry: GraphLogEntry | null): void {
+  add(sequence: number, upTo: Lsn | null, entry: GraphLogEntry | null): void {
     if (sequence !== this.#next) this.#since = null;
     this.#next = sequence + 1;
     if (upTo === null) return;

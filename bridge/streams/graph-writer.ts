@@ -93,7 +93,7 @@ export class GraphWriter {
   }
 
   async #push(messages: Message[], onStored: () => void): Promise<number> {
-    await this.#publisher.settled(MAX_PENDING);
+    await this.#publisher.acknowledged(MAX_PENDING);
     return this.#publisher.push(messages, onStored);
   }
 }

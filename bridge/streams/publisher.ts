@@ -101,7 +101,7 @@ export class FencedPublisher {
   }
 
   /** Resolves when at most `messages` wait for their acknowledgement. Throws what publishing met. */
-  async settled(messages = 0): Promise<void> {
+  async acknowledged(messages = 0): Promise<void> {
     while (this.pending > messages && !this.#failed) {
       await new Promise<void>((resolve) => this.#waiters.push(resolve));
     }

@@ -61,7 +61,7 @@ const MAX_WAITING = 20_000;
 type Waiting = { behind: Revision; message: Message; onStored: () => void };
 
 export class QueueWriter {
-  readonly #publisher: Pick<FencedPublisher, "push" | "settled">;
+  readonly #publisher: Pick<FencedPublisher, "push" | "acknowledged">;
   readonly #subjects: Subjects;
   readonly #barrier: Pick<Barrier, "released">;
   /** Containers with an entry: Arvados writes a running container's row all the time, for reasons that are not the queue's. */
@@ -73,7 +73,7 @@ export class QueueWriter {
 
   /** @param barrier the one that RECORDS waits for */
   constructor(
-    publisher: Pick<FencedPublisher, "push" | "settled">,
+    publisher: Pick<FencedPublisher, "push" | "acknowledged">,
     subjects: Subjects,
     barrier: Pick<Barrier, "released">,
     limit = MAX_WAITING,
@@ -107,7 +107,7 @@ export class QueueWriter {
    * Writes the entries of a commit's container rows once the removals up to `behind` are enforced; `open` and `close` bracket each that is
    * under way.
    */
-  take(changes: Iterable<RowChange>, behind: Revision, open: () => void, close: () => void): void {
+  enqueue(changes: Iterable<RowChange>, behind: Revision, open: () => void, close: () => void): void {
     for (const change of changes) {
       if (change.table !== "containers" || change.row === null) continue;
       const { entry, waiting } = queueEntry(change.row);
@@ -122,7 +122,7 @@ export class QueueWriter {
   /** Resolves when there is room for the next commit. Throws what publishing met. */
   async room(): Promise<void> {
     while (this.#waiting.length > this.#limit) await new Promise<void>((resolve) => this.#idle.push(resolve));
-    await this.#publisher.settled(1_000);
+    await this.#publisher.acknowledged(1_000);
   }
 
   /** Look again: a barrier may have opened. */

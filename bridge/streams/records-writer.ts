@@ -1,6 +1,6 @@
 /**
  * Releases routed commits to RECORDS, in order: each only once its graph changes stand in GRAPH, the removals it stands behind have
- * been enforced, and nobody has changed what PostgreSQL decodes (`LookedBehind`). The graph passes meanwhile, also behind a huge commit; what
+ * been enforced, and nobody has changed what PostgreSQL decodes (`CatalogCheck`). The graph passes meanwhile, also behind a huge commit; what
  * waits here is bounded.
  */
 import { Barrier } from "../../core/barrier/bridge-side.ts";
@@ -58,7 +58,7 @@ export class RecordsWriter {
   }
 
   /** Takes a unit; waits while too much waits. @throws spill.failed */
-  async take({ lsn, ...unit }: RecordsUnit): Promise<void> {
+  async enqueue({ lsn, ...unit }: RecordsUnit): Promise<void> {
     this.#waiting.push({ ...unit, lsn: formatLsn(lsn) }, bytesOf(unit.messages));
     // Asked at once, whatever else it waits for: one look serves all that wait.
     this.#isVouchedFor(lsn);

@@ -4,14 +4,14 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import { type Lsn, laterLsn, parseLsn } from "../../core/lsn.ts";
 import type { Subjects } from "../../core/subjects.ts";
 import {
-  GraphLogTail,
+  GraphLogReader,
   type NewestOfGraph,
   parseGraphLogEntry,
   type StoredPosition,
   type Undo,
   upToOf,
 } from "../streams/graph-log.ts";
-import type { Trouble } from "../streams/trouble.ts";
+import type { HandlingFailure } from "../streams/handling-failure.ts";
 import { firstLate, lastMessageOn, messageAt, readFrom, type StreamReader } from "./stored-messages.ts";
 
 export type StoredGraphLog = {
@@ -22,7 +22,7 @@ export type StoredGraphLog = {
   /** The last position that was said to be stored; null = none. */
   saidStored: Lsn | null;
   /** The last commit that handling failed at. */
-  trouble: Trouble | null;
+  trouble: HandlingFailure | null;
 };
 
 /** @param target nothing of a commit behind this position shall be left in the graph */
@@ -39,15 +39,15 @@ export async function readGraphLog(
   const late = await firstLate(reader, ends, ({ header }) => (upToOf(header) ?? target + 1n) <= target);
   // From the last one on that is early enough: it vouches that nothing is missing behind it.
   const from = Math.max(ends.first, late - 1);
-  const tail = new GraphLogTail(from, target);
+  const tail = new GraphLogReader(from, target);
   await readFrom(reader, { from, last: ends.last }, (message) => {
     const isEntry = message.subject === subjects.graphLogCommit;
     const entry = isEntry ? parseGraphLogEntry(message.string()) : null;
     // What cannot be read is as good as missing.
-    if (!isEntry || entry) tail.take(message.seq, upToOf(message.headers), entry);
+    if (!isEntry || entry) tail.add(message.seq, upToOf(message.headers), entry);
   });
   const said = (await lastMessageOn(reader, subjects.graphLogStored))?.json<StoredPosition>();
-  const trouble = (await lastMessageOn(reader, subjects.graphLogTrouble))?.json<Trouble>() ?? null;
+  const trouble = (await lastMessageOn(reader, subjects.graphLogTrouble))?.json<HandlingFailure>() ?? null;
   const at = newest.log === null ? null : await messageAt(reader, newest.log);
   const named = at?.subject === subjects.graphLogCommit ? parseGraphLogEntry(at.string()) : null;
   return {

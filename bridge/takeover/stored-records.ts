@@ -35,9 +35,9 @@ export async function readStoredRecords(
   const isKnown = ({ header }: { header: Header }) => (positionOf(header)?.lsn ?? kept) < kept;
   const from =
     state.messages === 0 ? state.last_seq + 1 : await firstLate(reader, { first, last: state.last_seq }, isKnown);
-  const tail = new TailReader(from);
+  const tail = new EpochEndReader(from);
   await readFrom(reader, { from, last: state.last_seq }, ({ seq, subject, headers }) =>
-    tail.take(seq, subject, positionOf(headers)),
+    tail.add(seq, subject, positionOf(headers)),
   );
   const hasHole = state.messages > 0 && tail.next <= state.last_seq;
   return {
@@ -50,7 +50,7 @@ export async function readStoredRecords(
 }
 
 /** Follows messages in sequence and keeps the last event; stops counting at the first gap. Pure. */
-export class TailReader {
+export class EpochEndReader {
   #next: number;
   #last: (Position & { sequence: number; subjects: Set<string> }) | null = null;
 
@@ -67,7 +67,7 @@ export class TailReader {
     return this.#last;
   }
 
-  take(sequence: number, subject: string, position: Position | null): void {
+  add(sequence: number, subject: string, position: Position | null): void {
     if (sequence !== this.#next) return;
     this.#next++;
     if (!position) return;

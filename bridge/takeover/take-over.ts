@@ -9,9 +9,9 @@ import type { StreamName } from "../../streams-config/accounts.ts";
 import type { Slot, SystemIdentity } from "../postgres/slot.ts";
 import type { StoredEvent } from "../streams/commit-units.ts";
 import type { Undo } from "../streams/graph-log.ts";
-import type { Trouble } from "../streams/trouble.ts";
+import type { HandlingFailure } from "../streams/handling-failure.ts";
 import { decideEpoch, type Epoch, type StreamEnds } from "./epoch.ts";
-import { takeLead } from "./lead-entry.ts";
+import { writeLeaderEntry } from "./leader-entry.ts";
 import { readGraphLog } from "./stored-graph-log.ts";
 import { readStoredRecords } from "./stored-records.ts";
 import { readStoredGraph } from "./stored-state.ts";
@@ -29,7 +29,7 @@ export type TakeOverParts = {
   witnessed: StreamEnds | null;
 };
 
-export type Taken = Epoch & {
+export type TakeOverResult = Epoch & {
   graphRows: Map<string, GraphChange>;
   /** The last event in RECORDS. */
   storedEvent: StoredEvent | null;
@@ -39,18 +39,18 @@ export type Taken = Epoch & {
   graphUpTo: Lsn;
   /** How far everything is known to be stored. */
   saidStored: Lsn;
-  trouble: Trouble | null;
+  trouble: HandlingFailure | null;
   /** Last sequences, with our entries. */
   graphSequence: number;
   graphLogSequence: number;
   recordsSequence: number;
 };
 
-export async function takeOver(parts: TakeOverParts): Promise<Taken> {
+export async function takeOver(parts: TakeOverParts): Promise<TakeOverResult> {
   const { core, store, coreJsm, storeJsm, subjects, system, slot, catalogs, witnessed } = parts;
   const leadOf = async (stream: StreamName, subject: string): Promise<number> => {
     const entry = { stream, subject, body: "{}" };
-    const { sequence } = await takeLead(
+    const { sequence } = await writeLeaderEntry(
       core,
       coreJsm,
       stream,
@@ -67,7 +67,7 @@ export async function takeOver(parts: TakeOverParts): Promise<Taken> {
   const log = await readGraphLog(core, coreJsm, subjects, { target: slot.confirmed, newest: stored.newest });
   const server = store.info?.server_id ?? "";
 
-  const records = await takeLead(
+  const records = await writeLeaderEntry(
     store,
     storeJsm,
     "RECORDS",

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { fault, reasonOf } from "../../core/errors.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import { resourceOf } from "../../core/uuid.ts";
-import type { GraphFollower } from "../../replica/graph-follower.ts";
+import type { PermissionReplica } from "../../replica/permission-replica.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { sleep } from "../../runtime/sleep.ts";
 import { type CliContext, examples, logFor, print, readConfig } from "../support/context.ts";
@@ -82,23 +82,23 @@ export function addRightsCommands(program: Command, context: CliContext): void {
 async function withGraph<T>(
   context: CliContext,
   command: Command,
-  work: (graph: GraphFollower) => Promise<T>,
+  work: (graph: PermissionReplica) => Promise<T>,
 ): Promise<T> {
   const loaded = readConfig(context, command, "authcallout");
   const { config } = loaded;
   const { connectService } = await import("../../runtime/nats/service-connection.ts");
-  const { graphOptions, tokenOptions } = await import("../../replica/graph-settings.ts");
-  const { GraphFollower } = await import("../../replica/graph-follower.ts");
+  const { replicaGraphOptions, tokenOptions } = await import("../../replica/replica-settings.ts");
+  const { PermissionReplica } = await import("../../replica/permission-replica.ts");
   const { jetstream, jetstreamManager } = await import("@nats-io/jetstream");
   await using scope = createScope();
   const log = logFor(context, loaded);
   const nc = await connectService({ config, service: "authcallout", account: "CORE", log, scope, anyVersion: true });
-  const follower = new GraphFollower({
+  const follower = new PermissionReplica({
     nc,
     js: jetstream(nc),
     jsm: await jetstreamManager(nc),
     subjects: subjectsOf(config.clusterId),
-    graph: graphOptions(config),
+    graph: replicaGraphOptions(config),
     tokens: tokenOptions(config),
     onApplied: () => {},
     onTrouble: (reason) => log.warn({ reason }, "GRAPH is disturbed"),

@@ -124,7 +124,8 @@ async function withSystem<T>(context: CliContext, command: Command, work: (tools
         for (const { cid, name } of await system.sessionsOf(id, Date.now())) {
           if (user !== undefined && name.user !== user) continue;
           const { key, revision, hash } = name;
-          rows.push({ server: id, cid, user: name.user, ...key, revision: formatRevision(revision), hash });
+          const { sessionToken: token, sid } = key;
+          rows.push({ server: id, cid, user: name.user, token, sid, revision: formatRevision(revision), hash });
         }
       }
       return rows;

@@ -5,7 +5,7 @@ import { settingName } from "../../runtime/config/config-table.ts";
 import { createScope } from "../../runtime/scope.ts";
 import type { StreamVerb } from "../../streams-config/apply.ts";
 import { EXPORT_FORMATS, type ExportFormat, exportStreams } from "../../streams-config/export.ts";
-import type { Step } from "../../streams-config/plan.ts";
+import type { StreamStep } from "../../streams-config/plan.ts";
 import { declaredStreams, STREAM_PROFILES } from "../../streams-config/streams.ts";
 import { type CliContext, examples, logFor, print, readConfig } from "../support/context.ts";
 
@@ -89,7 +89,7 @@ async function runVerb(
   print(context, json ? JSON.stringify(plan.map(rowOf), null, 2) : text);
 }
 
-function rowOf(step: Step): object {
+function rowOf(step: StreamStep): object {
   const { stream, ...rest } = step;
   return { stream: stream.name, account: stream.account, ...rest };
 }

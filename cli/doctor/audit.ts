@@ -1,6 +1,6 @@
 /** Whether Arvados writes the log rows that record events are made of. Pure. */
 import { parseDuration } from "../../runtime/config/setting.ts";
-import { type Finding, judge, type Look, ok, problem } from "./finding.ts";
+import { type Finding, findingOf, type Look, ok, problem } from "./finding.ts";
 
 export type AuditFacts = {
   /** `AuditLogs` of Arvados' own file; null = that file was not given. Values as written there. */
@@ -24,14 +24,21 @@ const TOLERANCE_MS = 10 * 60_000;
 const NAME = "audit log";
 
 export function auditFinding(look: Look<AuditFacts>, publishSilent: boolean): Finding {
-  return judge(NAME, look, "let this role read logs, users, groups, links and collections (see grants)", (facts) => {
-    const off = whyOff(facts);
-    if (off === null) return facts.newestRow === null ? untold : ok(NAME, `newest row ${formatTime(facts.newestRow)}`);
-    const todo =
-      "record events are made of these rows: in Arvados' config.yml set AuditLogs.MaxAge to 336h, or AuditLogs.MaxDeleteBatch to 0, and restart Arvados";
-    if (publishSilent) return problem("warn", NAME, off, `${todo}; until then bridge.publishSilent tells what it can`);
-    return problem("bad", NAME, off, `${todo}; or set bridge.publishSilent`);
-  });
+  return findingOf(
+    NAME,
+    look,
+    "let this role read logs, users, groups, links and collections (see grants)",
+    (facts) => {
+      const off = whyOff(facts);
+      if (off === null)
+        return facts.newestRow === null ? untold : ok(NAME, `newest row ${formatTime(facts.newestRow)}`);
+      const todo =
+        "record events are made of these rows: in Arvados' config.yml set AuditLogs.MaxAge to 336h, or AuditLogs.MaxDeleteBatch to 0, and restart Arvados";
+      if (publishSilent)
+        return problem("warn", NAME, off, `${todo}; until then bridge.publishSilent tells what it can`);
+      return problem("bad", NAME, off, `${todo}; or set bridge.publishSilent`);
+    },
+  );
 }
 
 const untold = problem(

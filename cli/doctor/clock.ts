@@ -1,5 +1,5 @@
 /** Whether two clocks agree well enough for what compares their times. Pure. */
-import { type Finding, judge, type Look, ok, problem } from "./finding.ts";
+import { type Finding, findingOf, type Look, ok, problem } from "./finding.ts";
 
 /** Theirs minus ours, in ms, and by how much that may be wrong: half of what the question took. */
 export type ClockFacts = { offset: number; uncertainty: number };
@@ -9,7 +9,7 @@ const WARN_MS = 1_000;
 
 /** @param staleness how old the permission graph may be (ms) before something stops: a difference as large stops it always. */
 export function clockFinding(name: string, look: Look<ClockFacts>, staleness: number): Finding {
-  return judge(name, look, "see above", ({ offset, uncertainty }) => {
+  return findingOf(name, look, "see above", ({ offset, uncertainty }) => {
     const surely = Math.max(0, Math.abs(offset) - uncertainty);
     const saw =
       surely < WARN_MS

@@ -1,5 +1,5 @@
 /** Rows that say something that cannot be understood, and so grant nothing: what they are, and what to do. Pure. */
-import { type Finding, judge, type Look, ok, problem } from "./finding.ts";
+import { type Finding, findingOf, type Look, ok, problem } from "./finding.ts";
 
 /** How many there are, and the uuids of some. */
 export type OddRows = { what: string; count: number; examples: readonly string[] };
@@ -11,7 +11,7 @@ export type ContentFacts = {
 const NAME = "rows";
 
 export function contentFinding(look: Look<ContentFacts>): Finding {
-  return judge(NAME, look, "let this role read the tables (see grants)", ({ odd }) => {
+  return findingOf(NAME, look, "let this role read the tables (see grants)", ({ odd }) => {
     const found = odd.filter(({ count }) => count > 0);
     if (found.length === 0) return ok(NAME, "all of those that grant rights can be understood");
     const saw = found

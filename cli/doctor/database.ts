@@ -7,7 +7,7 @@ import { READ_TABLES } from "../../bridge/postgres/tables.ts";
 import { type AuditFacts, auditFinding } from "./audit.ts";
 import { type ClockFacts, clockFinding } from "./clock.ts";
 import { type ContentFacts, contentFinding } from "./content.ts";
-import { type Finding, formatBytes, judge, type Look, ok, problem } from "./finding.ts";
+import { type Finding, findingOf, formatBytes, type Look, ok, problem } from "./finding.ts";
 import { publicationFinding } from "./publications.ts";
 import { overScopesFindings } from "./token-scopes.ts";
 
@@ -62,15 +62,15 @@ export function databaseFindings(question: DatabaseQuestion, facts: DatabaseFact
   const { names, staleness, role, schema = ALL_TABLES.schema } = question;
   const grantRemedy = `as a superuser: GRANT USAGE ON SCHEMA ${schema} TO ${role}; GRANT SELECT ON ALL TABLES IN SCHEMA ${schema} TO ${role}`;
   return [
-    judge("PostgreSQL", facts.server, RETRY, (server) => serverFinding(server, question)),
-    judge("wal_level", facts.walLevel, RETRY, walLevelFinding),
-    judge("tables", facts.catalog, RETRY, tablesFinding),
-    judge("grants", facts.columns, grantRemedy, (columns) => grantsFinding(columns, role, grantRemedy)),
-    judge("row security", facts.hidden, grantRemedy, (hidden) => rowSecurityFinding(hidden, role)),
+    findingOf("PostgreSQL", facts.server, RETRY, (server) => serverFinding(server, question)),
+    findingOf("wal_level", facts.walLevel, RETRY, walLevelFinding),
+    findingOf("tables", facts.catalog, RETRY, tablesFinding),
+    findingOf("grants", facts.columns, grantRemedy, (columns) => grantsFinding(columns, role, grantRemedy)),
+    findingOf("row security", facts.hidden, grantRemedy, (hidden) => rowSecurityFinding(hidden, role)),
     replicationFinding(facts.replication, role),
     ...publicationFindings(names, facts.catalog),
-    judge(`slot ${names.slot}`, facts.slot, RETRY, (slot) => slotFinding(slot, question)),
-    judge("retained WAL", both(facts.slot, facts.walKept), RETRY, ([slot, bound]) => walFinding(slot, bound)),
+    findingOf(`slot ${names.slot}`, facts.slot, RETRY, (slot) => slotFinding(slot, question)),
+    findingOf("retained WAL", both(facts.slot, facts.walKept), RETRY, ([slot, bound]) => walFinding(slot, bound)),
     clockFinding("PostgreSQL's clock", facts.clock, staleness),
     contentFinding(facts.content),
     auditFinding(facts.audit, question.publishSilent),

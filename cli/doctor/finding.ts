@@ -17,7 +17,7 @@ export function problem(state: Exclude<State, "ok">, name: string, saw: string, 
 }
 
 /** The finding about what was seen; a look that failed is `unknown`. */
-export function judge<T>(name: string, look: Look<T>, todo: string, say: (seen: T) => Finding): Finding {
+export function findingOf<T>(name: string, look: Look<T>, todo: string, say: (seen: T) => Finding): Finding {
   return "seen" in look ? say(look.seen) : problem("unknown", name, look.failed, todo);
 }
 

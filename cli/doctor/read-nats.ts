@@ -1,7 +1,7 @@
 /** Reads what `doctor` judges of nats-server, over the bridge's two connections. */
 import { type JetStreamManager, jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
-import type { Trouble } from "../../bridge/streams/trouble.ts";
+import type { HandlingFailure } from "../../bridge/streams/handling-failure.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import { type StreamConnections, streamInfo } from "../../streams-config/apply.ts";
 import type { DeclaredStream } from "../../streams-config/streams.ts";
@@ -44,13 +44,13 @@ export async function readNats(
   };
 }
 
-async function readTrouble(jsm: JetStreamManager, clusterId: string): Promise<Trouble | null> {
+async function readTrouble(jsm: JetStreamManager, clusterId: string): Promise<HandlingFailure | null> {
   const last = { last_by_subj: subjectsOf(clusterId).graphLogTrouble };
   const message = await jsm.streams.getMessage("GRAPHLOG", last).catch((error: { code?: number }) => {
     if (error.code === NO_MESSAGE) return null;
     throw error;
   });
-  return message?.json<Trouble>() ?? null;
+  return message?.json<HandlingFailure>() ?? null;
 }
 
 /** Asked with a field that no server knows. */

@@ -1,11 +1,11 @@
 /** What `doctor` finds at nats-server: its version, strict mode, the streams, its clock. Pure. */
 import type { StreamInfo } from "@nats-io/jetstream";
-import type { Trouble } from "../../bridge/streams/trouble.ts";
-import { faultsOf, isNewEnough, NATS_FLOOR } from "../../core/nats-version.ts";
+import type { HandlingFailure } from "../../bridge/streams/handling-failure.ts";
+import { isNewEnough, NATS_FLOOR, versionDefects } from "../../core/nats-version.ts";
 import { planStream } from "../../streams-config/plan.ts";
 import type { DeclaredStream } from "../../streams-config/streams.ts";
 import { type ClockFacts, clockFinding } from "./clock.ts";
-import { type Finding, formatBytes, judge, type Look, ok, problem } from "./finding.ts";
+import { type Finding, findingOf, formatBytes, type Look, ok, problem } from "./finding.ts";
 
 export type NatsFacts = {
   /** `advertised`: addresses that it tells its clients. */
@@ -16,7 +16,7 @@ export type NatsFacts = {
   streams: Record<string, Look<StreamInfo | null>>;
   clock: Look<ClockFacts>;
   /** The commit that a bridge failed at last; null = none in a week. */
-  trouble: Look<Trouble | null>;
+  trouble: Look<HandlingFailure | null>;
 };
 
 const SEE_SERVER = "look at nats-server's log; JetStream may have no leader (`nats server report jetstream`)";
@@ -28,9 +28,9 @@ export function natsFindings(
 ): Finding[] {
   return [
     serverFinding(facts.server),
-    judge("strict mode", facts.strict, SEE_SERVER, strictFinding),
+    findingOf("strict mode", facts.strict, SEE_SERVER, strictFinding),
     ...declared.map((stream) =>
-      judge(
+      findingOf(
         `stream ${stream.name}`,
         facts.streams[stream.name] ?? { failed: "was not looked at" },
         SEE_SERVER,
@@ -38,14 +38,14 @@ export function natsFindings(
       ),
     ),
     clockFinding("nats-server's clock", facts.clock, staleness),
-    judge("commits", facts.trouble, SEE_SERVER, troubleFinding),
+    findingOf("commits", facts.trouble, SEE_SERVER, troubleFinding),
   ];
 }
 
 function serverFinding({ version, url, isEncrypted, advertised = [] }: NatsFacts["server"]): Finding {
   const saw = `${version} at ${url}, ${isEncrypted ? "with TLS" : "without TLS"}`;
   if (!isNewEnough(version)) {
-    const todo = `upgrade it to ${NATS_FLOOR} or newer (of 2.15: 2.15.2): older ones ${faultsOf(version)}`;
+    const todo = `upgrade it to ${NATS_FLOOR} or newer (of 2.15: 2.15.2): older ones ${versionDefects(version)}`;
     return problem("bad", "nats-server", saw, todo);
   }
   if (advertised.length > 0) {
@@ -65,7 +65,7 @@ function isLoopback(url: string): boolean {
   return url.split(" ").every((server) => isOne(new URL(server)));
 }
 
-function troubleFinding(trouble: Trouble | null): Finding {
+function troubleFinding(trouble: HandlingFailure | null): Finding {
   if (trouble === null) return ok("commits", "all of the last seven days could be handled");
   const saw = `the bridge failed ${trouble.tries} times at the one that ends at ${trouble.lsn} (${trouble.reason})`;
   const todo =

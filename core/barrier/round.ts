@@ -7,25 +7,25 @@
  *
  * Pure; a leader that dies in the middle leaves nothing behind, the next one begins its own round.
  */
-export type Round = {
+export type CutRound = {
   /** BARRIER sequence of the mark that this round enforces. */
   readonly mark: number;
   /** Servers that are not clear yet. */
   readonly servers: Readonly<Record<string, "unlisted" | readonly number[]>>;
 };
 
-export function beginRound(mark: number, servers: Iterable<string>): Round {
+export function beginRound(mark: number, servers: Iterable<string>): CutRound {
   return { mark, servers: Object.fromEntries([...servers].map((server) => [server, "unlisted"] as const)) };
 }
 
 /** @param unsound connections the server showed whose rights have gone */
-export function listed(round: Round, server: string, unsound: readonly number[]): Round {
+export function listed(round: CutRound, server: string, unsound: readonly number[]): CutRound {
   if (round.servers[server] !== "unlisted") return round;
   return unsound.length === 0 ? gone(round, server) : withServer(round, server, unsound);
 }
 
 /** That server itself says that the connection is gone. */
-export function kicked(round: Round, server: string, cid: number): Round {
+export function kicked(round: CutRound, server: string, cid: number): CutRound {
   const left = round.servers[server];
   if (left === undefined || left === "unlisted") return round;
   const still = left.filter((one) => one !== cid);
@@ -33,15 +33,15 @@ export function kicked(round: Round, server: string, cid: number): Round {
 }
 
 /** The server came back under another id, shut down, or was declared gone: its sessions went with it. */
-export function gone(round: Round, server: string): Round {
+export function gone(round: CutRound, server: string): CutRound {
   const { [server]: _, ...servers } = round.servers;
   return { ...round, servers };
 }
 
-export function isEnforced(round: Round): boolean {
+export function isEnforced(round: CutRound): boolean {
   return Object.keys(round.servers).length === 0;
 }
 
-function withServer(round: Round, server: string, left: readonly number[]): Round {
+function withServer(round: CutRound, server: string, left: readonly number[]): CutRound {
   return { ...round, servers: { ...round.servers, [server]: left } };
 }

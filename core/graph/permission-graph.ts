@@ -29,11 +29,11 @@ import { ReadRule } from "./reach/read-rule.ts";
  * from role to role along links (`reach.ts`) and never down into projects. Whether something is within reach is found
  * from below: climb its owners until one is a seed, or the user at the top is owned (`holds.ts`). `check` and `route` ask
  * that (`read-rule.ts`, `routes.ts`); `grants` are the closure written as subject patterns, less what a seed above covers
- * (`grants.ts`); both make their subjects in `tails.ts`. So the two agree by construction, and tests see that they do.
+ * (`grants.ts`); both make their subjects in `route-names.ts`. So the two agree by construction, and tests see that they do.
  *
  * **Too much for one session.** Heavy users (`heavy.ts`) have copies of their own instead of patterns, except of what is crowded
  * (`crowds.ts`), so that neither one user's patterns nor one event's copies grow without end. Who has passed such a threshold
- * depends on the past between two bounds (`threshold.ts`), and both answers are safe (`stale.ts`).
+ * depends on the past between two bounds (`threshold.ts`), and both answers are safe (`outdated.ts`).
  *
  * **Deltas.** `plan.ts` reads off which edges change; walking backwards from their tails, before they change, finds whoever may
  * be concerned (`affected.ts`); their closures are kept as the "before", made anew, and compared (`commit.ts`, `effect.ts`).

@@ -6,13 +6,13 @@ import { createHash, type Hash } from "node:crypto";
 import { LOG_FILES } from "../logs/log-files.ts";
 import { type SessionKey, type Subjects, VERBS } from "../subjects.ts";
 
-export type Permissions = {
+export type UserPermissions = {
   pub: { allow: string[] };
   sub: { allow: string[]; deny: string[] };
 };
 
 /** What a session may do, without what is its own (inbox, notices, verbs): equal rights give an equal hash. */
-export type Rights = {
+export type SessionRights = {
   subscribe: readonly string[];
   publish: readonly string[];
   hash: string;
@@ -39,12 +39,12 @@ function baseOf(subjects: Subjects, patterns: readonly string[]): Base {
  * @param containers containers whose own token this is: their literal log subjects may be published
  * @param extra subjects in full that a role gives
  */
-export function rightsOf(
+export function compileSessionRights(
   subjects: Subjects,
   patterns: readonly string[],
   containers: readonly string[],
   extra: { subscribe: readonly string[]; publish: readonly string[] } = { subscribe: [], publish: [] },
-): Rights {
+): SessionRights {
   const base = baseOf(subjects, patterns);
   const subscribe = extra.subscribe.length > 0 ? [...base.subscribe, ...extra.subscribe] : base.subscribe;
   const own = containers.flatMap((container) => LOG_FILES.map((file) => subjects.log(container, file)));
@@ -67,13 +67,13 @@ function encodedInside(list: readonly string[]): string {
 }
 
 /** `permissionsOf` as JSON: what is the session's own in front of what is encoded already. */
-export function permissionsJson(subjects: Subjects, key: SessionKey, rights: Rights): string {
+export function permissionsJson(subjects: Subjects, key: SessionKey, rights: SessionRights): string {
   const { pub, sub } = permissionsOf(subjects, key, { subscribe: [], publish: [], hash: "" });
   const own = (list: readonly string[]) => JSON.stringify(list).slice(0, -1);
   return `"pub":{"allow":${own(pub.allow)}${encodedInside(rights.publish)}]},"sub":{"allow":${own(sub.allow)}${encodedInside(rights.subscribe)}],"deny":${JSON.stringify(sub.deny)}}`;
 }
 
-export function permissionsOf(subjects: Subjects, key: SessionKey, rights: Rights): Permissions {
+export function permissionsOf(subjects: Subjects, key: SessionKey, rights: SessionRights): UserPermissions {
   return {
     pub: { allow: [...VERBS.map((verb) => subjects.api(key, verb)), ...rights.publish] },
     sub: {

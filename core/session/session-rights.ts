@@ -4,10 +4,10 @@ import type { Subjects } from "../subjects.ts";
 import { readsEverything, scopedWithin } from "../token/scopes.ts";
 import type { Identity } from "../token/token-index.ts";
 import { type Role, templateOf } from "./roles.ts";
-import { type Rights, rightsOf } from "./session-permissions.ts";
+import { compileSessionRights, type SessionRights } from "./session-permissions.ts";
 
 /** By the list of patterns, which is kept while it stands: most logins and listings repeat. */
-const known = new WeakMap<readonly string[], { root: string; rights: Rights }>();
+const known = new WeakMap<readonly string[], { root: string; rights: SessionRights }>();
 
 /** As many as the setting `session.grantsMax` admits. */
 const ANY = 100_000;
@@ -22,7 +22,7 @@ export function sessionRights(
   identity: Identity,
   roles: readonly Role[] = [],
   most = ANY,
-): Rights {
+): SessionRights {
   const { user, scopes, containers } = identity;
   // One is `@resync`, which everybody has.
   const patterns = scopedWithin(graph, user, scopes, most - 1);
@@ -32,14 +32,14 @@ export function sessionRights(
   }
   const templates = scopes.includes("all") ? roles.map(templateOf) : [];
   if (containers.length > 0 || templates.length > 0) {
-    return rightsOf(subjects, patterns, containers, {
+    return compileSessionRights(subjects, patterns, containers, {
       subscribe: templates.flatMap(({ subscribe }) => subscribe(subjects)),
       publish: templates.flatMap(({ publish }) => publish(subjects)),
     });
   }
   const kept = known.get(patterns);
   if (kept?.root === subjects.root) return kept.rights;
-  const rights = rightsOf(subjects, patterns, []);
+  const rights = compileSessionRights(subjects, patterns, []);
   known.set(patterns, { root: subjects.root, rights });
   return rights;
 }

@@ -18,14 +18,14 @@ export type SessionName = {
 const SESSION_ID = /^[A-Za-z0-9]{16,32}$/;
 
 /** The session id a client sent as CONNECT `user`: `_` where it sent none, null where it is not acceptable. */
-export function sessionId(user: string | undefined): string | null {
+export function parseSessionId(user: string | undefined): string | null {
   if (user === undefined || user === "") return "_";
   return SESSION_ID.test(user) ? user : null;
 }
 
 export function formatSessionName({ user, key, revision, hash, proof }: SessionName): string {
   const shown = proof === undefined ? hash : `${hash}.${proof}`;
-  return [user, key.token, key.sid, formatRevision(revision), shown].join("|");
+  return [user, key.sessionToken, key.sid, formatRevision(revision), shown].join("|");
 }
 
 /** Null for a name that is not one of ours. */
@@ -34,11 +34,11 @@ export function parseSessionName(name: string): SessionName | null {
   const revision = parseRevision(revisionText ?? "");
   const [hash, proof] = (shown ?? "").split(".");
   if (!user || !token || !sid || !revision || !hash || rest.length > 0) return null;
-  return { user, key: { token, sid }, revision, hash, ...(proof === undefined ? {} : { proof }) };
+  return { user, key: { sessionToken: token, sid }, revision, hash, ...(proof === undefined ? {} : { proof }) };
 }
 
 /** What a session can be found by: its user, and the token (and container) its subjects are named for. */
-export function sessionMarks({ user, key }: Pick<SessionName, "user" | "key">): string[] {
-  const suffixed = suffixedParts(key.token);
-  return suffixed ? [user, suffixed.token, suffixed.container] : [user, key.token];
+export function sessionLookupKeys({ user, key }: Pick<SessionName, "user" | "key">): string[] {
+  const suffixed = suffixedParts(key.sessionToken);
+  return suffixed ? [user, suffixed.token, suffixed.container] : [user, key.sessionToken];
 }

@@ -46,7 +46,7 @@ export class Aliases {
   }
 
   /** Rows of these tokens have changed: from now on a row decides, also by being gone. */
-  touched(tokens: ReadonlySet<string>): void {
+  forgetVouchersOf(tokens: ReadonlySet<string>): void {
     if (tokens.size === 0) return;
     for (const alias of this.#vouched) if (tokens.has(alias.token)) this.#delete(alias.session);
   }

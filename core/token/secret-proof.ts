@@ -3,7 +3,7 @@
  * whether the token's row still has that secret. It is the beginning of a SHA-256 that GRAPH holds anyway, never a secret. Pure.
  */
 import type { ContainerRow, TokenRow } from "../rows.ts";
-import { bareSessionToken, isBareName, oidcSecret, type ParsedToken, saltedSecret, sha256 } from "./token.ts";
+import { bareSessionToken, isBareSessionToken, oidcSecret, type ParsedToken, saltedSecret, sha256 } from "./token.ts";
 
 /** Hex digits: 96 bits. */
 const LENGTH = 24;
@@ -25,7 +25,7 @@ export function provesToken(
   row: Pick<TokenRow, "secret_sha256" | "salted_sha256">,
 ): boolean {
   const mark = proof.slice(0, LENGTH);
-  if (isBareName(key)) return mark === markOf(row.secret_sha256) || key === bareSessionToken(row.secret_sha256);
+  if (isBareSessionToken(key)) return mark === markOf(row.secret_sha256) || key === bareSessionToken(row.secret_sha256);
   return mark === markOf(row.secret_sha256) || mark === markOf(row.salted_sha256);
 }
 

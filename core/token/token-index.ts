@@ -14,7 +14,7 @@ import {
   oidcSecret,
   type ParsedToken,
   saltedSecret,
-  sessionToken,
+  sessionTokenOf,
   sha256,
   suffixedParts,
 } from "./token.ts";
@@ -113,7 +113,7 @@ export class TokenIndex {
     if (voucher.scopes_over) return fault("token.scopes", { token: voucher.token, limit: MAX_SCOPES });
     if (voucher.until <= now) return fault("token.expired", { token: voucher.token });
     const wrong = token.form === "v2" && token.container !== null && this.#suffixFault(token, token.container);
-    return wrong || this.#vouchedIdentity(voucher, sessionToken(token));
+    return wrong || this.#vouchedIdentity(voucher, sessionTokenOf(token));
   }
 
   /** The identity behind a session's subject, for a session that nats-server has let in. */
@@ -163,7 +163,7 @@ export class TokenIndex {
     const matches =
       equal(token.secret, anonymousSecret) ||
       (token.form === "v2" && equal(token.secret, saltedSecret(anonymousSecret, clusterId)));
-    return matches ? this.#anonymousIdentity(sessionToken(token)) : null;
+    return matches ? this.#anonymousIdentity(sessionTokenOf(token)) : null;
   }
 
   #anonymousIdentity(key: string): Identity {
@@ -182,7 +182,7 @@ export class TokenIndex {
   #root(token: ParsedToken): Identity | null {
     const { systemRootToken } = this.#options;
     if (systemRootToken === "" || token.form !== "v1" || !equal(token.secret, systemRootToken)) return null;
-    return this.#rootIdentity(sessionToken(token));
+    return this.#rootIdentity(sessionTokenOf(token));
   }
 
   #rootIdentity(key: string): Identity {
@@ -211,7 +211,7 @@ export class TokenIndex {
     const end = this.#endOf(row, now);
     if (end) return fault(`token.${end}`, { token: row.uuid, user: row.user_uuid, limit: MAX_SCOPES });
     const wrong = token.form === "v2" && token.container !== null && this.#suffixFault(token, token.container);
-    return wrong || this.#identityOf(row, sessionToken(token));
+    return wrong || this.#identityOf(row, sessionTokenOf(token));
   }
 
   #byBareSecret(secret: string): TokenRow | undefined {

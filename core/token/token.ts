@@ -46,7 +46,7 @@ const BASE32 = "abcdefghijklmnopqrstuvwxyz234567";
  * `h` + the first 26 characters of its SHA-256 in lower-case base32; for a container-suffixed token `c_<uuid>_<container>`,
  * so that it shares nothing with the same token sent without the suffix.
  */
-export function sessionToken(token: ParsedToken): string {
+export function sessionTokenOf(token: ParsedToken): string {
   if (token.form === "v1") return bareSessionToken(sha256(token.secret));
   return token.container === null ? token.uuid : `c_${token.uuid}_${token.container}`;
 }
@@ -58,12 +58,12 @@ export function suffixedParts(sessionToken: string): { token: string; container:
 }
 
 /** May another authority know the token of a session with this session token: `isOfAnother` by its name alone. */
-export function isNameOfAnother(sessionToken: string, clusterId: string): boolean {
+export function isSessionTokenOfAnother(sessionToken: string, clusterId: string): boolean {
   return !(suffixedParts(sessionToken)?.token ?? sessionToken).startsWith(`${clusterId}-`);
 }
 
 /** Is it the session token of a bare one? A cluster's id, with which the others begin, may have any first letter. */
-export function isBareName(sessionToken: string): boolean {
+export function isBareSessionToken(sessionToken: string): boolean {
   return /^h[a-z2-7]{26}$/.test(sessionToken);
 }
 

@@ -113,9 +113,9 @@ export type Notice = {
 };
 
 /** Body of `sessions.place`, from one authcallout to the others: the network that an anonymous session came from. */
-export type SessionPlace = { server: string; cid: number; network: string };
+export type SessionOrigin = { server: string; cid: number; network: string };
 /** Body of `sessions.ended` (from authcallout to the gateways) and of `sessions.flood` (from a gateway to authcallout). */
-export type SessionWord = { user: string; token: string; sid: string };
+export type SessionReport = { user: string; token: string; sid: string };
 
 /** Body of GET /.well-known/arvados-nats. */
 export type WellKnown = {

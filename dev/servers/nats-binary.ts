@@ -7,7 +7,7 @@ import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Fault, fault, reasonOf } from "../../core/errors.ts";
-import { faultsOf, isNewEnough, NATS_FLOOR } from "../../core/nats-version.ts";
+import { isNewEnough, NATS_FLOOR, versionDefects } from "../../core/nats-version.ts";
 
 const run = promisify(execFile);
 
@@ -57,7 +57,8 @@ async function requireVersion(path: string): Promise<string> {
     const reason = `NATS_SERVER names ${path}, which cannot be run: ${firstLine(error)}`;
     throw fault("nats.not_found", { reason, floor: NATS_FLOOR }, { cause: error });
   }
-  if (!isNewEnough(version)) throw fault("nats.too_old", { path, version, floor: NATS_FLOOR, why: faultsOf(version) });
+  if (!isNewEnough(version))
+    throw fault("nats.too_old", { path, version, floor: NATS_FLOOR, why: versionDefects(version) });
   return version;
 }
 

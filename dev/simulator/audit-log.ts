@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { resourceOf } from "../../core/uuid.ts";
-import type { Row, Value, Values } from "./row.ts";
+import type { ColumnValue, TypedRow, Values } from "./row.ts";
 import { rowJson } from "./row-json.ts";
 import type { Transaction } from "./transaction.ts";
 import { INFIX, type Table } from "./uuid-maker.ts";
@@ -20,20 +20,20 @@ const NOT_NULL: Partial<Record<Table, Values>> = {
 };
 
 /** The table a uuid's row lies in. */
-export function tableOf(uuid: string): Table {
+export function tableOfUuid(uuid: string): Table {
   const table = resourceOf(uuid);
   if (table === null || !(table in INFIX)) throw new Error(`no table holds ${uuid}`);
   return table as Table;
 }
 
-export async function findRow(tx: Transaction, table: Table, uuid: string): Promise<Row> {
+export async function findRow(tx: Transaction, table: Table, uuid: string): Promise<TypedRow> {
   const [row] = await tx.query(`SELECT * FROM ${table} WHERE uuid = $1 FOR UPDATE`, [uuid]);
   if (row === undefined) throw new Error(`${table} has no ${uuid}`);
   return row;
 }
 
 /** @param by uuid of the acting user */
-export async function createRow(tx: Transaction, table: Table, values: Values, by: string): Promise<Row> {
+export async function createRow(tx: Transaction, table: Table, values: Values, by: string): Promise<TypedRow> {
   const now = tx.now();
   const stamps: Values = { ...NOT_NULL[table], created_at: now, ...modified(table, now, by) };
   const row = await insert(tx, table, { ...stamps, ...values, uuid: values.uuid ?? tx.uuids.uuid(table) });
@@ -47,7 +47,7 @@ export async function updateRow(
   uuid: string,
   changes: Values,
   by: string,
-): Promise<Row> {
+): Promise<TypedRow> {
   const old = await findRow(tx, table, uuid);
   const now = tx.now();
   const row = await write(tx, table, uuid, { ...changes, ...modified(table, now, by) });
@@ -55,7 +55,7 @@ export async function updateRow(
   return row;
 }
 
-export async function destroyRow(tx: Transaction, table: Table, uuid: string, by: string): Promise<Row> {
+export async function destroyRow(tx: Transaction, table: Table, uuid: string, by: string): Promise<TypedRow> {
   const old = await findRow(tx, table, uuid);
   // A token's owner is looked up before it goes, as Arvados' model still has it.
   const owner = await ownerOf(tx, table, old);
@@ -65,11 +65,11 @@ export async function destroyRow(tx: Transaction, table: Table, uuid: string, by
 }
 
 /** An UPDATE past the models: no log row, no NOTIFY, no new modified_at. */
-export async function writeSilently(tx: Transaction, table: Table, uuid: string, changes: Values): Promise<Row> {
+export async function writeSilently(tx: Transaction, table: Table, uuid: string, changes: Values): Promise<TypedRow> {
   return write(tx, table, uuid, changes);
 }
 
-export type LogRow = {
+export type NewLogRow = {
   object_uuid: string | null;
   object_owner_uuid: string | null;
   event_type: string;
@@ -85,7 +85,7 @@ export type LogEntry = { uuid: string; id: number };
  * @param by uuid of the acting user, who becomes the row's owner
  * @param notify false for the rows that the controller inserts past the models
  */
-export async function insertLog(tx: Transaction, values: LogRow, by: string, notify = true): Promise<LogEntry> {
+export async function insertLog(tx: Transaction, values: NewLogRow, by: string, notify = true): Promise<LogEntry> {
   const now = tx.now();
   const [names, parameters] = split({
     uuid: tx.uuids.uuid("logs"),
@@ -105,7 +105,7 @@ export async function insertLog(tx: Transaction, values: LogRow, by: string, not
   return entry;
 }
 
-type Change = { table: Table; old: Row | null; new: Row | null; by: string; owner?: string | null };
+type Change = { table: Table; old: TypedRow | null; new: TypedRow | null; by: string; owner?: string | null };
 
 async function log(tx: Transaction, eventType: "create" | "update" | "delete", change: Change): Promise<void> {
   const row = change.new ?? change.old;
@@ -133,7 +133,7 @@ function etag(attributes: string | null): string {
   return JSON.stringify(BigInt(`0x${createHash("md5").update(attributes).digest("hex")}`).toString(36));
 }
 
-async function ownerOf(tx: Transaction, table: Table, row: Row): Promise<string | null> {
+async function ownerOf(tx: Transaction, table: Table, row: TypedRow): Promise<string | null> {
   if (table !== "api_client_authorizations") return row.get("owner_uuid");
   const [user] = await tx.query("SELECT uuid FROM users WHERE id = $1", [row.need("user_id")]);
   return user?.get("uuid") ?? null;
@@ -145,14 +145,14 @@ function modified(table: Table, now: string, by: string): Values {
   return table === "credentials" ? stamps : { updated_at: now, ...stamps };
 }
 
-async function insert(tx: Transaction, table: Table, values: Values): Promise<Row> {
+async function insert(tx: Transaction, table: Table, values: Values): Promise<TypedRow> {
   const [names, parameters] = split(values);
   const sql = `INSERT INTO ${table} (${names.join(", ")}) VALUES (${slots(names)}) RETURNING *`;
   const [row] = await tx.query(sql, parameters);
   return row!;
 }
 
-async function write(tx: Transaction, table: Table, uuid: string, changes: Values): Promise<Row> {
+async function write(tx: Transaction, table: Table, uuid: string, changes: Values): Promise<TypedRow> {
   const [names, parameters] = split(changes);
   const sets = names.map((name, index) => `${name} = $${index + 2}`);
   const [row] = await tx.query(`UPDATE ${table} SET ${sets.join(", ")} WHERE uuid = $1 RETURNING *`, [
@@ -167,7 +167,7 @@ function slots(names: readonly string[]): string {
   return names.map((_, index) => `$${index + 1}`).join(", ");
 }
 
-function split(values: Values): [names: string[], parameters: Value[]] {
+function split(values: Values): [names: string[], parameters: ColumnValue[]] {
   const entries = Object.entries(values).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, value] as const],
   );

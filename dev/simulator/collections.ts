@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { type By, makerOf, type Uuid } from "./actor.ts";
 import { createRow, findRow, updateRow } from "./audit-log.ts";
-import type { Row, Values } from "./row.ts";
+import type { TypedRow, Values } from "./row.ts";
 import type { Transaction } from "./transaction.ts";
 
 type Content = {
@@ -57,7 +57,7 @@ export async function updateCollection(tx: Transaction, uuid: string, changes: C
 }
 
 /** The row that keeps what a collection was: a uuid of its own, everything else as it stood. */
-function pastVersion(old: Row): Values {
+function pastVersion(old: TypedRow): Values {
   const own = new Set(["id", "uuid", "created_at", "updated_at", "modified_at", "modified_by_user_uuid"]);
   return Object.fromEntries(old.columns.filter(({ name }) => !own.has(name)).map(({ name }) => [name, old.get(name)]));
 }

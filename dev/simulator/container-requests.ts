@@ -3,7 +3,7 @@ import { actorOf, type By, makerOf, type Uuid } from "./actor.ts";
 import { createRow, findRow, updateRow } from "./audit-log.ts";
 import { createCollection, manifestOf } from "./collections.ts";
 import { createContainer, recalculatePriority } from "./containers.ts";
-import type { Row, Values } from "./row.ts";
+import type { TypedRow, Values } from "./row.ts";
 import type { Transaction } from "./transaction.ts";
 
 export type NewContainerRequest = By & {
@@ -109,7 +109,7 @@ async function containerFor(tx: Transaction, wanted: Values, runtimeUser: string
   return uuid;
 }
 
-export async function committedRequests(tx: Transaction, container: string): Promise<Row[]> {
+export async function committedRequests(tx: Transaction, container: string): Promise<TypedRow[]> {
   return tx.query("SELECT * FROM container_requests WHERE container_uuid = $1 AND state = 'Committed' ORDER BY id", [
     container,
   ]);
@@ -128,7 +128,7 @@ export async function finalizeRequests(tx: Transaction, container: string): Prom
   }
 }
 
-export async function createLogCollection(tx: Transaction, request: Row, text: string): Promise<string> {
+export async function createLogCollection(tx: Transaction, request: TypedRow, text: string): Promise<string> {
   const { uuid } = await createCollection(tx, {
     owner: request.need("owner_uuid"),
     name: `Logs of ${request.need("name")}`,

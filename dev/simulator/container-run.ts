@@ -7,7 +7,7 @@ import { findRow, updateRow } from "./audit-log.ts";
 import { manifestOf, portableDataHash, updateCollection } from "./collections.ts";
 import { committedRequests, createLogCollection, finalizeRequests } from "./container-requests.ts";
 import { type ContainerState, stateOf } from "./containers.ts";
-import type { Row, Values } from "./row.ts";
+import type { TypedRow, Values } from "./row.ts";
 import { expireToken, issueToken, type Token } from "./tokens.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -76,7 +76,7 @@ export async function saveContainerLog(tx: Transaction, uuid: string, text: stri
   return { uuid };
 }
 
-async function tokenFor(tx: Transaction, container: Row, state: ContainerState): Promise<ContainerToken | null> {
+async function tokenFor(tx: Transaction, container: TypedRow, state: ContainerState): Promise<ContainerToken | null> {
   const has = container.get("auth_uuid") !== null || container.get("runtime_token") !== null;
   if (!holdsToken(state) || has) return null;
   const scopes = JSON.parse(container.get("runtime_auth_scopes") ?? '["all"]') as string[];
@@ -84,19 +84,19 @@ async function tokenFor(tx: Transaction, container: Row, state: ContainerState):
   return { ...token, withContainer: `${token.v2}/${container.need("uuid")}` };
 }
 
-function tokenChange(container: Row, state: ContainerState, token: Token | null): Values {
+function tokenChange(container: TypedRow, state: ContainerState, token: Token | null): Values {
   if (holdsToken(state)) return token === null ? {} : { auth_uuid: token.uuid };
   const ended = state === "Complete" || state === "Cancelled";
   return { auth_uuid: null, ...(ended && container.get("runtime_token") !== null ? { runtime_token: null } : {}) };
 }
 
-async function expireOwnToken(tx: Transaction, container: Row): Promise<void> {
+async function expireOwnToken(tx: Transaction, container: TypedRow): Promise<void> {
   const token = container.get("auth_uuid");
   if (token !== null) await expireToken(tx, token);
 }
 
 /** A container with a runtime_token runs with that one. */
-function suppliedToken(container: Row): ContainerToken {
+function suppliedToken(container: TypedRow): ContainerToken {
   const v2 = container.need("runtime_token");
   const [, uuid = "", secret = ""] = v2.split("/");
   return { uuid, secret, v2, withContainer: `${v2}/${container.need("uuid")}` };
@@ -107,7 +107,7 @@ function holdsToken(state: ContainerState): boolean {
 }
 
 /** The columns that a change of state fills besides. */
-function marks(tx: Transaction, container: Row, state: ContainerState, options: StateOptions): Values {
+function marks(tx: Transaction, container: TypedRow, state: ContainerState, options: StateOptions): Values {
   switch (state) {
     case "Queued":
       return { locked_by_uuid: null };
@@ -122,7 +122,7 @@ function marks(tx: Transaction, container: Row, state: ContainerState, options: 
   }
 }
 
-function ending(tx: Transaction, container: Row): Values {
+function ending(tx: Transaction, container: TypedRow): Values {
   const log = container.get("log") ?? portableDataHash(manifestOf("crunch-run.txt", "ended\n"));
   return { finished_at: tx.now(), log, output: portableDataHash(""), locked_by_uuid: null };
 }

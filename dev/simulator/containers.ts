@@ -1,7 +1,7 @@
 /** Containers as rows: how one comes to be, and its priority, which Arvados recalculates without telling anybody. */
 import type { Uuid } from "./actor.ts";
 import { createRow, writeSilently } from "./audit-log.ts";
-import type { Row, Values } from "./row.ts";
+import type { TypedRow, Values } from "./row.ts";
 import type { Transaction } from "./transaction.ts";
 
 export type NewContainer = {
@@ -63,6 +63,6 @@ export async function recalculatePriority(tx: Transaction, container: string): P
 export const CONTAINER_STATES = ["Queued", "Locked", "Running", "Complete", "Cancelled"] as const;
 export type ContainerState = (typeof CONTAINER_STATES)[number];
 
-export function stateOf(container: Row): ContainerState {
+export function stateOf(container: TypedRow): ContainerState {
   return container.need("state") as ContainerState;
 }

@@ -12,7 +12,7 @@
  */
 import pg from "pg";
 import { wellKnown } from "../../core/uuid.ts";
-import { optionsOf, SESSION_SETTINGS, SESSION_SQL } from "../../runtime/postgres-session.ts";
+import { optionsOf, POSTGRES_SESSION, SESSION_SQL } from "../../runtime/postgres-session.ts";
 import { createCollection, updateCollection } from "./collections.ts";
 import { commitContainerRequest, createContainerRequest, setRequestPriority } from "./container-requests.ts";
 import { completeContainer, runContainer, saveContainerLog, setContainerState } from "./container-run.ts";
@@ -41,16 +41,16 @@ import {
   sweepExpiredTokens,
   useToken,
 } from "./tokens.ts";
-import { type Commit, inTransaction, type Transaction } from "./transaction.ts";
+import { inTransaction, type SimulatedCommit, type Transaction } from "./transaction.ts";
 import { activateUser, createUser, deactivateUser, mergeUser, setAdmin } from "./users.ts";
 import { createUuidMaker, type Random } from "./uuid-maker.ts";
 
 export type { By, Uuid } from "./actor.ts";
 export type { ContainerToken } from "./container-run.ts";
 export type { ContainerState } from "./containers.ts";
-export type { Level } from "./links.ts";
+export type { PermissionName } from "./links.ts";
 export type { Token } from "./tokens.ts";
-export type { Commit, Transaction } from "./transaction.ts";
+export type { SimulatedCommit, Transaction } from "./transaction.ts";
 
 const OPERATIONS = {
   seed,
@@ -109,7 +109,7 @@ export type Operations = { [K in keyof Table]: (...args: Arguments<Table[K]>) =>
 
 /** The operations as transactions of their own: each result also holds the commit's `lsn` and `logIds`. */
 export type CommittedOperations = {
-  [K in keyof Table]: (...args: Arguments<Table[K]>) => Promise<Result<Table[K]> & Commit>;
+  [K in keyof Table]: (...args: Arguments<Table[K]>) => Promise<Result<Table[K]> & SimulatedCommit>;
 };
 
 export type Simulator = CommittedOperations & {
@@ -117,7 +117,7 @@ export type Simulator = CommittedOperations & {
   /** The uuids that every cluster has. */
   readonly known: ReturnType<typeof wellKnown>;
   /** Several operations in one transaction; `tx.query` is raw SQL in it. An error rolls all of it back. */
-  tx<T>(work: (operations: Operations, tx: Transaction) => Promise<T>): Promise<{ value: T } & Commit>;
+  tx<T>(work: (operations: Operations, tx: Transaction) => Promise<T>): Promise<{ value: T } & SimulatedCommit>;
   /** Closes the connections, unless the pool was given. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -125,7 +125,7 @@ export type Simulator = CommittedOperations & {
 
 /** Arvados' own programs know what they write, whatever an admin has set for the database. */
 const OWN_SESSION = {
-  options: optionsOf({ ...SESSION_SETTINGS, search_path: "public" }),
+  options: optionsOf({ ...POSTGRES_SESSION, search_path: "public" }),
   onConnect: async (client: pg.ClientBase) => void (await client.query(SESSION_SQL)),
 };
 
@@ -172,7 +172,7 @@ function bound(tx: Transaction): Operations {
 }
 
 function committed(
-  transact: (work: (tx: Transaction) => Promise<object>) => Promise<{ value: object } & Commit>,
+  transact: (work: (tx: Transaction) => Promise<object>) => Promise<{ value: object } & SimulatedCommit>,
 ): CommittedOperations {
   return eachOperation((operation) => async (...rest) => {
     const { value, ...commit } = await transact((tx) => operation(tx, ...rest));

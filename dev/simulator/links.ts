@@ -1,18 +1,18 @@
 /** Links as rows: made, changed and removed with their log rows. What sharing means stands in sharing.ts. */
 import { createRow, destroyRow } from "./audit-log.ts";
-import type { Row } from "./row.ts";
+import type { TypedRow } from "./row.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** What a permission link can give, weakest first: one link is enough for each pair of tail and head. */
 export const LEVELS = ["can_read", "can_write", "can_manage"] as const;
 
 /** `can_login` (on a virtual machine) counts as reading, and stands beside the other links. */
-export type Level = (typeof LEVELS)[number] | "can_login";
+export type PermissionName = (typeof LEVELS)[number] | "can_login";
 
-export type NewPermission = { tail: string; head: string; level: Level; by: string };
+export type NewPermission = { tail: string; head: string; level: PermissionName; by: string };
 
 /** Permission links belong to root, whoever makes them. */
-export async function createPermission(tx: Transaction, { tail, head, level, by }: NewPermission): Promise<Row> {
+export async function createPermission(tx: Transaction, { tail, head, level, by }: NewPermission): Promise<TypedRow> {
   const values = {
     owner_uuid: tx.known.rootUser,
     link_class: "permission",

@@ -1,6 +1,6 @@
 /** What happens to any object, whatever its kind: moving, changing, trashing, deleting. */
 import { actorOf, type By, makerOf, type Uuid } from "./actor.ts";
-import { createRow, destroyRow, findRow, tableOf, updateRow, writeSilently } from "./audit-log.ts";
+import { createRow, destroyRow, findRow, tableOfUuid, updateRow, writeSilently } from "./audit-log.ts";
 import { createPermission, destroyLinks } from "./links.ts";
 import type { Values } from "./row.ts";
 import { millisecondsOf, timestampOf } from "./timestamps.ts";
@@ -11,13 +11,13 @@ const TRASH_LIFETIME = 14 * 24 * 60 * 60 * 1000;
 
 /** Gives an object to another owner: one `update` row, whatever lies below it. */
 export async function move(tx: Transaction, uuid: string, newOwner: string, options: By = {}): Promise<Uuid> {
-  await updateRow(tx, tableOf(uuid), uuid, { owner_uuid: newOwner }, actorOf(tx, options));
+  await updateRow(tx, tableOfUuid(uuid), uuid, { owner_uuid: newOwner }, actorOf(tx, options));
   return { uuid };
 }
 
 /** Sets columns of an object by their own names, through the model (logged). */
 export async function updateObject(tx: Transaction, uuid: string, changes: Values, options: By = {}): Promise<Uuid> {
-  await updateRow(tx, tableOf(uuid), uuid, changes, actorOf(tx, options));
+  await updateRow(tx, tableOfUuid(uuid), uuid, changes, actorOf(tx, options));
   return { uuid };
 }
 
@@ -27,7 +27,7 @@ export async function updateObject(tx: Transaction, uuid: string, changes: Value
  */
 export async function trash(tx: Transaction, uuid: string, options: By & { at?: number } = {}): Promise<Uuid> {
   const by = actorOf(tx, options);
-  const table = tableOf(uuid);
+  const table = tableOfUuid(uuid);
   const now = millisecondsOf(tx.now());
   const at = options.at ?? now;
   const row = await findRow(tx, table, uuid);
@@ -44,13 +44,13 @@ export async function trash(tx: Transaction, uuid: string, options: By & { at?: 
 
 export async function untrash(tx: Transaction, uuid: string, options: By = {}): Promise<Uuid> {
   const changes = { trash_at: null, delete_at: null, is_trashed: false };
-  await updateRow(tx, tableOf(uuid), uuid, changes, actorOf(tx, options));
+  await updateRow(tx, tableOfUuid(uuid), uuid, changes, actorOf(tx, options));
   return { uuid };
 }
 
 /** The sweep that comes after trash_at has passed: silent for a collection, an `update` for a group. */
 export async function sweepTrash(tx: Transaction, uuid: string): Promise<Uuid> {
-  const table = tableOf(uuid);
+  const table = tableOfUuid(uuid);
   if (table === "groups") await updateRow(tx, table, uuid, { is_trashed: true }, tx.known.rootUser);
   else await writeSilently(tx, table, uuid, { is_trashed: true });
   return { uuid };
@@ -59,7 +59,7 @@ export async function sweepTrash(tx: Transaction, uuid: string): Promise<Uuid> {
 /** Deletes the row itself, all links to and from it first, each with its log row. What it owns stays as it is. */
 export async function deleteObject(tx: Transaction, uuid: string, options: By = {}): Promise<Uuid> {
   const by = actorOf(tx, options);
-  const table = tableOf(uuid);
+  const table = tableOfUuid(uuid);
   await destroyLinks(tx, { tail: uuid, head: uuid }, by);
   await destroyRow(tx, table, uuid, by);
   return { uuid };

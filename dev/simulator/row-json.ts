@@ -4,7 +4,7 @@
  * and text columns that hold JSON are nested as such; other text is a string with non-ASCII characters as they are.
  */
 import pg from "pg";
-import type { Row } from "./row.ts";
+import type { TypedRow } from "./row.ts";
 import { auditTime } from "./timestamps.ts";
 import type { Table } from "./uuid-maker.ts";
 
@@ -26,7 +26,7 @@ const SERIALIZED: Partial<Record<Table, readonly string[]>> = {
   container_requests: ["command", "environment", "mounts", "runtime_constraints", "scheduling_parameters"],
 };
 
-export function rowJson(table: Table, row: Row): string {
+export function rowJson(table: Table, row: TypedRow): string {
   const secret = SECRET[table] ?? [];
   const serialized = SERIALIZED[table] ?? [];
   const members: string[] = [];

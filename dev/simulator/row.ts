@@ -4,7 +4,7 @@
  */
 import type { FieldDef } from "pg";
 
-export class Row {
+export class TypedRow {
   readonly columns: readonly FieldDef[];
   readonly #values: Readonly<Record<string, string | null>>;
 
@@ -31,7 +31,7 @@ export class Row {
 }
 
 /** What a column can be set to. Objects and arrays become JSON, which is right for jsonb and for serialized text alike. */
-export type Value =
+export type ColumnValue =
   | string
   | number
   | bigint
@@ -40,10 +40,10 @@ export type Value =
   | readonly unknown[]
   | { readonly [key: string]: unknown };
 
-export type Values = Readonly<Record<string, Value | undefined>>;
+export type Values = Readonly<Record<string, ColumnValue | undefined>>;
 
 /** What the driver gets. */
-export function parameterOf(value: Value): string | null {
+export function parameterOf(value: ColumnValue): string | null {
   if (value === null) return null;
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

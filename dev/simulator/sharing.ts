@@ -1,7 +1,7 @@
 /** Who may do what: permission links from users and roles to objects, made and taken back as Arvados does. */
 import { actorOf, type By, type Uuid } from "./actor.ts";
 import { createRow, destroyRow, findRow, updateRow } from "./audit-log.ts";
-import { createPermission, LEVELS, type Level } from "./links.ts";
+import { createPermission, LEVELS, type PermissionName } from "./links.ts";
 import type { Transaction } from "./transaction.ts";
 
 /**
@@ -13,7 +13,7 @@ export async function share(
   tx: Transaction,
   tail: string,
   head: string,
-  level: Level,
+  level: PermissionName,
   options: By = {},
 ): Promise<Uuid> {
   const by = actorOf(tx, options);
@@ -33,7 +33,12 @@ function rank(name: string): number {
 }
 
 /** Sets a permission link's level, up or down: an `update` of its name. */
-export async function changeLevel(tx: Transaction, link: string, level: Level, options: By = {}): Promise<Uuid> {
+export async function changeLevel(
+  tx: Transaction,
+  link: string,
+  level: PermissionName,
+  options: By = {},
+): Promise<Uuid> {
   await updateRow(tx, "links", link, { name: level }, actorOf(tx, options));
   return { uuid: link };
 }
@@ -61,7 +66,7 @@ export async function addToRole(
   tx: Transaction,
   member: string,
   role: string,
-  options: By & { level?: Level } = {},
+  options: By & { level?: PermissionName } = {},
 ): Promise<Uuid> {
   return share(tx, member, role, options.level ?? "can_write", options);
 }

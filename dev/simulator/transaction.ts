@@ -1,7 +1,7 @@
 /** One transaction of the simulated Arvados: what every operation works with, and how it is committed. */
 import type { FieldDef, Pool, PoolClient } from "pg";
 import { wellKnown } from "../../core/uuid.ts";
-import { parameterOf, Row, type Value } from "./row.ts";
+import { type ColumnValue, parameterOf, TypedRow } from "./row.ts";
 import type { UuidMaker } from "./uuid-maker.ts";
 
 export type Transaction = {
@@ -12,20 +12,20 @@ export type Transaction = {
   /** The time now, `YYYY-MM-DD HH:MM:SS.ffffff` UTC; each call is later than the one before. */
   readonly now: () => string;
   /** Any SQL, for what Arvados does past its models: no log row, no NOTIFY. */
-  query(sql: string, values?: readonly Value[]): Promise<Row[]>;
+  query(sql: string, values?: readonly ColumnValue[]): Promise<TypedRow[]>;
   /** Ids of the log rows written so far. */
   readonly logIds: number[];
 };
 
 /** What a transaction leaves behind. `lsn` = the end of the WAL right after COMMIT, so not before the commit's own (`0/16B3748`). */
-export type Commit = { lsn: string; logIds: number[] };
+export type SimulatedCommit = { lsn: string; logIds: number[] };
 
 export type TransactionParts = { pool: Pool; clusterId: string; uuids: UuidMaker; now: () => string };
 
 export async function inTransaction<T>(
   parts: TransactionParts,
   work: (tx: Transaction) => Promise<T>,
-): Promise<{ value: T } & Commit> {
+): Promise<{ value: T } & SimulatedCommit> {
   const client = await parts.pool.connect();
   let broken: Error | undefined;
   try {
@@ -58,7 +58,7 @@ function begin({ clusterId, uuids, now }: TransactionParts, client: PoolClient):
         types: AS_TEXT,
       });
       const columns: FieldDef[] = result.fields;
-      return result.rows.map((row) => new Row(columns, row));
+      return result.rows.map((row) => new TypedRow(columns, row));
     },
   };
 }

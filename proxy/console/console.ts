@@ -1,6 +1,6 @@
 /** The console page: the demo's two users side by side, or, where there is no demo, one session with a token. */
 import type { WellKnown } from "../../core/wire/wire.ts";
-import { type Action, body, type DemoCluster, demoCluster, namesOf } from "./demo.ts";
+import { body, type DemoAction, type DemoDescription, demoCluster, namesOf } from "./demo.ts";
 import { part } from "./dom.ts";
 import { createFlow } from "./flow.ts";
 import { createOutcome, type DemoUserName } from "./outcome.ts";
@@ -18,7 +18,7 @@ async function start(): Promise<void> {
   page.dataset.ready = "yes";
 }
 
-function demonstrate({ websocketUrl, clusterId }: WellKnown, demo: DemoCluster): void {
+function demonstrate({ websocketUrl, clusterId }: WellKnown, demo: DemoDescription): void {
   const names = namesOf(demo);
   const flow = createFlow(page, demo.project.name);
   const outcome = createOutcome(page, demo.project.name, names);
@@ -59,7 +59,7 @@ function demonstrate({ websocketUrl, clusterId }: WellKnown, demo: DemoCluster):
 }
 
 /** Of `share` and `unshare` one is on offer at a time. */
-function drawActions(perform: (action: Action) => Promise<unknown>): { offer(way: "share" | "unshare"): void } {
+function drawActions(perform: (action: DemoAction) => Promise<unknown>): { offer(way: "share" | "unshare"): void } {
   const buttons = [...page.querySelectorAll<HTMLButtonElement>("[data-action]")];
   let busy = false;
   const setBusy = (now: boolean) => {
@@ -71,7 +71,7 @@ function drawActions(perform: (action: Action) => Promise<unknown>): { offer(way
       if (busy) return;
       setBusy(true);
       // A refusal has been shown by then.
-      await perform(button.dataset.action as Action).catch(() => {});
+      await perform(button.dataset.action as DemoAction).catch(() => {});
       setBusy(false);
     });
   }

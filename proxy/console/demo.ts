@@ -3,7 +3,7 @@
 type Named = { uuid: string; name: string };
 type DemoUser = { uuid: string; token: string };
 
-export type DemoCluster = {
+export type DemoDescription = {
   clusterId: string;
   users: { alice: DemoUser; bob: DemoUser; admin: DemoUser };
   project: Named;
@@ -15,10 +15,10 @@ export type DemoCluster = {
 };
 
 export const ACTIONS = ["share", "unshare", "update", "create"] as const;
-export type Action = (typeof ACTIONS)[number];
+export type DemoAction = (typeof ACTIONS)[number];
 
 export type ActionResult = {
-  action: Action;
+  action: DemoAction;
   /** What was made, changed or removed. */
   uuid: string;
   /** ISO 8601. */
@@ -26,13 +26,13 @@ export type ActionResult = {
 };
 
 /** Null where this is no demo. */
-export async function demoCluster(): Promise<DemoCluster | null> {
+export async function demoCluster(): Promise<DemoDescription | null> {
   const response = await fetch("/demo/cluster", { headers: { Accept: "application/json" } });
   if (response.status === 404) return null;
-  return body<DemoCluster>(response);
+  return body<DemoDescription>(response);
 }
 
-export async function act(action: Action): Promise<ActionResult> {
+export async function act(action: DemoAction): Promise<ActionResult> {
   return body<ActionResult>(await fetch(`/demo/do/${action}`, { method: "POST" }));
 }
 
@@ -45,7 +45,7 @@ export async function body<T>(response: Response): Promise<T> {
 }
 
 /** What people call the demo's objects, by uuid. */
-export function namesOf({ users, project, subproject, collections, container }: DemoCluster): Map<string, string> {
+export function namesOf({ users, project, subproject, collections, container }: DemoDescription): Map<string, string> {
   const names = new Map(Object.entries(users).map(([name, { uuid }]) => [uuid, name]));
   for (const { uuid, name } of [project, ...(subproject ? [subproject] : []), ...collections]) names.set(uuid, name);
   names.set(container.uuid, "the running container");

@@ -1,5 +1,5 @@
 /** After an action: who heard of it, and how soon. */
-import { type Action, type ActionResult, act } from "./demo.ts";
+import { type ActionResult, act, type DemoAction } from "./demo.ts";
 import { clock, element, find, milliseconds, part } from "./dom.ts";
 
 const WAIT_MS = 1_500;
@@ -8,7 +8,7 @@ export type DemoUserName = (typeof USERS)[number];
 
 type Heard = { user: DemoUserName; uuid: string | null; at: number };
 
-const DONE: Record<Action, string> = {
+const DONE: Record<DemoAction, string> = {
   share: "Shared {project} with bob",
   unshare: "Stopped sharing {project}",
   update: "Updated {object}",
@@ -17,7 +17,7 @@ const DONE: Record<Action, string> = {
 
 export type Outcome = {
   /** Performs the action and shows what comes of it. */
-  perform(action: Action): Promise<ActionResult>;
+  perform(action: DemoAction): Promise<ActionResult>;
   /** `uuid` null: a notice about rights. */
   heard(user: DemoUserName, uuid: string | null): void;
 };

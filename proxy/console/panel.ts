@@ -1,7 +1,7 @@
 /** What one session sees: its state, its rights, its events, its log. Draws, and knows nothing of connections. */
 import type { LiveEvent } from "../../client/mod.ts";
 import type { Notice, WhoamiAnswer } from "../../core/wire/wire.ts";
-import { element, find, median, milliseconds, part } from "./dom.ts";
+import { element, find, medianOrNull, milliseconds, part } from "./dom.ts";
 import { eventRow, noticeRow } from "./event-row.ts";
 import { createLogView, type LogView } from "./log-view.ts";
 import type { SessionState } from "./session.ts";
@@ -80,7 +80,7 @@ export function createPanel(user: string, names: Map<string, string>, empty: str
       if (ms !== null) {
         latencies.push(ms);
         if (latencies.length > MAX_LATENCIES) latencies.shift();
-        part(root, "latency").textContent = `${milliseconds(median(latencies) ?? ms)} median`;
+        part(root, "latency").textContent = `${milliseconds(medianOrNull(latencies) ?? ms)} median`;
       }
       put(eventRow(event, ms, names));
       return ms;

@@ -87,7 +87,7 @@ function isClear(segment: string): boolean {
 export type ApiRefusal = { status: 400 | 405; message: string };
 
 /** Why a request does not go over, or null. What its length says must be one thing to everybody. */
-export function refusalOf(method: string, httpVersion: string, headers: IncomingHttpHeaders): ApiRefusal | null {
+export function apiRefusal(method: string, httpVersion: string, headers: IncomingHttpHeaders): ApiRefusal | null {
   const allowed = Object.hasOwn(METHODS, method) ? METHODS[method] : undefined;
   if (!allowed) return { status: 405, message: `The Arvados API takes no ${method} here.` };
   const { "transfer-encoding": encoding, "content-length": length } = headers;

@@ -6,13 +6,13 @@ const CONNECT_BYTES = 4096;
 /** INFO names every server of a cluster. */
 const INFO_BYTES = 64 * 1024;
 
-export type ConnectOptions = Readonly<Record<string, unknown>>;
+export type ConnectFields = Readonly<Record<string, unknown>>;
 
 export type ReadConnect =
   | { incomplete: true }
   | { refused: CloseName }
   /** `rest` = what came behind it. */
-  | { options: ConnectOptions; rest: Buffer };
+  | { options: ConnectFields; rest: Buffer };
 
 /** @param bytes all that the client has sent so far. nats-server takes nothing before CONNECT, so what begins otherwise is refused at once. */
 export function readConnect(bytes: Buffer): ReadConnect {
@@ -26,7 +26,7 @@ export function readConnect(bytes: Buffer): ReadConnect {
 }
 
 /** The token as the callout would take it: from `auth_token`, else from `pass`. Empty where there is none. */
-export function tokenOf({ auth_token, pass }: ConnectOptions): string {
+export function tokenOf({ auth_token, pass }: ConnectFields): string {
   return ([auth_token, pass].find((value) => typeof value === "string" && value !== "") as string | undefined) ?? "";
 }
 
@@ -37,7 +37,7 @@ export type Additions = { auth_token: string; pass: string; proxy_sig?: string }
  * later on (they name its cluster's addresses), so the edge has no need to read on. nats-server reads names whatever their case, and some letters outside of ASCII
  * as well, and the last one wins: so only names that can be nothing else pass.
  */
-export function formatConnect(options: ConnectOptions, additions: Additions): Buffer {
+export function formatConnect(options: ConnectFields, additions: Additions): Buffer {
   const plain = Object.entries(options).filter(([name]) => /^[a-z_]+$/.test(name) && name !== "proxy_sig");
   return Buffer.from(`CONNECT ${JSON.stringify({ ...Object.fromEntries(plain), protocol: 0, ...additions })}\r\n`);
 }
@@ -80,10 +80,10 @@ export function clientInfo(bytes: Buffer): Buffer {
   return Buffer.concat([Buffer.from(`INFO ${JSON.stringify(info, INFO_FIELDS)}\r\n`), bytes.subarray(end + 1)]);
 }
 
-function jsonObject(bytes: Buffer): ConnectOptions | null {
+function jsonObject(bytes: Buffer): ConnectFields | null {
   try {
     const value: unknown = JSON.parse(bytes.toString());
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as ConnectOptions) : null;
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as ConnectFields) : null;
   } catch {
     // Not JSON: no line of the protocol.
     return null;

@@ -12,9 +12,9 @@ import { type CloseName, isCloseName } from "../../core/close-codes.ts";
 import { fault, reasonOf } from "../../core/errors.ts";
 import { seedBytes, seedsIn, signingKey } from "../../core/nkey.ts";
 import { signStatement } from "../../core/session/edge-statement.ts";
-import { sessionId } from "../../core/session/session.ts";
+import { parseSessionId } from "../../core/session/session.ts";
 import { formatSessionKey } from "../../core/subjects.ts";
-import { parseToken, sessionToken } from "../../core/token/token.ts";
+import { parseToken, sessionTokenOf } from "../../core/token/token.ts";
 import { isUntrusted } from "../../runtime/certificate.ts";
 import { pathOf, refuseUpgrade } from "../../runtime/http-server.ts";
 import { requestAddress, requestToken } from "./client.ts";
@@ -183,8 +183,8 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
 /** As the callout will name it, where it admits the token at all. */
 function sessionOf(text: string, user: unknown): string | null {
   const token = parseToken(text);
-  const sid = typeof user === "string" || user === undefined ? sessionId(user) : null;
-  return token && sid ? formatSessionKey({ token: sessionToken(token), sid }) : null;
+  const sid = typeof user === "string" || user === undefined ? parseSessionId(user) : null;
+  return token && sid ? formatSessionKey({ sessionToken: sessionTokenOf(token), sid }) : null;
 }
 
 /**

@@ -6,7 +6,7 @@
 import type { Socket } from "node:net";
 import type { RawData, WebSocket } from "ws";
 import { CLOSE_CODES, type CloseName } from "../../core/close-codes.ts";
-import { type ConnectOptions, clientInfo, readConnect, readInfo } from "./connect-line.ts";
+import { type ConnectFields, clientInfo, readConnect, readInfo } from "./connect-line.ts";
 
 /** What may wait for a slow end before the other one is no longer read. */
 const WAITING_BYTES = 64 * 1024;
@@ -29,7 +29,7 @@ export type TunnelParts = {
   /** Milliseconds for an end to take what waits for it. */
   stalledAfter: number;
   /** The line for nats-server. */
-  connect: (options: ConnectOptions, nonce: string | null) => Buffer;
+  connect: (options: ConnectFields, nonce: string | null) => Buffer;
   /** Once. `because` null: one of the ends closed in order. */
   onEnd: (because: CloseName | null) => void;
 };
@@ -44,7 +44,7 @@ export class Tunnel {
   #fromClient = Buffer.alloc(0);
   #nonce: string | null | undefined;
   #written = 0;
-  #options: ConnectOptions | undefined;
+  #options: ConnectFields | undefined;
 
   constructor(parts: TunnelParts) {
     this.#parts = parts;

@@ -2,24 +2,24 @@
 import { type Fault, fault } from "../../core/errors.ts";
 import type { ObjectFacts } from "../../core/graph-types.ts";
 import type { Revision } from "../../core/revision.ts";
-import type { Rights } from "../../core/session/session-permissions.ts";
+import type { SessionRights } from "../../core/session/session-permissions.ts";
 import { sessionRights } from "../../core/session/session-rights.ts";
 import type { SessionKey, Subjects } from "../../core/subjects.ts";
 import { scopesAllowObject } from "../../core/token/scopes.ts";
 import type { Identity } from "../../core/token/token-index.ts";
-import type { GraphFollower } from "../../replica/graph-follower.ts";
+import type { PermissionReplica } from "../../replica/permission-replica.ts";
 
 export type Access = {
   /** Who the session is; null once its token is void. */
   identity(key: SessionKey): Identity | null;
-  rights(identity: Identity): Rights;
+  rights(identity: Identity): SessionRights;
   /** Why the session may not read the object, or null where it may. */
   refusal(key: SessionKey, object: ObjectFacts): Fault | null;
   revision(): Revision;
 };
 
 export function createAccess(
-  follower: GraphFollower,
+  follower: PermissionReplica,
   subjects: Subjects,
   /** Milliseconds of graph age beyond which nothing is read out. */
   stalenessLimit: number,
@@ -27,7 +27,7 @@ export function createAccess(
   /** Subjects that a session may have. */
   grantsMax?: number,
 ): Access {
-  const identity = (key: SessionKey) => follower.tokens.bySessionToken(key.token, now());
+  const identity = (key: SessionKey) => follower.tokens.bySessionToken(key.sessionToken, now());
   return {
     identity,
     rights: (who) => sessionRights(follower.graph, subjects, who, follower.roles.of(who.user), grantsMax),
@@ -38,7 +38,7 @@ export function createAccess(
         return fault("graph.stale", { age: Math.round(age / 1000), limit: stalenessLimit / 1000 });
       }
       const who = identity(key);
-      if (!who) return fault("token.expired", { token: key.token });
+      if (!who) return fault("token.expired", { token: key.sessionToken });
       const may = scopesAllowObject(who.scopes, object) && follower.graph.check(who.user, object, now());
       return may ? null : fault("read.forbidden", { object: object.uuid });
     },

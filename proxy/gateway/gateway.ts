@@ -15,8 +15,8 @@ import { LogLimiter } from "../../runtime/log/log-limiter.ts";
 import type { Access } from "./access.ts";
 import { RecordsSequence } from "./records-sequence.ts";
 import { MOST_BODY, type RequestLimits } from "./request-limits.ts";
+import { type ServedTails, TAILS } from "./served-tails.ts";
 import { moreRequest, stopRequest, tailRequest } from "./tail-request.ts";
-import { TAILS, type Tails } from "./tails.ts";
 
 export type GatewayParts = {
   app: NatsConnection;
@@ -24,7 +24,7 @@ export type GatewayParts = {
   jsm: JetStreamManager;
   subjects: Subjects;
   access: Access;
-  tails: Tails;
+  tails: ServedTails;
   limits: RequestLimits;
   log: Logger;
   /** UTC ms. */
@@ -77,7 +77,7 @@ export class Gateway {
     const dot = subject.lastIndexOf(".");
     const [session, verb] = [subject.slice(start, dot), subject.slice(dot + 1)];
     const [token = "", sid = ""] = session.split(".");
-    const key = { token, sid };
+    const key = { sessionToken: token, sid };
     const at = now();
     // A reply elsewhere would have us publish, with our rights, where the asker may not.
     const canAnswer = subjects.isReplyOf(key, reply);
@@ -111,7 +111,7 @@ export class Gateway {
       if (answer && reply !== "") app.publish(reply, JSON.stringify(answer));
       if (verb === "tail" && answer) tails.start((answer as TailOpened).id);
     } catch (error) {
-      this.#refuse(verb, key.token, reply, error);
+      this.#refuse(verb, key.sessionToken, reply, error);
     }
   }
 
@@ -123,7 +123,7 @@ export class Gateway {
         return this.#tail(asked);
       case "more": {
         const { id, n } = parse(moreRequest, verb, asked.body);
-        this.#parts.tails.grant(asked.key, id, n);
+        this.#parts.tails.addCredit(asked.key, id, n);
         return {};
       }
       case "stop":
@@ -139,7 +139,7 @@ export class Gateway {
     // Before the rights are read: what comes later than this sequence is delivered under them or later ones.
     const sequence = await this.#sequence.now();
     const identity = access.identity(key);
-    if (!identity) throw fault("token.expired", { token: key.token });
+    if (!identity) throw fault("token.expired", { token: key.sessionToken });
     const permissions = permissionsOf(subjects, key, access.rights(identity));
     return {
       user_uuid: identity.user,

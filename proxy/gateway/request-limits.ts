@@ -10,7 +10,7 @@
 import { keepNewest } from "../../core/keep-newest.ts";
 
 /** `refuse`, `large`: and say so. `drop`: say nothing. `flood`: the first time in a while. */
-export type Verdict = "take" | "refuse" | "large" | "drop" | "flood";
+export type RequestVerdict = "take" | "refuse" | "large" | "drop" | "flood";
 
 /** Bytes; the longest body that a verb can need is far below. */
 export const MOST_BODY = 4_096;
@@ -57,20 +57,20 @@ export class RequestLimits {
    * @param now UTC ms, as below
    * @param canAnswer whether it asks for an answer
    */
-  ofSession(session: string, verb: string, bytes: number, now: number, canAnswer = true): Verdict {
+  ofSession(session: string, verb: string, bytes: number, now: number, canAnswer = true): RequestVerdict {
     const cost = COSTS[verb] ?? USUAL_COST;
     const bucket = this.#bucket(`session ${session}`, this.#rate, now);
     const isLarge = bytes > MOST_BODY;
-    if (!isLarge && bucket.underWay < UNDER_WAY_PER_SESSION && take(bucket, cost)) return "take";
+    if (!isLarge && bucket.underWay < UNDER_WAY_PER_SESSION && spend(bucket, cost)) return "take";
     const flood = this.#rate * FLOOD;
     bucket.excess += isLarge ? flood / LARGE_FLOOD : cost;
     if (bucket.excess > flood) return reportOnce(bucket, now);
-    if (isLarge) return canAnswer && take(bucket, LARGE_COST) ? "large" : "drop";
+    if (isLarge) return canAnswer && spend(bucket, LARGE_COST) ? "large" : "drop";
     return canAnswer && isDue(bucket, now) ? "refuse" : "drop";
   }
 
   /** A large body came and was not taken: is it of one who has flooded lately? */
-  ofLarge(session: string, user: string, now: number): Verdict {
+  ofLarge(session: string, user: string, now: number): RequestVerdict {
     const until = this.#flooders.get(user) ?? 0;
     return until > now ? reportOnce(this.#bucket(`session ${session}`, this.#rate, now), now) : "drop";
   }
@@ -80,12 +80,12 @@ export class RequestLimits {
   }
 
   /** Asked about what `ofSession` takes, once it is known whose it is. */
-  ofUser(user: string, verb: string, now: number, canAnswer = true): Verdict {
+  ofUser(user: string, verb: string, now: number, canAnswer = true): RequestVerdict {
     const isAnonymous = this.#isAnonymous(user);
     const sessions = isAnonymous ? ANONYMOUS_SESSIONS : USER_SESSIONS;
     const bucket = this.#bucket(`user ${user}`, this.#rate * sessions, now);
     const most = isAnonymous ? UNDER_WAY_PER_USER * 10 : UNDER_WAY_PER_USER;
-    if (bucket.underWay < most && take(bucket, COSTS[verb] ?? USUAL_COST)) return "take";
+    if (bucket.underWay < most && spend(bucket, COSTS[verb] ?? USUAL_COST)) return "take";
     return canAnswer && isDue(bucket, now) ? "refuse" : "drop";
   }
 
@@ -115,7 +115,7 @@ export class RequestLimits {
   }
 }
 
-function take(bucket: Bucket, cost: number): boolean {
+function spend(bucket: Bucket, cost: number): boolean {
   if (bucket.left < cost) return false;
   bucket.left -= cost;
   return true;
@@ -127,7 +127,7 @@ function isDue(bucket: Bucket, now: number): boolean {
   return true;
 }
 
-function reportOnce(bucket: Bucket, now: number): Verdict {
+function reportOnce(bucket: Bucket, now: number): RequestVerdict {
   if (now - bucket.reportedAt < ANSWER_MS) return "drop";
   bucket.reportedAt = now;
   return "flood";

@@ -1,14 +1,14 @@
 /** The configuration in words: what is in force and why (`config print`), and what there is to set (`config settings`, the reference page). */
 import { type Config, type Origins, valueAt } from "./config.ts";
 import { allSettings } from "./config-table.ts";
-import { formatSetting, type Setting, type Value } from "./setting.ts";
+import { formatSetting, type Setting, type SettingValue } from "./setting.ts";
 
 export type ConfigRow = { name: string; value: string | null; origin: string };
 
 /** One row a setting. A secret's value is `***`; null = not set. */
 export function configRows(config: Config, origins: Origins = {}): ConfigRow[] {
   return allSettings().map(({ path, setting }) => {
-    const text = formatSetting(setting, valueAt(config, path) as Value);
+    const text = formatSetting(setting, valueAt(config, path) as SettingValue);
     const value = text === "" ? null : setting.secret ? "***" : text;
     return { name: setting.file, value, origin: origins[setting.file] ?? "given" };
   });

@@ -6,7 +6,14 @@ import { seedsIn } from "../../core/nkey.ts";
 import { ConfigFaults } from "./config-faults.ts";
 import { arvadosSource, type Environment, environmentSource, type Source, settingsSource } from "./config-sources.ts";
 import { ASCENDING, allSettings, type Config, type PlacedSetting, settingName } from "./config-table.ts";
-import { type Address, type Consumer, formatSetting, parseSetting, type Setting, type Value } from "./setting.ts";
+import {
+  type Address,
+  type Consumer,
+  formatSetting,
+  parseSetting,
+  type Setting,
+  type SettingValue,
+} from "./setting.ts";
 
 export type { Config };
 
@@ -28,7 +35,7 @@ export type LoadedConfig = { config: Config; origins: Origins };
 export type ConfigOverrides = DeepPartial<Config>;
 type DeepPartial<T> = { [K in keyof T]?: keyof T[K] extends keyof Address ? T[K] : DeepPartial<T[K]> };
 
-type Resolved = PlacedSetting & { value: Value; origin: string };
+type Resolved = PlacedSetting & { value: SettingValue; origin: string };
 
 /** @throws config.unreadable, config.invalid */
 export function loadConfig({ configFile, settingsFile, env, consumer }: ConfigRequest): LoadedConfig {
@@ -54,7 +61,11 @@ export function defaultConfig(overrides: ConfigOverrides = {}): Config {
   return assemble(
     allSettings().map((placed) => {
       const given = valueAt(overrides, placed.path);
-      return { ...placed, value: given === undefined ? defaultOf(placed.setting) : (given as Value), origin: "given" };
+      return {
+        ...placed,
+        value: given === undefined ? defaultOf(placed.setting) : (given as SettingValue),
+        origin: "given",
+      };
     }),
   );
 }
@@ -74,7 +85,7 @@ export function secretsOf(config: Config): string[] {
 export function publicValuesOf(config: Config): string[] {
   return allSettings()
     .filter(({ setting }) => !setting.secret)
-    .map(({ path, setting }) => formatSetting(setting, valueAt(config, path) as Value));
+    .map(({ path, setting }) => formatSetting(setting, valueAt(config, path) as SettingValue));
 }
 
 export function valueAt(tree: unknown, path: readonly string[]): unknown {
@@ -97,7 +108,7 @@ function resolve(placed: PlacedSetting, sources: readonly Source[], faults: Conf
   return { ...placed, value: defaultOf(setting), origin: "default" };
 }
 
-function defaultOf(setting: Setting): Value {
+function defaultOf(setting: Setting): SettingValue {
   const parsed = parseSetting(setting, setting.default);
   if ("value" in parsed) return parsed.value;
   throw new Error(`the default of ${setting.file} ${parsed.wrong}`);
@@ -145,7 +156,7 @@ function addDisordered(resolved: readonly Resolved[], faults: ConfigFaults): voi
   }
 }
 
-function assemble(resolved: readonly { path: readonly string[]; value: Value }[]): Config {
+function assemble(resolved: readonly { path: readonly string[]; value: SettingValue }[]): Config {
   const root: Record<string, unknown> = {};
   for (const { path, value } of resolved) {
     let node = root;

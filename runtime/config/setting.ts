@@ -66,10 +66,10 @@ export type ValueOf<S extends Setting> =
         : never)
   | (S extends { default: null } ? null : never);
 
-export type Value = string | number | boolean | Address | null;
+export type SettingValue = string | number | boolean | Address | null;
 
 /** A value, or the rest of a sentence that begins with the setting's name. The sentence never repeats a secret. */
-export type Parsed = { value: Value } | { wrong: string };
+export type Parsed = { value: SettingValue } | { wrong: string };
 
 const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
@@ -132,7 +132,7 @@ export function parseSetting(setting: Setting, raw: unknown): Parsed {
 }
 
 /** The reverse: what would have to be written to get this value. */
-export function formatSetting(setting: Setting, value: Value): string {
+export function formatSetting(setting: Setting, value: SettingValue): string {
   if (value === null || value === "") return "";
   if (typeof value === "object") return formatAddress(value);
   return setting.type === "duration" ? formatDuration(Number(value)) : String(value);

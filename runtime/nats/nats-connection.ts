@@ -7,7 +7,7 @@ import { type ConnectionOptions, checkServerIdentity } from "node:tls";
 import { errors, type NatsConnection, type Status, type TlsOptions } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { type Fault, fault, kindOfError, reasonOf } from "../../core/errors.ts";
-import { faultsOf, isNewEnough, NATS_FLOOR } from "../../core/nats-version.ts";
+import { isNewEnough, NATS_FLOOR, versionDefects } from "../../core/nats-version.ts";
 import { seedsIn } from "../../core/nkey.ts";
 import { isUntrusted } from "../certificate.ts";
 import type { Logger } from "../log/log.ts";
@@ -78,7 +78,7 @@ export async function connectNats(options: NatsConnectionOptions): Promise<NatsC
       if (!again || tries === TRIES) throw failure;
     }
   }
-  choice.taken();
+  choice.accepted();
   const old = options.anyVersion ? null : tooOld(connection, url);
   if (old) {
     await connection.close();
@@ -87,7 +87,7 @@ export async function connectNats(options: NatsConnectionOptions): Promise<NatsC
   leanDials(connection);
   guardCallbacks(connection, log);
   void logStatus(connection, log, () => {
-    choice.taken();
+    choice.accepted();
     // A cluster may still have one: this process was let in elsewhere, and what it holds is worth more than the refusal.
     const behind = tooOld(connection, url);
     if (behind) log.error({ ...behind.facts }, `${behind.message}: ${behind.remedy}`);
@@ -137,7 +137,7 @@ function guardCallbacks(connection: NatsConnection, log: Logger): void {
 function tooOld({ info }: NatsConnection, url: string): Fault | null {
   const version = info?.version ?? "unknown";
   if (isNewEnough(version)) return null;
-  return fault("nats.too_old", { path: url, version, floor: NATS_FLOOR, why: faultsOf(version) });
+  return fault("nats.too_old", { path: url, version, floor: NATS_FLOOR, why: versionDefects(version) });
 }
 
 /** For a client library. */

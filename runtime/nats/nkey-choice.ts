@@ -8,7 +8,7 @@ import { type Authenticator, nkeyAuthenticator } from "@nats-io/nats-core";
 export type NkeyChoice = {
   authenticator: Authenticator;
   /** The one offered last was taken. */
-  taken(): void;
+  accepted(): void;
 };
 
 /** @param random of [0, 1) */
@@ -23,7 +23,7 @@ export function chooseNkey(seeds: readonly string[], random: () => number): Nkey
       tries++;
       return (each[offered] as Authenticator)(nonce);
     },
-    taken() {
+    accepted() {
       good = offered;
       tries = 0;
     },

@@ -1,12 +1,12 @@
 /** The connection of one of our services in one account: its nkey from the configuration, its own inbox, closed with the scope. */
 import type { NatsConnection } from "@nats-io/nats-core";
-import { type AccountOf, type Service, serviceInbox } from "../../streams-config/accounts.ts";
+import { type AccountOf, type NatsServiceName, serviceInbox } from "../../streams-config/accounts.ts";
 import type { Config } from "../config/config.ts";
 import type { Logger } from "../log/log.ts";
 import type { Scope } from "../scope.ts";
 import { connectNats } from "./nats-connection.ts";
 
-export type ServiceConnectionOptions<S extends Service> = {
+export type ServiceConnectionOptions<S extends NatsServiceName> = {
   config: Config;
   service: S;
   account: AccountOf<S>;
@@ -17,7 +17,9 @@ export type ServiceConnectionOptions<S extends Service> = {
 };
 
 /** @throws nats.unreachable, nats.refused, nats.untrusted, nats.no_tls, nats.too_old */
-export async function connectService<S extends Service>(options: ServiceConnectionOptions<S>): Promise<NatsConnection> {
+export async function connectService<S extends NatsServiceName>(
+  options: ServiceConnectionOptions<S>,
+): Promise<NatsConnection> {
   const { config, service, account, log, scope, anyVersion = false } = options;
   const connection = await connectNats({
     url: config.natsUrl,

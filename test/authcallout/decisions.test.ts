@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { GuessLimit } from "../../authcallout/bounds/guess-limit.ts";
 import { LoginQueue } from "../../authcallout/login/login-queue.ts";
-import { shouldTakeLogins } from "../../authcallout/login/queue-group.ts";
+import { shouldAcceptLogins } from "../../authcallout/login/queue-group.ts";
 import { RightsHistory } from "../../authcallout/revocation/soundness.ts";
 import { Servers } from "../../authcallout/sessions/servers.ts";
 import { allRows } from "../../authcallout/sessions/system-account.ts";
@@ -11,7 +11,7 @@ import { fault } from "../../core/errors.ts";
 const at = (sequence: number) => ({ epoch: 1, sequence });
 const name = (sequence: number, hash = "old", token = "t") => ({
   user: "alice",
-  key: { token, sid: "_" },
+  key: { sessionToken: token, sid: "_" },
   revision: at(sequence),
   hash,
 });
@@ -112,7 +112,7 @@ describe("a replica takes logins", () => {
   ];
   for (const [serving, fit, anotherIsFit, expected] of cases) {
     it(`${expected ? "" : "not "}when serving=${serving}, fit=${fit}, another is fit=${anotherIsFit}`, () => {
-      assert.equal(shouldTakeLogins({ serving, fit, anotherIsFit }), expected);
+      assert.equal(shouldAcceptLogins({ serving, fit, anotherIsFit }), expected);
     });
   }
 });

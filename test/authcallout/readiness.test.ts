@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type CalloutState, calloutReadiness } from "../../authcallout/readiness.ts";
-import { failureSays } from "../../replica/graph-health.ts";
+import { failureSays } from "../../replica/replica-health.ts";
 
 const STATE: CalloutState = {
   graph: { fresh: true, revision: "1.5", age: 0, failure: null },

@@ -14,7 +14,7 @@ import type { Simulator } from "../../dev/simulator/index.ts";
 import { pick, type Random } from "../../dev/testing/random.ts";
 import type { TestStack } from "../support/stack.ts";
 import { startWorkers, type Workers } from "../support/workers.ts";
-import type { Cast } from "./cast.ts";
+import type { BarrierCast } from "./cast.ts";
 
 /** In this order: a flood has him paused, longer each time, and what comes next needs no session. */
 export const ATTACKS = [
@@ -58,7 +58,7 @@ type Session = { nc: NatsConnection; key: SessionKey };
 /** Resolves with how many were made. */
 type Attack = () => Promise<number>;
 
-export async function makeAttacker(stack: TestStack, cast: Cast, random: Random): Promise<Attacker> {
+export async function makeAttacker(stack: TestStack, cast: BarrierCast, random: Random): Promise<Attacker> {
   const { arvados, config } = stack;
   const subjects = subjectsOf(config.clusterId);
   const { uuid } = await arvados.createUser({ username: "attacker" });
@@ -181,7 +181,7 @@ async function flood({ nc, key }: Session, subjects: Subjects, count: number, bo
 
 type Rows = {
   arvados: Simulator;
-  cast: Cast;
+  cast: BarrierCast;
   random: Random;
   uuid: string;
   project: string;

@@ -9,14 +9,14 @@ import { parseLsn } from "../../core/lsn.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import { mulberry32 } from "../../dev/testing/random.ts";
 import { within } from "../../dev/testing/until.ts";
-import { type Columns, type RowChange, readSlot } from "../support/pgoutput.ts";
+import { type ColumnTexts, type DecodedChange, readSlot } from "../support/pgoutput.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { type AttackName, makeAttacker } from "./attacker.ts";
-import { type Cast, makeCast } from "./cast.ts";
-import { check, type Finding, type Heard } from "./checker.ts";
+import { type BarrierCast, makeCast } from "./cast.ts";
+import { type BarrierFinding, checkRound, type Heard } from "./checker.ts";
 import { History } from "./history.ts";
 import { heardIn, type Recorder, startRecorder } from "./recorder.ts";
-import { startWriters } from "./writers.ts";
+import { startRightsWriters } from "./writers.ts";
 
 export type BarrierOptions = {
   seconds: number;
@@ -31,12 +31,12 @@ export type BarrierOptions = {
   /** One more user, who does what hurts while the writers write; he is not judged. */
   attacker?: boolean;
   /** Ends the run with the first round in which something of this kind was found. */
-  endWith?: Finding["what"];
+  endWith?: BarrierFinding["what"];
   say?: (line: string) => void;
 };
 
 export type BarrierResult = {
-  findings: Finding[];
+  findings: BarrierFinding[];
   commits: number;
   /** States of the permissions. */
   permissions: number;
@@ -85,9 +85,9 @@ export async function barrierRun(options: BarrierOptions): Promise<BarrierResult
   const attacks = attacker && { made: attacker.made, refused: attacker.refused };
   const result: BarrierResult = { findings: [], commits: 0, permissions: 0, sessions: 0, heard: 0, rounds: 0, attacks };
   let phase = "begins";
-  const round = async (ms: number): Promise<Finding[]> => {
+  const round = async (ms: number): Promise<BarrierFinding[]> => {
     phase = "the writers' end";
-    const writers = startWriters(stack.arvados, cast, WRITERS, random);
+    const writers = startRightsWriters(stack.arvados, cast, WRITERS, random);
     const attack = attacker?.start();
     await delay(ms);
     await Promise.all([writers.stop(), attack?.stop()]);
@@ -105,7 +105,7 @@ export async function barrierRun(options: BarrierOptions): Promise<BarrierResult
     const sessions = recorders.flatMap(({ recorder }) => recorder.take());
     const records = await truth.records();
     const history = await truth.history();
-    const found = check(history, { sessions, records, quiet: { from, to } });
+    const found = checkRound(history, { sessions, records, quiet: { from, to } });
     result.findings.push(...found);
     result.rounds++;
     result.commits = history.commits.length;
@@ -129,10 +129,10 @@ export async function barrierRun(options: BarrierOptions): Promise<BarrierResult
   return result;
 }
 
-type Listening = { person: Cast["people"][number] | null; recorder: Recorder };
+type Listening = { person: BarrierCast["people"][number] | null; recorder: Recorder };
 
 /** Two for each person, one that heeds notices and one that does not, and the admin, who hears all. */
-async function startRecorders(stack: TestStack, cast: Cast): Promise<Listening[]> {
+async function startRecorders(stack: TestStack, cast: BarrierCast): Promise<Listening[]> {
   const { arvados, cluster, config } = stack;
   const subjects = subjectsOf(config.clusterId);
   const urls = () => stack.servers.map(({ url }) => url);
@@ -193,11 +193,11 @@ async function openTruth(stack: TestStack) {
   };
 }
 
-async function rowsNow(pool: pg.Pool): Promise<RowChange[]> {
+async function rowsNow(pool: pg.Pool): Promise<DecodedChange[]> {
   const text = { getTypeParser: () => (value: string) => value } as unknown as pg.CustomTypesConfig;
-  const found: RowChange[] = [];
+  const found: DecodedChange[] = [];
   for (const table of TABLES) {
-    const { rows } = await pool.query<Columns>({ text: `SELECT * FROM ${table} ORDER BY id`, types: text });
+    const { rows } = await pool.query<ColumnTexts>({ text: `SELECT * FROM ${table} ORDER BY id`, types: text });
     found.push(...rows.map((columns) => ({ table, op: "insert" as const, columns })));
   }
   return found;

@@ -4,7 +4,7 @@ import { pick, type Random } from "../../dev/testing/random.ts";
 
 export type Person = { uuid: string /** Those that should be good now. */; tokens: Token[] };
 
-export type Cast = {
+export type BarrierCast = {
   people: readonly Person[];
   roles: readonly string[];
   /** The group of all users. */
@@ -14,7 +14,7 @@ export type Cast = {
   collections: string[];
 };
 
-export async function makeCast(arvados: Simulator, random: Random): Promise<Cast> {
+export async function makeCast(arvados: Simulator, random: Random): Promise<BarrierCast> {
   const { value } = await arvados.tx(async (operations) => {
     const people: Person[] = [];
     for (let i = 0; i < 6; i++) {

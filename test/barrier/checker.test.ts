@@ -1,12 +1,12 @@
 /** The checker finds each kind of fault in a made history: else its silence would mean nothing. */
 import assert from "node:assert/strict";
 import { C, G, L, U } from "../core/graph/cast.ts";
-import type { Columns, RowChange } from "../support/pgoutput.ts";
-import { check, type Finding, type Heard, type Session } from "./checker.ts";
+import type { ColumnTexts, DecodedChange } from "../support/pgoutput.ts";
+import { type BarrierFinding, checkRound, type Heard, type RecordedSession } from "./checker.ts";
 import { History } from "./history.ts";
 
 let ids = 0;
-const row = (table: string, columns: Columns): RowChange => ({
+const row = (table: string, columns: ColumnTexts): DecodedChange => ({
   table,
   op: "insert",
   columns: { id: String(++ids), ...columns },
@@ -24,7 +24,7 @@ const share = row("links", {
 });
 const plan = row("groups", { uuid: G("plan"), owner_uuid: U("ann"), group_class: "project" });
 const [c, d, marker] = [collection("c", G("plan")), collection("d", G("plan")), collection("marker", U("bob"))];
-const change = (of: RowChange, op: "update" | "delete", columns: Columns = {}): RowChange[] => {
+const change = (of: DecodedChange, op: "update" | "delete", columns: ColumnTexts = {}): DecodedChange[] => {
   const { id, uuid, ...rest } = { ...of.columns, ...columns };
   const tells = row("logs", { object_uuid: uuid ?? "", event_type: op, properties: "{}" });
   return [
@@ -34,7 +34,7 @@ const change = (of: RowChange, op: "update" | "delete", columns: Columns = {}): 
 };
 
 /** Bob's right to ann's project comes with the first state and goes at the fourth commit; all is changed once at the end. */
-const COMMITS: [lsn: bigint, changes: RowChange[]][] = [
+const COMMITS: [lsn: bigint, changes: DecodedChange[]][] = [
   [1n, change(marker, "update")],
   [2n, change(c, "update")],
   [3n, [...change(c, "update"), ...change(d, "update")]],
@@ -73,7 +73,7 @@ const deleted = event(6n, C("d"), "delete", IN_PLAN);
 const quiet = event(7n, C("marker"), "update", OWN);
 const RECORDS = [mark, first, ...both, unshared, later, deleted, quiet];
 
-function session(heard: readonly Heard[], more: Partial<Session> = {}): Session {
+function session(heard: readonly Heard[], more: Partial<RecordedSession> = {}): RecordedSession {
   const patterns = [`${IN_PLAN}>`, `${OWN}>`];
   const withPattern = heard.map((one) => ({
     ...one,
@@ -96,8 +96,9 @@ function session(heard: readonly Heard[], more: Partial<Session> = {}): Session 
 const before = session([mark, first, ...both]);
 const after = session([quiet], { opened: timeOf(5n), patterns: [`${OWN}>`], since: 6n, lives: true });
 
-const findings = (sessions: Session[]): Finding[] => check(history(), { sessions, records: RECORDS, quiet: QUIET });
-const kinds = (...sessions: Session[]) => [...new Set(findings(sessions).map(({ what }) => what))];
+const findings = (sessions: RecordedSession[]): BarrierFinding[] =>
+  checkRound(history(), { sessions, records: RECORDS, quiet: QUIET });
+const kinds = (...sessions: RecordedSession[]) => [...new Set(findings(sessions).map(({ what }) => what))];
 
 describe("the barrier's checker", () => {
   it("is silent where everybody saw what he might, and nothing else", () => {
@@ -114,7 +115,7 @@ describe("the barrier's checker", () => {
     );
   });
 
-  const faults: Record<string, [Finding["what"], Session]> = {
+  const faults: Record<string, [BarrierFinding["what"], RecordedSession]> = {
     "an event of after the right's end": ["leaked", session([mark, first, ...both, later])],
     "a deletion of after the right's end": ["leaked", session([mark, first, ...both, later, deleted])],
     "an event that is missing": ["missed", session([mark, ...both])],
@@ -135,13 +136,14 @@ describe("the barrier's checker", () => {
     const contents = ["not json", "null", "[]", '{"old_attributes":{"owner_uuid":{}}}', "[".repeat(10_000), null];
     const rows = contents.map((properties) => row("logs", { object_uuid: null, event_type: null, properties }));
     const forged = history([...COMMITS, [8n, rows]]);
-    assert.deepEqual(check(forged, { sessions: [before, after], records: RECORDS, quiet: QUIET }), []);
+    assert.deepEqual(checkRound(forged, { sessions: [before, after], records: RECORDS, quiet: QUIET }), []);
   });
 
   it("lets a login that is later than a commit hear it by the rights of then, as it would by history", () => {
     const again = history([...COMMITS, [8n, [share]]]);
     const late = (opened: number) => session([later], { opened, since: null });
-    const judged = (one: Session) => check(again, { sessions: [one], records: [], quiet: { from: 8n, to: 8n } }).length;
+    const judged = (one: RecordedSession) =>
+      checkRound(again, { sessions: [one], records: [], quiet: { from: 8n, to: 8n } }).length;
     assert.equal(judged(late(timeOf(8n))), 0);
     assert.equal(judged(late(timeOf(7n))), 1, "not before the right came back");
   });
@@ -155,7 +157,8 @@ describe("the barrier's checker", () => {
       const one = session([event(8n, L("other"), "create", place, "links")], { since: null });
       return { ...one, heard: one.heard.map((message) => ({ ...message, at })) };
     };
-    const judged = (one: Session) => check(moved, { sessions: [one], records: [], quiet: { from: 9n, to: 9n } }).length;
+    const judged = (one: RecordedSession) =>
+      checkRound(moved, { sessions: [one], records: [], quiet: { from: 9n, to: 9n } }).length;
     assert.equal(judged(heard(timeOf(9n))), 0);
     assert.equal(judged(heard(timeOf(8n))), 1, "not before it has moved there");
   });

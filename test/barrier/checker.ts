@@ -25,7 +25,7 @@ export type Heard = { subject: string; sequence: number; lsn: bigint; eventId: s
 /** `at`: UTC ms. */
 export type HeardLive = Heard & { at: number };
 
-export type Session = {
+export type RecordedSession = {
   user: string;
   name: string;
   /** UTC ms: the login had ended. */
@@ -39,20 +39,20 @@ export type Session = {
   heeds: boolean;
 };
 
-export type Finding = {
+export type BarrierFinding = {
   what: "leaked" | "missed" | "torn" | "withheld" | "repeated" | "out of order" | "foreign";
   detail: string;
 };
 
-export type Round = {
-  sessions: readonly Session[];
+export type CheckedRound = {
+  sessions: readonly RecordedSession[];
   /** RECORDS since the round before. */
   records: readonly Heard[];
   /** Between these positions nobody wrote but to change each object once. */
   quiet: { from: bigint; to: bigint };
 };
 
-export function check(history: History, round: Round): Finding[] {
+export function checkRound(history: History, round: CheckedRound): BarrierFinding[] {
   return [
     ...round.sessions.flatMap((session) => [
       ...leaked(history, session),
@@ -63,8 +63,8 @@ export function check(history: History, round: Round): Finding[] {
   ];
 }
 
-function leaked(history: History, { user, name, opened, heard }: Session): Finding[] {
-  return heard.flatMap((event): Finding[] => {
+function leaked(history: History, { user, name, opened, heard }: RecordedSession): BarrierFinding[] {
+  return heard.flatMap((event): BarrierFinding[] => {
     const detail = `${name}: ${event.type} ${event.subject} ${event.eventId} by ${event.pattern}`;
     const place = history.place(event.lsn);
     if (place === undefined) return [{ what: "foreign", detail }];
@@ -74,8 +74,8 @@ function leaked(history: History, { user, name, opened, heard }: Session): Findi
   });
 }
 
-function disordered({ name, heard }: Session): Finding[] {
-  const findings: Finding[] = [];
+function disordered({ name, heard }: RecordedSession): BarrierFinding[] {
+  const findings: BarrierFinding[] = [];
   const seen = new Set<string>();
   let last = { sequence: 0, lsn: 0n };
   for (const { sequence, lsn, pattern, eventId } of heard) {
@@ -89,7 +89,7 @@ function disordered({ name, heard }: Session): Finding[] {
   return findings;
 }
 
-function missed({ name, patterns, since, heard }: Session, records: readonly Heard[]): Finding[] {
+function missed({ name, patterns, since, heard }: RecordedSession, records: readonly Heard[]): BarrierFinding[] {
   if (since === null) return [];
   const got = new Set(heard.map(({ sequence }) => sequence));
   const commits = new Set(heard.map(({ lsn }) => lsn));
@@ -105,8 +105,8 @@ function missed({ name, patterns, since, heard }: Session, records: readonly Hea
     }));
 }
 
-function withheld(history: History, { sessions, quiet }: Round): Finding[] {
-  const findings: Finding[] = [];
+function withheld(history: History, { sessions, quiet }: CheckedRound): BarrierFinding[] {
+  const findings: BarrierFinding[] = [];
   const living = sessions.filter(({ lives, heeds }) => lives && heeds);
   for (const [place, { lsn, told }] of history.commits.entries()) {
     if (lsn <= quiet.from || lsn > quiet.to) continue;

@@ -5,7 +5,7 @@
 import type { ObjectFacts } from "../../core/graph-types.ts";
 import { isGroupUuid, isUserUuid, resourceOf } from "../../core/uuid.ts";
 import { Oracle, type Tables } from "../core/graph/oracle.ts";
-import type { Columns, CommittedTransaction, RowChange } from "../support/pgoutput.ts";
+import type { ColumnTexts, CommittedTransaction, DecodedChange } from "../support/pgoutput.ts";
 
 /** What a log row says was done to an object. */
 export type Told = { object: string; type: string };
@@ -25,9 +25,9 @@ export class History {
   readonly #uuids = new Map<string, string>();
   readonly #users = new Map<string, string>();
   /** By uuid: the row since which commit. What was deleted stays as it last was. */
-  readonly #rows = new Map<string, { since: number; columns: Columns }[]>();
+  readonly #rows = new Map<string, { since: number; columns: ColumnTexts }[]>();
 
-  constructor(initial: readonly RowChange[], rolesVisible: boolean) {
+  constructor(initial: readonly DecodedChange[], rolesVisible: boolean) {
     this.#rolesVisible = rolesVisible;
     const tables = { user: new Map(), group: new Map(), link: new Map(), owner: new Map(), cr: new Map() };
     this.#versions = [{ time: 0, tables, oracle: null }];
@@ -119,7 +119,7 @@ export class History {
     return found.oracle;
   }
 
-  #row(uuid: string, place: number): Columns | null {
+  #row(uuid: string, place: number): ColumnTexts | null {
     return this.#rows.get(uuid)?.findLast(({ since }) => since <= place)?.columns ?? null;
   }
 
@@ -143,7 +143,7 @@ export class History {
     return facts;
   }
 
-  #take({ table, op, columns }: RowChange, since: number, tables: Tables): void {
+  #take({ table, op, columns }: DecodedChange, since: number, tables: Tables): void {
     const key = `${table} ${columns.id}`;
     const uuid = op === "delete" ? (this.#uuids.get(key) ?? "") : (columns.uuid ?? "");
     if (op !== "delete") {
@@ -158,7 +158,7 @@ export class History {
   }
 }
 
-function setRow(tables: Tables, table: string, uuid: string, row: Columns | null): void {
+function setRow(tables: Tables, table: string, uuid: string, row: ColumnTexts | null): void {
   const of = { users: tables.user, groups: tables.group, links: tables.link }[table];
   if (!of) return;
   of.delete(uuid);

@@ -9,7 +9,7 @@ import { atLeast, parseRevision, type Revision } from "../../core/revision.ts";
 import type { Subjects } from "../../core/subjects.ts";
 import { HEADER, type Notice, type RecordEvent, type WhoamiAnswer } from "../../core/wire/wire.ts";
 import { until, within } from "../../dev/testing/until.ts";
-import type { Heard, Session } from "./checker.ts";
+import type { Heard, RecordedSession } from "./checker.ts";
 
 export type RecorderOptions = {
   name: string;
@@ -29,7 +29,7 @@ export type Recorder = {
   readonly name: string;
   readonly heeds: boolean;
   /** All sessions since they were last taken; one that lives is among them. */
-  take(): Session[];
+  take(): RecordedSession[];
   /** Resolves once there is a session that has what is granted now, for good while nobody writes. */
   settled(): Promise<void>;
   /** Resolves once all has come that is committed now. */
@@ -43,7 +43,12 @@ const ASK_MS = 2_000;
 const SETTLE_MS = 30_000;
 const STOP_MS = 30_000;
 
-type Open = { nc: NatsConnection; log: Session; whoami: () => Promise<WhoamiAnswer>; revision: Revision | null };
+type Open = {
+  nc: NatsConnection;
+  log: RecordedSession;
+  whoami: () => Promise<WhoamiAnswer>;
+  revision: Revision | null;
+};
 
 export function startRecorder(options: RecorderOptions): Recorder {
   const { name, token, mark, marker, heeds } = options;
@@ -141,7 +146,16 @@ async function openSession(options: RecorderOptions, token: string, onOpen: (ope
   const sid = sessionId();
   const key = await sessionKey(token, sid);
   const nc = await connect({ servers: urls(), ...(await connectOptions(token, sid)), reconnect: false });
-  const log: Session = { user, name, opened: Date.now(), patterns: [], since: null, heard: [], lives: true, heeds };
+  const log: RecordedSession = {
+    user,
+    name,
+    opened: Date.now(),
+    patterns: [],
+    since: null,
+    heard: [],
+    lives: true,
+    heeds,
+  };
   const whoami = () => ask<WhoamiAnswer>(nc, subjects.api(key, "whoami"), {}, ASK_MS);
   const open: Open = { nc, log, whoami, revision: null };
   onOpen(open);

@@ -6,13 +6,13 @@ import pg from "pg";
 import type { Operations, Simulator, Transaction } from "../../dev/simulator/index.ts";
 import { pick, type Random } from "../../dev/testing/random.ts";
 import { startWorkers, type Workers } from "../support/workers.ts";
-import type { Cast, Person } from "./cast.ts";
+import type { BarrierCast, Person } from "./cast.ts";
 
 const LEVELS = ["can_read", "can_write", "can_manage"] as const;
 /** More of them would make a round's end long. */
 const COLLECTIONS = 60;
 
-export function startWriters(arvados: Simulator, cast: Cast, count: number, random: Random): Workers {
+export function startRightsWriters(arvados: Simulator, cast: BarrierCast, count: number, random: Random): Workers {
   const write = async (index: number): Promise<boolean> => {
     // Whoever writes about a person's tokens is one, so that what is known of them stays true.
     const people = cast.people.filter((_, place) => place % count === index);
@@ -44,7 +44,7 @@ type Writer = {
   operations: Operations;
   tx: Transaction;
   random: Random;
-  cast: Cast;
+  cast: BarrierCast;
   people: readonly Person[];
   /** What is true once it is committed. */
   after: (() => void)[];
@@ -82,7 +82,7 @@ function choose(random: Random): Step {
   return (STEPS[0] as [number, Step])[1];
 }
 
-function anyOwner({ projects, people }: Cast, random: Random): string {
+function anyOwner({ projects, people }: BarrierCast, random: Random): string {
   return random() < 0.85 ? pick(projects, random) : pick(people, random).uuid;
 }
 

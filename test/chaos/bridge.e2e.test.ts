@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import { HEADER } from "../../core/wire/wire.ts";
 import { until } from "../../dev/testing/until.ts";
-import { startRelay } from "../support/relay.ts";
+import { startTcpRelay } from "../support/relay.ts";
 import { CHAOS_WORLD, chaos } from "./chaos.ts";
 import { assertNone, leading, prepare } from "./scene.ts";
-import { startWorld } from "./world.ts";
+import { startChaosWorld } from "./world.ts";
 
 describe("the bridge, with everything killed around it", () => {
   it("leaves in RECORDS what was committed, each once, in order, whole", async () => {
-    await using world = await startWorld(CHAOS_WORLD);
+    await using world = await startChaosWorld(CHAOS_WORLD);
     const { findings, faults, commits, tally, story } = await chaos(world, { seconds: 5, seed: 1 });
     assert.deepEqual(findings.slice(0, 5), [], story.join("\n"));
     const { rolledBack, savepoints, outOfIdOrder } = tally;
@@ -26,10 +26,10 @@ const REFUSED = '"err_code":10071';
  * what PostgreSQL has sent it meanwhile.
  */
 async function wakeUp({ unfenced = false } = {}) {
-  await using world = await startWorld({ walSenderTimeout: 1_000 });
+  await using world = await startChaosWorld({ walSenderTimeout: 1_000 });
   const scene = await prepare(world);
   let answers = "";
-  await using wire = await startRelay({
+  await using wire = await startTcpRelay({
     to: () => [Number(new URL(world.nats.server.url).port)],
     onAnswer: (text) => {
       answers += text;

@@ -3,12 +3,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import { mulberry32, pick, type Random } from "../../dev/testing/random.ts";
 import { until } from "../../dev/testing/until.ts";
 import type { BridgeProcess } from "./bridge-child.ts";
-import { asResumed, check, type Finding } from "./checker.ts";
+import { asResumed, checkStreams, type StreamFinding } from "./checker.ts";
 import { readCommitLog, type TrueCommit } from "./commit-log.ts";
 import { syncedNow } from "./power-loss.ts";
 import { reached } from "./scene.ts";
-import type { World } from "./world.ts";
-import { startWriters, type Tally } from "./writers.ts";
+import type { ChaosWorld } from "./world.ts";
+import { startRecordWriters, type Tally } from "./writers.ts";
 
 /** Short, so that stops and power losses are as well; `sync_interval` and a margin pass before anything is confirmed. */
 export const CHAOS_WORLD = { walSenderTimeout: 3_000, syncInterval: 3_000 };
@@ -24,7 +24,7 @@ export type ChaosOptions = {
 };
 
 export type ChaosResult = {
-  findings: Finding[];
+  findings: StreamFinding[];
   commits: number;
   /** Log rows committed, and messages in RECORDS. */
   rows: number;
@@ -52,13 +52,13 @@ const CATCH_UP_MS = 120_000;
 /** A server of three is away for up to so long, ms. */
 const AWAY_MS = 3_000;
 
-export async function chaos(world: World, options: ChaosOptions): Promise<ChaosResult> {
+export async function chaos(world: ChaosWorld, options: ChaosOptions): Promise<ChaosResult> {
   const { seconds, seed, unfenced = false, say = () => {} } = options;
   const random = mulberry32(seed);
   const begun = performance.now();
   const elapsed = () => (performance.now() - begun) / 1_000;
   const bridges = [world.bridge("a", { unfenced }), world.bridge("b", { unfenced })];
-  const writers = await startWriters(world.arvados, options.writers ?? 8, mulberry32(seed + 1));
+  const writers = await startRecordWriters(world.arvados, options.writers ?? 8, mulberry32(seed + 1));
   const faults: ChaosResult["faults"] = {
     "bridge killed": 0,
     "bridge stopped": 0,
@@ -97,7 +97,7 @@ export async function chaos(world: World, options: ChaosOptions): Promise<ChaosR
     const stored = await world.records();
     const leads = await world.leads();
     return {
-      findings: check(commits, asResumed(stored, leads), writers.places, world.subjectPrefix),
+      findings: checkStreams(commits, asResumed(stored, leads), writers.places, world.subjectPrefix),
       commits: commits.length,
       rows: commits.reduce((sum, { logs }) => sum + logs.length, 0),
       messages: stored.length,
@@ -116,7 +116,7 @@ export async function chaos(world: World, options: ChaosOptions): Promise<ChaosR
 }
 
 /** One stretch: each kind comes in it, in an order of chance's. */
-function stretch(world: World, random: Random): Fault[] {
+function stretch(world: ChaosWorld, random: Random): Fault[] {
   // With copies elsewhere one server's power is nobody's.
   const power: Fault = world.nats.servers.length === 1 ? "power lost" : "nats-server killed";
   const left: Fault[] = [
@@ -128,7 +128,7 @@ function stretch(world: World, random: Random): Fault[] {
   return order;
 }
 
-const FAULTS: Record<Fault, (world: World, bridges: readonly BridgeProcess[], random: Random) => Promise<void>> = {
+const FAULTS: Record<Fault, (world: ChaosWorld, bridges: readonly BridgeProcess[], random: Random) => Promise<void>> = {
   async "bridge killed"(_world, bridges, random) {
     for (const bridge of random() < 0.5 ? bridges : bridges.slice(0, 1)) bridge.kill9();
   },

@@ -1,6 +1,6 @@
 /** The checker finds each kind of fault: else its silence would mean nothing. */
 import assert from "node:assert/strict";
-import { asResumed, byEventId, check, type Lead, type Stored } from "./checker.ts";
+import { asResumed, byEventId, checkStreams, type Lead, type Stored } from "./checker.ts";
 import type { TrueCommit } from "./commit-log.ts";
 
 const OWNER = "zzzzz-j7d0g-projectpppppppp";
@@ -36,7 +36,7 @@ const right = [
 ];
 const kinds = (messages: (Stored | undefined)[]) =>
   new Set(
-    check(
+    checkStreams(
       commits,
       messages.filter((message) => message !== undefined),
       places,

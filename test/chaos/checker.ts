@@ -24,17 +24,17 @@ export type Lead = LeaderEntry & { sequence: number };
 /** Owner uuid -> the subject tokens of its path, for projects whose content is checked. */
 export type Places = ReadonlyMap<string, string>;
 
-export type Finding = { what: "missing" | "repeated" | "foreign" | "out of order" | "torn"; detail: string };
+export type StreamFinding = { what: "missing" | "repeated" | "foreign" | "out of order" | "torn"; detail: string };
 
 type Expected = { subject: string; type: string };
 
-export function check(
+export function checkStreams(
   commits: readonly TrueCommit[],
   stored: readonly Stored[],
   places: Places,
   prefix: string,
-): Finding[] {
-  const findings: Finding[] = [];
+): StreamFinding[] {
+  const findings: StreamFinding[] = [];
   const order = new Map(commits.map(({ lsn }, index) => [lsn, index]));
   const byCommit = new Map<string, Stored[]>();
   let last = -1;
@@ -96,8 +96,8 @@ function checkCommit(
   places: Places,
   prefix: string,
   lastHeard: LastHeard,
-): Finding[] {
-  const findings: Finding[] = [];
+): StreamFinding[] {
+  const findings: StreamFinding[] = [];
   const seen = new Set<string>();
   for (const { eventId, subject } of stored) {
     const key = `${eventId} ${subject}`;

@@ -1,6 +1,6 @@
 /** What really was committed, in commit order: by a replication slot of the checker's own over a publication of its own. */
 import type pg from "pg";
-import { type Columns, readSlot } from "../support/pgoutput.ts";
+import { type ColumnTexts, readSlot } from "../support/pgoutput.ts";
 
 export type TrueLog = {
   id: number;
@@ -34,7 +34,7 @@ export async function readCommitLog(pool: pg.Pool): Promise<TrueCommit[]> {
     .map(({ lsn, changes }) => ({ lsn, logs: changes.map(({ columns }) => trueLog(columns)) }));
 }
 
-function trueLog({ id, object_uuid, event_type, object_owner_uuid, properties }: Columns): TrueLog {
+function trueLog({ id, object_uuid, event_type, object_owner_uuid, properties }: ColumnTexts): TrueLog {
   const old = JSON.parse(properties ?? "{}") as { old_attributes?: { owner_uuid?: string } | null };
   return {
     id: Number(id),

@@ -2,17 +2,17 @@
 import assert from "node:assert/strict";
 import { HEADER } from "../../core/wire/wire.ts";
 import { until } from "../../dev/testing/until.ts";
-import { startRelay } from "../support/relay.ts";
+import { startTcpRelay } from "../support/relay.ts";
 import { leading, prepare } from "./scene.ts";
-import { startWorld } from "./world.ts";
+import { startChaosWorld } from "./world.ts";
 
 describe("an event of which one copy is stored when the bridge dies", () => {
   it("comes under its other subjects by the next bridge, once, before all that follows", async () => {
-    await using world = await startWorld();
+    await using world = await startChaosWorld();
     const { arvados } = world;
     const { allUsersGroup } = arvados.known;
     const { project, publish } = await prepare(world);
-    await using wire = await startRelay({ to: () => [Number(new URL(world.nats.server.url).port)] });
+    await using wire = await startTcpRelay({ to: () => [Number(new URL(world.nats.server.url).port)] });
     const old = world.bridge("old", { natsUrl: `nats://127.0.0.1:${wire.port}` });
     await leading(old);
     await arvados.share(allUsersGroup, project, "can_read");

@@ -5,7 +5,7 @@ import type { BridgeProcess } from "./bridge-child.ts";
 import type { Stored } from "./checker.ts";
 import { type Synced, syncedNow } from "./power-loss.ts";
 import { assertNone, leading, prepare, type Scene, seenOnce } from "./scene.ts";
-import { startWorld, type World } from "./world.ts";
+import { type ChaosWorld, startChaosWorld } from "./world.ts";
 
 /** Longer than any test: nothing is confirmed to PostgreSQL. */
 const SYNC_INTERVAL = 600_000;
@@ -21,7 +21,7 @@ type Loss = {
 
 /** The power goes when some commits are not synced; a reader that was there all the time goes by event id. */
 async function powerLoss({ isIndexNewer, bridgeSurvives, lose }: Loss) {
-  await using world = await startWorld({ syncInterval: SYNC_INTERVAL });
+  await using world = await startChaosWorld({ syncInterval: SYNC_INTERVAL });
   const { server } = world.nats;
   const scene = await prepare(world);
   const bridge = world.bridge("a");
@@ -64,7 +64,7 @@ async function powerLoss({ isIndexNewer, bridgeSurvives, lose }: Loss) {
 }
 
 /** A restart that loses nothing is no new epoch. In order, the server writes its index. */
-async function restart(world: World, bridge: BridgeProcess, inOrder: boolean): Promise<void> {
+async function restart(world: ChaosWorld, bridge: BridgeProcess, inOrder: boolean): Promise<void> {
   const said = bridge.lines.length;
   if (inOrder) await world.nats.server.restart();
   else await world.killNats();
@@ -72,7 +72,7 @@ async function restart(world: World, bridge: BridgeProcess, inOrder: boolean): P
   assert.equal((await world.leads()).at(-1)?.epoch, 1);
 }
 
-async function assertWhole(world: World, scene: Scene, seen: Parameters<typeof seenOnce>[1]): Promise<void> {
+async function assertWhole(world: ChaosWorld, scene: Scene, seen: Parameters<typeof seenOnce>[1]): Promise<void> {
   assertNone(await scene.findings());
   assertNone(await scene.findings(await scene.history()));
   assertNone(await scene.findings(await seenOnce(world, seen)));
@@ -108,7 +108,7 @@ describe("after a power loss of nats-server, what is missing comes again under a
 
 describe("a bridge that takes for synced what is not", () => {
   it("would lack what PostgreSQL was told to forget", async () => {
-    await using world = await startWorld({ syncInterval: 0 });
+    await using world = await startChaosWorld({ syncInterval: 0 });
     const { server } = world.nats;
     const scene = await prepare(world);
     const bridge = world.bridge("a");
@@ -136,7 +136,7 @@ describe("a bridge that takes for synced what is not", () => {
 
 describe("after the replication slot was lost", () => {
   it("the bridge makes it anew, or takes the one that somebody made, under a new epoch, and goes on", async () => {
-    await using world = await startWorld();
+    await using world = await startChaosWorld();
     const scene = await prepare(world);
     const bridge = world.bridge("a");
     await leading(bridge);

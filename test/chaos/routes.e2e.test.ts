@@ -6,16 +6,16 @@ import type { CommitEntry } from "../../core/wire/graph-entry.ts";
 import { until } from "../../dev/testing/until.ts";
 import { readCommitLog } from "./commit-log.ts";
 import { leading } from "./scene.ts";
-import { startWorld, type World } from "./world.ts";
+import { type ChaosWorld, startChaosWorld } from "./world.ts";
 
-const lastLsn = async (world: World) => (await readCommitLog(world.pool)).at(-1)?.lsn;
+const lastLsn = async (world: ChaosWorld) => (await readCommitLog(world.pool)).at(-1)?.lsn;
 
 /**
  * GRAPH is ahead of RECORDS, which wait for a barrier, when the bridge is killed; then things change while no bridge runs; and the next
  * bridge is killed too, before it has repeated anything. Returns what became of it.
  */
 async function story({ today = false } = {}) {
-  await using world = await startWorld();
+  await using world = await startChaosWorld();
   const { arvados, enforcer } = world;
   const { subjects } = world.nats;
   const { allUsersGroup } = wellKnown(world.config.clusterId);

@@ -1,7 +1,7 @@
 /** `npm run chaos:bridge -- --minutes N --seed S [--servers 1|3] [--unfenced]`: exit code 1 where RECORDS is not what was committed. */
 import { parseArgs } from "node:util";
 import { CHAOS_WORLD, chaos } from "./chaos.ts";
-import { startWorld } from "./world.ts";
+import { startChaosWorld } from "./world.ts";
 
 const { values } = parseArgs({
   options: {
@@ -15,7 +15,7 @@ const seed = Number(values.seed);
 const servers = values.servers === "3" ? 3 : 1;
 const print = (line: string) => process.stdout.write(`${line}\n`);
 print(`seed ${seed}, ${servers} nats-server${servers > 1 ? "s" : ""}`);
-await using world = await startWorld({ ...CHAOS_WORLD, servers });
+await using world = await startChaosWorld({ ...CHAOS_WORLD, servers });
 
 const { unfenced } = values;
 const seconds = Number(values.minutes) * 60;

@@ -4,9 +4,9 @@ import { reasonOf } from "../../core/errors.ts";
 import { parseLsn } from "../../core/lsn.ts";
 import { until } from "../../dev/testing/until.ts";
 import type { BridgeProcess } from "./bridge-child.ts";
-import { asResumed, byEventId, check, type Finding, type Stored } from "./checker.ts";
+import { asResumed, byEventId, checkStreams, type Stored, type StreamFinding } from "./checker.ts";
 import { readCommitLog, type TrueCommit } from "./commit-log.ts";
-import type { World } from "./world.ts";
+import type { ChaosWorld } from "./world.ts";
 
 export type Scene = {
   user: string;
@@ -18,17 +18,17 @@ export type Scene = {
   /** Both, one after the other. */
   publish(count: number): Promise<void>;
   /** Compared with what was committed. Default: RECORDS. */
-  findings(stored?: readonly Stored[]): Promise<Finding[]>;
-  compared(commits: readonly TrueCommit[], stored: readonly Stored[]): Finding[];
+  findings(stored?: readonly Stored[]): Promise<StreamFinding[]>;
+  compared(commits: readonly TrueCommit[], stored: readonly Stored[]): StreamFinding[];
   /** As a reader of history has it who goes by the epochs. */
   history(): Promise<Stored[]>;
 };
 
-export async function prepare(world: World): Promise<Scene> {
+export async function prepare(world: ChaosWorld): Promise<Scene> {
   const { uuid: user } = await world.arvados.createUser({ username: "writer" });
   const { uuid: project } = await world.arvados.createProject({ name: "project", owner: user });
   const places = new Map([[project, `${user}.${project}`]]);
-  const compared: Scene["compared"] = (commits, stored) => check(commits, stored, places, world.subjectPrefix);
+  const compared: Scene["compared"] = (commits, stored) => checkStreams(commits, stored, places, world.subjectPrefix);
   const commit = async (count: number) => {
     for (let i = 0; i < count; i++) await world.arvados.createCollection({ name: `c ${i}`, owner: project });
   };
@@ -54,7 +54,7 @@ export async function prepare(world: World): Promise<Scene> {
 }
 
 /** Does RECORDS end at this position or behind it? Not while its server is away. */
-export async function reached(world: World, lsn: string): Promise<boolean> {
+export async function reached(world: ChaosWorld, lsn: string): Promise<boolean> {
   const last = await world.last().catch(() => null);
   return last !== null && parseLsn(last.lsn) >= parseLsn(lsn) && (last.part === "" || last.part === "last");
 }
@@ -64,12 +64,12 @@ export async function leading(bridge: BridgeProcess, after = 0): Promise<void> {
 }
 
 /** What a reader saw that was there all the time, once it has seen the end: of each event the first. */
-export async function seenOnce(world: World, seen: readonly Stored[]): Promise<Stored[]> {
+export async function seenOnce(world: ChaosWorld, seen: readonly Stored[]): Promise<Stored[]> {
   const end = (await world.records()).at(-1)?.eventId;
   await until(() => seen.some(({ eventId }) => eventId === end), "the reader to see the end");
   return byEventId(seen);
 }
 
-export function assertNone(findings: readonly Finding[]): void {
+export function assertNone(findings: readonly StreamFinding[]): void {
   assert.deepEqual(findings.slice(0, 5), []);
 }

@@ -9,11 +9,11 @@ import { byEventId, type Stored } from "./checker.ts";
 import { openSlot, readCommitLog } from "./commit-log.ts";
 import { assertNone, leading, prepare } from "./scene.ts";
 import { standbyOf } from "./standby.ts";
-import { startWorld, type World } from "./world.ts";
+import { type ChaosWorld, startChaosWorld } from "./world.ts";
 
 describe("after a standby that lags was promoted", () => {
   it("what it lacks stays under the old epoch, what it commits comes once under a new one, behind a barrier", async () => {
-    await using world = await startWorld();
+    await using world = await startChaosWorld();
     const scene = await prepare(world);
     const { uuid: friend } = await world.arvados.createUser({ username: "friend" });
     await using standby = await startStandby(world);
@@ -46,7 +46,7 @@ describe("after a standby that lags was promoted", () => {
   });
 
   it("what nobody had published yet is not lost where it has the slot, and comes once to who goes by event id", async () => {
-    await using world = await startWorld();
+    await using world = await startChaosWorld();
     const scene = await prepare(world);
     await using standby = await startStandby(world, { keepsSlots: true });
     const bridge = world.bridge("a");
@@ -72,14 +72,14 @@ describe("after a standby that lags was promoted", () => {
   });
 });
 
-async function startStandby(world: World, slots: { keepsSlots?: boolean } = {}): Promise<PostgresServer> {
+async function startStandby(world: ChaosWorld, slots: { keepsSlots?: boolean } = {}): Promise<PostgresServer> {
   await world.postgres.kill9();
   const dataDir = await standbyOf(world.postgres, slots);
   await world.replacePostgres(world.postgres.dataDir);
   return startPostgres({ dataDir });
 }
 
-async function assertNewHistory(world: World): Promise<void> {
+async function assertNewHistory(world: ChaosWorld): Promise<void> {
   const lead = (await world.leads()).at(-1);
   assert.deepEqual([lead?.reason, lead?.epoch, lead?.system.timeline], ["another database", 2, 2]);
   const [{ sequence = 0 } = {}] = (await byEpoch(world)).after;
@@ -87,14 +87,14 @@ async function assertNewHistory(world: World): Promise<void> {
 }
 
 /** What RECORDS holds of the first epoch, and behind it of the second. */
-async function byEpoch(world: World): Promise<{ before: Stored[]; after: Stored[] }> {
+async function byEpoch(world: ChaosWorld): Promise<{ before: Stored[]; after: Stored[] }> {
   const records = await world.records();
   const end = records.findIndex(({ epoch }) => epoch === 2);
   assert.ok(records.slice(end).every(({ epoch }) => epoch === 2));
   return { before: records.slice(0, end), after: records.slice(end) };
 }
 
-async function replayed(world: World, standby: PostgresServer): Promise<void> {
+async function replayed(world: ChaosWorld, standby: PostgresServer): Promise<void> {
   const { rows } = await world.pool.query<{ lsn: string }>("SELECT pg_current_wal_lsn() AS lsn");
   const client = new pg.Client({ connectionString: standby.url(world.config.postgres.dbname) });
   await client.connect();
@@ -107,14 +107,14 @@ async function replayed(world: World, standby: PostgresServer): Promise<void> {
 }
 
 /** The link's row as GRAPH has it last. */
-async function graphRow(world: World, uuid: string): Promise<unknown> {
+async function graphRow(world: ChaosWorld, uuid: string): Promise<unknown> {
   const jsm = await jetstreamManager(await world.nats.connect("gateway", "CORE"));
   const found = await jsm.streams.getMessage("GRAPH", { last_by_subj: world.nats.subjects.graph("link", uuid) });
   return found?.json<{ row: unknown }>().row;
 }
 
 /** When the first mark of that epoch was answered, by nats-server's clock (ms). */
-async function enforced(world: World, epoch: number): Promise<number> {
+async function enforced(world: ChaosWorld, epoch: number): Promise<number> {
   const jsm = await jetstreamManager(await world.nats.connect("gateway", "CORE"));
   const { state } = await jsm.streams.info("BARRIER");
   let mark = 0;
@@ -127,7 +127,7 @@ async function enforced(world: World, epoch: number): Promise<number> {
   throw new Error(`no barrier in epoch ${epoch}`);
 }
 
-async function storedAt(world: World, stream: string, seq: number): Promise<number> {
+async function storedAt(world: ChaosWorld, stream: string, seq: number): Promise<number> {
   const jsm = await jetstreamManager(await world.nats.connect("gateway", "STORE"));
   return (await jsm.streams.getMessage(stream, { seq }))?.time.getTime() ?? 0;
 }

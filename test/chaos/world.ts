@@ -16,7 +16,7 @@ import { until } from "../../dev/testing/until.ts";
 import { type Config, defaultConfig } from "../../runtime/config/config.ts";
 import { type AutoEnforcer, startAutoEnforcer } from "../support/auto-enforcer.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
-import { startRelay } from "../support/relay.ts";
+import { startTcpRelay } from "../support/relay.ts";
 import { type BridgeProcess, startBridge } from "./bridge-child.ts";
 import type { Lead, Stored } from "./checker.ts";
 import { openCommitLog } from "./commit-log.ts";
@@ -27,7 +27,7 @@ const DATABASE = "arvados";
 const RECORDS_BYTES = 8 * 1024 ** 3;
 const ADMIN = { host: "127.0.0.1", port: 0 };
 
-export type World = AsyncDisposable & {
+export type ChaosWorld = AsyncDisposable & {
   config: Config;
   nats: TestNats;
   pool: pg.Pool;
@@ -68,7 +68,7 @@ export type WorldOptions = {
   servers?: 1 | 3;
 };
 
-export async function startWorld(options: WorldOptions = {}): Promise<World> {
+export async function startChaosWorld(options: WorldOptions = {}): Promise<ChaosWorld> {
   const { walSenderTimeout = 60_000, durable = false, syncInterval = 0, servers = 1 } = options;
   const dir = await mkdtemp(join(tmpdir(), "arvados-nats-chaos-"));
   // PostgreSQL's user, who may be another one, has his data in it.
@@ -80,7 +80,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     startNats({ reconnect: true, servers, profile: { recordsBytes: RECORDS_BYTES } }),
   ]);
   // One address for all servers, of whom one may be down: the client library learns the others' once it is connected.
-  const service = await startRelay({ to: () => nats.servers.map(({ url }) => Number(new URL(url).port)) });
+  const service = await startTcpRelay({ to: () => nats.servers.map(({ url }) => Number(new URL(url).port)) });
   let postgres = first;
   const { host, port, user, password } = first;
   const config = defaultConfig({

@@ -15,7 +15,7 @@ export type Writers = Workers & { places: Places; tally: Tally };
 
 const PROJECTS_EACH = 3;
 
-export async function startWriters(arvados: Simulator, count: number, random: Random): Promise<Writers> {
+export async function startRecordWriters(arvados: Simulator, count: number, random: Random): Promise<Writers> {
   const places = new Map<string, string>();
   const users: string[] = [];
   const homes: string[][] = [];

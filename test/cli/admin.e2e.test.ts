@@ -5,12 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "../../dev/testing/until.ts";
 import { environmentOf } from "../support/callout-process.ts";
-import { runCli } from "../support/cli.ts";
+import { spawnCli } from "../support/cli.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 
 describe("an admin's command", () => {
   let stack: TestStack;
-  const run = (...args: string[]) => runCli(args, environmentOf(stack.config));
+  const run = (...args: string[]) => spawnCli(args, environmentOf(stack.config));
 
   before(async () => {
     stack = await startTestStack();
@@ -44,7 +44,7 @@ describe("an admin's command", () => {
     assert.match(well.out, /^ok {7}slot arvados_nats {2,}is read by backend \d+$/m);
     assert.match(well.out, / 0 bad, 0 unknown$/m);
     const lost = { ...stack.config, natsUrl: "nats://127.0.0.1:1", postgres: { ...stack.config.postgres, port: 1 } };
-    const { code, out } = await runCli(["doctor", "--json"], environmentOf(lost));
+    const { code, out } = await spawnCli(["doctor", "--json"], environmentOf(lost));
     assert.equal(code, 1);
     const findings = JSON.parse(out) as { name: string; state: string; todo: string }[];
     assert.deepEqual(

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createSchema } from "../../dev/database.ts";
 import { startPostgres } from "../../dev/servers/postgres.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
-import { runCli } from "../support/cli.ts";
+import { spawnCli } from "../support/cli.ts";
 import { startNats } from "../support/nats.ts";
 import { freshDatabase } from "../support/postgres.ts";
 
@@ -44,12 +44,12 @@ describe("bad input", () => {
   after(() => rm(dir, { recursive: true, force: true }));
 
   it("is a configuration that cannot be read", async () => {
-    const result = await runCli(["bridge", "--config", join(dir, "nothing.yml")]);
+    const result = await spawnCli(["bridge", "--config", join(dir, "nothing.yml")]);
     assertOneSentence(result, /nothing\.yml cannot be read/, /check the path/);
   });
 
   it("is a configuration with several faults, which are told together", async () => {
-    const result = await runCli(["bridge"], { ARVADOS_NATS_URL: "http://wrong", ARVADOS_NATS_SESSION_TTL: "soon" });
+    const result = await spawnCli(["bridge"], { ARVADOS_NATS_URL: "http://wrong", ARVADOS_NATS_SESSION_TTL: "soon" });
     assertOneSentence(
       result,
       /ARVADOS_NATS_URL[\s\S]*ARVADOS_NATS_SESSION_TTL|SESSION_TTL[\s\S]*ARVADOS_NATS_URL/,
@@ -60,14 +60,14 @@ describe("bad input", () => {
   it("is a nats-server that is too old", async () => {
     const old = join(dir, "nats-server");
     await writeFile(old, "#!/bin/sh\necho 'nats-server: v2.9.10'\n", { mode: 0o755 });
-    const result = await runCli(["dev"], { NATS_SERVER: old });
+    const result = await spawnCli(["dev"], { NATS_SERVER: old });
     assertOneSentence(result, /2\.9\.10; 2\.14\.6 or newer is needed/, /point NATS_SERVER at a newer binary/);
   });
 
   it("is an occupied port", async () => {
     const { port, server } = await occupied();
     try {
-      const result = await runCli(["dev", "--port", String(port)]);
+      const result = await spawnCli(["dev", "--port", String(port)]);
       assertOneSentence(result, new RegExp(`127\\.0\\.0\\.1:${port}: the port is taken`), /choose another port/);
     } finally {
       server.close();
@@ -78,7 +78,7 @@ describe("bad input", () => {
     await using postgres = await startPostgres({ walLevel: "replica" });
     await postgres.createDatabase("arvados");
     await createSchema(postgres.url("arvados"));
-    const result = await runCli(["setup-db"], database({ ...postgres, database: "arvados" }));
+    const result = await spawnCli(["setup-db"], database({ ...postgres, database: "arvados" }));
     assertOneSentence(result, /wal_level = replica/, /ALTER SYSTEM SET wal_level = 'logical'/);
   });
 
@@ -86,13 +86,13 @@ describe("bad input", () => {
     await using db = await freshDatabase();
     await db.query("DROP TABLE containers");
     await db.query("ALTER TABLE links DROP COLUMN link_class CASCADE");
-    const result = await runCli(["setup-db"], database(db.config));
+    const result = await spawnCli(["setup-db"], database(db.config));
     assertOneSentence(result, /links\.link_class; table containers/, /names Arvados' own database/);
   });
 
   it("is a wrong database password", async () => {
     await using db = await freshDatabase();
-    const result = await runCli(["setup-db"], database({ ...db.config, password: "wrong" }));
+    const result = await spawnCli(["setup-db"], database({ ...db.config, password: "wrong" }));
     assertOneSentence(result, /refuses the connection/, /check user, password and dbname/);
     assert.doesNotMatch(result.text, new RegExp(db.config.password));
   });
@@ -101,7 +101,7 @@ describe("bad input", () => {
     await using db = await freshDatabase();
     await using nats = await startNats();
     const { CORE, STORE } = nats.keys.users.bridge;
-    const result = await runCli(["bridge"], {
+    const result = await spawnCli(["bridge"], {
       ...database(db.config),
       ARVADOS_NATS_URL: nats.server.url,
       ARVADOS_NATS_NKEY_BRIDGE_CORE: CORE.seed,
@@ -114,7 +114,7 @@ describe("bad input", () => {
   it("is a key that nats-server does not know", async () => {
     await using nats = await startNats();
     const { CORE, STORE } = generateKeys().users.bridge;
-    const result = await runCli(["bridge"], {
+    const result = await spawnCli(["bridge"], {
       ...database({ host: "127.0.0.1", port: 1, user: "u", password: "p", database: "d" }),
       ARVADOS_NATS_URL: nats.server.url,
       ARVADOS_NATS_NKEY_BRIDGE_CORE: CORE.seed,

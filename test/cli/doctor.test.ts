@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Trouble } from "../../bridge/streams/trouble.ts";
+import type { HandlingFailure } from "../../bridge/streams/handling-failure.ts";
 import { clockFinding } from "../../cli/doctor/clock.ts";
 import { contentFinding } from "../../cli/doctor/content.ts";
 import { formatBytes, formatFindings, isBad, ok, problem } from "../../cli/doctor/finding.ts";
@@ -107,7 +107,7 @@ describe("doctor, of a nats-server's address and version", () => {
 });
 
 describe("doctor, of commits that the bridge failed at", () => {
-  const commits = (trouble: Trouble | null) => {
+  const commits = (trouble: HandlingFailure | null) => {
     const facts = {
       server: { version: "2.15.2", url: "tls://x:1", isEncrypted: true },
       strict: { seen: true },

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { slotSql } from "../../bridge/postgres/slot.ts";
-import { runCli } from "../support/cli.ts";
+import { spawnCli } from "../support/cli.ts";
 import { type FreshDatabase, freshDatabase } from "../support/postgres.ts";
 
 describe("arvados-nats setup-db", () => {
@@ -11,7 +11,7 @@ describe("arvados-nats setup-db", () => {
   after(() => db?.drop());
 
   const setup = (...args: string[]) =>
-    runCli(["setup-db", ...args], {
+    spawnCli(["setup-db", ...args], {
       ARVADOS_NATS_CLUSTER_ID: "zzzzz",
       ARVADOS_NATS_POSTGRES_HOST: db.config.host,
       ARVADOS_NATS_POSTGRES_PORT: String(db.config.port),

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { runCli } from "../support/cli.ts";
+import { spawnCli } from "../support/cli.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 
 describe("arvados-nats streams", () => {
@@ -10,7 +10,7 @@ describe("arvados-nats streams", () => {
   after(() => nats?.[Symbol.asyncDispose]());
 
   const streams = (...args: string[]) =>
-    runCli(["streams", ...args], {
+    spawnCli(["streams", ...args], {
       ARVADOS_NATS_CLUSTER_ID: nats.clusterId,
       ARVADOS_NATS_URL: nats.server.url,
       ARVADOS_NATS_NKEY_STREAMS_CORE: nats.keys.users.streams.CORE.seed,

@@ -1,18 +1,18 @@
 import { strict as assert } from "node:assert";
 import fc from "fast-check";
-import { connectOptions, sessionId, sessionKey, tokenUuid } from "../../client/identity.ts";
-import { parseToken, sessionToken } from "../../core/token/token.ts";
+import { connectOptions, sessionId, sessionKey, sessionToken } from "../../client/identity.ts";
+import { parseToken, sessionTokenOf } from "../../core/token/token.ts";
 
 const UUID = "zzzzz-gj3su-077z32aux8dg2s1";
 
 describe("a session's identity", () => {
   it("takes the uuid out of a v2 token", async () => {
-    assert.equal(await tokenUuid(`v2/${UUID}/3kg6k6lzmp9kj5cpkcoxie963cmvjahbt2fod9zru30k1jqdmi`), UUID);
+    assert.equal(await sessionToken(`v2/${UUID}/3kg6k6lzmp9kj5cpkcoxie963cmvjahbt2fod9zru30k1jqdmi`), UUID);
   });
 
   it("names a bare token by its hash, without showing it", async () => {
     // By Python: base64.b32encode(hashlib.sha256(b"hello").digest()).
-    assert.equal(await tokenUuid("hello"), "hftze3os7wcrq4jxihmvmlopcty");
+    assert.equal(await sessionToken("hello"), "hftze3os7wcrq4jxihmvmlopcty");
   });
 
   it("names every token as the callout does", async () => {
@@ -26,15 +26,15 @@ describe("a session's identity", () => {
       fc.asyncProperty(token, async (text) => {
         const parsed = parseToken(text);
         assert.ok(parsed);
-        assert.equal(await tokenUuid(text), sessionToken(parsed));
+        assert.equal(await sessionToken(text), sessionTokenOf(parsed));
       }),
       { numRuns: 50 },
     );
   });
 
   it("refuses what would be two subjects, or none", async () => {
-    await assert.rejects(tokenUuid(""), /empty/);
-    await assert.rejects(tokenUuid("v2/a.b.>/secret"), /no token uuid/);
+    await assert.rejects(sessionToken(""), /empty/);
+    await assert.rejects(sessionToken("v2/a.b.>/secret"), /no token uuid/);
     await assert.rejects(sessionKey("hello", "short"), /16 to 32/);
     await assert.rejects(sessionKey("hello", "has.a.dot.in.it.so.long"), /16 to 32/);
   });

@@ -1,13 +1,13 @@
 import { strict as assert } from "node:assert";
 import fc from "fast-check";
-import { advance, startTail, type TailAction, type TailInput, type TailState } from "../../client/tail-state.ts";
+import { advanceTail, startTail, type TailAction, type TailInput, type TailState } from "../../client/tail-state.ts";
 import { CLOSE_CODES } from "../../core/close-codes.ts";
 
 /** Feeds inputs one after another; returns the last state and all actions. */
 function run(state: TailState, ...inputs: TailInput[]): { state: TailState; actions: TailAction[] } {
   const actions: TailAction[] = [];
   for (const input of inputs) {
-    const step = advance(state, input);
+    const step = advanceTail(state, input);
     state = step.state;
     actions.push(...step.actions);
   }
@@ -94,7 +94,7 @@ describe("a tail's state", () => {
       { type: "tick", attempt: 1 },
       { type: "unknown", attempt: 1 },
     ] satisfies TailInput[]) {
-      const step = advance(state, input);
+      const step = advanceTail(state, input);
       assert.equal(step.state, state);
       assert.deepEqual(step.actions, []);
     }
@@ -174,7 +174,7 @@ describe("a tail's state", () => {
           (attempt: number): TailInput => ({ type: "unanswered", attempt }),
       ),
     ]) {
-      const step = advance(state, input(state.attempt));
+      const step = advanceTail(state, input(state.attempt));
       state = step.state;
       for (const action of step.actions) if (action.do === "open") waits.push(action.afterMs);
     }

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import type { TailRequest } from "../../core/wire/wire.ts";
 import { PATIENCE_MS } from "../../dev/testing/until.ts";
 
-export type ClientOptions = {
+export type ForeignClientOptions = {
   /** `nats://host:port` */
   url: string;
   /** An Arvados API token. */
@@ -65,9 +65,9 @@ export type ForeignClient = AsyncDisposable & {
   readonly exited: Promise<number | null>;
 };
 
-export type Program = { command: string; args: readonly string[]; env?: Readonly<Record<string, string>> };
+export type ClientProgram = { command: string; args: readonly string[]; env?: Readonly<Record<string, string>> };
 
-export function startClient(program: Program, options: ClientOptions): ForeignClient {
+export function startClient(program: ClientProgram, options: ForeignClientOptions): ForeignClient {
   const child = spawn(program.command, program.args, {
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: process.env.PATH, ...program.env, ...environment(options) },
@@ -133,7 +133,7 @@ export function startClient(program: Program, options: ClientOptions): ForeignCl
   };
 }
 
-function environment(options: ClientOptions): Record<string, string> {
+function environment(options: ForeignClientOptions): Record<string, string> {
   return {
     NATS_URL: options.url,
     TOKEN: options.token,

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { headers, type Msg, type NatsConnection } from "@nats-io/nats-core";
-import { parseToken, sessionToken } from "../../core/token/token.ts";
+import { parseToken, sessionTokenOf } from "../../core/token/token.ts";
 import { HEADER, type TailRequest } from "../../core/wire/wire.ts";
 import { type ConnectOpts, startTestCallout, type TestUser } from "../support/callout.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
-import type { ClientOptions, ForeignClient } from "./foreign-client.ts";
+import type { ForeignClient, ForeignClientOptions } from "./foreign-client.ts";
 import { buildGoClient, startGoClient } from "./go-client.ts";
 import { preparePython, startPythonClient } from "./python-client.ts";
 
@@ -22,10 +22,10 @@ const OBJECT = "zzzzz-4zz18-0123456789abcde";
 function sessionOf(token: string, sid?: string): string {
   const parsed = parseToken(token);
   assert.ok(parsed);
-  return `${sessionToken(parsed)}.${sid ?? "_"}`;
+  return `${sessionTokenOf(parsed)}.${sid ?? "_"}`;
 }
 
-type Starter = (options: ClientOptions) => Promise<ForeignClient>;
+type Starter = (options: ForeignClientOptions) => Promise<ForeignClient>;
 const languages: [name: string, prepare: () => Promise<unknown>, start: Starter][] = [
   ["go", buildGoClient, startGoClient],
   ["python", preparePython, startPythonClient],
@@ -49,7 +49,7 @@ for (const [language, prepare, start] of languages) {
         subscribe: [ALLOWED, `arvados.zzzzz.notice.${session}`, `_INBOX.${session}.>`],
       };
     };
-    const startClient = (over: Partial<ClientOptions> = {}) =>
+    const startClient = (over: Partial<ForeignClientOptions> = {}) =>
       start({ url: nats.server.url, token: TOKEN, clusterId: CLUSTER, sid: SID, ...over });
     const publish = async (tail: string, event_type = "update"): Promise<number> => {
       const body = JSON.stringify({ event_type, object_uuid: OBJECT });
@@ -110,7 +110,12 @@ for (const [language, prepare, start] of languages) {
         [CONTAINER, SID],
         [TOKEN, undefined],
       ] as const) {
-        const options: ClientOptions = { url: nats.server.url, token, clusterId: CLUSTER, ...(sid ? { sid } : {}) };
+        const options: ForeignClientOptions = {
+          url: nats.server.url,
+          token,
+          clusterId: CLUSTER,
+          ...(sid ? { sid } : {}),
+        };
         await using client = await start(options);
         assert.equal((await client.next("connected")).session, sessionOf(token, sid));
         await client.next("subscribed");

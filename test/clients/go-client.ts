@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import {
   CLIENT_CACHE,
-  type ClientOptions,
   type ForeignClient,
+  type ForeignClientOptions,
   fingerprint,
   sourceDir,
   startClient,
@@ -39,6 +39,6 @@ export async function buildGoClient(): Promise<string> {
   return path;
 }
 
-export async function startGoClient(options: ClientOptions): Promise<ForeignClient> {
+export async function startGoClient(options: ForeignClientOptions): Promise<ForeignClient> {
   return startClient({ command: await buildGoClient(), args: [] }, options);
 }

@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import {
   CLIENT_CACHE,
-  type ClientOptions,
   type ForeignClient,
+  type ForeignClientOptions,
   fingerprint,
   sourceDir,
   startClient,
@@ -39,7 +39,7 @@ export async function preparePython(): Promise<string> {
   return python;
 }
 
-export async function startPythonClient(options: ClientOptions): Promise<ForeignClient> {
+export async function startPythonClient(options: ForeignClientOptions): Promise<ForeignClient> {
   const script = join(sourceDir("python"), "client.py");
   return startClient({ command: await preparePython(), args: ["-u", script] }, options);
 }

@@ -32,16 +32,16 @@ describe("subjects", () => {
 
   it("hang everything private on the session", () => {
     const { api, notice, inbox } = subjectsOf("zzzzz");
-    const key = { token: "zzzzz-gj3su-0123456789abcde", sid: "abcdefghijklmnop" };
+    const key = { sessionToken: "zzzzz-gj3su-0123456789abcde", sid: "abcdefghijklmnop" };
     for (const subject of [api(key, "whoami"), notice(key), inbox(key)]) {
-      assert.ok(subject.includes(`.${key.token}.${key.sid}`), subject);
+      assert.ok(subject.includes(`.${key.sessionToken}.${key.sid}`), subject);
     }
   });
 
   it("tell a reply to which the session can be answered from every other one", () => {
     const { isReplyOf } = subjectsOf("zzzzz");
-    const key = { token: "zzzzz-gj3su-0123456789abcde", sid: "abcdefghijklmnop" };
-    const inbox = `_INBOX.${key.token}.${key.sid}`;
+    const key = { sessionToken: "zzzzz-gj3su-0123456789abcde", sid: "abcdefghijklmnop" };
+    const inbox = `_INBOX.${key.sessionToken}.${key.sid}`;
     for (const tail of ["a", "a.b", "a*", "*a.b", "$JS", "\u00e9"]) assert.ok(isReplyOf(key, `${inbox}.${tail}`), tail);
     const bad = ["", ".", "a.", ".a", "a..b", "*", ">", "a.*", "a.>", "a.>.b", "a b", "a\tb"];
     for (const tail of bad) assert.ok(!isReplyOf(key, `${inbox}.${tail}`), tail);

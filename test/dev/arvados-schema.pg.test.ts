@@ -7,7 +7,7 @@ import {
   TABLES,
   type TableName,
 } from "../../bridge/postgres/tables.ts";
-import { type ArvadosTable, arvadosTables, tablesOf } from "../support/arvados-schema.ts";
+import { type ArvadosTable, arvadosTables, databaseTables } from "../support/arvados-schema.ts";
 import { type FreshDatabase, freshDatabase } from "../support/postgres.ts";
 
 /** PostgreSQL keeps what Arvados caches in this one, which the facts leave out. */
@@ -20,7 +20,7 @@ describe("the demo's schema", () => {
   before(async () => {
     db = await freshDatabase();
     real = await arvadosTables();
-    demo = await tablesOf({ query: async (text: string) => ({ rows: await db.query(text) }) } as never);
+    demo = await databaseTables({ query: async (text: string) => ({ rows: await db.query(text) }) } as never);
   });
   after(() => db?.drop());
 

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { until } from "../../dev/testing/until.ts";
 import { createProcesses } from "../support/processes.ts";
 
-export type Outcome = { code: number | null; text: string };
+export type ShellResult = { code: number | null; text: string };
 
 export type ShellOptions = {
   env?: Readonly<Record<string, string>>;
@@ -21,7 +21,7 @@ export type ShellOptions = {
 
 export type Host = AsyncDisposable & {
   /** Runs a script as root would type it: stops at the first failure, and the next one begins in the folder where this one ended. */
-  shell(script: string, options?: ShellOptions): Promise<Outcome>;
+  shell(script: string, options?: ShellOptions): Promise<ShellResult>;
   /** The same; throws what it said where it fails. */
   must(script: string, options?: ShellOptions): Promise<string>;
 };

@@ -9,7 +9,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { CLOSE_CODES } from "../../core/close-codes.ts";
-import { step } from "../support/steps.ts";
+import { runStep } from "../support/steps.ts";
 import { type Host, type ShellOptions, startHost } from "./host.ts";
 import { type Block, blocksOf, edited } from "./page.ts";
 
@@ -21,8 +21,8 @@ const DATABASE = "postgresql://arvados:secret@127.0.0.1:5432/arvados_production"
 const ROOT_TOKEN = "r".repeat(50);
 const SERVICES = ["bridge", "authcallout", "proxy"] as const;
 
-await using host = await step("a machine with systemd", () => startHost([DOOR, "nats.example.org"]));
-await step(`Debian's ${PACKAGES}`, () =>
+await using host = await runStep("a machine with systemd", () => startHost([DOOR, "nats.example.org"]));
+await runStep(`Debian's ${PACKAGES}`, () =>
   host.must(
     `export DEBIAN_FRONTEND=noninteractive
      apt-get update -qq && apt-get install -y -qq --no-install-recommends ${PACKAGES}
@@ -30,14 +30,14 @@ await step(`Debian's ${PACKAGES}`, () =>
     { online: true },
   ),
 );
-const { token, alice } = await step("Arvados: tables, people, configuration, a certificate for nginx", () =>
+const { token, alice } = await runStep("Arvados: tables, people, configuration, a certificate for nginx", () =>
   makeArvados(host),
 );
-await step("a checkout", () => checkOut(host));
+await runStep("a checkout", () => checkOut(host));
 
 const [sql] = blocksOf(PAGE, "The database, always");
-await step("The database, always", () => psql(host, sql as Block));
-await step("  then restart PostgreSQL", () => host.must("systemctl restart postgresql"));
+await runStep("The database, always", () => psql(host, sql as Block));
+await runStep("  then restart PostgreSQL", () => host.must("systemctl restart postgresql"));
 
 const [first, ...blocks] = blocksOf(PAGE, "Plain hosts");
 const variables = edited(first?.text ?? "", { TOKEN: token });
@@ -45,7 +45,7 @@ for (const { title, text } of blocks) {
   // As somebody who works in Arvados meanwhile.
   if (title === "Check")
     await host.must(`systemd-run -q --unit work --working-directory=${ROOT} ${program("work")} ${alice}`);
-  const outcome = await step(title, () => host.must(`${variables}\n${text}`, surroundings(title)));
+  const outcome = await runStep(title, () => host.must(`${variables}\n${text}`, surroundings(title)));
   if (title === "Check") {
     assert.match(outcome, /^login: admitted/m);
     assert.match(outcome, /^event: create of zzzzz-/m);
@@ -109,7 +109,7 @@ async function psql(host: Host, { language, text }: Block): Promise<void> {
 /** What the page promises without a command. */
 async function check(host: Host): Promise<void> {
   const units = ["arvados-nats-server", ...SERVICES.map((name) => `arvados-nats@${name}`)];
-  await step("nobody runs as root, and nobody had to be started twice", async () => {
+  await runStep("nobody runs as root, and nobody had to be started twice", async () => {
     for (const unit of units) {
       const shown = await host.must(`systemctl show -p MainPID -p NRestarts -p DynamicUser ${unit}`);
       assert.match(shown, /^NRestarts=0$/m, unit);
@@ -120,12 +120,12 @@ async function check(host: Host): Promise<void> {
       assert.match(status, /^NoNewPrivs:\s+1$/m, unit);
     }
   });
-  await step("no log has a secret", async () => {
+  await runStep("no log has a secret", async () => {
     const log = await host.must("journalctl --no-pager");
     for (const secret of [ROOT_TOKEN, token.split("/")[2] as string, "change-me"]) assert.ok(!log.includes(secret));
     assert.doesNotMatch(log, /S[AUX][A-Z2-7]{56}/);
   });
-  await step("clients need TLS, and pages the right origin", async () => {
+  await runStep("clients need TLS, and pages the right origin", async () => {
     // What comes first: INFO, or the reason for the end.
     const opened = (origin: string) =>
       host.must(
@@ -142,7 +142,7 @@ async function check(host: Host): Promise<void> {
     );
     assert.notEqual(stranger.code, 0, "its certificate is of a CA that not everybody knows");
   });
-  await step("every unit ends in order, and comes back", async () => {
+  await runStep("every unit ends in order, and comes back", async () => {
     for (const unit of units.toReversed()) {
       await host.must(`systemctl stop ${unit}`);
       assert.match(await host.must(`systemctl show -p Result ${unit}`), /^Result=success$/m, unit);

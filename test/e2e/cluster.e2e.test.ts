@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import type { NatsServer } from "../../dev/servers/nats-server.ts";
 import { until } from "../../dev/testing/until.ts";
 import { anotherReplica, environmentOf, firstReplica } from "../support/callout-process.ts";
-import { runCli } from "../support/cli.ts";
+import { spawnCli } from "../support/cli.ts";
 import { bobAt, heardLater, takeBack } from "../support/leaks.ts";
-import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
+import { type StackListener, startTestStack, type TestStack } from "../support/stack.ts";
 
 describe("a cluster of three servers, with sessions of one user on each", () => {
   let stack: TestStack;
-  let witness: Witness;
+  let witness: StackListener;
 
   before(async () => {
     stack = await startTestStack({ servers: 3 });
@@ -19,7 +19,7 @@ describe("a cluster of three servers, with sessions of one user on each", () => 
 
   const urls = () => stack.servers.map(({ url }) => url);
   const third = () => stack.servers[2] as NatsServer;
-  const cli = (...args: string[]) => runCli(args, environmentOf(stack.config));
+  const cli = (...args: string[]) => spawnCli(args, environmentOf(stack.config));
   /** `/readyz` and the metric say that this server is silent, and no other. */
   const named = async (name: string, { adminUrl } = stack.services.authcallout) => {
     const ask = async (path: string) => (await fetch(`${adminUrl}/${path}`)).text();

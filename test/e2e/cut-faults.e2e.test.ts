@@ -13,7 +13,7 @@ import {
 } from "../support/callout-process.ts";
 import { bobAt, heardLater, leaks, sharedPattern, takeBack } from "../support/leaks.ts";
 import { connectLine, openRawClient, type RawClient } from "../support/raw-client.ts";
-import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
+import { type StackListener, startTestStack, type TestStack } from "../support/stack.ts";
 import { openTenures } from "../support/tenures.ts";
 
 /** Long enough for a session to hear what is not held back. */
@@ -39,7 +39,7 @@ const heardBy = (client: RawClient) => client.text().split("\r\nMSG ").length - 
 
 describe("a revocation", () => {
   let stack: TestStack;
-  let witness: Witness;
+  let witness: StackListener;
 
   before(async () => {
     stack = await startTestStack();

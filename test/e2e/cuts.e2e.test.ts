@@ -10,7 +10,7 @@ import { lateKicks } from "../support/callout-process.ts";
 import { lsnOf, toldTo } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
 import { type Done, People, type Person } from "../support/people.ts";
-import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
+import { type StackListener, startTestStack, type TestStack } from "../support/stack.ts";
 import { AFTERMATH_MS, GRAVE_MS, watchStalls } from "../support/stalls.ts";
 
 const AUDITORS = "zzzzz-j7d0g-auditors0000000";
@@ -19,7 +19,7 @@ const KICK_MS = 100;
 
 describe("a session", () => {
   let stack: TestStack;
-  let witness: Witness;
+  let witness: StackListener;
   const logins = new Logins(() => stack);
   const people = new People(() => stack, logins);
 

@@ -9,7 +9,7 @@ import { freePorts } from "../../dev/servers/free-ports.ts";
 import { startNatsServer } from "../../dev/servers/nats-server.ts";
 import { until } from "../../dev/testing/until.ts";
 import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
-import { runCli } from "../support/cli.ts";
+import { spawnCli } from "../support/cli.ts";
 import { Logins } from "../support/logins.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 
@@ -104,7 +104,12 @@ describe("a login by another door of nats-server", () => {
   });
 
   it("has a door that `servers doors` names", async () => {
-    const { out, code } = await runCli(["servers", "doors", `http://127.0.0.1:${ports.monitor}`, "http://127.0.0.1:1"]);
+    const { out, code } = await spawnCli([
+      "servers",
+      "doors",
+      `http://127.0.0.1:${ports.monitor}`,
+      "http://127.0.0.1:1",
+    ]);
     const doors = `leafnodes 127.0.0.1:${ports.leaf}, mqtt 127.0.0.1:${ports.mqtt}`;
     assert.equal(out.split("\n")[0], `bad  arvados-nats-zzzzz  opens ${doors}`);
     assert.match(out, /^bad {2}http:\/\/127\.0\.0\.1:1 {2}does not answer/m);
@@ -113,7 +118,7 @@ describe("a login by another door of nats-server", () => {
       conf: { clusterId: "zzzzz", keys: publicKeys(generateKeys()), ports: { monitor: -1 } },
     });
     try {
-      const well = await runCli(["servers", "doors", closed.monitorUrl ?? ""]);
+      const well = await spawnCli(["servers", "doors", closed.monitorUrl ?? ""]);
       assert.equal(well.out, "ok   arvados-nats-zzzzz  opens no other door\n");
       assert.equal(well.code, 0);
     } finally {

@@ -4,8 +4,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { runBridge } from "../../bridge/main.ts";
 import type { Client, TailEnd } from "../../client/mod.ts";
-import { type ArvadosApi, startArvadosApi } from "../../dev/arvados-api.ts";
 import { openLogWriter } from "../../dev/log-writer.ts";
+import { type SimulatedApi, startArvadosApi } from "../../dev/simulated-api.ts";
 import { until } from "../../dev/testing/until.ts";
 import { silentLog } from "../../runtime/log/log.ts";
 import { createScope, type Scope } from "../../runtime/scope.ts";
@@ -20,7 +20,7 @@ type Reader = { text(): string; end(): TailEnd | null; stop(): void };
 
 describe("the log follower", () => {
   let scope: Scope;
-  let api: ArvadosApi;
+  let api: SimulatedApi;
   let stack: TestStack;
   let alice: Client;
   let bob: Client;

@@ -8,11 +8,11 @@ import { until } from "../../dev/testing/until.ts";
 import type { ConfigOverrides } from "../../runtime/config/config.ts";
 import { createScope, type Scope } from "../../runtime/scope.ts";
 import { type HostedService, hostService } from "../../runtime/service-host.ts";
-import { startTokenApi, type TokenApi } from "../support/arvados-api.ts";
-import { listen, toldTo } from "../support/listener.ts";
+import { startListener, toldTo } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { watchStalls } from "../support/stalls.ts";
+import { type StubArvadosApi, startStubArvadosApi } from "../support/stub-arvados-api.ts";
 
 const KEEP_MS = 10_000;
 const ACA = "/arvados/v1/api_client_authorizations/current";
@@ -21,7 +21,7 @@ const remote = () => `yyyyy-gj3su-${String(++count).padStart(15, "0")}`;
 
 describe("a token that the database does not have", () => {
   let stack: TestStack;
-  let api: TokenApi;
+  let api: StubArvadosApi;
   let scope: Scope;
   let callout: HostedService;
   const logins = new Logins(() => stack);
@@ -30,7 +30,7 @@ describe("a token that the database does not have", () => {
 
   before(async () => {
     scope = createScope();
-    api = scope.use("API", await startTokenApi(), (it) => it[Symbol.asyncDispose]());
+    api = scope.use("API", await startStubArvadosApi(), (it) => it[Symbol.asyncDispose]());
     const overrides = { arvadosApiUrl: api.url, lookupKeep: KEEP_MS };
     stack = await startTestStack({ log: logins.log, overrides });
     scope.defer("stack", () => stack[Symbol.asyncDispose]());
@@ -112,7 +112,7 @@ describe("a token that the database does not have", () => {
         const uuid = remote();
         const token = `v2/${uuid}/s`;
         api.holders.set(token, { uuid, user: alice().uuid });
-        const session = await listen(logins, token);
+        const session = await startListener(logins, token);
         const begun = performance.now();
         await insert(uuid, secret, alice().uuid)();
         const { value: collection } = await stack.arvados.tx((operations) =>
@@ -186,7 +186,7 @@ describe("a token that the database does not have", () => {
     it("is cut when a row for it comes, and told that it may come back: by the row, then", async () => {
       const uuid = "zzzzz-gj3su-comesandstays00";
       api.holders.set("oidc.comes", { uuid, user: alice().uuid });
-      const session = await listen(logins, "oidc.comes");
+      const session = await startListener(logins, "oidc.comes");
       await insert(uuid, oidcSecret("oidc.comes", stack.config.systemRootToken), alice().uuid)();
       await session.nc.closed();
       assert.deepEqual(toldTo(session), ["tokenUncertain"]);

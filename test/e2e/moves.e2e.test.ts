@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { CloseName } from "../../core/close-codes.ts";
 import { parseLsn } from "../../core/lsn.ts";
 import { until } from "../../dev/testing/until.ts";
-import { listen, lsnOf, toldTo } from "../support/listener.ts";
+import { lsnOf, startListener, toldTo } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
 import { type Done, People, type Person } from "../support/people.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
@@ -167,7 +167,7 @@ describe("a session", () => {
         assert.deepEqual(toldTo(session), told ? [told] : []);
         assert.ok(!session.nc.isClosed());
         await session.nc.close();
-        const next = await listen(logins, one.token);
+        const next = await startListener(logins, one.token);
         const { lsn } = await people.update(one.sees);
         const last = await people.collection(one.user);
         await until(() => next.about(last).length > 0, "what was committed last");

@@ -12,14 +12,14 @@ import { createMetrics } from "../../runtime/metrics.ts";
 import { createScope } from "../../runtime/scope.ts";
 import type { Service } from "../../runtime/service.ts";
 import { shareWithBob } from "../support/sharer.ts";
-import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
+import { type StackListener, startTestStack, type TestStack } from "../support/stack.ts";
 
 const LINKS = "public.links (id, uuid, owner_uuid, tail_uuid, head_uuid, link_class, name)";
 
 describe("a bridge under which the publications are changed", () => {
   let stack: TestStack;
   let sql: pg.Client;
-  let witness: Witness;
+  let witness: StackListener;
   const lines: string[] = [];
   let bridge: Pick<Service, "readiness">;
 

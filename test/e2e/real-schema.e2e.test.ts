@@ -4,10 +4,10 @@ import pg from "pg";
 import { databaseTarget } from "../../bridge/main.ts";
 import { OPTIONAL_COLUMNS, OPTIONAL_TABLES } from "../../bridge/postgres/tables.ts";
 import { createSchema } from "../../dev/database.ts";
-import { SESSION_SETTINGS, SESSION_SQL, sessionConfig } from "../../runtime/postgres-session.ts";
+import { POSTGRES_SESSION, SESSION_SQL, sessionConfig } from "../../runtime/postgres-session.ts";
 import { createFromKeys } from "../support/arvados-schema.ts";
 import { environmentOf } from "../support/callout-process.ts";
-import { runCli } from "../support/cli.ts";
+import { spawnCli } from "../support/cli.ts";
 import { liveADay } from "../support/day.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 
@@ -21,7 +21,7 @@ async function withSql(at: string | pg.ClientConfig, work: (sql: pg.Client) => P
   }
 }
 
-const doctorOf = ({ config }: TestStack) => runCli(["doctor"], environmentOf(config));
+const doctorOf = ({ config }: TestStack) => spawnCli(["doctor"], environmentOf(config));
 
 describe("on a database made of nothing but Arvados' types and keys", () => {
   let stack: TestStack;
@@ -100,12 +100,12 @@ describe("on a database whose tables an admin has arranged otherwise", () => {
     await liveADay(stack);
     const { code, text } = await doctorOf(stack);
     assert.equal(code, 0, text);
-    assert.match((await runCli(["setup-db"], environmentOf(stack.config))).out, /nothing to do/);
+    assert.match((await spawnCli(["setup-db"], environmentOf(stack.config))).out, /nothing to do/);
   });
 });
 
 /** What an admin may have set for the database, the role, or both: for each setting that we ask for, something else. */
-type Set = keyof typeof SESSION_SETTINGS | "idle_session_timeout" | "transaction_timeout" | "wal_sender_timeout";
+type Set = keyof typeof POSTGRES_SESSION | "idle_session_timeout" | "transaction_timeout" | "wal_sender_timeout";
 const HOSTILE: Record<Set, string> = {
   client_encoding: "LATIN1",
   DateStyle: "German",
@@ -172,7 +172,7 @@ describe("on a database and with a role that an admin has set otherwise", () => 
       await withSql(kind === "SQL" ? target : replication, async (sql) => {
         await sql.query(SESSION_SQL);
         const ours = {
-          ...SESSION_SETTINGS,
+          ...POSTGRES_SESSION,
           idle_session_timeout: "0",
           transaction_timeout: "0",
           wal_sender_timeout: "1s",
@@ -194,6 +194,6 @@ describe("on a database and with a role that an admin has set otherwise", () => 
     await liveADay(stack);
     const { code, text } = await doctorOf(stack);
     assert.equal(code, 0, text);
-    assert.match((await runCli(["setup-db"], environmentOf(stack.config))).out, /nothing to do/);
+    assert.match((await spawnCli(["setup-db"], environmentOf(stack.config))).out, /nothing to do/);
   });
 });

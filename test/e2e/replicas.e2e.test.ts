@@ -8,7 +8,7 @@ import { connectService } from "../../runtime/nats/service-connection.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { anotherReplica, firstReplica } from "../support/callout-process.ts";
 import { leaks } from "../support/leaks.ts";
-import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
+import { type StackListener, startTestStack, type TestStack } from "../support/stack.ts";
 
 async function admitted(service: { adminUrl: string }): Promise<number> {
   const text = await (await fetch(`${service.adminUrl}/metrics`)).text();
@@ -16,7 +16,7 @@ async function admitted(service: { adminUrl: string }): Promise<number> {
 }
 
 /** An event behind a removal: resolves with the milliseconds that it was held. */
-async function heldFor(stack: TestStack, witness: Witness): Promise<number> {
+async function heldFor(stack: TestStack, witness: StackListener): Promise<number> {
   await stack.demo.actions.share?.();
   const seen = witness.events.length;
   await stack.demo.actions.unshare?.();

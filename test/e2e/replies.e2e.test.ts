@@ -37,11 +37,11 @@ describe("a reply on which nobody can be answered", () => {
   async function session(token: string): Promise<{ client: RawClient; inbox: string; api: (verb: string) => string }> {
     const sid = sessionId();
     const key = await sessionKey(token, sid);
-    const inbox = `_INBOX.${key.token}.${key.sid}`;
+    const inbox = `_INBOX.${key.sessionToken}.${key.sid}`;
     const client = await openRawClient(stack.nats.websocketUrl);
     client.send(`${connectLine({ auth_token: token, user: sid, headers: true })}SUB ${inbox}.> 1\r\nPING\r\n`);
     await until(() => client.text().includes("PONG"), "the session");
-    return { client, inbox, api: (verb) => `${subjects.root}.api.${key.token}.${key.sid}.${verb}` };
+    return { client, inbox, api: (verb) => `${subjects.root}.api.${key.sessionToken}.${key.sid}.${verb}` };
   }
 
   /** Answers come in the order of the questions. */

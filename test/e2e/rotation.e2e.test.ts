@@ -16,14 +16,14 @@ import { createLog } from "../../runtime/log/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import type { StartService } from "../../runtime/service.ts";
 import { hostService, type ServiceName } from "../../runtime/service-host.ts";
-import { type AccountName, perServiceUser, type Service } from "../../streams-config/accounts.ts";
+import { type AccountName, type NatsServiceName, perServiceUser } from "../../streams-config/accounts.ts";
 import { publicKeyNames } from "../../streams-config/key-variables.ts";
 import type { PublicKeys } from "../../streams-config/keys.ts";
 import { environmentOf } from "../support/callout-process.ts";
-import { runCli } from "../support/cli.ts";
+import { spawnCli } from "../support/cli.ts";
 import { answers } from "../support/processes.ts";
 import { connectLine, openRawClient } from "../support/raw-client.ts";
-import { inTurns, startRelay } from "../support/relay.ts";
+import { inTurns, startTcpRelay } from "../support/relay.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { inSpiteOfStalls } from "../support/stalls.ts";
 
@@ -51,7 +51,7 @@ function publicKeysOf(env: Env): PublicKeys {
 /** The public halves of what a configuration holds. */
 function publicKeysIn({ issuerSeed, xkeySeed, edgeKey, nkeys }: Config): PublicKeys {
   const bytes = (seed: string) => new TextEncoder().encode(seed);
-  const user = (service: Service, account: AccountName) =>
+  const user = (service: NatsServiceName, account: AccountName) =>
     fromSeed(bytes((nkeys[service] as Record<string, string>)[account] ?? "")).getPublicKey();
   return {
     issuer: fromSeed(bytes(issuerSeed)).getPublicKey(),
@@ -83,8 +83,8 @@ describe("changing all keys", () => {
     };
     door = stack.url;
     const portOf = (url: string) => Number(new URL(url).port);
-    const nats = await startRelay({ to: inTurns(() => stack.servers.map(({ url }) => portOf(url))) });
-    const websocket = await startRelay({
+    const nats = await startTcpRelay({ to: inTurns(() => stack.servers.map(({ url }) => portOf(url))) });
+    const websocket = await startTcpRelay({
       to: inTurns(() => stack.servers.map(({ websocketUrl }) => portOf(websocketUrl))),
     });
     for (const balancer of [nats, websocket]) rest.defer("a balancer", () => balancer[Symbol.asyncDispose]());
@@ -95,7 +95,7 @@ describe("changing all keys", () => {
     dir = mkdtempSync(join(tmpdir(), "arvados-nats-rotation-"));
     const inUse = Object.entries(environmentOf(stack.config)).filter(([name]) => /_SEED$|_NKEY_/.test(name));
     writeFileSync(join(dir, "in-use.env"), inUse.map(([name, value]) => `${name}=${value}\n`).join(""));
-    const made = await runCli(["keys", "--write", join(dir, "new"), "--replace", dir]);
+    const made = await spawnCli(["keys", "--write", join(dir, "new"), "--replace", dir]);
     assert.equal(made.code, 0, made.text);
   });
   after(async () => {

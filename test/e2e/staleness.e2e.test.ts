@@ -7,7 +7,7 @@ import type { Config, ConfigOverrides } from "../../runtime/config/config.ts";
 import { createScope, type Scope } from "../../runtime/scope.ts";
 import type { StartService } from "../../runtime/service.ts";
 import { hostService } from "../../runtime/service-host.ts";
-import { type Listener, listen, toldTo } from "../support/listener.ts";
+import { type Listener, startListener, toldTo } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 
@@ -26,12 +26,12 @@ describe("a callout whose graph grows old", () => {
     const has = (session: Listener) => session.grants.includes(pattern);
     await stack.demo.actions.share?.();
     const bob = await until(async () => {
-      const session = await listen(logins, users.bob.token.v2);
+      const session = await startListener(logins, users.bob.token.v2);
       if (has(session)) return session;
       await session.nc.close();
       return null;
     }, "bob to have what was shared");
-    const admin = await listen(logins, users.admin.token.v2);
+    const admin = await startListener(logins, users.admin.token.v2);
     await stack.services.bridge.drain();
     await stack.demo.actions.unshare?.();
     const { adminUrl } = stack.services.authcallout;
@@ -42,7 +42,7 @@ describe("a callout whose graph grows old", () => {
       bob,
       admin,
       has,
-      login: () => listen(logins, users.bob.token.v2),
+      login: () => startListener(logins, users.bob.token.v2),
       refusal: () => logins.refusalOf(() => logins.login(users.bob.token.v2)),
       readyz: () => ask("readyz"),
       age: async () => Number(/graph_age_seconds ([\d.]+)/.exec(await ask("metrics"))?.[1]) * 1_000,

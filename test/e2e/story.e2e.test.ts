@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import type { Browser } from "playwright-core";
 import { type LogWriter, logLine, openLogWriter } from "../../dev/log-writer.ts";
 import { launchChromium } from "../support/chromium.ts";
-import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
+import { type StackListener, startTestStack, type TestStack } from "../support/stack.ts";
 import { type Viewer, viewers } from "../support/viewers.ts";
 
 const FILE = "stdout.txt";
@@ -14,7 +14,7 @@ const FILE = "stdout.txt";
 describe("the story", () => {
   let stack: TestStack;
   let chromium: Browser;
-  let witness: Witness;
+  let witness: StackListener;
   let writer: LogWriter;
 
   before(async () => {

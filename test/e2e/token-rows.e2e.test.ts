@@ -13,11 +13,11 @@ import { hostService } from "../../runtime/service-host.ts";
 import { type Listener, lsnOf, toldTo } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
 import { type Done, People, type Person } from "../support/people.ts";
-import { startTestStack, type TestStack, type Witness } from "../support/stack.ts";
+import { type StackListener, startTestStack, type TestStack } from "../support/stack.ts";
 
 describe("a session whose token's row changes", () => {
   let stack: TestStack;
-  let witness: Witness;
+  let witness: StackListener;
   let scope: Scope;
   let count = 0;
   const logins = new Logins(() => stack);

@@ -6,19 +6,19 @@ import { pick, type Random } from "../../dev/testing/random.ts";
 import { type Cast, type ColumnType, type Limits, propertiesFor, valueFor } from "./values.ts";
 
 /** What a table asks for besides the columns that the bridge reads. */
-export type Schema = Record<string, { columns: ColumnType[]; required: ColumnType[] }>;
+export type TableSchema = Record<string, { columns: ColumnType[]; required: ColumnType[] }>;
 
 /** `alterations` of tables, TRUNCATE among them: each may end a term, since rows may have been decoded otherwise meanwhile. */
 export type Counts = { transactions: number; statements: number; refused: number; alterations: number };
 
 const TABLES = Object.keys(READ_TABLES) as ReadTable[];
 
-export async function readSchema(client: pg.Client | pg.Pool): Promise<Schema> {
+export async function readSchema(client: pg.Client | pg.Pool): Promise<TableSchema> {
   const { rows } = await client.query<{ table: string; name: string; type: string; needed: boolean }>(
     `SELECT table_name AS table, column_name AS name, data_type AS type, is_nullable = 'NO' AND column_default IS NULL AS needed
        FROM information_schema.columns WHERE table_schema = 'public' ORDER BY ordinal_position`,
   );
-  const schema: Schema = {};
+  const schema: TableSchema = {};
   for (const table of TABLES) {
     const columns = rows.filter((row) => row.table === table);
     const read: readonly string[] = READ_TABLES[table];
@@ -33,12 +33,12 @@ export async function readSchema(client: pg.Client | pg.Pool): Promise<Schema> {
 export class FuzzWriter {
   readonly counts: Counts = { transactions: 0, statements: 0, refused: 0, alterations: 0 };
   readonly #client: pg.Client;
-  readonly #schema: Schema;
+  readonly #schema: TableSchema;
   readonly #cast: Cast;
   readonly #limits: Limits;
   readonly #random: Random;
 
-  constructor(client: pg.Client, schema: Schema, cast: Cast, limits: Limits, random: Random) {
+  constructor(client: pg.Client, schema: TableSchema, cast: Cast, limits: Limits, random: Random) {
     this.#client = client;
     this.#schema = schema;
     this.#cast = cast;

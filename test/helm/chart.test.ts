@@ -6,11 +6,11 @@ import { allSettings } from "../../runtime/config/config-table.ts";
 import { SERVICE_VERSION } from "../../runtime/version.ts";
 import {
   CHART,
-  type Container,
+  findManifest,
   helm,
   MATRIX,
   type Manifest,
-  pick,
+  type ManifestContainer,
   podsOf,
   render,
   renderedMatrix,
@@ -23,11 +23,11 @@ const TRYOUT = valuesFile("tryout");
 /** What our programs read besides the settings of the table. */
 const OTHER_ENV = ["NODE_EXTRA_CA_CERTS", "ARVADOS_API_TOKEN"];
 
-function containersOf(manifest: Manifest): Container[] {
+function containersOf(manifest: Manifest): ManifestContainer[] {
   return podsOf([manifest]).flatMap(({ pod }) => [...(pod.initContainers ?? []), ...pod.containers]);
 }
 
-function env(container: Container, name: string): string | undefined {
+function env(container: ManifestContainer, name: string): string | undefined {
   return container.env?.find((entry) => entry.name === name)?.value;
 }
 
@@ -152,7 +152,7 @@ describe("the chart", () => {
         withToken.map(({ owner }) => owner.metadata.name),
         ["demo-arvados-nats-keys"],
       );
-      const role = pick(of("tryout"), "Role") as Manifest & { rules: object[] };
+      const role = findManifest(of("tryout"), "Role") as Manifest & { rules: object[] };
       assert.deepEqual(role.rules, [{ apiGroups: [""], resources: ["secrets"], verbs: ["create"] }]);
       assert.ok(!of("everything").some(({ kind }) => kind === "Role"));
     });
@@ -178,7 +178,7 @@ describe("the chart", () => {
     it("take secrets by reference, each only its own", () => {
       const secretNames = new Set(allSettings().flatMap(({ setting }) => (setting.secret ? [setting.env] : [])));
       const taken = (ending: string) =>
-        containersOf(pick(of("everything"), "Deployment", ending)).flatMap(({ env: entries = [] }) =>
+        containersOf(findManifest(of("everything"), "Deployment", ending)).flatMap(({ env: entries = [] }) =>
           entries.flatMap(({ name, value, valueFrom }) => {
             assert.ok(!secretNames.has(name) || (value === undefined && valueFrom), name);
             return valueFrom ? [name.replace("ARVADOS_NATS_", "")] : [];
@@ -198,17 +198,18 @@ describe("the chart", () => {
 
     it("give the bridge the root token, and a way to the Arvados API, only where it is to follow logs", async () => {
       const root = (manifests: Manifest[]) =>
-        containersOf(pick(manifests, "Deployment", "-bridge"))[0]?.env?.some(
+        containersOf(findManifest(manifests, "Deployment", "-bridge"))[0]?.env?.some(
           ({ name }) => name === "ARVADOS_NATS_SYSTEM_ROOT_TOKEN",
         );
-      const ports = (manifests: Manifest[]) => JSON.stringify(pick(manifests, "NetworkPolicy", "-bridge").spec?.egress);
+      const ports = (manifests: Manifest[]) =>
+        JSON.stringify(findManifest(manifests, "NetworkPolicy", "-bridge").spec?.egress);
       const followed = await render(
         ...valuesFile("everything"),
         ...["--set", "settings.arvados.apiUrl=https://arvados.example.org:8000"],
       );
       assert.ok(!root(of("everything")) && root(followed));
       assert.ok(!ports(of("everything")).includes("8000") && ports(followed).includes('"port":8000'));
-      const asking = JSON.stringify(pick(followed, "NetworkPolicy", "-authcallout").spec?.egress);
+      const asking = JSON.stringify(findManifest(followed, "NetworkPolicy", "-authcallout").spec?.egress);
       assert.ok(asking.includes('"port":8000'), "authcallout asks there about tokens");
       const plain = await render(
         ...valuesFile("everything"),
@@ -220,13 +221,13 @@ describe("the chart", () => {
     it("are probed on the admin port", () => {
       for (const owner of every().filter(({ kind }) => kind === "Deployment")) {
         const [{ pod }] = podsOf([owner]) as [ReturnType<typeof podsOf>[number]];
-        const [container] = pod.containers as [Container];
+        const [container] = pod.containers as [ManifestContainer];
         assert.deepEqual(container.livenessProbe?.httpGet, { path: "/livez", port: "admin" });
         assert.equal(container.readinessProbe?.httpGet.port, "admin");
         assert.ok(container.ports?.some(({ name }) => name === "admin"));
       }
       const readiness = (name: string, ending: string) =>
-        containersOf(pick(of(name), "Deployment", ending))[0]?.readinessProbe?.httpGet.path;
+        containersOf(findManifest(of(name), "Deployment", ending))[0]?.readinessProbe?.httpGet.path;
       assert.equal(readiness("tryout", "-bridge"), "/readyz");
       // A standby is not ready, and must not hold up an upgrade.
       assert.equal(readiness("everything", "-bridge"), "/livez");
@@ -234,7 +235,9 @@ describe("the chart", () => {
 
     it("listen where their probes and services look", () => {
       for (const service of ["bridge", "authcallout", "proxy"]) {
-        const [container] = containersOf(pick(of("tryout"), "Deployment", `-${service}`)) as [Container];
+        const [container] = containersOf(findManifest(of("tryout"), "Deployment", `-${service}`)) as [
+          ManifestContainer,
+        ];
         const admin = container.ports?.find(({ name }) => name === "admin")?.containerPort;
         assert.equal(env(container, `ARVADOS_NATS_ADMIN_${service.toUpperCase()}`), `:${admin}`);
       }
@@ -251,7 +254,7 @@ describe("the chart", () => {
 
   describe("settings", () => {
     it("arrive as they were written, whatever YAML takes them for", () => {
-      const [bridge] = containersOf(pick(of("everything"), "Deployment", "-bridge")) as [Container];
+      const [bridge] = containersOf(findManifest(of("everything"), "Deployment", "-bridge")) as [ManifestContainer];
       assert.equal(env(bridge, "ARVADOS_NATS_ROLE_GROUPS_VISIBLE_TO_ALL"), "false");
       assert.equal(env(bridge, "ARVADOS_NATS_POSTGRES_PORT"), "5433");
       assert.equal(env(bridge, "ARVADOS_NATS_SESSION_TTL"), "30m");
@@ -261,12 +264,12 @@ describe("the chart", () => {
 
     it("keep a large number as it is", async () => {
       const manifests = await render(...TRYOUT, "--set", "settings.session.audienceMin=1000000");
-      const [bridge] = containersOf(pick(manifests, "Deployment", "-bridge")) as [Container];
+      const [bridge] = containersOf(findManifest(manifests, "Deployment", "-bridge")) as [ManifestContainer];
       assert.equal(env(bridge, "ARVADOS_NATS_AUDIENCE_MIN"), "1000000");
     });
 
     it("let setup-db have a role of its own", () => {
-      const [job] = containersOf(pick(of("everything"), "Job", "-setup-db")) as [Container];
+      const [job] = containersOf(findManifest(of("everything"), "Job", "-setup-db")) as [ManifestContainer];
       assert.equal(env(job, "ARVADOS_NATS_POSTGRES_USER"), "owner");
       const password = job.env?.find(({ name }) => name === "ARVADOS_NATS_POSTGRES_PASSWORD")?.valueFrom?.secretKeyRef;
       assert.equal(password?.name, "arvados-db-owner");
@@ -274,7 +277,7 @@ describe("the chart", () => {
   });
 
   it("lets a Secret have the edge's key of before, or not", () => {
-    const entries = podsOf([pick(of("tryout"), "Deployment", "-authcallout")]).flatMap(({ pod }) =>
+    const entries = podsOf([findManifest(of("tryout"), "Deployment", "-authcallout")]).flatMap(({ pod }) =>
       pod.containers.flatMap(({ env = [] }) => env),
     );
     const old = entries.find(({ name }) => name === "ARVADOS_NATS_PUBLIC_EDGE_OLD");
@@ -282,7 +285,7 @@ describe("the chart", () => {
   });
 
   it("gives the builtin nats-server TLS on both ports where there is a certificate, and tells the services so", () => {
-    const conf = pick(of("bare"), "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
+    const conf = findManifest(of("bare"), "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
     const tls = 'tls { cert_file: "/etc/nats-tls/tls.crt", key_file: "/etc/nats-tls/tls.key" }';
     assert.deepEqual(conf.match(/^ *tls \{.*$/gm), [tls, `  ${tls}`]);
     assert.doesNotMatch(conf, /no_tls/);
@@ -292,26 +295,26 @@ describe("the chart", () => {
       );
       for (const { value } of urls) assert.match(value ?? "", /^(tls|wss):\/\//, owner.metadata.name);
     }
-    const plain = pick(of("tryout"), "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
+    const plain = findManifest(of("tryout"), "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
     assert.doesNotMatch(plain, /tls \{/);
   });
 
   it("names the cluster in every subject of the builtin nats-server", () => {
-    const conf = pick(of("bare"), "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
+    const conf = findManifest(of("bare"), "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
     assert.match(conf, /arvados\.x1y2z\.live\.>/);
     assert.doesNotMatch(conf, /zzzzz/);
   });
 
   it("lets nats-server trust the edge's key, and gives the seed to the proxy and the public key to authcallout, from the Secret", () => {
-    const conf = pick(of("tryout"), "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
+    const conf = findManifest(of("tryout"), "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
     assert.match(conf, /^proxies \{ trusted: \[\{ key: \$ARVADOS_NATS_PUBLIC_EDGE \}\] \}$/m);
     const places = { proxy: "ARVADOS_NATS_EDGE_SEED", authcallout: "ARVADOS_NATS_PUBLIC_EDGE" };
     for (const [service, name] of Object.entries(places)) {
-      const [container] = containersOf(pick(of("tryout"), "Deployment", `-${service}`));
+      const [container] = containersOf(findManifest(of("tryout"), "Deployment", `-${service}`));
       const entry = container?.env?.find((one) => one.name === name);
       assert.deepEqual(entry?.valueFrom?.secretKeyRef, { name: "demo-arvados-nats-keys", key: name });
     }
-    const [server] = containersOf(pick(of("tryout"), "StatefulSet"));
+    const [server] = containersOf(findManifest(of("tryout"), "StatefulSet"));
     assert.ok(server?.env?.some((one) => one.name === "ARVADOS_NATS_PUBLIC_EDGE"));
     for (const container of every().flatMap(containersOf)) {
       const holds = container.env?.some((one) => one.name === "ARVADOS_NATS_EDGE_SEED") ?? false;
@@ -322,7 +325,7 @@ describe("the chart", () => {
   it("verifies an external nats-server with the site's CA", () => {
     for (const owner of of("everything").filter(({ kind }) => kind === "Deployment")) {
       const [{ pod }] = podsOf([owner]) as [ReturnType<typeof podsOf>[number]];
-      assert.equal(env(pod.containers[0] as Container, "NODE_EXTRA_CA_CERTS"), "/etc/arvados-nats/ca/ca.crt");
+      assert.equal(env(pod.containers[0] as ManifestContainer, "NODE_EXTRA_CA_CERTS"), "/etc/arvados-nats/ca/ca.crt");
       const volumes = (pod.volumes as { name: string }[]).filter(({ name }) => name !== "tmp");
       assert.deepEqual(volumes, [
         { name: "ca", secret: { secretName: "site-ca", items: [{ key: "ca.pem", path: "ca.crt" }] } },
@@ -361,7 +364,7 @@ describe("the chart", () => {
   it("tells browsers of TLS, which the proxy behind an ingress or a route does not see", async () => {
     const told = async (...args: string[]) => {
       const manifests = await render(...TRYOUT, ...args);
-      const [proxy] = containersOf(pick(manifests, "Deployment", "-proxy")) as [Container];
+      const [proxy] = containersOf(findManifest(manifests, "Deployment", "-proxy")) as [ManifestContainer];
       return env(proxy, "ARVADOS_NATS_PUBLIC_WEBSOCKET_URL");
     };
     const ingress = [

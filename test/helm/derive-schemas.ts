@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseAllDocuments } from "yaml";
 import { crdFiles, goModule, KUBERNETES, KUBERNETES_MODULE, SOURCES } from "../support/kube-modules.ts";
-import { type Definitions, type Schema, strictDefinition, withReferences } from "./strict-schema.ts";
+import { type Definitions, type JsonSchema, strictDefinition, withReferences } from "./strict-schema.ts";
 
 /** The kinds that the chart and `arvados-nats keys` write, besides custom resources. */
 const KINDS = [
@@ -29,13 +29,13 @@ const KINDS = [
 ];
 const METADATA = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
-type Swagger = { definitions: Record<string, Schema> };
+type Swagger = { definitions: Record<string, JsonSchema> };
 type CustomResourceDefinition = {
   kind: string;
   spec: {
     group: string;
     names: { kind: string };
-    versions: { name: string; schema: { openAPIV3Schema: Schema } }[];
+    versions: { name: string; schema: { openAPIV3Schema: JsonSchema } }[];
   };
 };
 
@@ -67,7 +67,7 @@ export async function deriveSchemas(): Promise<string> {
 }
 
 /** What a person writes of an object: nothing of what the server adds. */
-function manifest(name: string, schema: Schema): Schema {
+function manifest(name: string, schema: JsonSchema): JsonSchema {
   const [apiVersion, kind] = name.split(" ");
   const { status: _, ...properties } = schema.properties ?? {};
   return {

@@ -3,9 +3,9 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Ajv } from "ajv";
-import type { Schema } from "./strict-schema.ts";
+import type { JsonSchema } from "./strict-schema.ts";
 
-type Schemas = { definitions: Record<string, Schema> };
+type Schemas = { definitions: Record<string, JsonSchema> };
 type Named = { apiVersion?: unknown; kind?: unknown };
 
 const FILE = fileURLToPath(new URL("kube-schemas.json", import.meta.url));
@@ -25,7 +25,7 @@ ajv.addKeyword({
 ajv.addSchema({ $id: "kubernetes", definitions });
 
 /** What is wrong with it, a line each: where, and what. */
-export function faultsOf(manifest: Named): string[] {
+export function schemaErrors(manifest: Named): string[] {
   const kind = `${manifest.apiVersion} ${manifest.kind}`;
   if (!definitions[kind]) return [`no schema of ${kind}: KINDS in test/helm/derive-schemas.ts`];
   const pointer = encodeURIComponent(kind.replaceAll("~", "~0").replaceAll("/", "~1"));

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
 import { allMetrics, seriesNames } from "../../scripts/metrics.ts";
-import { CHART, pick, render } from "../support/helm.ts";
+import { CHART, findManifest, render } from "../support/helm.ts";
 
 type Rule = { alert: string; expr: string; labels: { severity: string }; annotations: Record<string, string> };
 type Group = { name: string; rules: Rule[] };
@@ -75,7 +75,7 @@ describe("alerts", () => {
 
   it("come through the chart unchanged, with a runbook where asked", async () => {
     const values = (name: string) => ["-f", join(CHART, "ci", `${name}-values.yaml`)];
-    const everything = pick(await render(...values("everything")), "PrometheusRule").spec?.groups as Group[];
+    const everything = findManifest(await render(...values("everything")), "PrometheusRule").spec?.groups as Group[];
     const strip = ({ runbook_url, ...annotations }: Record<string, string>) => {
       assert.match(runbook_url ?? "", /^https:\/\/docs\.example\.org\/operate#arvadosnats/);
       return annotations;
@@ -87,7 +87,7 @@ describe("alerts", () => {
       })),
       groups,
     );
-    const bare = pick(await render(...values("bare")), "PrometheusRule").spec?.groups as Group[];
+    const bare = findManifest(await render(...values("bare")), "PrometheusRule").spec?.groups as Group[];
     assert.deepEqual(
       bare.map(({ name }) => name),
       ["arvados-nats"],
@@ -128,7 +128,7 @@ describe("the dashboard", () => {
 
   it("arrives in its ConfigMap as it is", async () => {
     const manifests = await render("-f", join(CHART, "ci", "everything-values.yaml"));
-    const text = pick(manifests, "ConfigMap", "-dashboard").data?.["arvados-nats.json"] ?? "";
+    const text = findManifest(manifests, "ConfigMap", "-dashboard").data?.["arvados-nats.json"] ?? "";
     assert.deepEqual(JSON.parse(text), dashboard);
   });
 });

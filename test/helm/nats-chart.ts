@@ -23,8 +23,8 @@ import { declaredStreams } from "../../streams-config/streams.ts";
 import { createAuthority } from "../support/certificates.ts";
 import { helm, type Manifest, manifestsOf } from "../support/helm.ts";
 import { answers, createProcesses, type Processes, type Started } from "../support/processes.ts";
-import { step } from "../support/steps.ts";
-import { faultsOf } from "./kube-schemas.ts";
+import { runStep } from "../support/steps.ts";
+import { schemaErrors } from "./kube-schemas.ts";
 
 const VALUES = fileURLToPath(new URL("../../helm/nats-values.yaml", import.meta.url));
 const NODES = [0, 1, 2] as const;
@@ -46,13 +46,13 @@ try {
 }
 
 async function run(chart: string, processes: Processes): Promise<void> {
-  const manifests = await step("rendered", () => manifestsFrom(chart));
-  await step(`${manifests.length} manifests as Kubernetes' schemas have them`, () => {
+  const manifests = await runStep("rendered", () => manifestsFrom(chart));
+  await runStep(`${manifests.length} manifests as Kubernetes' schemas have them`, () => {
     for (const manifest of manifests)
-      assert.deepEqual(faultsOf(withoutNulls(manifest)), [], `${manifest.kind} ${manifest.metadata.name}`);
+      assert.deepEqual(schemaErrors(withoutNulls(manifest)), [], `${manifest.kind} ${manifest.metadata.name}`);
   });
   const text = confOf(manifests);
-  const ca = await step("certificate", certificate);
+  const ca = await runStep("certificate", certificate);
   const keys = generateKeys();
   const publics = Object.entries(publicVariables(publicKeys(keys)));
   const environment = Object.fromEntries(publics.map(([name, value]) => [name, quotedForServer(value)]));
@@ -62,26 +62,28 @@ async function run(chart: string, processes: Processes): Promise<void> {
     return { client, websocket, monitor, route };
   });
   const first = ports[0] as Ports;
-  const servers = await step("three servers, with a leader", () => startServers(processes, text, ports, environment));
+  const servers = await runStep("three servers, with a leader", () =>
+    startServers(processes, text, ports, environment),
+  );
 
   const ours = { ...seedVariables(keys), ...connection(first), NODE_EXTRA_CA_CERTS: ca };
   const streams = async (verb: string) => {
     const { code, text: says } = await processes.cli(["streams", verb, "--profile", "cluster", "--json"], ours).ended;
     assert.equal(code, 0, says);
   };
-  await step("streams with three replicas", () => streams("apply"));
-  await step("which are as declared", () => streams("check"));
-  await step("every one on three servers, none of which lags", () => onThreeServers(keys, first, ca));
-  await step("a foreign origin is refused, the allowed one is not", async () => {
+  await runStep("streams with three replicas", () => streams("apply"));
+  await runStep("which are as declared", () => streams("check"));
+  await runStep("every one on three servers, none of which lags", () => onThreeServers(keys, first, ca));
+  await runStep("a foreign origin is refused, the allowed one is not", async () => {
     assert.equal(await upgrade(first, "https://evil.example.org", ca), 403);
     assert.equal(await upgrade(first, "https://workbench.example.org", ca), 101);
   });
-  await step("without our CA nobody connects", async () => {
+  await runStep("without our CA nobody connects", async () => {
     const { code, text: says } = await processes.cli(["streams", "check"], { ...ours, NODE_EXTRA_CA_CERTS: "" }).ended;
     assert.equal(code, 2, says);
     assert.match(says, /certificate.*NODE_EXTRA_CA_CERTS/s);
   });
-  await step("one server is killed: the streams are still there", async () => {
+  await runStep("one server is killed: the streams are still there", async () => {
     const last = servers.at(-1);
     last?.child.kill("SIGKILL");
     await last?.ended;

@@ -1,7 +1,7 @@
 /** Who may talk to whom by the chart's NetworkPolicies, worked out as a cluster's network would. */
 
 import assert from "node:assert/strict";
-import { type Container, type Manifest, podsOf, renderedMatrix } from "../support/helm.ts";
+import { type Manifest, type ManifestContainer, podsOf, renderedMatrix } from "../support/helm.ts";
 
 type Port = { protocol: string; port: number | string };
 type Peer = { podSelector?: { matchLabels: Record<string, string> }; namespaceSelector?: object };
@@ -26,7 +26,7 @@ describe("the chart's network policies", () => {
       .map(({ spec }) => spec as unknown as Policy);
     const ends = new Map(
       podsOf(manifests).map(({ owner, pod }) => {
-        const ports = pod.containers.flatMap((container: Container) => container.ports ?? []);
+        const ports = pod.containers.flatMap((container: ManifestContainer) => container.ports ?? []);
         return [owner.metadata.labels[COMPONENT] ?? "", { labels: owner.metadata.labels, ports }] as const;
       }),
     );

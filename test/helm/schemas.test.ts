@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { keysSecret } from "../../streams-config/keys-manifest.ts";
 import { MATRIX, manifestsOf, renderedMatrix } from "../support/helm.ts";
-import { faultsOf } from "./kube-schemas.ts";
+import { schemaErrors } from "./kube-schemas.ts";
 
 /** Fields whose keys people choose. */
 const FREE = ["labels", "annotations", "data", "stringData", "matchLabels", "selector", "nodeSelector"];
@@ -21,12 +21,12 @@ describe("the schemas of Kubernetes' API", () => {
       const manifests = of(name);
       assert.ok(manifests.length > 5);
       for (const manifest of manifests)
-        assert.deepEqual(faultsOf(manifest), [], `${manifest.kind} ${manifest.metadata.name}`);
+        assert.deepEqual(schemaErrors(manifest), [], `${manifest.kind} ${manifest.metadata.name}`);
     });
   }
 
   it("find nothing wrong with the Secret that `arvados-nats keys` makes", () => {
-    assert.deepEqual(faultsOf(keysSecret(generateKeys(), { name: "keys" })), []);
+    assert.deepEqual(schemaErrors(keysSecret(generateKeys(), { name: "keys" })), []);
   });
 
   /** A copy of the first of a kind in a values file, broken. */
@@ -35,7 +35,7 @@ describe("the schemas of Kubernetes' API", () => {
     assert.ok(found, kind);
     const copy = structuredClone(found);
     breaks(copy);
-    return faultsOf(copy);
+    return schemaErrors(copy);
   }
   const container = (manifest: Loose) => manifest.spec.template.spec.containers[0];
 
@@ -127,11 +127,11 @@ describe("the schemas of Kubernetes' API", () => {
       const copy: Loose = structuredClone(manifest);
       for (const [path, object] of objectsIn(copy, "")) {
         object.nobodyKnowsMe = 1;
-        assert.notDeepEqual(faultsOf(copy), [], `${manifest.kind} ${manifest.metadata.name}${path}`);
+        assert.notDeepEqual(schemaErrors(copy), [], `${manifest.kind} ${manifest.metadata.name}${path}`);
         delete object.nobodyKnowsMe;
         tried++;
       }
-      assert.deepEqual(faultsOf(copy), []);
+      assert.deepEqual(schemaErrors(copy), []);
     }
     assert.ok(tried > 1_000, `${tried} places`);
   });

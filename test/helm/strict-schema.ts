@@ -3,20 +3,20 @@
  * a null, which the API would take for "not set". Pure.
  */
 
-export type Schema = {
+export type JsonSchema = {
   $ref?: string;
   type?: string | string[];
   format?: string;
   pattern?: string;
-  properties?: Record<string, Schema>;
-  additionalProperties?: boolean | Schema;
+  properties?: Record<string, JsonSchema>;
+  additionalProperties?: boolean | JsonSchema;
   required?: string[];
-  items?: Schema;
+  items?: JsonSchema;
   enum?: unknown[];
   "x-kubernetes-group-version-kind"?: { group: string; version: string; kind: string }[];
   [word: string]: unknown;
 };
-export type Definitions = Record<string, Schema>;
+export type Definitions = Record<string, JsonSchema>;
 
 /** Words of JSON Schema that say something about a value. `x-kubernetes-list-map-keys` is one of Kubernetes', for lists without doubles. */
 const VALUES = [
@@ -27,7 +27,7 @@ const LISTS_OF_SCHEMAS = ["allOf", "anyOf", "oneOf"];
 
 /** What the API server checks and its schema does not say. */
 const LABEL_VALUE = { type: "string", maxLength: 63, pattern: "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$" };
-const OVERRIDES: Readonly<Record<string, Schema>> = {
+const OVERRIDES: Readonly<Record<string, JsonSchema>> = {
   "io.k8s.apimachinery.pkg.util.intstr.IntOrString": { type: ["integer", "string"] },
   "io.k8s.apimachinery.pkg.api.resource.Quantity": {
     type: ["number", "string"],
@@ -61,12 +61,12 @@ const OVERRIDES: Readonly<Record<string, Schema>> = {
   },
 };
 
-export function strictDefinition(schema: Schema): Schema {
-  const strict: Schema = {};
+export function strictDefinition(schema: JsonSchema): JsonSchema {
+  const strict: JsonSchema = {};
   for (const word of VALUES) if (schema[word] !== undefined) strict[word] = schema[word];
   if (schema.pattern !== undefined) strict.pattern = portable(schema.pattern);
   for (const word of LISTS_OF_SCHEMAS)
-    if (schema[word]) strict[word] = (schema[word] as Schema[]).map((part) => strictPart(part));
+    if (schema[word]) strict[word] = (schema[word] as JsonSchema[]).map((part) => strictPart(part));
   if (schema.items) strict.items = strictDefinition(schema.items);
   if (schema["x-kubernetes-list-type"] === "set") strict.uniqueItems = true;
   if (schema["x-kubernetes-int-or-string"] || schema.format === "int-or-string") {
@@ -91,7 +91,7 @@ function portable(pattern: string): string {
 }
 
 /** One of several conditions on the same value: it names some of the fields only. */
-function strictPart(schema: Schema): Schema {
+function strictPart(schema: JsonSchema): JsonSchema {
   const strict = strictDefinition(schema);
   if (strict.additionalProperties === false) delete strict.additionalProperties;
   return strict;
@@ -102,7 +102,7 @@ export function withReferences(schemas: Definitions, all: Definitions): Definiti
   const found: Definitions = {};
   const look = (node: unknown): void => {
     if (typeof node !== "object" || node === null) return;
-    const { $ref } = node as Schema;
+    const { $ref } = node as JsonSchema;
     const name = typeof $ref === "string" ? $ref.replace("#/definitions/", "") : undefined;
     if (name !== undefined && !found[name]) {
       const definition = all[name];

@@ -4,8 +4,8 @@ import { writeFileSync } from "node:fs";
 import { connect as dial } from "node:net";
 import { WebSocket } from "ws";
 import { createAuthority } from "../support/certificates.ts";
-import { type ChartRun, prepareChart, SERVICES } from "../support/chart-run.ts";
-import { pick } from "../support/helm.ts";
+import { CHART_SERVICES, type ChartRun, prepareChart } from "../support/chart-run.ts";
+import { findManifest } from "../support/helm.ts";
 
 const MOUNTED = "/etc/nats-tls";
 const CA = "/etc/arvados-nats/ca/ca.crt";
@@ -26,12 +26,12 @@ describe("an installation with TLS as the chart renders it", () => {
   after(() => run?.[Symbol.asyncDispose]());
 
   const bridge = (env: Record<string, string>) =>
-    run.startOurs(pick(run.manifests, "Deployment", "-bridge"), env).ended;
+    run.startOurs(findManifest(run.manifests, "Deployment", "-bridge"), env).ended;
 
   it("becomes ready", () => run.startServices());
 
   it("lets a user in through the edge, and shows an event", async () => {
-    const { ended } = run.startOurs(pick(run.manifests, "Pod", "-test"));
+    const { ended } = run.startOurs(findManifest(run.manifests, "Pod", "-test"));
     await run.write(ended);
     const { code, text } = await ended;
     assert.equal(code, 0, text);
@@ -41,8 +41,8 @@ describe("an installation with TLS as the chart renders it", () => {
   it("is left alone by services that have another CA, and they say what to do", async () => {
     const other = `${run.dir}/other-ca.crt`;
     writeFileSync(other, createAuthority().cert);
-    for (const service of SERVICES) {
-      const deployment = pick(run.manifests, "Deployment", `-${service}`);
+    for (const service of CHART_SERVICES) {
+      const deployment = findManifest(run.manifests, "Deployment", `-${service}`);
       const ports = {
         ARVADOS_NATS_LISTEN: "127.0.0.1:0",
         [`ARVADOS_NATS_ADMIN_${service.toUpperCase()}`]: "127.0.0.1:0",

@@ -1,7 +1,7 @@
 /** The try-out as the chart renders it, run for real. */
 import assert from "node:assert/strict";
 import { type ChartRun, prepareChart } from "../support/chart-run.ts";
-import { pick } from "../support/helm.ts";
+import { findManifest } from "../support/helm.ts";
 
 describe("a try-out as the chart renders it", () => {
   let run: ChartRun;
@@ -15,7 +15,7 @@ describe("a try-out as the chart renders it", () => {
   it("brings every service to the readiness that its probe asks for", () => run.startServices());
 
   it("passes helm test: a login, who one is, and an event", async () => {
-    const { ended } = run.startOurs(pick(run.manifests, "Pod", "-test"));
+    const { ended } = run.startOurs(findManifest(run.manifests, "Pod", "-test"));
     await run.write(ended);
     const { code, text } = await ended;
     assert.equal(code, 0, text);
@@ -25,7 +25,7 @@ describe("a try-out as the chart renders it", () => {
   });
 
   it("fails helm test where nothing happens, and where there is no proxy, and says so", async () => {
-    const env = run.environmentOf(run.containerOf(pick(run.manifests, "Pod", "-test")));
+    const env = run.environmentOf(run.containerOf(findManifest(run.manifests, "Pod", "-test")));
     const probe = (url: string) => run.processes.cli(["probe", "--url", url, "--event-seconds", "1"], env).ended;
     const [quiet, nobody] = await Promise.all([
       probe(`http://127.0.0.1:${run.ports.http}`),
@@ -38,7 +38,7 @@ describe("a try-out as the chart renders it", () => {
 
   it("fails helm test for a token that nobody knows", async () => {
     run.secrets.arvados = { systemRootToken: "unknown".repeat(8) };
-    const { code, text } = await run.startOurs(pick(run.manifests, "Pod", "-test")).ended;
+    const { code, text } = await run.startOurs(findManifest(run.manifests, "Pod", "-test")).ended;
     assert.equal(code, 2, text);
     assert.match(text, /fails: the token is refused\n.*authcallout's log says why/);
   });

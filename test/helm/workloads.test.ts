@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { DRAIN_MS, RELEASE_MS } from "../../runtime/lifecycle.ts";
 import {
-  type Container,
+  findManifest,
   MATRIX,
   type Manifest,
+  type ManifestContainer,
   type PodSpec,
-  pick,
   podsOf,
   render,
   renderedMatrix,
@@ -36,10 +36,10 @@ type Backend = { name: string; port: number | { name: string } };
 const isLasting = ({ kind }: Manifest) => kind === "Deployment" || kind === "StatefulSet";
 const selectorOf = (manifest: Manifest) => manifest.spec?.selector as Spread["labelSelector"];
 const templateOf = (manifest: Manifest) => manifest.spec?.template as Template;
-const deployment = (manifests: Manifest[], service: string) => pick(manifests, "Deployment", `-${service}`);
+const deployment = (manifests: Manifest[], service: string) => findManifest(manifests, "Deployment", `-${service}`);
 const placed = (manifests: Manifest[], service: string) => templateOf(deployment(manifests, service)).spec as Placed;
 const containerOf = (pod: PodSpec) =>
-  pod.containers[0] as Container & { lifecycle?: { preStop: { exec: { command: string[] } } } };
+  pod.containers[0] as ManifestContainer & { lifecycle?: { preStop: { exec: { command: string[] } } } };
 
 describe("the chart's workloads", () => {
   const { of } = renderedMatrix();
@@ -92,7 +92,7 @@ describe("the chart's workloads", () => {
 
     it("by its configuration: the builtin nats-server, of which a checksum says so", async () => {
       const checksum = (manifests: Manifest[]) =>
-        templateOf(pick(manifests, "StatefulSet")).metadata.annotations?.["checksum/config"] ?? "";
+        templateOf(findManifest(manifests, "StatefulSet")).metadata.annotations?.["checksum/config"] ?? "";
       const other = await withValues("tryout", "--set", "clusterId=abcde");
       assert.match(checksum(other), /^[0-9a-f]{64}$/);
       assert.notEqual(checksum(of("tryout")), checksum(other));
@@ -111,7 +111,7 @@ describe("the chart's workloads", () => {
   describe("are scaled", () => {
     it("by the autoscaler, which then alone says how many proxies there are", () => {
       const proxy = deployment(of("everything"), "proxy");
-      const { spec } = pick(of("everything"), "HorizontalPodAutoscaler");
+      const { spec } = findManifest(of("everything"), "HorizontalPodAutoscaler");
       assert.deepEqual(spec?.scaleTargetRef, { apiVersion: "apps/v1", kind: "Deployment", name: proxy.metadata.name });
       assert.deepEqual([spec?.minReplicas, spec?.maxReplicas], [2, 6]);
       const target = { type: "Utilization", averageUtilization: 70 };
@@ -123,7 +123,7 @@ describe("the chart's workloads", () => {
     });
 
     it("down slowly: every pod that goes sends its clients elsewhere", () => {
-      const { behavior } = pick(of("everything"), "HorizontalPodAutoscaler").spec as {
+      const { behavior } = findManifest(of("everything"), "HorizontalPodAutoscaler").spec as {
         behavior: { scaleDown: { stabilizationWindowSeconds: number; policies: object[] } };
       };
       assert.ok(behavior.scaleDown.stabilizationWindowSeconds >= 300);
@@ -138,7 +138,7 @@ describe("the chart's workloads", () => {
     });
 
     it("down by one proxy at a time when nodes are drained", () => {
-      const { spec } = pick(of("tryout"), "PodDisruptionBudget");
+      const { spec } = findManifest(of("tryout"), "PodDisruptionBudget");
       assert.equal(spec?.maxUnavailable, 1);
       assert.deepEqual(spec?.selector, deployment(of("tryout"), "proxy").spec?.selector);
       assert.ok(!of("bare").some(({ kind }) => kind === "PodDisruptionBudget"));
@@ -215,9 +215,9 @@ describe("the chart's workloads", () => {
     });
 
     it("with more time than its lame duck mode takes: the builtin nats-server", () => {
-      const conf = pick(of("tryout"), "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
+      const conf = findManifest(of("tryout"), "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
       const seconds = (word: string) => Number(new RegExp(`${word}: "(\\d+)s"`).exec(conf)?.[1]);
-      const { terminationGracePeriodSeconds } = templateOf(pick(of("tryout"), "StatefulSet")).spec;
+      const { terminationGracePeriodSeconds } = templateOf(findManifest(of("tryout"), "StatefulSet")).spec;
       const needed = seconds("lame_duck_duration") + seconds("lame_duck_grace_period");
       assert.ok((terminationGracePeriodSeconds ?? 0) > needed);
     });
@@ -225,7 +225,7 @@ describe("the chart's workloads", () => {
 
   describe("are reached", () => {
     const service = () =>
-      pick(of("everything"), "Service", "-proxy") as Manifest & {
+      findManifest(of("everything"), "Service", "-proxy") as Manifest & {
         spec: { selector: object; ports: { name: string; port: number; targetPort: string }[] };
       };
 
@@ -238,7 +238,7 @@ describe("the chart's workloads", () => {
     });
 
     it("by an Ingress with TLS, on which a WebSocket lives", () => {
-      const { spec, metadata } = pick(of("everything"), "Ingress");
+      const { spec, metadata } = findManifest(of("everything"), "Ingress");
       assert.deepEqual(spec?.tls, [{ hosts: ["events.example.org"], secretName: "events-tls" }]);
       const [rule] = (spec as { rules: { host: string; http: { paths: { backend: { service: Backend } }[] } }[] })
         .rules;
@@ -249,7 +249,7 @@ describe("the chart's workloads", () => {
     });
 
     it("by a route of the Gateway API, on which a WebSocket lives", async () => {
-      const { spec } = pick(of("everything"), "HTTPRoute");
+      const { spec } = findManifest(of("everything"), "HTTPRoute");
       assert.deepEqual(spec, {
         parentRefs: [{ name: "gateway", namespace: "gateways" }],
         hostnames: ["events.example.org"],
@@ -262,7 +262,7 @@ describe("the chart's workloads", () => {
         ],
       });
       const other = ["proxy.service.port=8480", "proxy.httpRoute.requestTimeout=2h", "proxy.httpRoute.hostnames=null"];
-      const changed = pick(await withValues("everything", "--set", other.join(",")), "HTTPRoute").spec as {
+      const changed = findManifest(await withValues("everything", "--set", other.join(",")), "HTTPRoute").spec as {
         hostnames?: string[];
         rules: { timeouts: object; backendRefs: Backend[] }[];
       };

@@ -19,7 +19,7 @@ export type ImageConfig = {
   Labels: Record<string, string>;
 };
 
-export type Container = {
+export type ImageContainer = {
   ended: Promise<Ended>;
   /** As the host sees its first process. */
   pid(): Promise<number>;
@@ -42,7 +42,7 @@ export function startContainer(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
   entrypoint: readonly string[] = image.Entrypoint,
-): Container {
+): ImageContainer {
   const id = `arvados-nats-${process.pid}-${++made}`;
   const bundle = join(dir, id);
   mkdirSync(bundle);
@@ -59,7 +59,9 @@ export function startContainer(
 }
 
 /** From /proc: user and group ids, capabilities, whether it may ever get more, and how its root is mounted. */
-export async function rightsOf(pid: number): Promise<Record<"uid" | "gid" | "caps" | "noNewPrivs" | "root", string>> {
+export async function processPrivileges(
+  pid: number,
+): Promise<Record<"uid" | "gid" | "caps" | "noNewPrivs" | "root", string>> {
   const status = await readFile(`/proc/${pid}/status`, "utf8");
   const field = (name: string) => new RegExp(`^${name}:\\s+(\\S+)`, "m").exec(status)?.[1] ?? "";
   const mounts = (await readFile(`/proc/${pid}/mountinfo`, "utf8")).split("\n").map((line) => line.split(" "));

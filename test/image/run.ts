@@ -12,14 +12,14 @@ import { type Stack, startStack } from "../../dev/stack.ts";
 import { until } from "../../dev/testing/until.ts";
 import { type Config, valueAt } from "../../runtime/config/config.ts";
 import { allSettings } from "../../runtime/config/config-table.ts";
-import { formatSetting, type Value } from "../../runtime/config/setting.ts";
+import { formatSetting, type SettingValue } from "../../runtime/config/setting.ts";
 import { silentLog } from "../../runtime/log/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { SERVICE_VERSION } from "../../runtime/version.ts";
 import { answers, createProcesses } from "../support/processes.ts";
-import { step } from "../support/steps.ts";
+import { runStep } from "../support/steps.ts";
 import { buildah, installTools, makeBase, ROOT } from "./buildah.ts";
-import { type ContainerMaker, type ImageConfig, rightsOf, startContainer } from "./container.ts";
+import { type ContainerMaker, type ImageConfig, processPrivileges, startContainer } from "./container.ts";
 
 const NAME = "localhost/arvados-nats:test";
 const REVISION = "abcdef0";
@@ -28,20 +28,20 @@ const SERVICES = ["bridge", "authcallout", "proxy"] as const;
 const dir = mkdtempSync(join(tmpdir(), "arvados-nats-image-"));
 const scope = createScope();
 try {
-  await step("buildah, debootstrap, runc", installTools);
-  await step("a base with node and npm", makeBase);
-  await step("the Dockerfile", () =>
+  await runStep("buildah, debootstrap, runc", installTools);
+  await runStep("a base with node and npm", makeBase);
+  await runStep("the Dockerfile", () =>
     buildah("bud", "--isolation", "chroot", "--pull=never", "--build-arg", `REVISION=${REVISION}`, "--tag", NAME, "."),
   );
-  const maker = await step("its container", mounted);
-  await step("labels, user and entrypoint", () => checkImage(maker.image));
-  await step("packages of production only", () => checkPackages(maker.rootfs));
-  await step("--version", async () => {
+  const maker = await runStep("its container", mounted);
+  await runStep("labels, user and entrypoint", () => checkImage(maker.image));
+  await runStep("packages of production only", () => checkPackages(maker.rootfs));
+  await runStep("--version", async () => {
     const { code, text } = await startContainer(maker, ["--version"]).ended;
     assert.deepEqual([code, text.trim()], [0, SERVICE_VERSION]);
   });
-  await step("nothing can be written, not even by a program that tries", () => checkReadOnly(maker));
-  const stack = await step("PostgreSQL, nats-server and services beside it", () =>
+  await runStep("nothing can be written, not even by a program that tries", () => checkReadOnly(maker));
+  const stack = await runStep("PostgreSQL, nats-server and services beside it", () =>
     startStack({ scope, log: silentLog() }),
   );
   await checkServices(maker, stack);
@@ -118,14 +118,14 @@ async function checkServices(maker: ContainerMaker, stack: Stack): Promise<void>
   for (const { service, container } of containers) {
     // A second bridge waits for the first one's slot.
     const path = service === "bridge" ? "/livez" : "/readyz";
-    await step(`${service}: ${path}`, () =>
+    await runStep(`${service}: ${path}`, () =>
       Promise.race([
         until(() => answers(`http://127.0.0.1:${ports[service]}${path}`), path),
         container.ended.then(({ text }) => assert.fail(text)),
       ]),
     );
-    await step(`${service}: not root, no capability, a read-only root`, async () => {
-      assert.deepEqual(await rightsOf(await container.pid()), {
+    await runStep(`${service}: not root, no capability, a read-only root`, async () => {
+      assert.deepEqual(await processPrivileges(await container.pid()), {
         uid: "10001",
         gid: "10001",
         caps: "0000000000000000",
@@ -134,14 +134,14 @@ async function checkServices(maker: ContainerMaker, stack: Stack): Promise<void>
       });
     });
   }
-  await step("a login through the image's proxy, by the image's own probe", async () => {
+  await runStep("a login through the image's proxy, by the image's own probe", async () => {
     const token = { ARVADOS_API_TOKEN: stack.cluster.users.admin.token.v2 };
     const { code, text } = await startContainer(maker, ["probe", "--url", `http://127.0.0.1:${http}`], token).ended;
     assert.equal(code, 0, text);
     assert.match(text, /^gateway: zzzzz-tpzed-/m);
   });
   for (const { service, container } of containers)
-    await step(`${service}: SIGTERM ends it in order`, async () => {
+    await runStep(`${service}: SIGTERM ends it in order`, async () => {
       await container.signal("SIGTERM");
       const { code, text } = await container.ended;
       // 128 + SIGTERM: what parents expect of whoever ended by it, after everything was released.
@@ -153,7 +153,7 @@ async function checkServices(maker: ContainerMaker, stack: Stack): Promise<void>
 function environmentOf(config: Config): Record<string, string> {
   return Object.fromEntries(
     allSettings().flatMap(({ setting, path }) => {
-      const value = valueAt(config, path) as Value;
+      const value = valueAt(config, path) as SettingValue;
       const text = setting.secret ? String(value ?? "") : formatSetting(setting, value);
       return text === "" ? [] : [[setting.env, text]];
     }),

@@ -17,19 +17,19 @@ export type KubeObject = {
   [field: string]: unknown;
 };
 
-export type Answer<T> = { status: number; body: T };
+export type KubeAnswer<T> = { status: number; body: T };
 
-export type Cluster = AsyncDisposable & {
+export type KubeCluster = AsyncDisposable & {
   kubeconfig: string;
   url: string;
   /** The API server's certificate. */
   ca: string;
-  call<T = KubeObject>(method: string, path: string, body?: object, type?: string): Promise<Answer<T>>;
+  call<T = KubeObject>(method: string, path: string, body?: object, type?: string): Promise<KubeAnswer<T>>;
 };
 
 const START_MS = 60_000;
 
-export async function startCluster(dir: string, binaries: KubeBinaries): Promise<Cluster> {
+export async function startCluster(dir: string, binaries: KubeBinaries): Promise<KubeCluster> {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const [etcdPort, peerPort, port, managerPort] = (await freePorts(4)) as [number, number, number, number];
   const url = `https://127.0.0.1:${port}`;
@@ -126,7 +126,7 @@ type Question = {
   body: object | undefined;
 };
 
-function ask<T>({ url, path, method, token, ca, type, body }: Question): Promise<Answer<T>> {
+function ask<T>({ url, path, method, token, ca, type, body }: Question): Promise<KubeAnswer<T>> {
   return new Promise((resolve, reject) => {
     const text = body === undefined ? "" : JSON.stringify(body);
     const headers = {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { MATRIX, type Manifest, render, valuesFile } from "../support/helm.ts";
-import type { Cluster } from "./cluster.ts";
+import type { KubeCluster } from "./cluster.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: manifests are broken here in places that their type does not name.
 type Loose = any;
@@ -62,7 +62,7 @@ const WRONG: readonly Wrong[] = [
   ["no such type", "Service", (m) => (m.spec.type = "Somewhere"), /Unsupported value: "Somewhere"/],
 ];
 
-export async function dryRunMatrix(cluster: Cluster, namespace: string): Promise<number> {
+export async function dryRunMatrix(cluster: KubeCluster, namespace: string): Promise<number> {
   let count = 0;
   for (const name of MATRIX) {
     for (const manifest of await render(...valuesFile(name))) {
@@ -75,7 +75,7 @@ export async function dryRunMatrix(cluster: Cluster, namespace: string): Promise
 }
 
 /** Each of the wrong ones is refused, and for its reason. */
-export async function dryRunWrong(cluster: Cluster, namespace: string): Promise<number> {
+export async function dryRunWrong(cluster: KubeCluster, namespace: string): Promise<number> {
   const manifests = await render(...valuesFile("everything"));
   for (const [what, kind, breaks, reason] of WRONG) {
     const copy = structuredClone(manifests.find((manifest) => manifest.kind === kind)) as Loose;
@@ -88,7 +88,7 @@ export async function dryRunWrong(cluster: Cluster, namespace: string): Promise<
 }
 
 async function dryRun(
-  cluster: Cluster,
+  cluster: KubeCluster,
   namespace: string,
   { metadata, ...manifest }: Manifest,
 ): Promise<{ status: number; says: string }> {

@@ -5,7 +5,7 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { reasonOf } from "../../core/errors.ts";
-import type { Cluster } from "./cluster.ts";
+import type { KubeCluster } from "./cluster.ts";
 import { isTask, type Pod, type PodState, statusOf } from "./pod.ts";
 
 export type PodProcess = {
@@ -16,7 +16,7 @@ export type PodProcess = {
 };
 
 export type KubeletOptions = {
-  cluster: Cluster;
+  cluster: KubeCluster;
   namespace: string;
   /** Rejects where the container cannot be made: a Secret is missing, for instance. Tried again then. */
   start: (pod: Pod) => Promise<PodProcess>;

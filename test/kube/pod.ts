@@ -1,6 +1,6 @@
 /** A pod as the API server has it, as far as a node looks into it; and what a node says about it. */
 
-import type { Container } from "../support/helm.ts";
+import type { ManifestContainer } from "../support/helm.ts";
 import type { KubeObject } from "./cluster.ts";
 
 export type Volume = {
@@ -12,7 +12,7 @@ export type Volume = {
   projected?: object;
 };
 
-export type PodContainer = Container & {
+export type PodContainer = ManifestContainer & {
   command?: string[];
   volumeMounts?: { name: string; mountPath: string }[];
 };
@@ -48,7 +48,7 @@ export function isTask({ metadata }: Pod): boolean {
   return owner === undefined || owner === "Job";
 }
 
-export function isReady({ status }: Pod): boolean {
+export function isPodReady({ status }: Pod): boolean {
   return status.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True") ?? false;
 }
 

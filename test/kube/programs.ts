@@ -10,15 +10,15 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { freePorts } from "../../dev/servers/free-ports.ts";
 import { answers, createProcesses } from "../support/processes.ts";
-import type { Cluster, KubeObject } from "./cluster.ts";
+import type { KubeCluster, KubeObject } from "./cluster.ts";
 import type { PodProcess } from "./kubelet.ts";
-import { isReady, type Pod, type PodContainer, type Volume } from "./pod.ts";
+import { isPodReady, type Pod, type PodContainer, type Volume } from "./pod.ts";
 
 const MOUNTS = fileURLToPath(new URL("mounts.ts", import.meta.url));
 const PATIENCE_MS = 60_000;
 
 export type ProgramsOptions = {
-  cluster: Cluster;
+  cluster: KubeCluster;
   namespace: string;
   /** A folder for what pods find and leave. */
   dir: string;
@@ -84,7 +84,7 @@ export function createPrograms(options: ProgramsOptions): Programs {
     );
     const target = served.find((one) => one.port === port)?.targetPort;
     const behind = list.items.findLast(
-      (pod) => !pod.metadata.deletionTimestamp && (publishNotReadyAddresses || isReady(pod)),
+      (pod) => !pod.metadata.deletionTimestamp && (publishNotReadyAddresses || isPodReady(pod)),
     );
     const containerPort =
       typeof target === "number"

@@ -21,9 +21,9 @@ import { createAuthority } from "../support/certificates.ts";
 import { CHART, findHelm, valuesFile } from "../support/helm.ts";
 import { crdFiles } from "../support/kube-modules.ts";
 import { freshDatabase, sharedPostgres } from "../support/postgres.ts";
-import { step } from "../support/steps.ts";
+import { runStep } from "../support/steps.ts";
 import { kubeBinaries } from "./binaries.ts";
-import { type Cluster, type KubeObject, startCluster } from "./cluster.ts";
+import { type KubeCluster, type KubeObject, startCluster } from "./cluster.ts";
 import { dryRunMatrix, dryRunWrong } from "./dry-run.ts";
 import { startKubelet } from "./kubelet.ts";
 import { isTask } from "./pod.ts";
@@ -45,8 +45,8 @@ try {
 async function run(): Promise<void> {
   const [binaries, nats] = [await kubeBinaries(write), await findNatsServer()];
   await findHelm();
-  await using database = await step("database", freshDatabase);
-  await using cluster = await step("control plane", () => startCluster(join(dir, "cluster"), binaries));
+  await using database = await runStep("database", freshDatabase);
+  await using cluster = await runStep("control plane", () => startCluster(join(dir, "cluster"), binaries));
 
   /** What tasks have said, by the pod's name. */
   const said = new Map<string, string>();
@@ -79,7 +79,7 @@ async function run(): Promise<void> {
   const [certFile, keyFile] = [join(dir, "tls.crt"), join(dir, "tls.key")];
   writeFileSync(certFile, server.cert);
   writeFileSync(keyFile, server.key);
-  await step("namespace, Secrets, CRDs of Prometheus' operator and Gateway API", async () => {
+  await runStep("namespace, Secrets, CRDs of Prometheus' operator and Gateway API", async () => {
     await create(cluster, "/api/v1/namespaces", { metadata: { name: NAMESPACE } });
     await create(cluster, "/apis/scheduling.k8s.io/v1/priorityclasses", { metadata: { name: "high" }, value: 1000 });
     const secrets = {
@@ -100,7 +100,7 @@ async function run(): Promise<void> {
     await until(async () => (await statusOf(account)) === 200, "the namespace's service account");
   });
 
-  await step("the committed schemas are those of these versions", async () => {
+  await runStep("the committed schemas are those of these versions", async () => {
     assert.equal(readFileSync(SCHEMAS_FILE, "utf8"), await deriveSchemas());
   });
   await counted("manifests of every values file, as the API server takes them strictly", () =>
@@ -139,20 +139,20 @@ async function run(): Promise<void> {
   };
 
   write("a try-out");
-  await step("install: keys, setup-db, nats-server, streams and services, all ready", () =>
+  await runStep("install: keys, setup-db, nats-server, streams and services, all ready", () =>
     helm.succeeds("install", "demo", CHART, ...tryout, ...wait),
   );
   const made = await secret("demo-arvados-nats-keys");
-  await step("  the keys were made, seeds and public ones", () => {
+  await runStep("  the keys were made, seeds and public ones", () => {
     const wanted = Object.keys(keysSecret(generateKeys(), { name: "k" }).stringData);
     assert.deepEqual(Object.keys(made.data as object).sort(), wanted.sort());
   });
-  await step("  the right to make them is gone with the hook", async () => {
+  await runStep("  the right to make them is gone with the hook", async () => {
     const roles = `/apis/rbac.authorization.k8s.io/v1/namespaces/${NAMESPACE}/roles`;
     assert.equal(await statusOf(`${roles}/demo-arvados-nats-keys`), 404);
   });
-  await step("helm test: a login, who one is, an event", passes);
-  await step("upgrade: every pod is rolled, keys and streams stay", async () => {
+  await runStep("helm test: a login, who one is, an event", passes);
+  await runStep("upgrade: every pod is rolled, keys and streams stay", async () => {
     const changes = ["--set", "secretsRevision=2,tests.tokenSecret=wrong-token"];
     await helm.succeeds("upgrade", "demo", CHART, ...tryout, ...changes, ...wait);
     assert.equal((await secret("demo-arvados-nats-keys")).metadata.resourceVersion, made.metadata.resourceVersion);
@@ -160,11 +160,11 @@ async function run(): Promise<void> {
     await until(() => lastOf("demo-arvados-nats-streams-2"), "the streams' Job", 60_000);
     assert.match(lastOf("demo-arvados-nats-streams-2"), /^nothing to do$/m);
   });
-  await step("helm test fails with a token that nobody knows", async () => {
+  await runStep("helm test fails with a token that nobody knows", async () => {
     await helm.fails("test", "demo", "--timeout", "60s");
     assert.match(said.get(demoPod) ?? "", /the token is refused/);
   });
-  await step("a rollout that does not become ready is rolled back", async () => {
+  await runStep("a rollout that does not become ready is rolled back", async () => {
     const changes = ["--set", "secrets.arvados.systemRootTokenKey=misspelt"];
     const says = await helm.fails(
       ...["upgrade", "demo", CHART, ...tryout, ...changes],
@@ -183,9 +183,9 @@ async function run(): Promise<void> {
       ],
     );
   });
-  await step("rollback to the first revision", () => helm.succeeds("rollback", "demo", "1", ...wait));
-  await step("helm test, again", passes);
-  await step("uninstall: the keys stay, nothing else of ours, and no process", async () => {
+  await runStep("rollback to the first revision", () => helm.succeeds("rollback", "demo", "1", ...wait));
+  await runStep("helm test, again", passes);
+  await runStep("uninstall: the keys stay, nothing else of ours, and no process", async () => {
     await helm.succeeds("uninstall", "demo", "--wait", "--timeout", "60s");
     assert.equal((await secret("demo-arvados-nats-keys")).metadata.uid, made.metadata.uid);
     await uninstalled("demo", ["test"]);
@@ -197,7 +197,7 @@ async function run(): Promise<void> {
     ...["--set", postgres, "--set", `clusterId=zzzzz,setupDb.user=${user}`],
     ...["--set", "secrets.keys.existingSecret=nats-keys", ...wait],
   ];
-  await using servers = await step("nats-servers", () =>
+  await using servers = await runStep("nats-servers", () =>
     startNatsCluster({
       ...{ clusterId: "zzzzz", keys: publicKeys(ours), tls: { certFile, keyFile } },
       limits: { maxFileStore: 220 * GIB },
@@ -207,16 +207,16 @@ async function run(): Promise<void> {
   assert.ok(first);
   outside.set("nats.nats.svc:4222", `localhost:${new URL(first.url).port}`);
   outside.set("nats.nats.svc:8080", `localhost:${new URL(first.websocketUrl).port}`);
-  await step("install: setup-db and streams before the services", async () => {
+  await runStep("install: setup-db and streams before the services", async () => {
     await helm.succeeds("install", "full", CHART, ...everything);
     assert.match(lastOf("full-arvados-nats-streams"), new RegExp(`^${STREAM_NAMES.length} applied$`, "m"));
   });
-  await step("helm test", async () => {
+  await runStep("helm test", async () => {
     await helm.succeeds("test", "full", "--timeout", "60s");
     assert.match(said.get("full-arvados-nats-test") ?? "", /^event: create of zzzzz-j7d0g-/m);
   });
   const before = await deployment("full-arvados-nats-bridge");
-  await step(
+  await runStep(
     "a hook that fails (streams of another profile are refused) ends an upgrade before it changes a service",
     async () => {
       said.clear();
@@ -231,8 +231,8 @@ async function run(): Promise<void> {
       assert.equal((await deployment("full-arvados-nats-bridge")).metadata.generation, before.metadata.generation);
     },
   );
-  await step("rollback to the first revision", () => helm.succeeds("rollback", "full", "1", ...wait));
-  await step("uninstall", async () => {
+  await runStep("rollback to the first revision", () => helm.succeeds("rollback", "full", "1", ...wait));
+  await runStep("uninstall", async () => {
     await helm.succeeds("uninstall", "full", "--wait", "--timeout", "60s");
     await uninstalled("full", ["test", "streams"]);
   });
@@ -293,12 +293,12 @@ function createHelm(kubeconfig: string): Helm {
   };
 }
 
-async function create(cluster: Cluster, path: string, object: object): Promise<void> {
+async function create(cluster: KubeCluster, path: string, object: object): Promise<void> {
   const { status, body } = await cluster.call("POST", path, object);
   assert.ok(status === 201, JSON.stringify(body).slice(0, 500));
 }
 
-async function createCrds(cluster: Cluster): Promise<void> {
+async function createCrds(cluster: KubeCluster): Promise<void> {
   for (const file of await crdFiles())
     for (const document of parseAllDocuments(readFileSync(file, "utf8")))
       await create(cluster, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", document.toJS() as object);
@@ -307,7 +307,7 @@ async function createCrds(cluster: Cluster): Promise<void> {
 }
 
 /** What of a release is left. */
-async function workloads(cluster: Cluster): Promise<string[]> {
+async function workloads(cluster: KubeCluster): Promise<string[]> {
   const paths = [
     `/apis/apps/v1/namespaces/${NAMESPACE}/deployments`,
     `/apis/apps/v1/namespaces/${NAMESPACE}/statefulsets`,

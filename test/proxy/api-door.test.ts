@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { createServer, type Socket } from "node:net";
 import fc from "fast-check";
 import { createApp } from "../../proxy/app.ts";
-import { createDoor } from "../../proxy/door.ts";
+import { passToArvados } from "../../proxy/edge/api-proxy.ts";
 import { apiTarget } from "../../proxy/edge/api-request.ts";
-import { passToArvados } from "../../proxy/edge/arvados-api.ts";
+import { createPublicListener } from "../../proxy/public-listener.ts";
 import { silentLog } from "../../runtime/log/log.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { askRaw } from "../support/raw-http.ts";
@@ -321,7 +321,7 @@ async function startDoor(target: string, isForwarder: (address: string) => boole
   const log = silentLog();
   const about = { clusterId: "zzzzz", publicWebsocketUrl: null, publicNatsUrl: null, serviceVersion: "0" };
   const api = passToArvados({ url: target, isForwarder, log, onAnswer: () => {} });
-  const { server, edge } = createDoor(createApp({ ...about, consoleDir: "/none", api }), {
+  const { server, edge } = createPublicListener(createApp({ ...about, consoleDir: "/none", api }), {
     ...{ natsWebsocketUrl: "ws://127.0.0.1:1", seed: generateKeys().edge.seed, isForwarder, log },
     ...{ connectWithin: 1_000, stalledAfter: 1_000, now: Date.now, onEnded: () => {} },
   });

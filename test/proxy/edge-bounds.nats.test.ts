@@ -8,7 +8,7 @@ import type { EdgeOptions } from "../../proxy/edge/edge.ts";
 import { createLog } from "../../runtime/log/log.ts";
 import { declaredStreams } from "../../streams-config/streams.ts";
 import { startTestCallout } from "../support/callout.ts";
-import { disposable, openEdge } from "../support/edge-door.ts";
+import { disposable, openEdge } from "../support/edge-listener.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 import { connectLine, isAdmitted, openRawClient, type RawClient } from "../support/raw-client.ts";
 import { openRawSocket } from "../support/raw-http.ts";

@@ -14,7 +14,7 @@ import { createLog } from "../../runtime/log/log.ts";
 import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
 import { type ConnectOpts, startTestCallout } from "../support/callout.ts";
 import { createAuthority } from "../support/certificates.ts";
-import { disposable, type EdgeDoor, listening, openEdge } from "../support/edge-door.ts";
+import { disposable, type EdgeDoor, listening, openEdge } from "../support/edge-listener.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 import { connectLine, isAdmitted, openRawClient, type RawClient } from "../support/raw-client.ts";
 

@@ -1,14 +1,14 @@
 /** What a session and a user may ask of the gateway, and that what is beyond costs little. */
 import assert from "node:assert/strict";
 import { RecordsSequence } from "../../proxy/gateway/records-sequence.ts";
-import { RequestLimits, UNDER_WAY_PER_SESSION, type Verdict } from "../../proxy/gateway/request-limits.ts";
+import { RequestLimits, type RequestVerdict, UNDER_WAY_PER_SESSION } from "../../proxy/gateway/request-limits.ts";
 import { deferred } from "../../runtime/deferred.ts";
 
 const PER_SECOND = 50;
 const limits = () => new RequestLimits(PER_SECOND, (user) => user === "anonymous");
 
-function tally(count: number, ask: (i: number) => Verdict): Record<Verdict, number> {
-  const found: Record<Verdict, number> = { take: 0, refuse: 0, large: 0, drop: 0, flood: 0 };
+function tally(count: number, ask: (i: number) => RequestVerdict): Record<RequestVerdict, number> {
+  const found: Record<RequestVerdict, number> = { take: 0, refuse: 0, large: 0, drop: 0, flood: 0 };
   for (let i = 0; i < count; i++) found[ask(i)] += 1;
   return found;
 }

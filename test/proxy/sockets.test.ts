@@ -9,9 +9,9 @@ import { Demo } from "../../dev/demo-routes.ts";
 import { startLoopbackServer } from "../../dev/servers/loopback-server.ts";
 import { until } from "../../dev/testing/until.ts";
 import { createApp } from "../../proxy/app.ts";
-import { createDoor, type DoorOptions } from "../../proxy/door.ts";
-import { passToArvados } from "../../proxy/edge/arvados-api.ts";
+import { passToArvados } from "../../proxy/edge/api-proxy.ts";
 import type { Edge } from "../../proxy/edge/edge.ts";
+import { createPublicListener, type PublicListenerOptions } from "../../proxy/public-listener.ts";
 import { startAdminServer } from "../../runtime/admin-server.ts";
 import { silentLog } from "../../runtime/log/log.ts";
 import { createMetrics } from "../../runtime/metrics.ts";
@@ -288,7 +288,7 @@ type Door = {
   close(): Promise<void>;
 };
 
-async function openDoor(options: Partial<DoorOptions> = {}): Promise<Door> {
+async function openDoor(options: Partial<PublicListenerOptions> = {}): Promise<Door> {
   let connects = 0;
   let asked = 0;
   const nats = await listening(createServer());
@@ -318,7 +318,7 @@ async function openDoor(options: Partial<DoorOptions> = {}): Promise<Door> {
     api: passToArvados({ url: `http://127.0.0.1:${arvados.port}`, isForwarder, log: silentLog(), onAnswer: () => {} }),
   });
   new Demo({} as never, {} as never).addRoutes(app);
-  const { server, edge } = createDoor(app, {
+  const { server, edge } = createPublicListener(app, {
     natsWebsocketUrl: `ws://127.0.0.1:${nats.port}`,
     seed: generateKeys().edge.seed,
     isForwarder,

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import {
   ACCOUNT_NAMES,
   ACCOUNTS,
+  accountExports,
   accountOf,
+  NATS_SERVICE_NAMES,
   SERVICE_ACCOUNTS,
-  SERVICES,
   serviceInbox,
   servicePermissions,
   serviceUsers,
-  sharesOf,
 } from "../../streams-config/accounts.ts";
 
 const users = serviceUsers(servicePermissions("zzzzz"));
@@ -16,7 +16,7 @@ const users = serviceUsers(servicePermissions("zzzzz"));
 describe("accounts", () => {
   it("have a reason each", () => {
     for (const account of ACCOUNT_NAMES) assert.match(ACCOUNTS[account].why, /\w{3,} \w/);
-    for (const share of sharesOf("zzzzz")) assert.match(share.why, /\w{3,} \w/);
+    for (const share of accountExports("zzzzz")) assert.match(share.why, /\w{3,} \w/);
   });
 
   it("hold no service where users are: users cannot take a service's place", () => {
@@ -31,7 +31,7 @@ describe("accounts", () => {
   });
 
   it("let nothing cross but live, queue, log and sys from and to STORE, and requests, answers and notices at the DOOR", () => {
-    const crossing = sharesOf("zzzzz").map(({ kind, subject, from, to }) => `${kind} ${subject} ${from} ${to}`);
+    const crossing = accountExports("zzzzz").map(({ kind, subject, from, to }) => `${kind} ${subject} ${from} ${to}`);
     assert.deepEqual(crossing.sort(), [
       "service arvados.zzzzz.log.> STORE APP",
       "service arvados.zzzzz.sys.> STORE APP",
@@ -49,7 +49,7 @@ describe("permissions of services", () => {
     const places = users.map(({ service, account }) => `${service} ${account}`);
     assert.deepEqual(
       places,
-      SERVICES.flatMap((service) => SERVICE_ACCOUNTS[service].map((account) => `${service} ${account}`)),
+      NATS_SERVICE_NAMES.flatMap((service) => SERVICE_ACCOUNTS[service].map((account) => `${service} ${account}`)),
     );
   });
 

@@ -8,7 +8,7 @@ import {
   runStreams,
   type StreamConnections,
 } from "../../streams-config/apply.ts";
-import type { Plan } from "../../streams-config/plan.ts";
+import type { StreamPlan } from "../../streams-config/plan.ts";
 import { type DeclaredStream, declaredStreams } from "../../streams-config/streams.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 
@@ -88,7 +88,7 @@ describe("streams on a server", () => {
 
   it("lose a republish that nobody declared", async () => {
     const leaking = changed("LOGS", { republish: { src: ">", dest: "elsewhere.>" } });
-    const onlyLogs = (plan: Plan) => plan.filter((step) => step.stream.name === "LOGS");
+    const onlyLogs = (plan: StreamPlan) => plan.filter((step) => step.stream.name === "LOGS");
     await applyPlan(both, onlyLogs(await planStreams(both, leaking)));
     const plan = await planStreams(both, declared);
     assert.equal(plan.find((step) => step.stream.name === "LOGS")?.action, "update");

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SERVICES, serviceUsers } from "../../streams-config/accounts.ts";
+import { NATS_SERVICE_NAMES, serviceUsers } from "../../streams-config/accounts.ts";
 import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
 import { type ServerConf, serverConf } from "../../streams-config/server-conf.ts";
 
@@ -47,7 +47,7 @@ describe("the configuration of nats-server", () => {
         .map(({ value }) => value.public)
         .sort(),
     );
-    assert.ok(named.length > SERVICES.length);
+    assert.ok(named.length > NATS_SERVICE_NAMES.length);
   });
 
   it("trusts the edge, and nobody else, to be a proxy", () => {

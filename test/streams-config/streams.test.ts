@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { LOG_FILES } from "../../core/logs/log-files.ts";
-import { rightsOf } from "../../core/session/session-permissions.ts";
+import { compileSessionRights } from "../../core/session/session-permissions.ts";
 import { SYSLOG_LEVELS, subjectsOf } from "../../core/subjects.ts";
 import { STREAM_NAMES, STREAMS } from "../../streams-config/accounts.ts";
 import {
@@ -93,7 +93,7 @@ describe("declared streams", () => {
 
       it(`a container with all its files, of ${profile.logsBytes / GIB} GiB`, () => {
         const logs = of("LOGS");
-        const { publish } = rightsOf(subjectsOf("zzzzz"), [], ["zzzzz-dz642-000000000000000"]);
+        const { publish } = compileSessionRights(subjectsOf("zzzzz"), [], ["zzzzz-dz642-000000000000000"]);
         assert.equal(publish.length, LOG_FILES.length);
         assert.ok(held(logs, publish.length) <= logs.config.max_bytes / 10);
         assert.ok(held(logs, publish.length) >= logs.config.max_bytes / 12, "and no less than it could");

@@ -27,7 +27,7 @@ export async function createFromKeys(sql: pg.ClientBase): Promise<void> {
 }
 
 /** The tables of `public` as PostgreSQL has them, in the same words. */
-export async function tablesOf(sql: Pick<pg.ClientBase, "query">): Promise<Record<string, ArvadosTable>> {
+export async function databaseTables(sql: Pick<pg.ClientBase, "query">): Promise<Record<string, ArvadosTable>> {
   const columns = await sql.query<{ table: string; columns: ArvadosTable["columns"] }>(
     `SELECT c.relname AS table, json_object_agg(a.attname, json_build_object(
               'type', format_type(a.atttypid, a.atttypmod), 'nullable', NOT a.attnotnull)) AS columns

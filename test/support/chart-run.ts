@@ -8,12 +8,12 @@ import { findNatsServer } from "../../dev/servers/nats-server.ts";
 import { until } from "../../dev/testing/until.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { keysSecret } from "../../streams-config/keys-manifest.ts";
-import { CHART, type Container, findHelm, type Manifest, pick, podsOf, render } from "./helm.ts";
+import { CHART, findHelm, findManifest, type Manifest, type ManifestContainer, podsOf, render } from "./helm.ts";
 import { type FreshDatabase, freshDatabase } from "./postgres.ts";
 import { answers, createProcesses, type Processes, type Started } from "./processes.ts";
 
-export const SERVICES = ["bridge", "authcallout", "proxy"] as const;
-type PortName = "nats" | "websocket" | "monitor" | "http" | (typeof SERVICES)[number];
+export const CHART_SERVICES = ["bridge", "authcallout", "proxy"] as const;
+type PortName = "nats" | "websocket" | "monitor" | "http" | (typeof CHART_SERVICES)[number];
 
 export type ChartRunOptions = {
   /** On top of the try-out's. */
@@ -33,9 +33,9 @@ export type ChartRun = AsyncDisposable & {
   processes: Processes;
   /** By name and key; may be replaced. */
   secrets: Record<string, Readonly<Record<string, string>>>;
-  containerOf(manifest: Manifest): Container;
+  containerOf(manifest: Manifest): ManifestContainer;
   /** As the kubelet would fill it. */
-  environmentOf(container: Container): Record<string, string>;
+  environmentOf(container: ManifestContainer): Record<string, string>;
   /** One of our commands; `env` comes on top of the pod's. */
   startOurs(manifest: Manifest, env?: Readonly<Record<string, string>>): Started;
   /** Resolves once nats-server is ready. */
@@ -120,8 +120,8 @@ export async function prepareChart(options: ChartRunOptions = {}): Promise<Chart
       return processes.cli(args, { ...run.environmentOf(container), ...env });
     },
     async startNats() {
-      const container = run.containerOf(pick(manifests, "StatefulSet"));
-      let conf = pick(manifests, "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
+      const container = run.containerOf(findManifest(manifests, "StatefulSet"));
+      let conf = findManifest(manifests, "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
       const surroundings: [string, string][] = [
         ["port: 4222", `port: ${nats}`],
         ["port: 8080", `port: ${websocket}`],
@@ -146,7 +146,7 @@ export async function prepareChart(options: ChartRunOptions = {}): Promise<Chart
       ]);
     },
     async runJobs() {
-      const jobs = [pick(manifests, "Job", "-setup-db"), pick(manifests, "Job", "-streams-1")];
+      const jobs = [findManifest(manifests, "Job", "-setup-db"), findManifest(manifests, "Job", "-streams-1")];
       const [setupDb, streams] = await Promise.all(jobs.map((job) => run.startOurs(job).ended));
       assert.equal(setupDb?.code, 0, setupDb?.text);
       assert.match(setupDb?.text ?? "", /made replication slot arvados_nats/);
@@ -154,8 +154,8 @@ export async function prepareChart(options: ChartRunOptions = {}): Promise<Chart
     },
     async startServices() {
       const ready = Promise.all(
-        SERVICES.map(async (service) => {
-          const deployment = pick(manifests, "Deployment", `-${service}`);
+        CHART_SERVICES.map(async (service) => {
+          const deployment = findManifest(manifests, "Deployment", `-${service}`);
           const { ended } = run.startOurs(deployment);
           const path = run.containerOf(deployment).readinessProbe?.httpGet.path;
           await Promise.race([

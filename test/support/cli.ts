@@ -8,7 +8,7 @@ const PATIENCE_MS = 30_000;
 export type CliResult = { code: number | null; out: string; err: string; text: string };
 
 /** Runs `arvados-nats ...args` with nothing of this process's environment but PATH and HOME. */
-export async function runCli(args: string[], env: Record<string, string> = {}): Promise<CliResult> {
+export async function spawnCli(args: string[], env: Record<string, string> = {}): Promise<CliResult> {
   const child = spawn(process.execPath, ["--import", "tsx", "cli/main.ts", ...args], {
     cwd: ROOT,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { createApp } from "../../proxy/app.ts";
 import { buildConsole } from "../../proxy/console/build.ts";
-import type { Action, ActionResult, DemoCluster } from "../../proxy/console/demo.ts";
-import { createDoor } from "../../proxy/door.ts";
+import type { ActionResult, DemoAction, DemoDescription } from "../../proxy/console/demo.ts";
+import { createPublicListener } from "../../proxy/public-listener.ts";
 import type { StubService } from "./stub-service.ts";
 
 export const PROJECT = { uuid: "zzzzz-j7d0g-genomes00000000", name: "Genomes" };
@@ -32,7 +32,7 @@ export async function startConsoleSite(service: StubService, { demo }: { demo: b
   const shared = [...own, subjects.live(`alice.${PROJECT.uuid}.>`)];
   let made = 0;
 
-  const act = async (action: Action): Promise<Omit<ActionResult, "action">> => {
+  const act = async (action: DemoAction): Promise<Omit<ActionResult, "action">> => {
     const at = () => new Date().toISOString();
     const place = `alice.${PROJECT.uuid}`;
     if (action === "share" || action === "unshare") {
@@ -53,7 +53,7 @@ export async function startConsoleSite(service: StubService, { demo }: { demo: b
   if (demo) {
     app.get("/demo/cluster", (_request, response) => {
       const { alice, bob } = users;
-      const cluster: DemoCluster = {
+      const cluster: DemoDescription = {
         clusterId: nats.clusterId,
         users: {
           alice: { uuid: "zzzzz-tpzed-111111111111111", token: alice.token },
@@ -68,11 +68,11 @@ export async function startConsoleSite(service: StubService, { demo }: { demo: b
       response.json(cluster);
     });
     app.post("/demo/do/:action", async (request, response) => {
-      const action = request.params.action as Action;
+      const action = request.params.action as DemoAction;
       response.json({ action, ...(await act(action)) } satisfies ActionResult);
     });
   }
-  const { server, edge } = createDoor(app, {
+  const { server, edge } = createPublicListener(app, {
     natsWebsocketUrl: nats.server.websocketUrl,
     seed: nats.keys.edge.seed,
     isForwarder: () => false,

@@ -81,15 +81,15 @@ export type Manifest = {
 };
 
 export type PodSpec = {
-  containers: Container[];
-  initContainers?: Container[];
+  containers: ManifestContainer[];
+  initContainers?: ManifestContainer[];
   volumes?: object[];
   securityContext: Record<string, unknown>;
   terminationGracePeriodSeconds?: number;
   enableServiceLinks?: boolean;
   automountServiceAccountToken?: boolean;
 };
-export type Container = {
+export type ManifestContainer = {
   name: string;
   image: string;
   args?: string[];
@@ -157,7 +157,7 @@ export function template(...args: string[]): Promise<HelmOutcome> {
 }
 
 /** The one object of a kind whose name ends so. */
-export function pick(manifests: readonly Manifest[], kind: string, ending = ""): Manifest {
+export function findManifest(manifests: readonly Manifest[], kind: string, ending = ""): Manifest {
   const found = manifests.filter((manifest) => manifest.kind === kind && manifest.metadata.name.endsWith(ending));
   if (found.length !== 1 || !found[0]) throw new Error(`${found.length} of kind ${kind} end in "${ending}"`);
   return found[0];

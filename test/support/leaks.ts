@@ -1,7 +1,7 @@
 /** What reaches somebody who may not read it any more: alice shares a project and takes it back, bob listens with bare subscriptions. */
 import { errors, type NatsConnection } from "@nats-io/nats-core";
 import { until } from "../../dev/testing/until.ts";
-import type { TestStack, Witness } from "./stack.ts";
+import type { StackListener, TestStack } from "./stack.ts";
 
 /** A connection that heeds no notice and does not come back. */
 export type Listener = {
@@ -28,7 +28,7 @@ export async function bobAt(stack: TestStack, urls: readonly string[]): Promise<
 }
 
 /** alice takes the right back and updates at once. Resolves with both committed; tells whether the update has been released. */
-export async function takeBack(stack: TestStack, witness: Witness): Promise<() => boolean> {
+export async function takeBack(stack: TestStack, witness: StackListener): Promise<() => boolean> {
   const { reads } = stack.cluster.collections;
   const seen = witness.events.length;
   await stack.demo.actions.unshare?.();

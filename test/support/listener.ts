@@ -18,7 +18,7 @@ export type Listener = {
   about(object: string): LiveEvent[];
 };
 
-export async function listen(logins: Logins, token: string): Promise<Listener> {
+export async function startListener(logins: Logins, token: string): Promise<Listener> {
   const sid = sessionId();
   const subjects = subjectsOf("zzzzz");
   const login = await logins.login(token, sid);

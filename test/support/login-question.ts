@@ -29,7 +29,7 @@ export function world(change: Partial<ResponderParts> = {}) {
   const ask = (asked: Partial<Question>) => {
     const answers: Uint8Array[] = [];
     const respond = (body?: unknown) => answers.push(body as Uint8Array) > 0;
-    const taken = responder.take({ data: new Uint8Array(), respond, ...asked } as Question);
+    const taken = responder.accept({ data: new Uint8Array(), respond, ...asked } as Question);
     return { taken, answers };
   };
   return { ask, results, sessions: parts.sessions, responder };

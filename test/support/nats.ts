@@ -6,7 +6,7 @@ import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
 import { type Subjects, subjectsOf } from "../../core/subjects.ts";
 import { startNatsCluster } from "../../dev/servers/nats-cluster.ts";
 import { type NatsServer, startNatsServer } from "../../dev/servers/nats-server.ts";
-import { type AccountName, type AccountOf, type Service, serviceInbox } from "../../streams-config/accounts.ts";
+import { type AccountName, type AccountOf, type NatsServiceName, serviceInbox } from "../../streams-config/accounts.ts";
 import { applyStreams } from "../../streams-config/apply.ts";
 import { generateKeys, type Nkey, publicKeys, type ServiceKeys } from "../../streams-config/keys.ts";
 import type { ServerLimits } from "../../streams-config/server-conf.ts";
@@ -37,7 +37,11 @@ export type TestNats = AsyncDisposable & {
   clusterId: string;
   subjects: Subjects;
   /** A service's connection in one of its accounts, with its inbox prefix; closed at the end. */
-  connect<S extends Service>(service: S, account: AccountOf<S>, options?: ConnectionOptions): Promise<NatsConnection>;
+  connect<S extends NatsServiceName>(
+    service: S,
+    account: AccountOf<S>,
+    options?: ConnectionOptions,
+  ): Promise<NatsConnection>;
   /** A connection with a token, as a user: the callout decides. Closed at the end. */
   connectUser(options?: ConnectionOptions): Promise<NatsConnection>;
 };
@@ -72,7 +76,7 @@ export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
     open.push(connection);
     return connection;
   };
-  const connectService = (service: Service, account: AccountName, more: ConnectionOptions = {}) =>
+  const connectService = (service: NatsServiceName, account: AccountName, more: ConnectionOptions = {}) =>
     opened(
       inSpiteOfStalls(() =>
         connect({
@@ -113,7 +117,7 @@ export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
   };
 }
 
-function seedOf(keys: ServiceKeys, service: Service, account: AccountName): string {
+function seedOf(keys: ServiceKeys, service: NatsServiceName, account: AccountName): string {
   const nkey = (keys.users[service] as Partial<Record<AccountName, Nkey>>)[account];
   if (!nkey) throw new RangeError(`${service} does not work in ${account}`);
   return nkey.seed;

@@ -1,7 +1,7 @@
 /** People of a test stack, each with a token and a collection of which its session hears. */
 import type { Transaction } from "../../dev/simulator/index.ts";
 import { until } from "../../dev/testing/until.ts";
-import { type Listener, listen } from "./listener.ts";
+import { type Listener, startListener } from "./listener.ts";
 import type { Logins } from "./logins.ts";
 import type { TestStack } from "./stack.ts";
 
@@ -91,7 +91,10 @@ export class People {
 
   /** The person's session, once it has heard of an update. */
   async hearing({ token, sees }: Person): Promise<Listener> {
-    const session = await until(() => listen(this.#logins, token).catch(() => null), "the graph to have the token");
+    const session = await until(
+      () => startListener(this.#logins, token).catch(() => null),
+      "the graph to have the token",
+    );
     await this.update(sees);
     const isHeard = () => session.about(sees).some(({ event }) => event.event_type === "update");
     await until(isHeard, "the update while it may be seen");

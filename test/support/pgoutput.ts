@@ -2,22 +2,22 @@
 import type pg from "pg";
 
 /** Columns by name as PostgreSQL writes them. Of a delete only the replica identity; a large value that did not change is not there. */
-export type Columns = Record<string, string | null>;
+export type ColumnTexts = Record<string, string | null>;
 
-export type RowChange = { table: string; op: "insert" | "update" | "delete"; columns: Columns };
+export type DecodedChange = { table: string; op: "insert" | "update" | "delete"; columns: ColumnTexts };
 
 export type CommittedTransaction = {
   /** End of the commit record. */
   lsn: string;
   /** UTC milliseconds, by the database's clock. */
   time: number;
-  changes: RowChange[];
+  changes: DecodedChange[];
 };
 
-export type Slot = { name: string; publication: string };
+export type NamedSlot = { name: string; publication: string };
 
 /** What was committed since the slot was made, or with `consume` since it was last read so. */
-export async function readSlot(pool: pg.Pool, slot: Slot, consume = false): Promise<CommittedTransaction[]> {
+export async function readSlot(pool: pg.Pool, slot: NamedSlot, consume = false): Promise<CommittedTransaction[]> {
   const { rows } = await pool.query<{ data: Buffer }>(
     `SELECT data FROM pg_logical_slot_${consume ? "get" : "peek"}_binary_changes($1, NULL, NULL, 'proto_version', '1', 'publication_names', $2)`,
     [slot.name, slot.publication],
@@ -34,7 +34,7 @@ type Relation = { table: string; columns: string[] };
 /** The messages of pgoutput, version 1. */
 class Decoder {
   readonly #relations = new Map<number, Relation>();
-  #changes: RowChange[] = [];
+  #changes: DecodedChange[] = [];
 
   /** Returns the transaction that the message completes, or null. */
   take(data: Buffer): CommittedTransaction | null {
@@ -79,15 +79,15 @@ class Decoder {
     this.#relations.set(data.readUInt32BE(1), { table, columns });
   }
 
-  #change(data: Buffer, op: RowChange["op"], at: number): void {
+  #change(data: Buffer, op: DecodedChange["op"], at: number): void {
     const relation = this.#relations.get(data.readUInt32BE(1));
     if (!relation) throw new Error("a change of a table that was not described");
     this.#changes.push({ table: relation.table, op, columns: this.#tuple(data, at, relation.columns).columns });
   }
 
   /** Number of columns, then each `n`, `u`, or `t` + length + text. */
-  #tuple(data: Buffer, start: number, names: readonly string[]): { columns: Columns; end: number } {
-    const columns: Columns = {};
+  #tuple(data: Buffer, start: number, names: readonly string[]): { columns: ColumnTexts; end: number } {
+    const columns: ColumnTexts = {};
     let at = start + 2;
     for (let place = 0; place < data.readUInt16BE(start); place++) {
       const kind = tagAt(data, at++);

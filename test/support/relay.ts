@@ -4,7 +4,7 @@
  */
 import { connect, createServer, type Socket } from "node:net";
 
-export type Relay = AsyncDisposable & {
+export type TcpRelay = AsyncDisposable & {
   readonly port: number;
   /** What clients send from now on is on its way and does not arrive; what servers send does. */
   hold(): void;
@@ -43,7 +43,7 @@ type Packet = { bytes: Buffer; upstream: Socket };
 
 const HOST = "127.0.0.1";
 
-export async function startRelay({ to, onAnswer }: RelayOptions): Promise<Relay> {
+export async function startTcpRelay({ to, onAnswer }: RelayOptions): Promise<TcpRelay> {
   const sockets = new Set<Socket>();
   let held: Packet[] | null = null;
   let loses = false;

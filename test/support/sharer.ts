@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import type { LiveEvent } from "../../client/mod.ts";
 import { until } from "../../dev/testing/until.ts";
-import type { TestStack, Witness } from "./stack.ts";
+import type { StackListener, TestStack } from "./stack.ts";
 
-export type Share = {
+export type SharedProject = {
   /** Changes a collection in the project. */
   change(): Promise<void>;
   /** How many events about it bob has heard. */
@@ -15,7 +15,7 @@ export type Share = {
 };
 
 /** Each share has a session of bob's own: one that is cut again and again comes back ever later. Resolves once bob hears. */
-export async function shareWithBob(stack: TestStack, witness: Witness): Promise<Share> {
+export async function shareWithBob(stack: TestStack, witness: StackListener): Promise<SharedProject> {
   const { arvados, cluster, connectClient } = stack;
   const [alice, bob] = [cluster.users.alice.uuid, cluster.users.bob.uuid];
   const by = { by: alice };
@@ -33,7 +33,7 @@ export async function shareWithBob(stack: TestStack, witness: Witness): Promise<
   const change = async () => {
     await arvados.updateCollection(collection, { name: `c ${++changes}`, ...by });
   };
-  const share: Share = {
+  const share: SharedProject = {
     change,
     heard: () => heard.filter(({ event }) => event.object_uuid === collection).length,
     async unshare() {

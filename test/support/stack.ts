@@ -10,7 +10,7 @@ import { createLog, silentLog } from "../../runtime/log/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { inSpiteOfStalls } from "./stalls.ts";
 
-export type Witness = {
+export type StackListener = {
   events: LiveEvent[];
   /** Resolves with the first event about the object from `after` on. */
   event(object: string, after?: number): Promise<LiveEvent>;
@@ -22,7 +22,7 @@ export type TestStack = Stack &
     connectClient(token: string): Promise<Client>;
     /** A bare connection that does not come back: what a client of no manners has. */
     connectBare(token: string, url?: string): Promise<NatsConnection>;
-    witness(): Promise<Witness>;
+    witness(): Promise<StackListener>;
   };
 
 /** Set to see what the services say. */
@@ -44,7 +44,7 @@ export async function startTestStack(options: Partial<StackOptions> = {}): Promi
       scope.defer("a client's connection", () => nc.close());
       return createClient({ nc, clusterId: stack.config.clusterId, token, sid });
     };
-    const witness = async (): Promise<Witness> => {
+    const witness = async (): Promise<StackListener> => {
       const client = await connectClient(stack.cluster.users.admin.token.v2);
       const events: LiveEvent[] = [];
       const listener = client.events({ onEvent: (event) => void events.push(event) });

@@ -64,7 +64,7 @@ export async function startStubService(): Promise<StubService> {
     const user = Object.values(users).find(({ token }) => token === (auth_token ?? pass));
     if (user === undefined) return null;
     sids.set(user, (sids.get(user) ?? new Set()).add(sid));
-    const key = { token: user.tokenUuid, sid };
+    const key = { sessionToken: user.tokenUuid, sid };
     return {
       name: user.name,
       publish: [`${subjects.root}.api.${user.tokenUuid}.${sid}.>`],
@@ -139,7 +139,7 @@ export async function startStubService(): Promise<StubService> {
     notify(user, name) {
       const notice: Notice = { notice: name, ...CLOSE_CODES[name], revision: `1.${revision}` };
       for (const sid of sids.get(user) ?? []) {
-        callout.publish(subjects.notice({ token: user.tokenUuid, sid }), JSON.stringify(notice));
+        callout.publish(subjects.notice({ sessionToken: user.tokenUuid, sid }), JSON.stringify(notice));
       }
     },
     kick: (user) => kick(system, user.name),

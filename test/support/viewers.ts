@@ -4,7 +4,7 @@ import type { Browser } from "playwright-core";
 import { sessionId } from "../../client/mod.ts";
 import type { TailRequest } from "../../core/wire/wire.ts";
 import { until } from "../../dev/testing/until.ts";
-import type { ClientLine, ClientOptions, ForeignClient } from "../clients/foreign-client.ts";
+import type { ClientLine, ForeignClient, ForeignClientOptions } from "../clients/foreign-client.ts";
 import { startGoClient } from "../clients/go-client.ts";
 import { startPythonClient } from "../clients/python-client.ts";
 import { type Flavour, openClientPage } from "./client-page.ts";
@@ -83,7 +83,7 @@ const inBrowser = (flavour: Flavour): ViewerKind => ({
  * A program in another language follows the subjects it is given and no more; so it is started anew where a person would give it others.
  * What it follows is alice's project, whose subject is known from whose it is.
  */
-const program = (name: string, start: (options: ClientOptions) => Promise<ForeignClient>): ViewerKind => ({
+const program = (name: string, start: (options: ForeignClientOptions) => Promise<ForeignClient>): ViewerKind => ({
   name,
   async open({ stack }, token) {
     const { clusterId, users, projects } = stack.cluster;

@@ -9,10 +9,10 @@ import {
   graphDelta,
   graphRows,
   NOW,
-  objectsOf,
   type Rows,
   type Sequence,
   type World,
+  worldObjects,
 } from "./world.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -29,7 +29,7 @@ export type Mismatch = {
   why: string;
 };
 
-export type Verdict = { checks: number; mismatches: Mismatch[] };
+export type WorldVerdict = { checks: number; mismatches: Mismatch[] };
 
 export type Matcher = (pattern: string, subject: string) => boolean;
 
@@ -57,18 +57,18 @@ export function engineFor(world: World, bounds: Bounds): PermissionGraph {
 }
 
 /** Judges every user and object of the rows: readings, and that routes match grants exactly where these are so. */
-export function judge(
+export function judgeAnswers(
   name: string,
   graph: PermissionEngine,
   rows: Rows,
   expect: Pick<Expect, "readable" | "deletable_seen">,
   matches: Matcher = natsMatches,
-): Verdict {
-  const objects = objectsOf(rows);
+): WorldVerdict {
+  const objects = worldObjects(rows);
   const owners = objects.map((object) => object.owner).filter((owner) => owner !== null);
   const routes = objects.map((object) => graph.route(object, NOW));
   const deletions = objects.map((object) => graph.routeDelete(object));
-  const verdict: Verdict = { checks: 0, mismatches: [] };
+  const verdict: WorldVerdict = { checks: 0, mismatches: [] };
   for (const { uuid: user, is_admin } of rows.users) {
     const readable = new Set(expect.readable[user] ?? []);
     const deletable = new Set(expect.deletable_seen[user] ?? []);
@@ -135,24 +135,24 @@ class Ear {
   }
 }
 
-export function judgeWorld(world: World, bounds: Bounds, matches: Matcher = natsMatches): Verdict {
+export function judgeWorld(world: World, bounds: Bounds, matches: Matcher = natsMatches): WorldVerdict {
   const graph = engineFor(world, bounds);
   graph.apply([...graphRows(world).values()]);
-  return judge(world.name, graph, world, world.expect, matches);
+  return judgeAnswers(world.name, graph, world, world.expect, matches);
 }
 
 /**
  * Judges a sequence: after each step the graph that followed it must answer as the vector does, grant what one built from
  * scratch grants, and have named in its effect exactly the users whose grants changed.
  */
-export function judgeSequence(sequence: Sequence, bounds: Bounds): Verdict {
+export function judgeSequence(sequence: Sequence, bounds: Bounds): WorldVerdict {
   const { world } = sequence;
   const graph = engineFor(world, bounds);
   let rows: World = world;
   let known = graphRows(rows);
   graph.apply([...known.values()]);
   const expect = { readable: { ...world.expect.readable }, deletable_seen: { ...world.expect.deletable_seen } };
-  const total = judge(`${sequence.name} start`, graph, rows, expect);
+  const total = judgeAnswers(`${sequence.name} start`, graph, rows, expect);
   for (const step of sequence.steps) {
     const name = `${sequence.name} step ${step.n} (${step.action})`;
     const users = rows.users.map((user) => user.uuid);
@@ -163,7 +163,7 @@ export function judgeSequence(sequence: Sequence, bounds: Bounds): Verdict {
     known = next;
     Object.assign(expect.readable, step.changed.readable);
     Object.assign(expect.deletable_seen, step.changed.deletable_seen);
-    const verdict = judge(name, graph, rows, expect);
+    const verdict = judgeAnswers(name, graph, rows, expect);
     const scratch = engineFor(world, bounds);
     scratch.apply([...known.values()]);
     for (const user of new Set([...users, ...rows.users.map((one) => one.uuid)])) {
@@ -178,7 +178,7 @@ export function judgeSequence(sequence: Sequence, bounds: Bounds): Verdict {
     total.checks += verdict.checks;
     total.mismatches.push(...verdict.mismatches);
   }
-  total.mismatches.push(...judge(`${sequence.name} final`, graph, rows, sequence.final).mismatches);
+  total.mismatches.push(...judgeAnswers(`${sequence.name} final`, graph, rows, sequence.final).mismatches);
   return total;
 }
 

@@ -2,7 +2,15 @@
  * `npm run -s vectors -- FILE...`: judges vector files (see permissions/README.md), each world with several sizes of roles and users.
  * Exit 0 only without a mismatch; 2 where a file cannot be read.
  */
-import { BOUNDS, type Bounds, boundsText, judgeSequence, judgeWorld, type Mismatch, type Verdict } from "./judge.ts";
+import {
+  BOUNDS,
+  type Bounds,
+  boundsText,
+  judgeSequence,
+  judgeWorld,
+  type Mismatch,
+  type WorldVerdict,
+} from "./judge.ts";
 import { readVectors } from "./world.ts";
 
 const files = process.argv.slice(2);
@@ -27,7 +35,7 @@ console.log(`worlds ${total.worlds}, checks ${total.checks}, mismatches ${total.
 process.exitCode = total.mismatches === 0 ? 0 : 1;
 
 /** A pair of user and object is one check, and one wrong answer one mismatch, with however many sizes it is given. */
-function judged(judge: (bounds: Bounds) => Verdict): void {
+function judged(judge: (bounds: Bounds) => WorldVerdict): void {
   const found = new Map<string, { first: Mismatch; with: Bounds[] }>();
   let checks = 0;
   for (const bounds of BOUNDS) {

@@ -53,19 +53,19 @@ export type World = Rows & {
 
 type Table = keyof Rows;
 
-export type RowChange =
+export type WorldChange =
   | { op: "insert"; table: Table; row: Record<string, unknown> & { uuid: string } }
   | { op: "update"; table: Table; uuid: string; set: Record<string, unknown> }
   | { op: "delete"; table: Table; uuid: string };
 
-export type Step = {
+export type WorldStep = {
   n: number;
   action: string;
-  changes: RowChange[];
+  changes: WorldChange[];
   changed: { readable: Record<string, string[]>; deletable_seen: Record<string, string[]> };
 };
 
-export type Sequence = { name: string; about: string; world: World; steps: Step[]; final: Expect };
+export type Sequence = { name: string; about: string; world: World; steps: WorldStep[]; final: Expect };
 
 export type VectorFile = { worlds: World[]; sequences: Sequence[] };
 
@@ -82,7 +82,7 @@ export function readVectors(file: string): VectorFile {
 }
 
 /** The world's rows after some changes; the rows given stay as they are. */
-export function changedRows<R extends Rows>(rows: R, changes: readonly RowChange[]): R {
+export function changedRows<R extends Rows>(rows: R, changes: readonly WorldChange[]): R {
   const next = structuredClone(rows);
   for (const change of changes) {
     const table = next[change.table] as { uuid: string }[];
@@ -125,7 +125,7 @@ export function graphRows(world: Rows): Map<string, PermissionChange> {
   for (const { uuid, owner_uuid, container_uuid } of world.container_requests) {
     if (container_uuid) put({ kind: "cr", uuid, row: { id: ++id, uuid, owner_uuid, container_uuid } });
   }
-  for (const object of objectsOf(world)) {
+  for (const object of worldObjects(world)) {
     if (object.resource === "users" || object.resource === "groups" || !heads.has(object.uuid) || !object.owner)
       continue;
     put({ kind: "owner", uuid: object.uuid, row: { id: ++id, uuid: object.uuid, owner_uuid: object.owner } });
@@ -152,7 +152,7 @@ function content(change: PermissionChange): string {
 }
 
 /** Every row of the world as something to ask about. */
-export function objectsOf(world: Rows): ObjectFacts[] {
+export function worldObjects(world: Rows): ObjectFacts[] {
   const root = world.users.find((user) => user.uuid.endsWith("-tpzed-000000000000000"))?.uuid ?? null;
   const owners = new Map<string, string>();
   for (const table of ["users", "groups", "links", "collections", "container_requests", "workflows"] as const) {

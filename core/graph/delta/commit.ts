@@ -3,20 +3,20 @@ import { rolesBeyond } from "../audience/audiences.ts";
 import { type Closure, EMPTY } from "../reach/closure.ts";
 import type { Standing } from "../reach/heavy.ts";
 import { behind, type Concerned, concerned, found, usersOf } from "./concerned.ts";
-import { Comparison, type Difference, NOBODY, type Snapshot, sameClosure } from "./effect.ts";
-import type { Plan } from "./plan.ts";
+import { Comparison, NOBODY, type RightsDifference, sameClosure, type UserReach } from "./effect.ts";
+import { hasLost, leavesOutdated } from "./outdated.ts";
+import type { DeltaPlan } from "./plan.ts";
 import { isPlainShare, Shares } from "./shares.ts";
-import { hasLost, leavesStale } from "./stale.ts";
 import type { GraphState } from "./state.ts";
 
 /** Told of each user, and each audience role, whom a delta gave or took something, while both nodes and names still stand. */
-export type Witness = {
-  user(uuid: string, difference: Difference): void;
+export type EffectObserver = {
+  user(uuid: string, difference: RightsDifference): void;
   role(role: number, before: readonly Closure[], after: readonly Closure[]): void;
 };
 
 /** Applies a plan and finds whose grants it changed. */
-export function commit(state: GraphState, plan: Plan, witness: Witness | null = null): Effect {
+export function commit(state: GraphState, plan: DeltaPlan, witness: EffectObserver | null = null): Effect {
   state.heavy.weighAll();
   const isPlain = isPlainShare(state.topology, plan);
   const whom = concerned(state, plan, isPlain);
@@ -29,7 +29,7 @@ export function commit(state: GraphState, plan: Plan, witness: Witness | null = 
  */
 function sortedOut(
   state: GraphState,
-  plan: Plan,
+  plan: DeltaPlan,
   whom: Concerned,
 ): { standing: Map<number, Standing>; near: Set<number> } {
   const standing = new Map<number, Standing>();
@@ -44,7 +44,7 @@ function sortedOut(
   return { standing, near };
 }
 
-function commitShares(state: GraphState, plan: Plan, whom: Concerned): Effect {
+function commitShares(state: GraphState, plan: DeltaPlan, whom: Concerned): Effect {
   const { topology, crowds, rights } = state;
   const { standing, near } = sortedOut(state, plan, whom);
   const before = new Map([...near].map((user) => [user, state.snapshot(user)]));
@@ -73,9 +73,9 @@ function compareUser(
   comparison: Comparison,
   effect: Effect,
   uuid: string,
-  before: Snapshot,
+  before: UserReach,
   repathed: boolean,
-  witness: Witness | null,
+  witness: EffectObserver | null,
 ): void {
   const { heavy } = state;
   const user = state.topology.nodes.find(uuid);
@@ -88,7 +88,7 @@ function compareUser(
   if (hadCopies || heavy.possible.has(user)) effect.rerouted ||= !sameReach(before, after);
   const difference = comparison.of(user, before, after, repathed);
   const { outcome } = difference;
-  if (outcome !== "shrank" && leavesStale(before, after)) effect.stale.add(uuid);
+  if (outcome !== "shrank" && leavesOutdated(before, after)) effect.outdated.add(uuid);
   if (outcome !== "same") effect[outcome].add(uuid);
   if (witness === null) return;
   witness.user(uuid, difference);
@@ -97,7 +97,7 @@ function compareUser(
 }
 
 /** Does a user reach the same as before, whatever of it stands in grants? */
-function sameReach(before: Snapshot, after: Snapshot): boolean {
+function sameReach(before: UserReach, after: UserReach): boolean {
   return (
     before.heavy === after.heavy &&
     sameClosure(before.reading.whole, after.reading.whole) &&
@@ -106,31 +106,31 @@ function sameReach(before: Snapshot, after: Snapshot): boolean {
 }
 
 /** The same as if all that the user reaches stood in its grants. */
-function asWhole({ reading, managing, ...rest }: Snapshot): Snapshot {
+function asWhole({ reading, managing, ...rest }: UserReach): UserReach {
   return { ...rest, reading: { ...reading, own: reading.whole }, managing: { ...managing, own: managing.whole } };
 }
 
 /** Whoever has lost a right is cut anyway. */
-function addStale({ shrank, stale }: Effect, users: Iterable<string>): void {
+function addStale({ shrank, outdated: stale }: Effect, users: Iterable<string>): void {
   for (const user of users) if (!shrank.has(user)) stale.add(user);
 }
 
 /** A delta of any kind: remembers, changes, counts the roles anew, compares. */
 class Commit {
   readonly #state: GraphState;
-  readonly #plan: Plan;
-  readonly #before = new Map<string, Snapshot>();
+  readonly #plan: DeltaPlan;
+  readonly #before = new Map<string, UserReach>();
   #ending: ReadonlySet<number> = new Set();
   /** Users of whom no more is to be known than that they lose what such a role gave. */
   readonly #losers = new Set<string>();
   readonly #copies = new Map<number, Closure[]>();
 
-  constructor(state: GraphState, plan: Plan) {
+  constructor(state: GraphState, plan: DeltaPlan) {
     this.#state = state;
     this.#plan = plan;
   }
 
-  run({ principals, ending, crowdsTurn, repathed, disputed }: Concerned, witness: Witness | null): Effect {
+  run({ principals, ending, crowdsTurn, repathed, disputed }: Concerned, witness: EffectObserver | null): Effect {
     if (witness === null) this.#ending = ending;
     this.#remember(principals);
     // A user who comes with this very delta was nobody before it.
@@ -199,10 +199,16 @@ class Commit {
     return { copied, decided };
   }
 
-  #compare(repathed: ReadonlySet<number>, witness: Witness | null): Effect {
+  #compare(repathed: ReadonlySet<number>, witness: EffectObserver | null): Effect {
     const { topology } = this.#state;
     const comparison = new Comparison(topology, this.#plan.moved, this.#plan.records);
-    const effect: Effect = { shrank: new Set(), grew: new Set(), moved: new Set(), stale: new Set(), rerouted: false };
+    const effect: Effect = {
+      shrank: new Set(),
+      grew: new Set(),
+      moved: new Set(),
+      outdated: new Set(),
+      rerouted: false,
+    };
     for (const [uuid, before] of this.#before) {
       const user = topology.nodes.find(uuid);
       compareUser(this.#state, comparison, effect, uuid, before, repathed.has(user), witness);
@@ -229,7 +235,7 @@ class Commit {
     return false;
   }
 
-  #copiesDiffer(witness: Witness | null): boolean {
+  #copiesDiffer(witness: EffectObserver | null): boolean {
     let differ = false;
     for (const [role, before] of this.#copies) {
       const after = this.#state.audiences.isCopied(role) ? this.#closures(role) : before.map(() => EMPTY);

@@ -1,7 +1,7 @@
 import { reachLevelZero } from "../reach/level-zero.ts";
 import type { Topology } from "../store/topology.ts";
 import { Reverse } from "./affected.ts";
-import type { Plan } from "./plan.ts";
+import type { DeltaPlan } from "./plan.ts";
 import type { GraphState } from "./state.ts";
 
 export type Concerned = {
@@ -21,7 +21,7 @@ export type Concerned = {
 };
 
 /** Whom a plan may concern, by the graph as it is before. */
-export function concerned(state: GraphState, plan: Plan, isPlain: boolean): Concerned {
+export function concerned(state: GraphState, plan: DeltaPlan, isPlain: boolean): Concerned {
   const { topology, audiences } = state;
   const met = new Set<number>();
   const stop = (role: number): boolean => {
@@ -31,7 +31,7 @@ export function concerned(state: GraphState, plan: Plan, isPlain: boolean): Conc
   // A plain share leads to no user.
   const beyond = isPlain ? new Set<number>() : concernedByLevelZero(topology, plan);
   const changed = new Reverse(topology, stop, beyond);
-  for (const tail of plan.tails) changed.from(tail);
+  for (const tail of plan.sources) changed.from(tail);
   for (const user of plan.arrivals) changed.from(user);
   for (const uuid of plan.users) {
     const user = topology.nodes.find(uuid);
@@ -71,7 +71,7 @@ export function concerned(state: GraphState, plan: Plan, isPlain: boolean): Conc
 }
 
 /** Roles that are none after the delta. */
-function endingRoles(topology: Topology, plan: Plan): Set<number> {
+function endingRoles(topology: Topology, plan: DeltaPlan): Set<number> {
   const ending = new Set<number>();
   for (const { kind, uuid, row } of plan.changes) {
     if (kind !== "group" || row?.group_class === "role") continue;
@@ -100,14 +100,14 @@ function holdersOf(
   return new Set([...walk.found].filter((node) => heavy.possible.has(node)));
 }
 
-function mayBeCrowded({ topology, crowds }: GraphState, plan: Plan, uuid: string): boolean {
+function mayBeCrowded({ topology, crowds }: GraphState, plan: DeltaPlan, uuid: string): boolean {
   const node = topology.nodes.find(uuid);
   const size = node < 0 ? 0 : topology.in(node).length;
   return crowds.isPossibleAt(size) || crowds.isPossibleAt(size + (plan.linked.get(uuid) ?? 0));
 }
 
 /** Nodes that become crowded with this delta, or are so no longer, here or elsewhere. */
-function crowdsTurning({ topology, crowds }: GraphState, plan: Plan): Set<number> {
+function crowdsTurning({ topology, crowds }: GraphState, plan: DeltaPlan): Set<number> {
   const turning = new Set<number>();
   for (const [uuid, more] of plan.linked) {
     const node = topology.nodes.find(uuid);
@@ -117,11 +117,11 @@ function crowdsTurning({ topology, crowds }: GraphState, plan: Plan): Set<number
 }
 
 /** Those whose closures may hang on what lies behind an audience role, now or after the delta. */
-function concernedByLevelZero(topology: Topology, plan: Plan): Set<number> {
+function concernedByLevelZero(topology: Topology, plan: DeltaPlan): Set<number> {
   if (topology.links.levelZero.size + plan.levelZero.size === 0) return new Set();
-  const found = reachLevelZero(topology, plan.tails, plan.levelZero);
+  const found = reachLevelZero(topology, plan.sources, plan.levelZero);
   const leadsOn = [...plan.heads].some((uuid) => found.has(topology.nodes.find(uuid)));
-  return leadsOn || plan.levelZero.size > 0 ? reachLevelZero(topology, plan.tails, plan.tails) : found;
+  return leadsOn || plan.levelZero.size > 0 ? reachLevelZero(topology, plan.sources, plan.sources) : found;
 }
 
 export function found({ nodes }: Topology, uuids: Iterable<string>): number[] {

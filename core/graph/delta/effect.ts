@@ -1,12 +1,12 @@
-import { type Closure, EMPTY, type Level } from "../reach/closure.ts";
+import { type Closure, EMPTY, type RightLevel } from "../reach/closure.ts";
 import { type Account, compileGrants, shownBySeed } from "../reach/grants.ts";
 import { hasDirect, hasOwn, holdsSeed, holdsUser } from "../reach/holds.ts";
-import type { Rights } from "../reach/rights.ts";
+import type { Closures } from "../reach/rights.ts";
 import type { Topology } from "../store/topology.ts";
 import type { RecordLink } from "./plan.ts";
 
 /** A user's rights at one moment, complete enough to be compared with those of another. */
-export type Snapshot = {
+export type UserReach = {
   readonly account: Account;
   /** Is what the user reaches published for itself alone (heavy.ts)? */
   readonly heavy: boolean;
@@ -21,13 +21,13 @@ export type Side = {
   readonly own: Closure;
   /** What of it may stand in its grants in a process with another past. */
   readonly widest: Closure;
-  readonly rights: Rights;
+  readonly rights: Closures;
   /** Roles the user itself is in, beyond audience roles too. */
   readonly roles: ReadonlySet<number>;
 };
 
 const NOTHING: Side = { whole: EMPTY, own: EMPTY, widest: EMPTY, rights: [], roles: new Set() };
-export const NOBODY: Snapshot = {
+export const NOBODY: UserReach = {
   account: { known: false, admin: false, seesRoles: false },
   heavy: false,
   reading: NOTHING,
@@ -38,13 +38,13 @@ export const NOBODY: Snapshot = {
 export type Right = {
   readonly kind: "account" | "everything" | "own" | "direct" | "membership" | "share" | "records" | "roles";
   /** Read or manage. */
-  readonly level: Level;
+  readonly level: RightLevel;
   /** -1 where the kind says it all: the account itself, an admin's reading, the records of roles shown to every active user. */
   readonly node: number;
 };
 
 /** What became of a user's grants. */
-export class Difference {
+export class RightsDifference {
   /** Some pattern comes or goes. */
   changed = false;
   readonly lost: Right[] = [];
@@ -84,8 +84,8 @@ export class Comparison {
   }
 
   /** `repathed`: some pattern may name another path though it stands for the same. */
-  of(user: number, before: Snapshot, after: Snapshot, repathed: boolean): Difference {
-    const difference = new Difference();
+  of(user: number, before: UserReach, after: UserReach, repathed: boolean): RightsDifference {
+    const difference = new RightsDifference();
     const became = (which: keyof Account, kind: Right["kind"]): boolean => {
       if (before.account[which] === after.account[which]) return false;
       difference.changed = true;
@@ -109,7 +109,7 @@ export class Comparison {
    * Whoever had a part of a circle of owners had a pattern for its topmost group, which may now be published about apart from
    * the rest. That is not looked into: such users are taken to have lost something.
    */
-  #addBrokenCircles({ reading, managing }: Snapshot, difference: Difference): void {
+  #addBrokenCircles({ reading, managing }: UserReach, difference: RightsDifference): void {
     for (const [level, { own }] of [[1, reading] as const, [3, managing] as const]) {
       for (const seed of own.seeds) {
         const shown = this.#inThePast(() => shownBySeed(this.#topology, own, seed, level === 3));
@@ -119,7 +119,7 @@ export class Comparison {
   }
 
   /** Adds what one level of rights has lost and gained. */
-  sides(level: Level, before: Side, after: Side, difference: Difference): void {
+  sides(level: RightLevel, before: Side, after: Side, difference: RightsDifference): void {
     if (before.own === after.own) return;
     for (const aspect of this.#aspects(level, difference)) {
       const { kind, of, held, shown } = aspect;
@@ -136,7 +136,7 @@ export class Comparison {
     }
   }
 
-  #aspects(level: Level, difference: Difference): Aspect[] {
+  #aspects(level: RightLevel, difference: RightsDifference): Aspect[] {
     const always = () => true;
     const aspects: Aspect[] = [
       { kind: "own", of: ({ own }) => own, held: ({ rights }, user) => hasOwn(rights, user), shown: always },
@@ -196,9 +196,9 @@ export class Comparison {
     return holdsSeed(this.#topology, side.rights, node);
   }
 
-  #patternsDiffer(user: number, before: Snapshot, after: Snapshot): boolean {
+  #patternsDiffer(user: number, before: UserReach, after: UserReach): boolean {
     const uuid = this.#topology.nodes.uuid(user);
-    const compile = (of: Snapshot) =>
+    const compile = (of: UserReach) =>
       compileGrants(this.#topology, uuid, of.account, of.reading.own, of.managing.own).hash;
     return this.#inThePast(() => compile(before)) !== compile(after);
   }

@@ -4,11 +4,11 @@ import { looksLikeGroup, looksLikeUser } from "../store/nodes.ts";
 import type { Topology } from "../store/topology.ts";
 
 /** What a delta will do, read off the graph before it is applied. Nodes are those that exist already. */
-export type Plan = {
+export type DeltaPlan = {
   /** One change per row: the last. */
   readonly changes: readonly PermissionChange[];
   /** Tails whose edges change: whoever reaches them may gain or lose. */
-  readonly tails: Set<number>;
+  readonly sources: Set<number>;
   /** Heads, by uuid, of those edges: the roles beyond them may gain or lose members. */
   readonly heads: Set<string>;
   /** Heads, by uuid, of links that come or go, and how many more there are then. */
@@ -30,10 +30,10 @@ export type Plan = {
 /** A link by which the members of `tail` see the record of `user`. */
 export type RecordLink = { tail: string; user: string };
 
-export function planOf(topology: Topology, changes: readonly PermissionChange[]): Plan {
-  const plan: Plan = {
+export function planOf(topology: Topology, changes: readonly PermissionChange[]): DeltaPlan {
+  const plan: DeltaPlan = {
     changes: lastOfEach(changes),
-    tails: new Set(),
+    sources: new Set(),
     heads: new Set(),
     linked: new Map(),
     users: new Set(),
@@ -66,7 +66,7 @@ function lastOfEach(changes: readonly PermissionChange[]): readonly PermissionCh
   return Object.values(last).flatMap((kind) => [...kind.values()]);
 }
 
-function planLink(topology: Topology, plan: Plan, uuid: string, row: GraphRows["link"] | null): void {
+function planLink(topology: Topology, plan: DeltaPlan, uuid: string, row: GraphRows["link"] | null): void {
   const { nodes } = topology;
   const before = topology.links.get(uuid);
   const level = row === null ? 0 : levelOf(row.name);
@@ -76,7 +76,7 @@ function planLink(topology: Topology, plan: Plan, uuid: string, row: GraphRows["
     if (row?.head_uuid !== head) planCount(plan, head, -1);
     // can_read and can_write are one and the same to whoever reads or manages.
     if (row?.tail_uuid === tail && row.head_uuid === head && rung(level) === rung(before.level)) return;
-    plan.tails.add(before.tail);
+    plan.sources.add(before.tail);
     plan.heads.add(head);
     planNaming(topology, plan, tail);
     if (before.level >= 1 && nodes.isUser(before.head)) planRecord(plan, tail, head);
@@ -84,25 +84,25 @@ function planLink(topology: Topology, plan: Plan, uuid: string, row: GraphRows["
   if (row === null) return;
   if (before === undefined || row.head_uuid !== nodes.uuid(before.head)) planCount(plan, row.head_uuid, 1);
   const tail = nodes.find(row.tail_uuid);
-  if (tail >= 0) plan.tails.add(tail);
+  if (tail >= 0) plan.sources.add(tail);
   plan.heads.add(row.head_uuid);
   planNaming(topology, plan, row.tail_uuid);
   if (level === 0 && tail >= 0 && looksLikeGroup(row.head_uuid)) plan.levelZero.add(tail);
   if (level >= 1 && looksLikeUser(row.head_uuid)) planRecord(plan, row.tail_uuid, row.head_uuid);
 }
 
-function planCount({ linked }: Plan, head: string, more: number): void {
+function planCount({ linked }: DeltaPlan, head: string, more: number): void {
   linked.set(head, (linked.get(head) ?? 0) + more);
 }
 
 /** A user's record is published for each tail of a link to it. */
-function planRecord(plan: Plan, tail: string, user: string): void {
+function planRecord(plan: DeltaPlan, tail: string, user: string): void {
   plan.records.push({ tail, user });
   plan.reroutes = true;
 }
 
 /** The groups that are everybody's are roles as soon as anything names them, a link from them too. */
-function planNaming(topology: Topology, plan: Plan, tail: string): void {
+function planNaming(topology: Topology, plan: DeltaPlan, tail: string): void {
   const { nodes, known } = topology;
   if (tail !== known.allUsersGroup && tail !== known.anonymousGroup) return;
   if (!topology.hasRow(nodes.find(tail))) plan.heads.add(tail);
@@ -112,7 +112,7 @@ function rung(level: number): number {
   return level === 2 ? 1 : level;
 }
 
-function planGroup(topology: Topology, plan: Plan, uuid: string, row: GraphRows["group"] | null): void {
+function planGroup(topology: Topology, plan: DeltaPlan, uuid: string, row: GraphRows["group"] | null): void {
   const node = topology.nodes.find(uuid);
   const moved = planOwner(topology, plan, uuid, row?.owner_uuid || null);
   if (node < 0) {
@@ -121,7 +121,7 @@ function planGroup(topology: Topology, plan: Plan, uuid: string, row: GraphRows[
   }
   const role = row?.group_class === "role";
   if (role !== topology.isRole(node) || (row !== null) !== topology.hasRow(node)) {
-    plan.tails.add(node);
+    plan.sources.add(node);
     plan.heads.add(uuid);
     plan.reroutes = true;
   }
@@ -131,7 +131,7 @@ function planGroup(topology: Topology, plan: Plan, uuid: string, row: GraphRows[
     Boolean(row?.frozen_by_uuid) !== topology.isFrozen(node);
 }
 
-function planUser(topology: Topology, plan: Plan, uuid: string, row: GraphRows["user"] | null): void {
+function planUser(topology: Topology, plan: DeltaPlan, uuid: string, row: GraphRows["user"] | null): void {
   const node = topology.nodes.find(uuid);
   plan.users.add(uuid);
   planOwner(topology, plan, uuid, row?.owner_uuid || null);
@@ -146,7 +146,7 @@ function planUser(topology: Topology, plan: Plan, uuid: string, row: GraphRows["
 /** `owner` and `cr` rows: their owner matters where a link points at the object, or a container hangs on it. */
 function planObject(
   topology: Topology,
-  plan: Plan,
+  plan: DeltaPlan,
   uuid: string,
   row: { owner_uuid: string; container_uuid?: string | null } | null,
 ): void {
@@ -161,14 +161,14 @@ function planObject(
 }
 
 /** The owner edge of a group or user. Does it change? */
-function planOwner(topology: Topology, plan: Plan, uuid: string, owner: string | null): boolean {
+function planOwner(topology: Topology, plan: DeltaPlan, uuid: string, owner: string | null): boolean {
   const { nodes, ownership } = topology;
   const node = nodes.find(uuid);
   const before = node < 0 ? -1 : ownership.owner(node);
   const after = owner === null ? -1 : nodes.find(owner);
   if (owner === null ? before < 0 : after >= 0 && before === after) return false;
-  if (before >= 0) plan.tails.add(before);
-  if (after >= 0) plan.tails.add(after);
+  if (before >= 0) plan.sources.add(before);
+  if (after >= 0) plan.sources.add(after);
   plan.heads.add(uuid);
   if (node >= 0 && !nodes.isUser(node)) plan.moved.set(node, before);
   return true;

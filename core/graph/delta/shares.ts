@@ -1,13 +1,13 @@
 import type { Effect } from "../../graph-types.ts";
 import type { Audiences } from "../audience/audiences.ts";
-import { type Closure, type Level, patchSeed, reachesHead } from "../reach/closure.ts";
+import { type Closure, patchSeed, type RightLevel, reachesHead } from "../reach/closure.ts";
 import { shownBySeed } from "../reach/grants.ts";
 import type { Standing } from "../reach/heavy.ts";
 import { holdsSeed } from "../reach/holds.ts";
-import type { RightsCache } from "../reach/rights.ts";
+import type { ClosureCache } from "../reach/rights.ts";
 import { looksLikeGroup, looksLikeUser } from "../store/nodes.ts";
 import type { Topology } from "../store/topology.ts";
-import type { Plan } from "./plan.ts";
+import type { DeltaPlan } from "./plan.ts";
 
 /** With more links than this at once, making the closures anew is cheaper than trying every head in each of them. */
 const MOST_LINKS = 32;
@@ -17,7 +17,7 @@ const MOST_LINKS = 32;
  * so in each closure concerned one seed comes or goes, and neither the closure nor the grants need be made anew: a role of
  * 500 costs 500 times a few look-ups.
  */
-export function isPlainShare(topology: Topology, plan: Plan): boolean {
+export function isPlainShare(topology: Topology, plan: DeltaPlan): boolean {
   if (plan.changes.length > MOST_LINKS) return false;
   // Where an object lives is told with the first link to it; what others had is not moved by that.
   if (plan.moved.size > 0 || plan.changes.some(({ kind }) => kind === "user" || kind === "group")) return false;
@@ -29,7 +29,7 @@ export function isPlainShare(topology: Topology, plan: Plan): boolean {
   for (const change of plan.changes) {
     if (change.kind === "link" && change.row !== null && !plainTail(change.row.tail_uuid)) return false;
   }
-  for (const tail of plan.tails) if (!plainTail(nodes.uuid(tail))) return false;
+  for (const tail of plan.sources) if (!plainTail(nodes.uuid(tail))) return false;
   for (const uuid of plan.heads) {
     const head = nodes.find(uuid);
     if (head < 0 && !looksLikeUser(uuid) && !looksLikeGroup(uuid)) continue;
@@ -45,14 +45,14 @@ export function isPlainShare(topology: Topology, plan: Plan): boolean {
 /** One seed that comes to, or goes from, a user's closure. */
 type Turn = {
   readonly user: number;
-  readonly level: Level;
+  readonly level: RightLevel;
   readonly head: number;
   readonly comes: boolean;
   /** Goes: did it show in the grants? Comes: was the head in reach already, in another way? */
   readonly before: boolean;
 };
 
-const LEVELS: readonly Level[] = [1, 3];
+const LEVELS: readonly RightLevel[] = [1, 3];
 /** A share moves nothing; what was before differs in links alone. */
 const NO_MOVES: ReadonlyMap<number, number> = new Map();
 
@@ -67,14 +67,14 @@ type Whom = {
 export class Shares {
   readonly #topology: Topology;
   readonly #audiences: Audiences;
-  readonly #rights: RightsCache;
+  readonly #rights: ClosureCache;
   readonly #principals: number[];
   readonly #whom: Whom;
-  readonly #plan: Plan;
+  readonly #plan: DeltaPlan;
   #heads: readonly number[] = [];
 
   /** Before the links change. */
-  constructor(topology: Topology, audiences: Audiences, rights: RightsCache, whom: Whom, plan: Plan) {
+  constructor(topology: Topology, audiences: Audiences, rights: ClosureCache, whom: Whom, plan: DeltaPlan) {
     this.#topology = topology;
     this.#audiences = audiences;
     this.#rights = rights;
@@ -127,11 +127,11 @@ export class Shares {
     for (const { closure, head, present } of patches) patchSeed(closure, head, present);
     const effect = { ...this.#effect(turns), rerouted };
     // Their older sessions may have the patterns, by a process to which they are not heavy.
-    for (const user of stale) effect.stale.add(user);
+    for (const user of stale) effect.outdated.add(user);
     return { effect, lessened };
   }
 
-  #turning(closure: Closure, level: Level): number[] {
+  #turning(closure: Closure, level: RightLevel): number[] {
     return this.#heads.filter((head) => closure.seeds.has(head) !== reachesHead(this.#topology, closure, head, level));
   }
 
@@ -145,7 +145,7 @@ export class Shares {
     );
   }
 
-  #before(user: number, level: Level, head: number, comes: boolean): boolean {
+  #before(user: number, level: RightLevel, head: number, comes: boolean): boolean {
     return this.#topology.ownership.asOf(NO_MOVES, () =>
       comes
         ? holdsSeed(this.#topology, this.#rights.of(user, level), head)
@@ -178,6 +178,6 @@ export class Shares {
       stale.delete(user);
     }
     for (const user of gained) changed.delete(user);
-    return { shrank: lost, grew: gained, moved: changed, stale };
+    return { shrank: lost, grew: gained, moved: changed, outdated: stale };
   }
 }

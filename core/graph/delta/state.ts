@@ -2,12 +2,12 @@ import type { Grants, GraphOptions } from "../../graph-types.ts";
 import type { PermissionChange } from "../../rows.ts";
 import { Audiences } from "../audience/audiences.ts";
 import { Crowds } from "../audience/crowds.ts";
-import type { Level } from "../reach/closure.ts";
+import type { RightLevel } from "../reach/closure.ts";
 import { type Account, compileGrants, noGrants } from "../reach/grants.ts";
 import { HeavyUsers, keptOf } from "../reach/heavy.ts";
-import { RightsCache } from "../reach/rights.ts";
+import { ClosureCache } from "../reach/rights.ts";
 import { Topology } from "../store/topology.ts";
-import { NOBODY, type Side, type Snapshot } from "./effect.ts";
+import { NOBODY, type Side, type UserReach } from "./effect.ts";
 
 /** Where the options do not say: for `session.grantsMax` as it is by default. */
 const HEAVY_MIN = 3_000;
@@ -24,7 +24,7 @@ export class GraphState {
   readonly topology: Topology;
   readonly audiences: Audiences;
   readonly crowds: Crowds;
-  readonly rights: RightsCache;
+  readonly rights: ClosureCache;
   readonly heavy: HeavyUsers;
   readonly #roleGroupsVisibleToAll: boolean;
   readonly #grants = new Map<number, Grants>();
@@ -33,7 +33,7 @@ export class GraphState {
     this.topology = new Topology(clusterId);
     this.crowds = new Crowds(this.topology, crowdMin ?? CROWD_MIN);
     this.audiences = new Audiences(this.topology, audienceMin, this.crowds);
-    this.rights = new RightsCache(this.topology, this.audiences, this.crowds);
+    this.rights = new ClosureCache(this.topology, this.audiences, this.crowds);
     this.heavy = new HeavyUsers(this.topology, this.audiences, this.crowds, this.rights, heavyMin ?? HEAVY_MIN);
     this.#roleGroupsVisibleToAll = roleGroupsVisibleToAll;
   }
@@ -55,7 +55,7 @@ export class GraphState {
   }
 
   /** A user's rights as they are now. Admins may read everything, so theirs are not worked out. */
-  snapshot(user: number): Snapshot {
+  snapshot(user: number): UserReach {
     const account = this.account(user);
     if (!account.known || account.admin) return { ...NOBODY, account };
     const heavy = this.heavy.has(user);
@@ -115,7 +115,7 @@ export class GraphState {
     if (changed.includes(true)) this.forgetAll();
   }
 
-  #side(user: number, level: Level, heavy: boolean): Side {
+  #side(user: number, level: RightLevel, heavy: boolean): Side {
     const whole = this.rights.user(user, level);
     const kept = (keeps: (node: number) => boolean) => keptOf(this.topology, user, whole, keeps);
     return {

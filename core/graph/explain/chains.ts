@@ -1,9 +1,9 @@
-import type { Edge } from "../store/links.ts";
+import type { PermissionEdge } from "../store/links.ts";
 import type { Topology } from "../store/topology.ts";
 
 /** One step of a chain of rights. */
 export type Hop =
-  | { readonly by: "link"; readonly edge: Edge }
+  | { readonly by: "link"; readonly edge: PermissionEdge }
   | { readonly by: "ownership"; readonly owner: number; readonly node: number };
 
 /**

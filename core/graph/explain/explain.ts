@@ -1,22 +1,22 @@
 import type { Explanation, ObjectFacts } from "../../graph-types.ts";
 import { LevelZero } from "../reach/level-zero.ts";
 import { reach } from "../reach/reach.ts";
-import type { PermissionLink, Place, ReadRule } from "../reach/read-rule.ts";
+import type { ObjectNodes, PermissionLink, ReadRule } from "../reach/read-rule.ts";
 import type { Topology } from "../store/topology.ts";
 import { Chains, type Hop } from "./chains.ts";
 import { Refusal } from "./refusal.ts";
-import { singular, Words } from "./words.ts";
+import { Sentences, singular } from "./words.ts";
 
 /** Why a user may read an object, or what is nearest to being missing. What is decided is decided by the read rule alone. */
 export class Explainer {
   readonly #topology: Topology;
   readonly #rule: ReadRule;
-  readonly #words: Words;
+  readonly #words: Sentences;
 
   constructor(topology: Topology, rule: ReadRule) {
     this.#topology = topology;
     this.#rule = rule;
-    this.#words = new Words(topology);
+    this.#words = new Sentences(topology);
   }
 
   explain(uuid: string, object: ObjectFacts, now: number): Explanation {
@@ -29,7 +29,7 @@ export class Explainer {
     return { allowed, steps };
   }
 
-  #granted(user: number, object: ObjectFacts, place: Place, now: number): string[] {
+  #granted(user: number, object: ObjectFacts, place: ObjectNodes, now: number): string[] {
     const me = this.#words.node(user);
     if (this.#topology.isAdmin(user)) return [`${me} is an admin`, "admins may read everything"];
     switch (object.resource) {
@@ -49,12 +49,12 @@ export class Explainer {
     return this.#chain(user, object, place);
   }
 
-  #chain(user: number, object: ObjectFacts, place: Place): string[] {
+  #chain(user: number, object: ObjectFacts, place: ObjectNodes): string[] {
     return this.#chainOr(user, object, place, []);
   }
 
   /** The user's own chain, or that of a user it manages, or else `otherwise`. */
-  #chainOr(user: number, object: ObjectFacts, place: Place, otherwise: string[]): string[] {
+  #chainOr(user: number, object: ObjectFacts, place: ObjectNodes, otherwise: string[]): string[] {
     const own = new Chains(this.#topology, user, 1);
     const hops = this.#to(own, object, place);
     if (hops !== null) return [...this.#words.hops(hops), ...this.#owns(object, place, hops)];
@@ -74,7 +74,7 @@ export class Explainer {
   }
 
   /** The hops to an object, or to its owner where that is how it is reached. */
-  #to(chains: Chains, object: ObjectFacts, { node, owner }: Place): Hop[] | null {
+  #to(chains: Chains, object: ObjectFacts, { node, owner }: ObjectNodes): Hop[] | null {
     const direct = node < 0 ? null : chains.to(node);
     if (direct !== null || object.resource === "groups") return direct;
     if (owner < 0) return null;
@@ -82,14 +82,14 @@ export class Explainer {
   }
 
   /** The last sentence, where the hops end at the owner. */
-  #owns(object: ObjectFacts, { node, owner }: Place, hops: readonly Hop[]): string[] {
+  #owns(object: ObjectFacts, { node, owner }: ObjectNodes, hops: readonly Hop[]): string[] {
     const last = hops.at(-1);
     const end = last === undefined ? -1 : last.by === "link" ? last.edge.head : last.node;
     if (end === node && node >= 0) return [];
     return owner < 0 ? [] : [`${this.#words.node(owner)} owns this ${singular(object.resource)}`];
   }
 
-  #ofContainer(user: number, object: ObjectFacts, place: Place, now: number): string[] {
+  #ofContainer(user: number, object: ObjectFacts, place: ObjectNodes, now: number): string[] {
     const { nodes, ownership } = this.#topology;
     for (const request of this.#rule.requestsShowing(place.node, now)) {
       const facts: ObjectFacts = {

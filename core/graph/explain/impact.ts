@@ -1,12 +1,12 @@
 import type { Impact, ImpactOn } from "../../graph-types.ts";
 import type { GraphRows, PermissionChange } from "../../rows.ts";
-import { commit, type Witness } from "../delta/commit.ts";
+import { commit, type EffectObserver } from "../delta/commit.ts";
 import type { Right } from "../delta/effect.ts";
 import { planOf } from "../delta/plan.ts";
 import type { GraphState } from "../delta/state.ts";
-import { type Closure, EMPTY, type Level } from "../reach/closure.ts";
+import { type Closure, EMPTY, type RightLevel } from "../reach/closure.ts";
 import type { Topology } from "../store/topology.ts";
-import { Words } from "./words.ts";
+import { Sentences } from "./words.ts";
 
 /**
  * Who would lose or gain what if these rows changed. The delta is applied, watched and taken back, so the answer is what
@@ -24,15 +24,15 @@ export function impactOf(state: GraphState, changes: readonly PermissionChange[]
   return observer.impact();
 }
 
-class Observer implements Witness {
+class Observer implements EffectObserver {
   readonly #state: GraphState;
-  readonly #words: Words;
+  readonly #words: Sentences;
   readonly #loses = new Map<string, ImpactOn>();
   readonly #gains = new Map<string, ImpactOn>();
 
   constructor(state: GraphState) {
     this.#state = state;
-    this.#words = new Words(state.topology);
+    this.#words = new Sentences(state.topology);
   }
 
   user(uuid: string, { lost, gained }: { lost: readonly Right[]; gained: readonly Right[] }): void {
@@ -63,7 +63,7 @@ class Observer implements Witness {
 
   /** What one closure of a role has and another lacks. `at`: its place among reading, managing and their `managed` twins. */
   #missing(has: Closure, lacks: Closure, at: number): Right[] {
-    const level: Level = at % 2 === 0 ? 1 : 3;
+    const level: RightLevel = at % 2 === 0 ? 1 : 3;
     const rights: Right[] = [];
     for (const node of has.seeds) if (!lacks.seeds.has(node)) rights.push({ kind: "share", level, node });
     for (const node of has.own) if (!lacks.own.has(node)) rights.push({ kind: "own", level, node });

@@ -1,23 +1,23 @@
 import type { ObjectFacts } from "../../graph-types.ts";
-import type { Place, ReadRule } from "../reach/read-rule.ts";
-import type { Edge } from "../store/links.ts";
+import type { ObjectNodes, ReadRule } from "../reach/read-rule.ts";
+import type { PermissionEdge } from "../store/links.ts";
 import type { Topology } from "../store/topology.ts";
 import { Chains } from "./chains.ts";
-import { singular, type Words } from "./words.ts";
+import { type Sentences, singular } from "./words.ts";
 
 /** Why a user may not read an object: where the object lives, and what is nearest to leading there. */
 export class Refusal {
   readonly #topology: Topology;
   readonly #rule: ReadRule;
-  readonly #words: Words;
+  readonly #words: Sentences;
 
-  constructor(topology: Topology, rule: ReadRule, words: Words) {
+  constructor(topology: Topology, rule: ReadRule, words: Sentences) {
     this.#topology = topology;
     this.#rule = rule;
     this.#words = words;
   }
 
-  steps(uuid: string, user: number, object: ObjectFacts, place: Place, now: number): string[] {
+  steps(uuid: string, user: number, object: ObjectFacts, place: ObjectNodes, now: number): string[] {
     if (user < 0 || !this.#topology.hasRow(user)) return [`there is no user ${uuid}`];
     if (!this.#topology.isAccount(user)) return [`user ${uuid} was merged into another account`];
     const hidden = this.#hidden(object, place, now);
@@ -50,7 +50,7 @@ export class Refusal {
     return this.#missing(user, object, place);
   }
 
-  #hidden(object: ObjectFacts, place: Place, now: number): string | null {
+  #hidden(object: ObjectFacts, place: ObjectNodes, now: number): string | null {
     const kind = singular(object.resource);
     switch (this.#rule.visibility(object, place, now)) {
       case "nobody":
@@ -66,7 +66,7 @@ export class Refusal {
     }
   }
 
-  #ofContainer(user: number, object: ObjectFacts, place: Place, now: number): string[] {
+  #ofContainer(user: number, object: ObjectFacts, place: ObjectNodes, now: number): string[] {
     const { nodes, ownership } = this.#topology;
     if (place.node < 0) return [`no container request shows container ${object.uuid}, so it is for admins`];
     const showing = this.#rule.requestsShowing(place.node, now);
@@ -93,7 +93,7 @@ export class Refusal {
   }
 
   /** Where it lives, then the nearest near miss. */
-  #missing(user: number, object: ObjectFacts, place: Place): string[] {
+  #missing(user: number, object: ObjectFacts, place: ObjectNodes): string[] {
     const above = this.#above(object, place);
     const owners = above.map((node) => this.#words.node(node));
     const lives =
@@ -104,7 +104,7 @@ export class Refusal {
   }
 
   /** The owners from the nearest up to the user at the top. */
-  #above(object: ObjectFacts, { node, owner }: Place): number[] {
+  #above(object: ObjectFacts, { node, owner }: ObjectNodes): number[] {
     const { nodes, ownership } = this.#topology;
     const above: number[] = [];
     const from = object.resource === "groups" && node >= 0 ? ownership.owner(node) : owner;
@@ -118,7 +118,7 @@ export class Refusal {
   #nearMiss(user: number, nodes: number[]): string[] {
     const me = this.#words.node(user);
     const chains = new Chains(this.#topology, user, 1);
-    const ownWay = (edge: Edge, but: string): string[] => [
+    const ownWay = (edge: PermissionEdge, but: string): string[] => [
       ...this.#words.hops(chains.to(edge.tail) ?? []),
       `${this.#words.hop({ by: "link", edge })}, ${but}`,
     ];
@@ -148,7 +148,7 @@ export class Refusal {
   }
 
   /** A link from a role that would have given it. */
-  #wouldDo(edge: Edge, head: number): boolean {
+  #wouldDo(edge: PermissionEdge, head: number): boolean {
     const needed = this.#topology.nodes.isUser(head) ? 3 : 1;
     return edge.level >= needed && this.#topology.roles.has(edge.tail);
   }

@@ -3,7 +3,7 @@ import type { Topology } from "../store/topology.ts";
 import type { Hop } from "./chains.ts";
 
 /** Sentences about nodes and hops, for people. Names are not in the graph, so things go by kind and uuid. */
-export class Words {
+export class Sentences {
   readonly #topology: Topology;
 
   constructor(topology: Topology) {

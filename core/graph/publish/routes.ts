@@ -3,19 +3,19 @@ import { subjectToken } from "../../subjects.ts";
 import type { Audiences } from "../audience/audiences.ts";
 import type { Crowds } from "../audience/crowds.ts";
 import type { GraphState } from "../delta/state.ts";
-import type { Level } from "../reach/closure.ts";
+import type { RightLevel } from "../reach/closure.ts";
 import type { HeavyUsers } from "../reach/heavy.ts";
 import { holdsObject } from "../reach/holds.ts";
-import type { PermissionLink, Place, ReadRule } from "../reach/read-rule.ts";
-import type { Rights, RightsCache } from "../reach/rights.ts";
-import { MAX_TAIL, ownerPrefix, ownerPrefixOf, tails } from "../store/tails.ts";
+import type { ObjectNodes, PermissionLink, ReadRule } from "../reach/read-rule.ts";
+import type { ClosureCache, Closures } from "../reach/rights.ts";
+import { MAX_ROUTE_BYTES, ownerPrefix, ownerPrefixOf, routeNames } from "../store/route-names.ts";
 import type { Topology } from "../store/topology.ts";
 
 /** Where events about an object are published (docs/subjects.md 2). The counterpart of `grants.ts`: what one says the other must match. */
 export class Routes {
   readonly #topology: Topology;
   readonly #audiences: Audiences;
-  readonly #rights: RightsCache;
+  readonly #rights: ClosureCache;
   readonly #crowds: Crowds;
   readonly #heavy: HeavyUsers;
   readonly #rule: ReadRule;
@@ -34,7 +34,7 @@ export class Routes {
     const place = this.#rule.placeOf(object);
     const visibility = this.#rule.visibility(object, place, now);
     if (visibility === "nobody") return [];
-    if (visibility === "admins") return [tails.admin(object.uuid, object.resource)];
+    if (visibility === "admins") return [routeNames.admin(object.uuid, object.resource)];
     switch (object.resource) {
       case "users":
         return this.#ofUser(object, place);
@@ -42,8 +42,8 @@ export class Routes {
         return this.#ofContainer(object, place, now);
       case "api_client_authorizations":
         return object.tokenUser
-          ? [tails.user(object.tokenUser, object.uuid, object.resource)]
-          : [tails.admin(object.uuid, object.resource)];
+          ? [routeNames.user(object.tokenUser, object.uuid, object.resource)]
+          : [routeNames.admin(object.uuid, object.resource)];
       case "links": {
         const link = this.#rule.permissionLink(object);
         return link === null ? this.#ofObject(object, place) : this.#ofPermissionLink(object.uuid, link);
@@ -59,11 +59,11 @@ export class Routes {
   ofDeletion(object: ObjectFacts): string[] {
     const { uuid, resource } = object;
     const owner = object.owner ?? object.tokenUser ?? null;
-    if (!owner) return [tails.admin(uuid, resource)];
+    if (!owner) return [routeNames.admin(uuid, resource)];
     const prefix = ownerPrefixOf(this.#topology, owner);
     const node = this.#topology.nodes.find(uuid);
     const plain = `${prefix}${subjectToken(uuid)}.${resource}`;
-    const deleted = tails.deleted(prefix, uuid, resource);
+    const deleted = routeNames.deleted(prefix, uuid, resource);
     // A grant on the object itself would match the plain tail; so would none of those for what users own directly.
     const shared = node >= 0 && this.#topology.in(node).length > 0 && resource !== "users";
     const found =
@@ -80,13 +80,13 @@ export class Routes {
   ofLeaving(object: ObjectFacts, oldOwner: string, now: number): string[] {
     const { uuid, resource } = object;
     const place = { node: this.#rule.placeOf(object).node, owner: this.#topology.nodes.find(oldOwner) };
-    if (this.#rule.visibility(object, place, now) !== "all") return [tails.admin(uuid, resource)];
+    if (this.#rule.visibility(object, place, now) !== "all") return [routeNames.admin(uuid, resource)];
     const tail = `${ownerPrefixOf(this.#topology, oldOwner)}${subjectToken(uuid)}.${resource}`;
     // Heavy users would have had a pattern for that place.
     return [tail, ...this.#heavyCopies(tail, (rights) => this.#rule.readsOwned(rights, oldOwner))];
   }
 
-  #ofObject(object: ObjectFacts, { node, owner }: Place): string[] {
+  #ofObject(object: ObjectFacts, { node, owner }: ObjectNodes): string[] {
     const name = `${subjectToken(object.uuid)}.${object.resource}`;
     const tail = ownerPrefixOf(this.#topology, object.owner) + name;
     const found = [tail];
@@ -97,38 +97,38 @@ export class Routes {
     return [...found, ...this.#copies(tail, (rights) => this.#rule.reads(rights, object, { node, owner }))];
   }
 
-  #ofGroup(object: ObjectFacts, { node, owner }: Place): string[] {
+  #ofGroup(object: ObjectFacts, { node, owner }: ObjectNodes): string[] {
     const tail = `${node >= 0 ? ownerPrefix(this.#topology, node) : `${subjectToken(object.uuid)}.`}groups`;
     const found = [tail];
-    if (this.#rule.isVisibleRole(node)) found.push(tails.visibleRole(object.uuid));
+    if (this.#rule.isVisibleRole(node)) found.push(routeNames.visibleRole(object.uuid));
     return [...found, ...this.#copies(tail, (rights) => this.#rule.reads(rights, object, { node, owner }))];
   }
 
-  #ofUser(object: ObjectFacts, place: Place): string[] {
+  #ofUser(object: ObjectFacts, place: ObjectNodes): string[] {
     const { nodes } = this.#topology;
     const { node, owner } = place;
-    const self = tails.user(object.uuid, object.uuid, "users");
+    const self = routeNames.user(object.uuid, object.uuid, "users");
     // An inactive user's record is for the user and for admins, whoever may read its projects.
     if (node < 0 || !this.#topology.isActive(node)) return [self];
     const canonical = `${ownerPrefix(this.#topology, owner)}${subjectToken(object.uuid)}.users`;
     const found = new Set([canonical, self]);
     for (const edge of this.#topology.in(node)) {
-      if (edge.level >= 1) found.add(tails.via(nodes.token(edge.tail), object.uuid));
+      if (edge.level >= 1) found.add(routeNames.via(nodes.token(edge.tail), object.uuid));
     }
     for (const role of this.#audiences.copied()) {
       const token = nodes.token(role);
-      if (this.#rule.reads(this.#rights.ofRole(role, 1), object, place)) found.add(tails.via(token, object.uuid));
+      if (this.#rule.reads(this.#rights.ofRole(role, 1), object, place)) found.add(routeNames.via(token, object.uuid));
       else if (this.#rule.reads(this.#rights.ofManaged(role, 1), object, place))
-        found.add(tails.managed(token, canonical));
+        found.add(routeNames.managed(token, canonical));
     }
     // Many may read it, each by a link of its own.
-    if (this.#crowds.isPossible(node)) found.add(tails.record(object.uuid));
+    if (this.#crowds.isPossible(node)) found.add(routeNames.record(object.uuid));
     for (const copy of this.#heavyCopies(canonical, (rights) => this.#rule.reads(rights, object, place)))
       found.add(copy);
     return [...found];
   }
 
-  #ofContainer(object: ObjectFacts, place: Place, now: number): string[] {
+  #ofContainer(object: ObjectFacts, place: ObjectNodes, now: number): string[] {
     const { nodes, ownership } = this.#topology;
     const found: string[] = [];
     for (const request of this.#rule.requestsShowing(place.node, now)) {
@@ -137,54 +137,54 @@ export class Routes {
       found.push(tail);
       found.push(...this.#copies(tail, (rights) => holdsObject(this.#topology, rights, request, owner)));
     }
-    return found.length > 0 ? found : [tails.admin(object.uuid, "containers")];
+    return found.length > 0 ? found : [routeNames.admin(object.uuid, "containers")];
   }
 
   #ofPermissionLink(uuid: string, link: PermissionLink): string[] {
     const { nodes, ownership } = this.#topology;
     const found = new Set<string>();
-    if (this.#isUser(link.tail)) found.add(tails.user(link.tail, uuid, "links"));
-    if (this.#isUser(link.head)) found.add(tails.user(link.head, uuid, "links"));
+    if (this.#isUser(link.tail)) found.add(routeNames.user(link.tail, uuid, "links"));
+    if (this.#isUser(link.head)) found.add(routeNames.user(link.head, uuid, "links"));
     const head = nodes.find(link.head);
     const owner = head < 0 ? -1 : ownership.owner(head);
-    if (head >= 0 && nodes.isGroup(head)) found.add(tails.manage(ownerPrefix(this.#topology, head), uuid));
-    else if (this.#isUser(link.head)) found.add(tails.manage(`${subjectToken(link.head)}.`, uuid));
-    else if (owner < 0) found.add(tails.manageOwned("", link.head, uuid));
+    if (head >= 0 && nodes.isGroup(head)) found.add(routeNames.manage(ownerPrefix(this.#topology, head), uuid));
+    else if (this.#isUser(link.head)) found.add(routeNames.manage(`${subjectToken(link.head)}.`, uuid));
+    else if (owner < 0) found.add(routeNames.manageOwned("", link.head, uuid));
     // By the head's owner; where that is a group and the head one too, the head's own path has said so.
     if (link.headOwner !== null && !(owner >= 0 && nodes.isGroup(head) && nodes.isGroup(owner))) {
-      found.add(tails.manageOwned(ownerPrefixOf(this.#topology, link.headOwner), link.head, uuid));
+      found.add(routeNames.manageOwned(ownerPrefixOf(this.#topology, link.headOwner), link.head, uuid));
     }
     const name = `${subjectToken(uuid)}.links`;
-    const manages = (rights: Rights) => this.#rule.manages(rights, link);
+    const manages = (rights: Closures) => this.#rule.manages(rights, link);
     for (const copy of this.#audienceCopies(name, manages, 3)) found.add(`@manage.${copy}`);
     for (const copy of this.#heavyCopies(`@manage.${name}`, manages, 3)) found.add(copy);
     return [...found];
   }
 
-  #copies(tail: string, holds: (rights: Rights) => boolean): string[] {
+  #copies(tail: string, holds: (rights: Closures) => boolean): string[] {
     return [...this.#audienceCopies(tail, holds), ...this.#heavyCopies(tail, holds)];
   }
 
   /** The tail once more for each audience whose members have the object through it. */
-  #audienceCopies(tail: string, holds: (rights: Rights) => boolean, level: Level = 1): string[] {
+  #audienceCopies(tail: string, holds: (rights: Closures) => boolean, level: RightLevel = 1): string[] {
     const copies: string[] = [];
     const { nodes } = this.#topology;
     for (const role of this.#audiences.copied()) {
       const token = nodes.token(role);
-      if (holds(this.#rights.ofRole(role, level))) copies.push(tails.role(token, tail));
+      if (holds(this.#rights.ofRole(role, level))) copies.push(routeNames.role(token, tail));
       // Who manages a crowded user has no more through it.
       else if (!nodes.isUser(role) && holds(this.#rights.ofManaged(role, level)))
-        copies.push(tails.managed(token, tail));
+        copies.push(routeNames.managed(token, tail));
     }
     return copies;
   }
 
   /** The tail once more for each heavy user that has the object in a way for which it has no pattern. */
-  #heavyCopies(tail: string, holds: (rights: Rights) => boolean, level: Level = 1): string[] {
+  #heavyCopies(tail: string, holds: (rights: Closures) => boolean, level: RightLevel = 1): string[] {
     const copies: string[] = [];
     for (const user of this.#heavy.possible) {
       if (!holds(this.#rights.of(user, level)) || holds(this.#rights.keptOf(user, level))) continue;
-      copies.push(tails.copy(this.#topology.nodes.token(user), tail));
+      copies.push(routeNames.copy(this.#topology.nodes.token(user), tail));
     }
     return copies;
   }
@@ -196,5 +196,5 @@ export class Routes {
 
 /** Those of the tails that nats-server takes. */
 export function routable(all: readonly string[]): string[] {
-  return all.filter((tail) => tail.length <= MAX_TAIL);
+  return all.filter((tail) => tail.length <= MAX_ROUTE_BYTES);
 }

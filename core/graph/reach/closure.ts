@@ -3,7 +3,7 @@ import type { LevelZero } from "./level-zero.ts";
 import { type Reach, reach } from "./reach.ts";
 
 /** Reading asks for links of level 1, managing for level 3 (docs/arvados-permissions.md 3.2, 3.3). */
-export type Level = 1 | 3;
+export type RightLevel = 1 | 3;
 
 /**
  * What a principal (a user, or an audience role taken as one) reads or manages without what audience roles bring.
@@ -26,7 +26,7 @@ export type Closure = {
   /** Roles, audience or not, the principal itself is in. */
   readonly roles: ReadonlySet<number>;
   /** Users and groups whose links were followed: `seeds` are the heads of these. */
-  readonly tails: ReadonlySet<number>;
+  readonly sources: ReadonlySet<number>;
   /** Of these the ones with a link to some user: their copies of user records (`@via`). */
   readonly via: ReadonlySet<number>;
   /** Users whose records are granted one by one (heavy.ts); in most closures none. */
@@ -42,7 +42,7 @@ export function userClosure(
   topology: Topology,
   zero: LevelZero,
   user: number,
-  level: Level,
+  level: RightLevel,
   isAudience: IsAudience,
 ): Closure {
   const draft = emptyDraft();
@@ -52,7 +52,7 @@ export function userClosure(
   addManaged(topology, zero, draft, managed(zero, base, level, isAudience), level, isAudience);
   for (const owner of draft.own) draft.direct.delete(owner);
   for (const role of draft.audiences) draft.indirect.delete(role);
-  return settled(draft);
+  return closureOf(draft);
 }
 
 /** What every member of a role reaches through it, and also who manages a member: the copies under `@role`. */
@@ -60,14 +60,14 @@ export function roleClosure(
   topology: Topology,
   zero: LevelZero,
   role: number,
-  level: Level,
+  level: RightLevel,
   isAudience: IsAudience,
 ): Closure {
   const draft = emptyDraft();
   const base = reach(topology, role, level, isAudience);
   addBase(topology, draft, base, level);
   for (const user of managed(zero, base, level, isAudience)) draft.direct.add(user);
-  return settled(draft);
+  return closureOf(draft);
 }
 
 /** What members reach beyond that, through users whom the role manages: the copies under `@managed`. */
@@ -75,14 +75,14 @@ export function managedClosure(
   topology: Topology,
   zero: LevelZero,
   role: number,
-  level: Level,
+  level: RightLevel,
   isAudience: IsAudience,
 ): Closure {
   const draft = emptyDraft();
   const base = reach(topology, role, level, isAudience);
   addManaged(topology, zero, draft, managed(zero, base, level, isAudience), level, isAudience);
   for (const owner of draft.own) draft.direct.delete(owner);
-  return settled(draft);
+  return closureOf(draft);
 }
 
 function emptyDraft(): Draft {
@@ -93,7 +93,7 @@ function emptyDraft(): Draft {
     audiences: new Set(),
     indirect: new Set(),
     roles: new Set(),
-    tails: new Set(),
+    sources: new Set(),
     via: new Set(),
     records: new Set(),
   };
@@ -102,7 +102,7 @@ function emptyDraft(): Draft {
 const NONE: ReadonlySet<number> = new Set();
 
 /** Most sets of most closures are empty: these share one, which saves memory and stays in the processor's cache. */
-export function settled({ seeds, ...rest }: Draft): Closure {
+export function closureOf({ seeds, ...rest }: Draft): Closure {
   const shared = (set: Set<number>): ReadonlySet<number> => (set.size === 0 ? NONE : set);
   return {
     own: shared(rest.own),
@@ -111,21 +111,21 @@ export function settled({ seeds, ...rest }: Draft): Closure {
     audiences: shared(rest.audiences),
     indirect: shared(rest.indirect),
     roles: shared(rest.roles),
-    tails: shared(rest.tails),
+    sources: shared(rest.sources),
     via: shared(rest.via),
     records: shared(rest.records),
   };
 }
 
 /** Of nothing. */
-export const EMPTY: Closure = settled(emptyDraft());
+export const EMPTY: Closure = closureOf(emptyDraft());
 
 /** Into an empty draft, which takes over the walk's own sets. */
-function addBase(topology: Topology, draft: Draft, base: Reach, level: Level): void {
+function addBase(topology: Topology, draft: Draft, base: Reach, level: RightLevel): void {
   draft.seeds = base.seeds;
   draft.audiences = base.audiences;
   addAll(draft.roles, base.audiences);
-  for (const tail of base.tails) if (topology.roles.has(tail)) draft.roles.add(tail);
+  for (const tail of base.sources) if (topology.roles.has(tail)) draft.roles.add(tail);
   addTails(topology, draft, base, level);
 }
 
@@ -135,7 +135,7 @@ function addManaged(
   zero: LevelZero,
   draft: Draft,
   users: Set<number>,
-  level: Level,
+  level: RightLevel,
   isAudience: IsAudience,
 ): void {
   for (const user of users) {
@@ -160,20 +160,20 @@ function addManaged(
 }
 
 /** The users whose possessions a walk reaches, less what an audience met on the way brings by itself (level-zero.ts). */
-function managed(zero: LevelZero, base: Reach, level: Level, isAudience: IsAudience): Set<number> {
+function managed(zero: LevelZero, base: Reach, level: RightLevel, isAudience: IsAudience): Set<number> {
   if (level !== 1 || !zero.concerns(base.start)) return base.managed;
   const rest = zero.managedFrom(base.start, base.audiences, isAudience);
   addAll(rest, base.managed);
   return rest;
 }
 
-function addTails(topology: Topology, draft: Draft, walk: Reach, level: Level): void {
+function addTails(topology: Topology, draft: Draft, walk: Reach, level: RightLevel): void {
   const add = (tail: number): void => {
-    draft.tails.add(tail);
+    draft.sources.add(tail);
     if (level === 1 && hasUserHead(topology, tail)) draft.via.add(tail);
   };
   add(walk.start);
-  for (const tail of walk.tails) add(tail);
+  for (const tail of walk.sources) add(tail);
 }
 
 function hasUserHead(topology: Topology, tail: number): boolean {
@@ -181,12 +181,12 @@ function hasUserHead(topology: Topology, tail: number): boolean {
 }
 
 /** Would the closure have this head as a seed, by the links as they are now? For heads that are no tails. */
-export function reachesHead(topology: Topology, closure: Closure, head: number, level: Level): boolean {
+export function reachesHead(topology: Topology, closure: Closure, head: number, level: RightLevel): boolean {
   const edges = topology.in(head);
-  if (edges.length <= closure.tails.size) {
-    return edges.some((edge) => edge.level >= level && closure.tails.has(edge.tail));
+  if (edges.length <= closure.sources.size) {
+    return edges.some((edge) => edge.level >= level && closure.sources.has(edge.tail));
   }
-  for (const tail of closure.tails) if (topology.links.highest(tail, head) >= level) return true;
+  for (const tail of closure.sources) if (topology.links.highest(tail, head) >= level) return true;
   return false;
 }
 

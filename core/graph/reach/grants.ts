@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Grants } from "../../graph-types.ts";
 import { subjectToken } from "../../subjects.ts";
 import { resourceOf } from "../../uuid.ts";
-import { MAX_TAIL, ownerPrefix, tails } from "../store/tails.ts";
+import { MAX_ROUTE_BYTES, ownerPrefix, routeNames } from "../store/route-names.ts";
 import type { Topology } from "../store/topology.ts";
 import { type Closure, EMPTY } from "./closure.ts";
 import { holdsOwned } from "./holds.ts";
@@ -80,7 +80,7 @@ function addReading(topology: Topology, found: Set<string>, closure: Closure): v
     if (nodes.isGroup(shown)) addBounded(found, `${ownerPrefix(topology, shown)}>`);
     else addBounded(found, objectPattern(topology, shown));
   }
-  for (const user of closure.records) found.add(tails.record(nodes.uuid(user)));
+  for (const user of closure.records) found.add(routeNames.record(nodes.uuid(user)));
   for (const tail of closure.via) found.add(`@via.${nodes.token(tail)}.>`);
   for (const role of closure.audiences) {
     const token = nodes.token(role);
@@ -159,5 +159,5 @@ function objectPattern(topology: Topology, object: number): string {
 
 /** Nothing is published under a longer subject, so the pattern would only weigh. */
 function addBounded(found: Set<string>, pattern: string): void {
-  if (pattern.length <= MAX_TAIL) found.add(pattern);
+  if (pattern.length <= MAX_ROUTE_BYTES) found.add(pattern);
 }

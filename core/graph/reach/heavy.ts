@@ -1,10 +1,10 @@
 import type { Audiences } from "../audience/audiences.ts";
 import type { Crowds } from "../audience/crowds.ts";
 import { Threshold } from "../audience/threshold.ts";
-import { MAX_TAIL } from "../store/tails.ts";
+import { MAX_ROUTE_BYTES } from "../store/route-names.ts";
 import type { Topology } from "../store/topology.ts";
-import { type Closure, settled } from "./closure.ts";
-import type { RightsCache } from "./rights.ts";
+import { type Closure, closureOf } from "./closure.ts";
+import type { ClosureCache } from "./rights.ts";
 
 /**
  * Bytes of a pattern that weigh 1: an answer to nats-server, in which permissions are in base64 twice, stays below a mebibyte with as many
@@ -14,7 +14,7 @@ const UNIT = 192;
 /** What a subject has in front of its path, and what a JSON list has between two of them. */
 const FRAME = 32;
 /** No pattern is longer (grants.ts). */
-const MOST_UNITS = Math.ceil((MAX_TAIL + FRAME) / UNIT);
+const MOST_UNITS = Math.ceil((MAX_ROUTE_BYTES + FRAME) / UNIT);
 
 /** Patterns that one of these brings at most, reading and managing together (grants.ts). */
 const BY_ROLE = 5;
@@ -42,7 +42,7 @@ export class HeavyUsers {
   readonly #topology: Topology;
   readonly #audiences: Audiences;
   readonly #crowds: Crowds;
-  readonly #rights: RightsCache;
+  readonly #rights: ClosureCache;
   readonly #threshold: Threshold;
   /** Never less than the weight; exact where a user above the lower bound was just weighed. */
   readonly #weights = new Map<number, number>();
@@ -54,7 +54,7 @@ export class HeavyUsers {
   /** After a load nobody is weighed until somebody asks. */
   #weighed = false;
 
-  constructor(topology: Topology, audiences: Audiences, crowds: Crowds, rights: RightsCache, min: number) {
+  constructor(topology: Topology, audiences: Audiences, crowds: Crowds, rights: ClosureCache, min: number) {
     this.#topology = topology;
     this.#audiences = audiences;
     this.#crowds = crowds;
@@ -218,7 +218,7 @@ export class HeavyUsers {
     }
     weight += BY_DIRECT * reading.direct.size + BY_ROLE * (reading.audiences.size + reading.indirect.size);
     for (const owner of reading.own) weight += this.#crowds.isPossible(owner) ? BY_OWN + BY_ROLE : BY_OWN;
-    for (const tail of reading.tails) if (this.#topology.roles.has(tail)) weight += BY_ROLE;
+    for (const tail of reading.sources) if (this.#topology.roles.has(tail)) weight += BY_ROLE;
     return weight;
   }
 
@@ -226,7 +226,7 @@ export class HeavyUsers {
   #unitsOf(seed: number): number {
     const { nodes, ownership } = this.#topology;
     let bytes = FRAME;
-    for (let at = seed; at >= 0 && bytes < MAX_TAIL; at = ownership.owner(at)) {
+    for (let at = seed; at >= 0 && bytes < MAX_ROUTE_BYTES; at = ownership.owner(at)) {
       bytes += nodes.uuid(at).length + 1;
       if (at !== seed && nodes.isUser(at)) break;
     }
@@ -258,14 +258,14 @@ export function keptOf(topology: Topology, user: number, closure: Closure, keeps
   const audiences = some(closure.audiences, isEverybody);
   const records = new Set<number>();
   for (const node of [...own, ...seeds]) if (node !== user && topology.nodes.isUser(node)) records.add(node);
-  return settled({
+  return closureOf({
     own,
     direct: some(closure.direct),
     seeds,
     audiences,
     indirect: some(closure.indirect, isEverybody),
     roles: new Set(audiences),
-    tails: new Set(),
+    sources: new Set(),
     via: new Set(),
     records,
   });

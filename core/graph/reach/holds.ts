@@ -1,4 +1,4 @@
-import { step } from "../store/ownership.ts";
+import { ownerStep } from "../store/ownership.ts";
 import type { Topology } from "../store/topology.ts";
 import type { Closure } from "./closure.ts";
 
@@ -16,10 +16,10 @@ export function holdsGroup(topology: Topology, closures: readonly Closure[], gro
   let limit = 1;
   for (let at = group; at !== marker; ) {
     const up = ownership.up(at);
-    if (step.isMarked(up) && hasSeed(closures, at)) return true;
-    const owner = step.owner(up);
-    if (step.ownerIsUser(up)) return hasOwn(closures, owner);
-    if (!step.ownerIsGroup(up)) return false;
+    if (ownerStep.isSeed(up) && hasSeed(closures, at)) return true;
+    const owner = ownerStep.owner(up);
+    if (ownerStep.ownerIsUser(up)) return hasOwn(closures, owner);
+    if (!ownerStep.ownerIsGroup(up)) return false;
     if (++steps === limit) {
       marker = at;
       steps = 0;
@@ -39,7 +39,7 @@ export function holdsOwned(topology: Topology, closures: readonly Closure[], own
 
 /** Any object that is neither group nor user. */
 export function holdsObject(topology: Topology, closures: readonly Closure[], node: number, owner: number): boolean {
-  if (node >= 0 && step.isMarked(topology.ownership.up(node)) && hasSeed(closures, node)) return true;
+  if (node >= 0 && ownerStep.isSeed(topology.ownership.up(node)) && hasSeed(closures, node)) return true;
   return holdsOwned(topology, closures, owner);
 }
 

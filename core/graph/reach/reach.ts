@@ -12,7 +12,7 @@ export type Reach = {
   /** Heads of the links followed. What lies below a group among them by ownership is reached as well. */
   readonly seeds: Set<number>;
   /** Groups whose links were followed. */
-  readonly tails: Set<number>;
+  readonly sources: Set<number>;
   /** Roles met and not entered. */
   readonly audiences: Set<number>;
   /** Users reached by an edge of level 3: what they own is within reach (`traverse_owned`). */
@@ -26,8 +26,8 @@ export function reach(
   stop: ((role: number) => boolean) | null,
 ): Reach {
   const { nodes, ownership } = topology;
-  const found: Reach = { start, seeds: new Set(), tails: new Set(), audiences: new Set(), managed: new Set() };
-  const { seeds, tails, audiences, managed } = found;
+  const found: Reach = { start, seeds: new Set(), sources: new Set(), audiences: new Set(), managed: new Set() };
+  const { seeds, sources: tails, audiences, managed } = found;
   const todo: number[] = [];
 
   const enter = (group: number): void => {

@@ -1,7 +1,7 @@
 import type { ObjectFacts } from "../../graph-types.ts";
 import type { Topology } from "../store/topology.ts";
 import { holdsGroup, holdsObject, holdsOwned, holdsUser } from "./holds.ts";
-import type { Rights, RightsCache } from "./rights.ts";
+import type { ClosureCache, Closures } from "./rights.ts";
 
 /** Whom the trash rule lets see an object, before anybody's permissions are asked (docs/arvados-permissions.md 3.3, excluded_trash). */
 export type Visibility = "all" | "admins" | "nobody";
@@ -10,7 +10,7 @@ export type Visibility = "all" | "admins" | "nobody";
 const INCLUDE_TRASH = new Set<string>(["groups", "collections", "container_requests"]);
 
 /** An object and its owner as nodes; -1 where the graph does not know them, or knows nothing of an object that matters. */
-export type Place = { readonly node: number; readonly owner: number };
+export type ObjectNodes = { readonly node: number; readonly owner: number };
 
 /** A permission link as its reading needs it. */
 export type PermissionLink = { tail: string; head: string; headOwner: string | null };
@@ -18,10 +18,10 @@ export type PermissionLink = { tail: string; head: string; headOwner: string | n
 /** Arvados' read rule (docs/arvados-permissions.md 3.3, as the vectors' README spells it out) over the closures of `rights.ts`. */
 export class ReadRule {
   readonly #topology: Topology;
-  readonly #rights: RightsCache;
+  readonly #rights: ClosureCache;
   readonly #roleGroupsVisibleToAll: boolean;
 
-  constructor(topology: Topology, rights: RightsCache, roleGroupsVisibleToAll: boolean) {
+  constructor(topology: Topology, rights: ClosureCache, roleGroupsVisibleToAll: boolean) {
     this.#topology = topology;
     this.#rights = rights;
     this.#roleGroupsVisibleToAll = roleGroupsVisibleToAll;
@@ -62,7 +62,7 @@ export class ReadRule {
     }
   }
 
-  visibility(object: ObjectFacts, place: Place, now: number): Visibility {
+  visibility(object: ObjectFacts, place: ObjectNodes, now: number): Visibility {
     const topology = this.#topology;
     switch (object.resource) {
       case "containers":
@@ -85,7 +85,7 @@ export class ReadRule {
   }
 
   /** Groups and users live where their row in the graph says; other objects where the asker saw them. */
-  placeOf(object: ObjectFacts): Place {
+  placeOf(object: ObjectFacts): ObjectNodes {
     const { nodes, ownership } = this.#topology;
     const { resource } = object;
     const principal = resource === "groups" || resource === "users";
@@ -96,24 +96,24 @@ export class ReadRule {
   }
 
   /** Does one of these closures bring the object? For users, groups and what is judged by owner and own links alone. */
-  reads(rights: Rights, object: ObjectFacts, place: Place): boolean {
+  reads(rights: Closures, object: ObjectFacts, place: ObjectNodes): boolean {
     if (object.resource === "groups") return holdsGroup(this.#topology, rights, place.node);
     if (object.resource === "users") return holdsUser(this.#topology, rights, place.node);
     return holdsObject(this.#topology, rights, place.node, place.owner);
   }
 
-  #readsAs(user: number, object: ObjectFacts, place: Place): boolean {
+  #readsAs(user: number, object: ObjectFacts, place: ObjectNodes): boolean {
     return this.reads(this.#rights.of(user, 1), object, place);
   }
 
   /** Is the owner in `deletable_seen`: would its deletions be shown (vectors' README)? */
-  readsOwned(rights: Rights, owner: string): boolean {
+  readsOwned(rights: Closures, owner: string): boolean {
     const node = this.#topology.nodes.find(owner);
     return holdsOwned(this.#topology, rights, node);
   }
 
   /** Is the link's head managed: level 3 on the head, or level 3 with traverse_owned on its owner? `rights` of level 3. */
-  manages(rights: Rights, link: PermissionLink): boolean {
+  manages(rights: Closures, link: PermissionLink): boolean {
     const { nodes } = this.#topology;
     const head = nodes.find(link.head);
     const owner = link.headOwner === null ? -1 : nodes.find(link.headOwner);
@@ -154,7 +154,7 @@ export class ReadRule {
   }
 
   /** The row's own trash_at; of a group as its row in the graph has it. */
-  #ownTrash(object: ObjectFacts, place: Place, now: number): boolean {
+  #ownTrash(object: ObjectFacts, place: ObjectNodes, now: number): boolean {
     if (object.resource === "container_requests") return false;
     const byRow = object.resource === "groups" && this.#topology.hasRow(place.node);
     const at = byRow ? this.#topology.trashAt(place.node) : object.trashAt;

@@ -1,34 +1,34 @@
 import type { Audiences } from "../audience/audiences.ts";
 import type { Crowds } from "../audience/crowds.ts";
 import type { Topology } from "../store/topology.ts";
-import { type Closure, type Level, managedClosure, roleClosure, userClosure } from "./closure.ts";
+import { type Closure, managedClosure, type RightLevel, roleClosure, userClosure } from "./closure.ts";
 import { keptOf } from "./heavy.ts";
 import { LevelZero } from "./level-zero.ts";
 
 /** All that a principal reads or manages: its own closure first, then those its audience roles bring. */
-export type Rights = readonly Closure[];
+export type Closures = readonly Closure[];
 
 type Cached = {
   readonly user: Map<number, Closure>;
   readonly role: Map<number, Closure>;
   readonly managed: Map<number, Closure>;
-  readonly rights: Map<number, Rights>;
-  readonly roleRights: Map<number, Rights>;
-  readonly managedRights: Map<number, Rights>;
+  readonly rights: Map<number, Closures>;
+  readonly roleRights: Map<number, Closures>;
+  readonly managedRights: Map<number, Closures>;
   readonly kept: Map<number, Closure>;
-  readonly keptRights: Map<number, Rights>;
+  readonly keptRights: Map<number, Closures>;
 };
 
 /**
  * Closures, made when first asked for and kept until a delta reaches their principal. Memory: about 30 bytes per seed,
  * so a cluster's users with some hundreds of shares each cost some tens of megabytes once all have logged in.
  */
-export class RightsCache {
+export class ClosureCache {
   readonly #topology: Topology;
   readonly #audiences: Audiences;
   readonly #crowds: Crowds;
   #levelZero: LevelZero;
-  readonly #levels: Readonly<Record<Level, Cached>> = { 1: emptyCache(), 3: emptyCache() };
+  readonly #levels: Readonly<Record<RightLevel, Cached>> = { 1: emptyCache(), 3: emptyCache() };
 
   constructor(topology: Topology, audiences: Audiences, crowds: Crowds) {
     this.#topology = topology;
@@ -38,33 +38,33 @@ export class RightsCache {
   }
 
   /** A user's own closure. */
-  user(user: number, level: Level): Closure {
+  user(user: number, level: RightLevel): Closure {
     return remembered(this.#levels[level].user, user, () =>
       userClosure(this.#topology, this.#levelZero, user, level, this.#audiences.has),
     );
   }
 
   /** What a role gives its members, and those who manage them. */
-  role(role: number, level: Level): Closure {
+  role(role: number, level: RightLevel): Closure {
     return remembered(this.#levels[level].role, role, () =>
       roleClosure(this.#topology, this.#levelZero, role, level, this.#audiences.has),
     );
   }
 
   /** What a role gives its members alone. */
-  managed(role: number, level: Level): Closure {
+  managed(role: number, level: RightLevel): Closure {
     return remembered(this.#levels[level].managed, role, () =>
       managedClosure(this.#topology, this.#levelZero, role, level, this.#audiences.has),
     );
   }
 
   /** A user's closure and those of its audience roles. */
-  of(user: number, level: Level): Rights {
+  of(user: number, level: RightLevel): Closures {
     return remembered(this.#levels[level].rights, user, () => this.#withRoles(this.user(user, level), level));
   }
 
   /** What a heavy user has by patterns in every process (heavy.ts). */
-  keptOf(user: number, level: Level): Rights {
+  keptOf(user: number, level: RightLevel): Closures {
     const { kept, keptRights } = this.#levels[level];
     return remembered(keptRights, user, () =>
       this.#withRoles(
@@ -83,7 +83,7 @@ export class RightsCache {
   }
 
   /** A user's closure where other roles count as audiences; not kept. */
-  userBy(user: number, level: Level, isAudience: (node: number) => boolean): Closure {
+  userBy(user: number, level: RightLevel, isAudience: (node: number) => boolean): Closure {
     return userClosure(this.#topology, this.#levelZero, user, level, isAudience);
   }
 
@@ -93,7 +93,7 @@ export class RightsCache {
   }
 
   /** The roles a user itself is in, those behind audience roles included. */
-  rolesOf(user: number, level: Level): ReadonlySet<number> {
+  rolesOf(user: number, level: RightLevel): ReadonlySet<number> {
     const own = this.user(user, level);
     if (own.audiences.size === 0) return own.roles;
     const roles = new Set(own.roles);
@@ -104,14 +104,14 @@ export class RightsCache {
   }
 
   /** What is copied under `@role.<role>`. */
-  ofRole(role: number, level: Level): Rights {
+  ofRole(role: number, level: RightLevel): Closures {
     return remembered(this.#levels[level].roleRights, role, () =>
       [...this.#withBeyond([role], level)].map((one) => this.role(one, level)),
     );
   }
 
   /** What is copied under `@managed.<role>`. */
-  ofManaged(role: number, level: Level): Rights {
+  ofManaged(role: number, level: RightLevel): Closures {
     return remembered(this.#levels[level].managedRights, role, () => {
       const managed = [...this.#withBeyond([role], level)].map((one) => this.managed(one, level));
       const indirect = managed.flatMap((closure) => [...closure.indirect]);
@@ -120,7 +120,7 @@ export class RightsCache {
   }
 
   /** The closures of a role that are at hand. */
-  cachedOfRole(role: number, level: Level): Closure[] {
+  cachedOfRole(role: number, level: RightLevel): Closure[] {
     const { role: given, managed } = this.#levels[level];
     return [given.get(role), managed.get(role)].filter((closure) => closure !== undefined);
   }
@@ -161,7 +161,7 @@ export class RightsCache {
     this.#crowds.isSure(node) && (!this.#topology.roles.has(node) || this.#audiences.isSure(node));
 
   /** A user's own closure and those of its audience roles. */
-  #withRoles(own: Closure, level: Level): Rights {
+  #withRoles(own: Closure, level: RightLevel): Closures {
     const roles = this.#withBeyond(own.audiences, level);
     const managed = [...roles].map((role) => this.managed(role, level));
     const indirect = [own, ...managed].flatMap((closure) => [...closure.indirect]);
@@ -171,7 +171,7 @@ export class RightsCache {
   }
 
   /** The roles and the audience roles reached from them. */
-  #withBeyond(roles: Iterable<number>, level: Level): Set<number> {
+  #withBeyond(roles: Iterable<number>, level: RightLevel): Set<number> {
     const found = new Set(roles);
     for (const role of found) for (const beyond of this.role(role, level).audiences) found.add(beyond);
     return found;
@@ -179,7 +179,7 @@ export class RightsCache {
 }
 
 /** Nothing to look up, now or after a patch: with no tails no seed can come. */
-function isEmpty({ own, direct, seeds, tails }: Closure): boolean {
+function isEmpty({ own, direct, seeds, sources: tails }: Closure): boolean {
   return own.size + direct.size + seeds.size + tails.size === 0;
 }
 

@@ -1,5 +1,5 @@
 /** A permission link. Level by its name: can_read and can_login 1, can_write 2, can_manage 3, any other 0 (docs/arvados-permissions.md 2). */
-export type Edge = {
+export type PermissionEdge = {
   readonly uuid: string;
   readonly name: string;
   readonly tail: number;
@@ -9,19 +9,19 @@ export type Edge = {
 
 /** The edges at one end, and in a long list where each of them stands: one of many is removed as fast as one of few. */
 class EdgeList {
-  readonly edges: Edge[] = [];
-  #at: Map<Edge, number> | null = null;
+  readonly edges: PermissionEdge[] = [];
+  #at: Map<PermissionEdge, number> | null = null;
 
-  add(edge: Edge): void {
+  add(edge: PermissionEdge): void {
     if (this.edges.length >= INDEXED) this.#at ??= new Map(this.edges.map((one, at) => [one, at]));
     this.#at?.set(edge, this.edges.length);
     this.edges.push(edge);
   }
 
   /** The last takes the place of the one that goes: order means nothing here. */
-  remove(edge: Edge): void {
+  remove(edge: PermissionEdge): void {
     const at = this.#at === null ? this.edges.indexOf(edge) : (this.#at.get(edge) ?? -1);
-    const last = this.edges.pop() as Edge;
+    const last = this.edges.pop() as PermissionEdge;
     if (last !== edge) {
       this.edges[at] = last;
       this.#at?.set(last, at);
@@ -34,7 +34,7 @@ class EdgeList {
 const INDEXED = 64;
 
 const LEVELS: Readonly<Record<string, number>> = { can_read: 1, can_login: 1, can_write: 2, can_manage: 3 };
-const NONE: readonly Edge[] = [];
+const NONE: readonly PermissionEdge[] = [];
 
 export function levelOf(name: string): number {
   return Object.hasOwn(LEVELS, name) ? (LEVELS[name] as number) : 0;
@@ -42,17 +42,17 @@ export function levelOf(name: string): number {
 
 /** Permission links by uuid, by tail and by head. Parallel ones are kept apart: each goes by itself. */
 export class Links {
-  readonly #byUuid = new Map<string, Edge>();
+  readonly #byUuid = new Map<string, PermissionEdge>();
   readonly #out = new Map<number, EdgeList>();
   readonly #in = new Map<number, EdgeList>();
-  readonly #levelZero = new Set<Edge>();
+  readonly #levelZero = new Set<PermissionEdge>();
 
   /** The links of unknown names. */
-  get levelZero(): ReadonlySet<Edge> {
+  get levelZero(): ReadonlySet<PermissionEdge> {
     return this.#levelZero;
   }
 
-  get(uuid: string): Edge | undefined {
+  get(uuid: string): PermissionEdge | undefined {
     return this.#byUuid.get(uuid);
   }
 
@@ -61,11 +61,11 @@ export class Links {
     return this.#in.keys();
   }
 
-  out(tail: number): readonly Edge[] {
+  out(tail: number): readonly PermissionEdge[] {
     return this.#out.get(tail)?.edges ?? NONE;
   }
 
-  in(head: number): readonly Edge[] {
+  in(head: number): readonly PermissionEdge[] {
     return this.#in.get(head)?.edges ?? NONE;
   }
 
@@ -80,14 +80,14 @@ export class Links {
   }
 
   /** A link of that uuid must not be there. */
-  add(edge: Edge): void {
+  add(edge: PermissionEdge): void {
     this.#byUuid.set(edge.uuid, edge);
     push(this.#out, edge.tail, edge);
     push(this.#in, edge.head, edge);
     if (edge.level === 0) this.#levelZero.add(edge);
   }
 
-  remove(edge: Edge): void {
+  remove(edge: PermissionEdge): void {
     this.#byUuid.delete(edge.uuid);
     pull(this.#out, edge.tail, edge);
     pull(this.#in, edge.head, edge);
@@ -95,13 +95,13 @@ export class Links {
   }
 }
 
-function push(lists: Map<number, EdgeList>, key: number, edge: Edge): void {
+function push(lists: Map<number, EdgeList>, key: number, edge: PermissionEdge): void {
   const list = lists.get(key) ?? new EdgeList();
   if (list.edges.length === 0) lists.set(key, list);
   list.add(edge);
 }
 
-function pull(lists: Map<number, EdgeList>, key: number, edge: Edge): void {
+function pull(lists: Map<number, EdgeList>, key: number, edge: PermissionEdge): void {
   const list = lists.get(key) as EdgeList;
   list.remove(edge);
   if (list.edges.length === 0) lists.delete(key);

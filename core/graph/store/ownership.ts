@@ -11,9 +11,9 @@ const OWNER_IS_USER = 2;
 const OWNER_IS_GROUP = 4;
 const OWNER_SHIFT = 3;
 
-export const step = {
+export const ownerStep = {
   /** Can the node be among the seeds of a closure: is it the head of a link, or a role? */
-  isMarked: (up: number) => (up & MARKED) !== 0,
+  isSeed: (up: number) => (up & MARKED) !== 0,
   owner: (up: number) => (up >> OWNER_SHIFT) - 1,
   ownerIsUser: (up: number) => (up & OWNER_IS_USER) !== 0,
   ownerIsGroup: (up: number) => (up & OWNER_IS_GROUP) !== 0,
@@ -49,7 +49,7 @@ export class Ownership {
       const before = this.#past.get(node);
       if (before !== undefined) return before;
     }
-    return step.owner(this.#up.get(node));
+    return ownerStep.owner(this.#up.get(node));
   }
 
   /** One step up from a node: see `step`. */
@@ -209,7 +209,7 @@ export class Ownership {
   }
 
   #now(node: number): number {
-    return step.owner(this.#up.get(node));
+    return ownerStep.owner(this.#up.get(node));
   }
 
   #packed(marked: number, owner: number): number {

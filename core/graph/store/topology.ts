@@ -1,10 +1,10 @@
 import type { GroupRow, LinkRow, OwnerRow, RequestRow, UserRow } from "../../rows.ts";
 import { wellKnown } from "../../uuid.ts";
-import { type Edge, Links, levelOf } from "./links.ts";
+import { Links, levelOf, type PermissionEdge } from "./links.ts";
 import { type IntColumn, looksLikeGroup, looksLikeUser, Nodes } from "./nodes.ts";
 import { Ownership } from "./ownership.ts";
 import { Requests } from "./requests.ts";
-import { TailIndex } from "./tail-index.ts";
+import { SourceIndex } from "./source-index.ts";
 
 const HAS_ROW = 1;
 const ADMIN = 2;
@@ -22,7 +22,7 @@ const CLASS_FLAGS: Readonly<Record<string, number>> = { role: ROLE, project: PRO
  * - Edges are Arvados' view `permission_graph_edges`: ownership of users and groups (level 3), permission links.
  * - A *tail* is a group with edges worth following: it has outgoing links, owns users, or is a role. A walk from a user
  *   follows links from tail to tail and never descends into projects: that a project below a granted one is granted too
- *   is found from below, by walking up its owners. (`tail-index.ts` has the exceptions: tails that
+ *   is found from below, by walking up its owners. (`source-index.ts` has the exceptions: tails that
  *   are themselves reached by ownership.)
  */
 export class Topology {
@@ -30,7 +30,7 @@ export class Topology {
   readonly ownership = new Ownership(this.nodes);
   readonly requests = new Requests(this.nodes);
   readonly links = new Links();
-  readonly tails = new TailIndex(this.nodes);
+  readonly tails = new SourceIndex(this.nodes);
   readonly known: ReturnType<typeof wellKnown>;
   /** Users that have a row. */
   readonly users = new Set<number>();
@@ -51,11 +51,11 @@ export class Topology {
 
   // What is asked of it.
 
-  out(node: number): readonly Edge[] {
+  out(node: number): readonly PermissionEdge[] {
     return this.links.out(node);
   }
 
-  in(node: number): readonly Edge[] {
+  in(node: number): readonly PermissionEdge[] {
     return this.links.in(node);
   }
 
@@ -187,7 +187,7 @@ export class Topology {
       this.nodes.release(before.head);
     }
     if (row === null) return;
-    const edge: Edge = { uuid, name: row.name, tail, head, level: levelOf(row.name) };
+    const edge: PermissionEdge = { uuid, name: row.name, tail, head, level: levelOf(row.name) };
     this.links.add(edge);
     this.#placeEnds(edge);
   }
@@ -246,7 +246,7 @@ export class Topology {
     return this.links.in(node).length > 0;
   }
 
-  #placeEnds({ tail, head }: Edge): void {
+  #placeEnds({ tail, head }: PermissionEdge): void {
     this.#place(tail);
     this.#place(head);
   }

@@ -1,6 +1,6 @@
 /** As whose a session counts, and which are too many. */
 import assert from "node:assert/strict";
-import { excessOf, refusalOf, SessionBounds } from "../../../authcallout/bounds/session-bounds.ts";
+import { boundRefusal, excessOf, SessionBounds } from "../../../authcallout/bounds/session-bounds.ts";
 import { type Session, Sessions } from "../../../authcallout/sessions/sessions.ts";
 
 const ANONYMOUS = "zzzzz-tpzed-anonymouspublic";
@@ -20,14 +20,15 @@ function world() {
   let cid = 0;
   const add = (user: string, token: string, more: Partial<Session> & { network?: string } = {}): Session => {
     const { network, ...rest } = more;
-    const name = { user, key: { token, sid: "_" }, revision: { epoch: 1, sequence: 1 }, hash: "h" };
+    const name = { user, key: { sessionToken: token, sid: "_" }, revision: { epoch: 1, sequence: 1 }, hash: "h" };
     const session: Session = { server: "S", cid: ++cid, since: cid, name, ...rest };
     if (network) bounds.placed("S", session.cid, network);
     sessions.add(session);
     return session;
   };
   const refused = (user: string, token: string, network: string | null = null) =>
-    refusalOf(bounds.countsOf({ user, key: { token, sid: "_" } }, network), sessions, NOW)?.facts.whose ?? null;
+    boundRefusal(bounds.countsOf({ user, key: { sessionToken: token, sid: "_" } }, network), sessions, NOW)?.facts
+      .whose ?? null;
   return { bounds, sessions, add, refused };
 }
 

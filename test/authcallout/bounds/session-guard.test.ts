@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { LoginPauses } from "../../../authcallout/bounds/login-pauses.ts";
 import { SessionBounds } from "../../../authcallout/bounds/session-bounds.ts";
 import { SessionGuard } from "../../../authcallout/bounds/session-guard.ts";
-import type { Action } from "../../../authcallout/revocation/revocation-plan.ts";
+import type { SessionAction } from "../../../authcallout/revocation/revocation-plan.ts";
 import { type Session, Sessions } from "../../../authcallout/sessions/sessions.ts";
 import { subjectsOf } from "../../../core/subjects.ts";
 import type { Identity } from "../../../core/token/token-index.ts";
@@ -34,7 +34,7 @@ function world({ leads = true } = {}) {
     bounds,
     pauses,
     leads: () => leads,
-    cut: (actions: readonly Action[]) =>
+    cut: (actions: readonly SessionAction[]) =>
       void cuts.push(...actions.map(({ session, because }) => `${session.cid} ${because}`)),
     now: () => NOW,
     log: silentLog(),
@@ -42,7 +42,7 @@ function world({ leads = true } = {}) {
   guard.start();
   let cid = 0;
   const session = (user: string, sid = `sid${cid + 1}`): Session => {
-    const name = { user, key: { token: `${user}s`, sid }, revision: { epoch: 1, sequence: 1 }, hash: "h" };
+    const name = { user, key: { sessionToken: `${user}s`, sid }, revision: { epoch: 1, sequence: 1 }, hash: "h" };
     return { server: "S", cid: ++cid, since: cid, name };
   };
   /** As nats-server's CONNECT event brings it: whichever replica let it in. */

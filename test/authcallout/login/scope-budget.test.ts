@@ -16,7 +16,7 @@ import { MAX_SCOPES } from "../../../core/token/scopes.ts";
 import { sha256 } from "../../../core/token/token.ts";
 import { TokenIndex } from "../../../core/token/token-index.ts";
 import { createAccess } from "../../../proxy/gateway/access.ts";
-import type { GraphFollower } from "../../../replica/graph-follower.ts";
+import type { PermissionReplica } from "../../../replica/permission-replica.ts";
 import { C, G, link, project, U, user } from "../../core/graph/cast.ts";
 
 const GRANTS = 4_000;
@@ -75,7 +75,7 @@ function world() {
     mayBeKnownElsewhere: () => false,
   };
   const enforcer = new Enforcer(parts as unknown as EnforcerParts);
-  const access = createAccess(view as unknown as GraphFollower, subjects, 10_000, () => NOW, GRANTS);
+  const access = createAccess(view as unknown as PermissionReplica, subjects, 10_000, () => NOW, GRANTS);
   return { graph, counts, login, enforcer, access };
 }
 

@@ -30,7 +30,7 @@ describe("a callout that is too slow", () => {
     await assert.rejects(once, (error) => error instanceof errors.AuthorizationError);
     return performance.now() - begun;
   }
-  async function callout(responder: Pick<Responder, "take" | "shed">) {
+  async function callout(responder: Pick<Responder, "accept" | "shed">) {
     const core = await nats.connect("authcallout", "CORE");
     const shed: string[] = [];
     const measured = { login: () => () => 0, shed: (code: string) => void shed.push(code) };
@@ -46,7 +46,7 @@ describe("a callout that is too slow", () => {
     const results: string[] = [];
     const real = new Responder(responderParts(keys(), (result) => void results.push(result)));
     const { shed, waiting, group } = await callout({
-      take: (message) => hasTime && real.take(message),
+      accept: (message) => hasTime && real.accept(message),
       shed: (message, why) => real.shed(message, why),
     });
     const after = refusedAfter();

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type LookupResult, TokenLookup, type TokenLookupParts } from "../../../authcallout/lookup/token-lookup.ts";
 import { Fault, fault } from "../../../core/errors.ts";
 import type { Voucher } from "../../../core/token/aliases.ts";
-import { type ParsedToken, parseToken, sessionToken } from "../../../core/token/token.ts";
+import { type ParsedToken, parseToken, sessionTokenOf } from "../../../core/token/token.ts";
 import { deferred } from "../../../runtime/deferred.ts";
 
 const UUID = "yyyyy-gj3su-000000000000001";
@@ -66,7 +66,7 @@ describe("tokens asked about at Arvados' API", () => {
         for (const text of [`v2/${own}/s`, `v2/${UUID}/s`, `v2/${UUID}/s/${clusterId}-dz642-000000000000001`, "bare"]) {
           const token = parseToken(text) as ParsedToken;
           const concerned = lookup.concerns(token, fault("token.unknown"));
-          assert.equal(lookup.concernsName(sessionToken(token)), concerned, `${text} in ${clusterId}`);
+          assert.equal(lookup.concernsName(sessionTokenOf(token)), concerned, `${text} in ${clusterId}`);
         }
       }
     }

@@ -1,7 +1,7 @@
 /** What a replica does from time to time, by a graph that may be old. */
 import assert from "node:assert/strict";
 import { Enforcer, type EnforcerParts } from "../../../authcallout/revocation/enforcer.ts";
-import type { Action } from "../../../authcallout/revocation/revocation-plan.ts";
+import type { SessionAction } from "../../../authcallout/revocation/revocation-plan.ts";
 import { Endings } from "../../../authcallout/sessions/endings.ts";
 import { Sessions } from "../../../authcallout/sessions/sessions.ts";
 import { silentLog } from "../../../runtime/log/log.ts";
@@ -9,16 +9,16 @@ import { silentLog } from "../../../runtime/log/log.ts";
 /** A replica whose graph lacks the token of the one session there is. */
 function replica(isFit: boolean) {
   const sessions = new Sessions();
-  const key = { token: "zzzzz-gj3su-000000000000001", sid: "_" };
+  const key = { sessionToken: "zzzzz-gj3su-000000000000001", sid: "_" };
   const name = { user: "zzzzz-tpzed-000000000000001", key, revision: { epoch: 1, sequence: 9 }, hash: "h" };
   sessions.add({ server: "N1", cid: 7, name, since: 0 });
-  const cuts: Action[] = [];
+  const cuts: SessionAction[] = [];
   const parts = {
     sessions,
     isFit: () => isFit,
     follower: { tokens: { bySessionToken: () => null, endOf: () => "unknown" }, graph: { isActive: () => true } },
     watch: { look: async () => {}, listAll: async () => {} },
-    kicker: { cut: async (actions: Action[]) => void cuts.push(...actions) },
+    kicker: { cut: async (actions: SessionAction[]) => void cuts.push(...actions) },
     member: { leads: () => false },
     mayBeKnownElsewhere: () => false,
     now: () => 0,
@@ -31,11 +31,11 @@ describe("a replica that sees a token end while nobody leads, as when a stall to
   /** One session, whose token ends at 5 s. */
   function world() {
     const sessions = new Sessions();
-    const key = { token: "zzzzz-gj3su-000000000000001", sid: "_" };
+    const key = { sessionToken: "zzzzz-gj3su-000000000000001", sid: "_" };
     const revision = { epoch: 1, sequence: 9 };
     const session = { server: "N1", cid: 7, name: { user: "u", key, revision, hash: "h" }, since: 0 };
     sessions.add(session);
-    const cuts: Action[] = [];
+    const cuts: SessionAction[] = [];
     const state = { now: 0, leads: false };
     const tokens = {
       bySessionToken: (_: string, at: number) => (at < 5_000 ? { user: "u", expiresAt: 5_000 } : null),
@@ -46,7 +46,7 @@ describe("a replica that sees a token end while nobody leads, as when a stall to
       endings: new Endings(0),
       sessionTtl: 3_600_000,
       follower: { tokens, revision },
-      kicker: { cut: async (actions: Action[]) => void cuts.push(...actions) },
+      kicker: { cut: async (actions: SessionAction[]) => void cuts.push(...actions) },
       member: { leads: () => state.leads },
       now: () => state.now,
       log: silentLog(),
@@ -106,7 +106,8 @@ describe("a session that cannot be judged", () => {
     const log = { error: (fields: object, text: string) => void lines.push(JSON.stringify([fields, text])) };
     const parts = { follower: { tokens }, now: () => 0, log };
     const enforcer = new Enforcer(parts as unknown as EnforcerParts);
-    const judged = (token: string) => enforcer.judge({ user: "u", key: { token, sid: "_" }, revision, hash: "h" });
+    const judged = (token: string) =>
+      enforcer.judge({ user: "u", key: { sessionToken: token, sid: "_" }, revision, hash: "h" });
     assert.deepEqual([judged("bad"), judged("good")], ["unsound", "void"]);
     assert.equal(lines.length, 1);
     assert.ok(!lines[0]?.includes("what stood in a row"));

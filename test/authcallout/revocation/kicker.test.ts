@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { Kicker, type KickerParts } from "../../../authcallout/revocation/kicker.ts";
-import type { Action } from "../../../authcallout/revocation/revocation-plan.ts";
+import type { SessionAction } from "../../../authcallout/revocation/revocation-plan.ts";
 import { Servers } from "../../../authcallout/sessions/servers.ts";
 import { until } from "../../../dev/testing/until.ts";
 import { silentLog } from "../../../runtime/log/log.ts";
 
-const CUT = { session: { server: "A", cid: 7 }, do: "cut", because: "permissionsChanged" } as unknown as Action;
+const CUT = { session: { server: "A", cid: 7 }, do: "cut", because: "permissionsChanged" } as unknown as SessionAction;
 
 /** What happens, in order; the flush of notices ends when it is told to. */
 function kicker() {

@@ -6,7 +6,12 @@ import { type Session, Sessions } from "../../../authcallout/sessions/sessions.t
 import type { CloseName } from "../../../core/close-codes.ts";
 
 function session(cid: number, user = "bob", token = `t-${user}`): Session {
-  const name = { user, key: { token, sid: "_" }, revision: { epoch: 1, sequence: 1 }, hash: `${user}${cid}` };
+  const name = {
+    user,
+    key: { sessionToken: token, sid: "_" },
+    revision: { epoch: 1, sequence: 1 },
+    hash: `${user}${cid}`,
+  };
   return { server: "N1", cid, name, since: 0 };
 }
 
@@ -91,7 +96,7 @@ describe("what a session is told", () => {
 
 describe("a change of the graph", () => {
   const nobody: ReadonlySet<string> = new Set();
-  const none = { shrank: new Set(nobody), grew: new Set(nobody), moved: new Set(nobody), stale: new Set(nobody) };
+  const none = { shrank: new Set(nobody), grew: new Set(nobody), moved: new Set(nobody), outdated: new Set(nobody) };
   const sessions = new Sessions();
   sessions.add(session(1));
   sessions.add(session(2, "carol"));
@@ -111,7 +116,7 @@ describe("a change of the graph", () => {
 
   it("cuts those who have lost, by the reason that tells whether to come back", () => {
     assert.deepEqual(plan({ shrank: bob }, "unsound"), [[1, "cut", "permissionsChanged"]]);
-    assert.deepEqual(plan({ moved: bob, stale: bob }, "unsound"), [[1, "cut", "permissionsChanged"]]);
+    assert.deepEqual(plan({ moved: bob, outdated: bob }, "unsound"), [[1, "cut", "permissionsChanged"]]);
     assert.deepEqual(plan({}, "void", ["t-carol"]), [[2, "cut", "tokenEnded"]]);
     assert.deepEqual(plan({ shrank: bob }, "deactivated", ["t-bob"]), [[1, "cut", "userDeactivated"]]);
     assert.deepEqual(plan({ shrank: bob }, "same"), [], "who was let in after it");

@@ -5,7 +5,7 @@ import { Endings } from "../../../authcallout/sessions/endings.ts";
 const NOW = 1_700_000_000_000;
 const name = (token: string) => ({
   user: "alice",
-  key: { token, sid: "_" },
+  key: { sessionToken: token, sid: "_" },
   revision: { epoch: 1, sequence: 1 },
   hash: "h",
 });
@@ -13,7 +13,8 @@ const name = (token: string) => ({
 describe("sessions whose tokens end", () => {
   function world() {
     const endings = new Endings(NOW);
-    const take = (now: number) => endings.take(now).map((ending) => [ending.name.key.token, ending.at - NOW]);
+    const take = (now: number) =>
+      endings.removeExpired(now).map((ending) => [ending.name.key.sessionToken, ending.at - NOW]);
     return { endings, take };
   }
 

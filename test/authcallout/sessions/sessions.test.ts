@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { type Session, Sessions } from "../../../authcallout/sessions/sessions.ts";
-import { formatSessionName, parseSessionName, sessionId } from "../../../core/session/session.ts";
+import { formatSessionName, parseSessionId, parseSessionName } from "../../../core/session/session.ts";
 
 function session(cid: number, user = "alice", token = "token", since = 0, server = "S1"): Session {
   return {
     server,
     cid,
     since,
-    name: { user, key: { token, sid: "_" }, revision: { epoch: 1, sequence: 5 }, hash: "h" },
+    name: { user, key: { sessionToken: token, sid: "_" }, revision: { epoch: 1, sequence: 5 }, hash: "h" },
   };
 }
 const cids = (sessions: Iterable<Session>) => [...sessions].map(({ cid }) => cid).sort();
@@ -74,10 +74,10 @@ describe("a session's name", () => {
   });
 
   it("takes only ids that cannot be guessed or break a subject", () => {
-    assert.equal(sessionId(undefined), "_");
-    assert.equal(sessionId("abcdefghijklmnop"), "abcdefghijklmnop");
+    assert.equal(parseSessionId(undefined), "_");
+    assert.equal(parseSessionId("abcdefghijklmnop"), "abcdefghijklmnop");
     for (const bad of ["short", "a".repeat(33), "abcdefghijklmno.", "abcdefghijklmno*", "abcdefghijklmno>"]) {
-      assert.equal(sessionId(bad), null, bad);
+      assert.equal(parseSessionId(bad), null, bad);
     }
   });
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { CommitAssembler, closeCommit } from "../../../bridge/commit/commit.ts";
-import { GraphEffect, GraphState } from "../../../bridge/rows/graph-state.ts";
+import { GraphEffect, GraphRowSet } from "../../../bridge/rows/graph-row-set.ts";
 
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
@@ -21,20 +21,20 @@ describe("a commit of four hundred thousand rows", () => {
       const relation = { schema: "public", name: "collections" };
       const start = held();
       let peak = 0;
-      assembler.take({ tag: "begin", lsn: 0n, xid: 1 });
+      assembler.add({ tag: "begin", lsn: 0n, xid: 1 });
       for (let n = 0; n < count; n++) {
         const uuid = `zzzzz-4zz18-${String(n).padStart(15, "0")}`;
         const row = { id: String(n), uuid, owner_uuid: "zzzzz-j7d0g-000000000000000", trash_at: null };
-        assembler.take({ tag: "update", relation, old: null, new: row });
+        assembler.add({ tag: "update", relation, old: null, new: row });
         if (n % 50_000 === 49_999) peak = Math.max(peak, held() - start);
       }
-      const commit = assembler.take({ tag: "commit", endLsn: 1n, time: 0 });
+      const commit = assembler.add({ tag: "commit", endLsn: 1n, time: 0 });
       assert.ok(commit);
-      const state = new GraphState("zzzzz");
+      const state = new GraphRowSet("zzzzz");
       const effect = new GraphEffect();
       let seen = 0;
       for (const change of commit.rows) {
-        state.take(change, effect);
+        state.applyOne(change, effect);
         if (++seen % 50_000 === 49_999) peak = Math.max(peak, held() - start);
       }
       assert.equal(seen, count);

@@ -17,7 +17,7 @@ const insert = (name: string, row: Record<string, unknown>): PgMessage => ({
 
 function assemble(messages: readonly PgMessage[], memory?: { limit: number }): Commit | undefined {
   const assembler = new CommitAssembler(memory);
-  return messages.map((message) => assembler.take(message)).find((commit) => commit !== null) ?? undefined;
+  return messages.map((message) => assembler.add(message)).find((commit) => commit !== null) ?? undefined;
 }
 
 describe("a commit", () => {

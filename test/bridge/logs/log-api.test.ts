@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { RequestListener } from "node:http";
 import { createLogApi, type LogAnswer } from "../../../bridge/logs/log-api.ts";
-import { startArvadosApi } from "../../../dev/arvados-api.ts";
 import { startLoopbackServer } from "../../../dev/servers/loopback-server.ts";
+import { startArvadosApi } from "../../../dev/simulated-api.ts";
 
 const CONTAINER = "zzzzz-dz642-000000000000000";
 const name = { request: "zzzzz-xvhdp-000000000000000", container: CONTAINER, file: "stdout.txt" };

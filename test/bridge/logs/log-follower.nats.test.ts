@@ -5,27 +5,27 @@ import { LogContainers } from "../../../bridge/logs/log-containers.ts";
 import { LogFollower, type LogFollowerParts } from "../../../bridge/logs/log-follower.ts";
 import { LogStore } from "../../../bridge/logs/log-store.ts";
 import type { RowChange } from "../../../bridge/postgres/row.ts";
-import { GraphState } from "../../../bridge/rows/graph-state.ts";
+import { GraphRowSet } from "../../../bridge/rows/graph-row-set.ts";
 import { LOG_FILES } from "../../../core/logs/log-files.ts";
 import { HEADER, TAILED_LEASE_MS } from "../../../core/wire/wire.ts";
-import { type ArvadosApi, startArvadosApi } from "../../../dev/arvados-api.ts";
+import { type SimulatedApi, startArvadosApi } from "../../../dev/simulated-api.ts";
 import { until } from "../../../dev/testing/until.ts";
 import { silentLog } from "../../../runtime/log/log.ts";
-import { Turns } from "../../../runtime/turns.ts";
+import { Semaphore } from "../../../runtime/semaphore.ts";
 import { startNats, type TestNats } from "../../support/nats.ts";
 
 const uuid = (infix: string, n: number) => `zzzzz-${infix}-${String(n).padStart(15, "0")}`;
-const rules = { pollMin: 20, pollMax: 50, settle: 50, readBytes: 4_096, chunkBytes: 512 };
+const rules = { pollMin: 20, pollMax: 50, believeAfter: 50, readBytes: 4_096, chunkBytes: 512 };
 
 /** Real LOGS and a real API; the containers are rows that a test makes. */
 class World {
-  readonly state = new GraphState("zzzzz");
+  readonly state = new GraphRowSet("zzzzz");
   readonly followers: LogFollower[] = [];
   now = Date.now();
   readonly nats: TestNats;
-  readonly api: ArvadosApi;
+  readonly api: SimulatedApi;
 
-  constructor(nats: TestNats, api: ArvadosApi) {
+  constructor(nats: TestNats, api: SimulatedApi) {
     this.nats = nats;
     this.api = api;
   }
@@ -38,7 +38,7 @@ class World {
       containers: new LogContainers(this.state, now),
       always: false,
       read: createLogApi({ url: this.api.url, token: this.api.token, timeoutMs: 5_000 }),
-      turns: new Turns(16, 2),
+      turns: new Semaphore(16, 2),
       store: new LogStore(jetstream(nc), await jetstreamManager(nc)),
       rules,
       now: Date.now,
@@ -64,7 +64,7 @@ class World {
       },
     ];
     this.state.apply(rows);
-    for (const follower of this.followers) follower.take(rows);
+    for (const follower of this.followers) follower.apply(rows);
     return container;
   }
 
@@ -194,7 +194,7 @@ describe("the follower of logs", () => {
   });
 
   it("has no more requests under way than it may", async () => {
-    const follower = await world.follower({ turns: new Turns(3, 2), read: slow(), always: true });
+    const follower = await world.follower({ turns: new Semaphore(3, 2), read: slow(), always: true });
     let most = 0;
     let underWay = 0;
     function slow(): LogFollowerParts["read"] {

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import type { Commit } from "../../../bridge/commit/commit.ts";
 import type { RowChange } from "../../../bridge/postgres/row.ts";
 import { claimsUnknownMove, eventsOf as groupOf, type LookedUp, objectToLookUp } from "../../../bridge/rows/event.ts";
-import { GraphState } from "../../../bridge/rows/graph-state.ts";
-import { LastPlaces } from "../../../bridge/rows/last-places.ts";
+import { GraphRowSet } from "../../../bridge/rows/graph-row-set.ts";
+import { LastOwners } from "../../../bridge/rows/last-owners.ts";
 import { type LogRow, logRow } from "../../../bridge/rows/log-row.ts";
 import { commitOf } from "../../support/commits.ts";
 
@@ -25,8 +25,8 @@ function log(event_type: string, properties: unknown, object_uuid = COLLECTION):
 /** The events in one list, and how many log rows nothing stands behind. */
 function eventsOf(
   { rows, logs }: Commit,
-  state: GraphState,
-  { lookedUp = new Map(), places = new LastPlaces() }: { lookedUp?: LookedUp; places?: LastPlaces } = {},
+  state: GraphRowSet,
+  { lookedUp = new Map(), places = new LastOwners() }: { lookedUp?: LookedUp; places?: LastOwners } = {},
 ) {
   const groups = [...logs].map((log) => groupOf(log, { rows, state, places, lookedUp }));
   return { events: groups.flat(), untrue: groups.filter((group) => group.length === 0).length };
@@ -38,7 +38,7 @@ const gone: RowChange = { table: "collections", op: "delete", id: 9, row: null }
 const attributes = { id: 9, uuid: COLLECTION, owner_uuid: PROJECT, name: "n", manifest_text: "secret blocks" };
 
 describe("record events", () => {
-  const state = new GraphState("zzzzz");
+  const state = new GraphRowSet("zzzzz");
 
   it("say what Arvados says, without manifests", () => {
     const { events } = eventsOf(
@@ -94,7 +94,7 @@ describe("record events", () => {
         old_attributes: { ...attributes, owner_uuid },
         new_attributes: { ...attributes, owner_uuid: ELSEWHERE },
       });
-    const known = new LastPlaces();
+    const known = new LastOwners();
     known.note(COLLECTION, PROJECT);
 
     for (const [what, claimed] of Object.entries({ "the former owner": PROJECT, "another owner": VICTIM })) {
@@ -111,7 +111,7 @@ describe("record events", () => {
 
     it("say nowhere that it left where nobody knows where it was, whatever the log row claims", () => {
       const one = commit([moved], [claim(VICTIM)]);
-      const places = new LastPlaces();
+      const places = new LastOwners();
       assert.deepEqual(
         [...one.logs].map((its) => claimsUnknownMove(its, { rows: one.rows, state, places })),
         [true],
@@ -147,7 +147,7 @@ describe("record events", () => {
   });
 
   it("of a deletion do not go where the log row alone says that the object was", () => {
-    const places = new LastPlaces();
+    const places = new LastOwners();
     places.note(COLLECTION, PROJECT);
     const forged = log("delete", { old_attributes: { ...attributes, owner_uuid: VICTIM } });
     assert.deepEqual(eventsOf(commit([gone], [forged]), state, { places }), { events: [], untrue: 1 });

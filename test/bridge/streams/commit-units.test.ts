@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { areCopies, type RoutedEvent, unitsOf } from "../../../bridge/streams/commit-units.ts";
-import { positionOf, TailReader } from "../../../bridge/takeover/stored-records.ts";
+import { EpochEndReader, positionOf } from "../../../bridge/takeover/stored-records.ts";
 import { subjectsOf } from "../../../core/subjects.ts";
 import { HEADER } from "../../../core/wire/wire.ts";
 import { all } from "../../support/commits.ts";
@@ -61,9 +61,9 @@ describe("a commit's messages", async () => {
       ["1/3", "2/3", "3/3"],
     );
     for (let there = 1; there <= whole.length; there++) {
-      const tail = new TailReader(1);
+      const tail = new EpochEndReader(1);
       for (const [place, { subject, headers }] of whole.slice(0, there).entries()) {
-        tail.take(place + 1, subject, positionOf({ get: (name) => headers[name] ?? "" }));
+        tail.add(place + 1, subject, positionOf({ get: (name) => headers[name] ?? "" }));
       }
       assert.equal(tail.last?.isWhole, there === whole.length);
       if (there === whole.length) break;

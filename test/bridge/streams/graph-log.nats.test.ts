@@ -7,7 +7,7 @@ import { GRAPH_LOG_HEADER, rollBack } from "../../../bridge/streams/graph-log.ts
 import { GraphLogWriter } from "../../../bridge/streams/graph-log-writer.ts";
 import { GraphWriter } from "../../../bridge/streams/graph-writer.ts";
 import { FencedPublisher } from "../../../bridge/streams/publisher.ts";
-import { takeLead } from "../../../bridge/takeover/lead-entry.ts";
+import { writeLeaderEntry } from "../../../bridge/takeover/leader-entry.ts";
 import { readGraphLog } from "../../../bridge/takeover/stored-graph-log.ts";
 import { readStoredGraph } from "../../../bridge/takeover/stored-state.ts";
 import { Fault } from "../../../core/errors.ts";
@@ -51,7 +51,7 @@ describe("GRAPHLOG", () => {
     const failures: unknown[] = [];
     const publisher = async (stream: "GRAPH" | "GRAPHLOG", subject: string) => {
       const entry = { stream, subject, body: "{}" };
-      const { sequence: lastSequence } = await takeLead(
+      const { sequence: lastSequence } = await writeLeaderEntry(
         nc,
         jsm,
         stream,
@@ -78,7 +78,7 @@ describe("GRAPHLOG", () => {
       /** Commits at 10, 20, ... each set Alice anew. */
       async commits(from: number, to: number, note = "") {
         for (let lsn = from; lsn <= to; lsn += 10) await graph.write([changeTo(lsn, lsn - 10, note)], BigInt(lsn), 0);
-        await Promise.all([toGraph.settled(), toLog.settled()]);
+        await Promise.all([toGraph.acknowledged(), toLog.acknowledged()]);
       },
       /** What the next bridge finds: Alice as of `target`, or null where that cannot be told. */
       async found(target: number) {
@@ -125,7 +125,7 @@ describe("GRAPHLOG", () => {
     const headers = { [HEADER.epoch]: "1", [HEADER.lsn]: formatLsn(40n), [GRAPH_LOG_HEADER]: "5" };
     const body = formatGraphEntry(changeTo(40, 30));
     first.toGraph.push([{ subject: nats.subjects.graph("user", ALICE), headers, body }]);
-    await first.toGraph.settled();
+    await first.toGraph.acknowledged();
     const half = await first.found(30);
     assert.deepEqual([half.undone, half.alice], [[40], 30]);
   });

@@ -4,10 +4,10 @@ import type { Commit } from "../../../bridge/commit/commit.ts";
 import { PastGraph } from "../../../bridge/commit/past-graph.ts";
 import type { RowChange } from "../../../bridge/postgres/row.ts";
 import { visibleIn } from "../../../bridge/postgres/snapshot.ts";
-import { GraphState } from "../../../bridge/rows/graph-state.ts";
+import { GraphRowSet } from "../../../bridge/rows/graph-row-set.ts";
 import {
   type GraphLogEntry,
-  GraphLogTail,
+  GraphLogReader,
   type NewestOfGraph,
   parseGraphLogEntry,
   partsOf,
@@ -67,7 +67,7 @@ class Model {
   readonly commits: Commit[] = [];
   /** The graph's rows before each commit, and after the last one. */
   readonly history: Rows[] = [new Map()];
-  readonly #database = new GraphState("zzzzz");
+  readonly #database = new GraphRowSet("zzzzz");
 
   graph: Rows = new Map();
   newest: NewestOfGraph | null = null;
@@ -82,7 +82,7 @@ class Model {
 
   epoch = 0;
   #upTo: Lsn = 0n;
-  #present = new GraphState("zzzzz");
+  #present = new GraphRowSet("zzzzz");
   #past: PastGraph | null = null;
   #contains: (xid: number) => boolean = () => false;
   #until: Lsn = 0n;
@@ -108,7 +108,7 @@ class Model {
     const count = this.commits.length;
     // What was written and not flushed counts, and may be gone after a crash of PostgreSQL.
     this.#until = (this.commits.at(-1)?.lsn ?? 0n) + BigInt(pick([0, 3, 35], this.random));
-    this.#present = new GraphState("zzzzz");
+    this.#present = new GraphRowSet("zzzzz");
     this.#present.load((this.history[count] as Rows).values());
     const snapshot = `${count}:${count}:`;
     this.#contains = visibleIn(snapshot);
@@ -125,7 +125,7 @@ class Model {
     return isWhole;
   }
 
-  #pastOf(undo: NonNullable<ReturnType<GraphLogTail["undo"]>>, changes: Replacement[]): PastGraph {
+  #pastOf(undo: NonNullable<ReturnType<GraphLogReader["undo"]>>, changes: Replacement[]): PastGraph {
     const until = this.#until;
     return new PastGraph({
       clusterId: "zzzzz",
@@ -140,10 +140,10 @@ class Model {
   #readLog() {
     if (this.newest === null) return null;
     const early = this.log.findLastIndex(({ upTo }) => upTo <= this.confirmed);
-    const tail = new GraphLogTail(Math.max(early, 0), this.confirmed);
+    const tail = new GraphLogReader(Math.max(early, 0), this.confirmed);
     for (let at = Math.max(early, 0); at < this.log.length; at++) {
       const { upTo, entry } = this.log[at] as Model["log"][number];
-      tail.take(at, upTo, entry);
+      tail.add(at, upTo, entry);
     }
     this.#upTo = laterLsn(tail.upTo, this.newest.lsn);
     const named = this.log[this.newest.log ?? -1]?.entry ?? null;
@@ -269,7 +269,7 @@ describe("what GRAPHLOG keeps", () => {
   it("gives back the graph before any commit, from the graph after any later one", () => {
     for (let seed = 1; seed <= 20; seed++) {
       const random = mulberry32(seed);
-      const state = new GraphState("zzzzz");
+      const state = new GraphRowSet("zzzzz");
       const history: Rows[] = [new Map()];
       const entries: GraphLogEntry[] = [];
       for (let index = 0; index < 40; index++) {
@@ -291,8 +291,8 @@ describe("what GRAPHLOG keeps", () => {
     const newest: NewestOfGraph = { sequence: 7, epoch: 1, lsn: 50n, log: 3 };
     const none = { entries: [], floor: null };
     const said = (target: Lsn, named: GraphLogEntry | null, first: number, log: number | null = 3) => {
-      const tail = new GraphLogTail(first, target);
-      for (let sequence = first; sequence <= 6; sequence++) tail.take(sequence, 50n, null);
+      const tail = new GraphLogReader(first, target);
+      for (let sequence = first; sequence <= 6; sequence++) tail.add(sequence, 50n, null);
       return tail.undo({ ...newest, log }, named, { first, last: 6 });
     };
     assert.deepEqual(said(50n, null, 4), none, "it has gone with age");
@@ -341,10 +341,10 @@ describe("an entry of GRAPHLOG", () => {
     }
     for (const one of odd) assert.equal(parseGraphLogEntry(JSON.stringify(one)), null, JSON.stringify(one));
     assert.equal(parseGraphLogEntry("{"), null);
-    const tail = new GraphLogTail(5, 10n);
-    tail.take(5, 9n, null);
+    const tail = new GraphLogReader(5, 10n);
+    tail.add(5, 9n, null);
     // The sixth message is not handed over.
-    tail.take(7, 12n, entry as GraphLogEntry);
+    tail.add(7, 12n, entry as GraphLogEntry);
     const newest: NewestOfGraph = { sequence: 7, epoch: 1, lsn: 12n, log: 7 };
     assert.equal(tail.undo(newest, entry as GraphLogEntry, { first: 1, last: 7 }), null);
   });

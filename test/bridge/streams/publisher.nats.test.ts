@@ -50,7 +50,7 @@ describe("a fenced publisher", () => {
       const unit = Array.from({ length: size }, () => message(`a${i}`, { left: "a", before: 0 }));
       publisher.push(unit, () => stored.push(i));
     }
-    await publisher.settled();
+    await publisher.acknowledged();
     assert.deepEqual(stored, [...Array(300).keys()]);
     const jsm = await jetstreamManager(nc);
     assert.equal(await messageCount(nc, "RECORDS"), publisher.storedSequence);
@@ -67,7 +67,7 @@ describe("a fenced publisher", () => {
       if (isBatch) batches.push(messages);
     });
     for (let i = 0; i < 400; i++) publisher.push(Array.from({ length: 7 }, () => message(`b${i}`)));
-    await publisher.settled();
+    await publisher.acknowledged();
     assert.ok(batches.length < 20, `${batches.length} batches`);
     assert.ok(batches.every((size) => size % 7 === 0 && size <= 1_000));
     publisher.close();
@@ -81,11 +81,11 @@ describe("a fenced publisher", () => {
       const old = await open();
       const next = await open();
       next.publisher.push([message("new")]);
-      await next.publisher.settled();
+      await next.publisher.acknowledged();
       old.publisher.push(unit);
       await until(() => failures.length > 0, "the old one to fail");
       assert.equal(failures[0]?.code, "stream.fenced");
-      await assert.rejects(old.publisher.settled(), Fault);
+      await assert.rejects(old.publisher.acknowledged(), Fault);
       assert.equal(await messageCount(next.nc, "RECORDS"), 1);
       old.publisher.close();
       next.publisher.close();
@@ -95,9 +95,9 @@ describe("a fenced publisher", () => {
       const old = await open({ fenced: false });
       const next = await open();
       next.publisher.push([message("new")]);
-      await next.publisher.settled();
+      await next.publisher.acknowledged();
       old.publisher.push(unit);
-      await old.publisher.settled();
+      await old.publisher.acknowledged();
       assert.equal(await messageCount(next.nc, "RECORDS"), 1 + unit.length);
       old.publisher.close();
       next.publisher.close();

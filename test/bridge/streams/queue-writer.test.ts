@@ -20,12 +20,12 @@ function writer(limit?: number) {
       onStored?.();
       return 0;
     },
-    settled: async () => {},
+    acknowledged: async () => {},
   };
   const queue = new QueueWriter(publisher, subjectsOf("zzzzz"), barrier, limit);
   const counts = { opened: 0, closed: 0 };
   const take = (behind: number, ...rows: RowChange[]) =>
-    queue.take(
+    queue.enqueue(
       rows,
       at(behind),
       () => void counts.opened++,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { decideEpoch, type Evidence } from "../../../bridge/takeover/epoch.ts";
-import { TailReader } from "../../../bridge/takeover/stored-records.ts";
+import { EpochEndReader } from "../../../bridge/takeover/stored-records.ts";
 
 const system = { id: "7", timeline: 1 };
 const quiet: Evidence = {
@@ -100,24 +100,24 @@ describe("what is read back of a stream", () => {
   const at = (ordinal: number, lsn = 5n) => ({ lsn, ordinal, isWhole: true });
 
   it("ends at the first missing message, whatever stands behind it", () => {
-    const tail = new TailReader(10);
-    tail.take(10, "a", at(0));
-    tail.take(11, "b", at(2));
-    tail.take(13, "c", at(4));
+    const tail = new EpochEndReader(10);
+    tail.add(10, "a", at(0));
+    tail.add(11, "b", at(2));
+    tail.add(13, "c", at(4));
     assert.equal(tail.next, 12);
     assert.equal(tail.last?.ordinal, 2);
   });
 
   it("gathers the subjects of the last event", () => {
-    const tail = new TailReader(1);
-    for (const [index, subject] of ["a", "b", "c"].entries()) tail.take(index + 1, subject, at(index === 0 ? 0 : 2));
+    const tail = new EpochEndReader(1);
+    for (const [index, subject] of ["a", "b", "c"].entries()) tail.add(index + 1, subject, at(index === 0 ? 0 : 2));
     assert.deepEqual(tail.last?.subjects, new Set(["b", "c"]));
   });
 
   it("counts what is no event", () => {
-    const tail = new TailReader(1);
-    tail.take(1, "a", at(0));
-    tail.take(2, "leader", null);
+    const tail = new EpochEndReader(1);
+    tail.add(1, "a", at(0));
+    tail.add(2, "leader", null);
     assert.equal(tail.next, 3);
     assert.equal(tail.last?.ordinal, 0);
   });

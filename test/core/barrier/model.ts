@@ -6,7 +6,7 @@
  */
 import type { BarrierEntry } from "../../../core/barrier/entry.ts";
 import { cuttable, EMPTY_ROSTER, leader, type Roster, readEntry } from "../../../core/barrier/roster.ts";
-import { beginRound, isEnforced, kicked, listed, type Round } from "../../../core/barrier/round.ts";
+import { beginRound, type CutRound, isEnforced, kicked, listed } from "../../../core/barrier/round.ts";
 import {
   graphReached,
   leaseReadBack,
@@ -29,7 +29,7 @@ type Replica = {
   applied: boolean;
   tenure: Tenure;
   roster: Roster;
-  round: Round | null;
+  round: CutRound | null;
   /** Leases it may still send. */
   leases: number;
 };
@@ -44,7 +44,7 @@ type Login = {
   settled: boolean;
 };
 
-export type World = {
+export type ModelState = {
   now: number;
   stream: BarrierEntry[];
   committed: boolean;
@@ -69,10 +69,10 @@ export type Scenario = {
   logins: 1 | 2;
 };
 
-export function start({ serving, leases, logins }: Scenario): World {
+export function start({ serving, leases, logins }: Scenario): ModelState {
   const replica = { at: 0, applied: false, tenure: NO_TENURE, roster: EMPTY_ROSTER, round: null };
   const login: Login = { state: "idle", expires: 0, by: "", old: false, settled: false };
-  let world: World = {
+  let world: ModelState = {
     now: 0,
     stream: [],
     committed: false,
@@ -89,14 +89,14 @@ export function start({ serving, leases, logins }: Scenario): World {
   return world;
 }
 
-export function isViolated(world: World): boolean {
+export function isViolated(world: ModelState): boolean {
   return world.released && world.logins.some((login) => login.state === "session" && login.old);
 }
 
-export type Step = [what: string, world: World];
+export type ModelStep = [what: string, world: ModelState];
 
 /** Everything that could happen next. */
-export function* actionsOf(world: World, without: Without): Iterable<Step> {
+export function* actionsOf(world: ModelState, without: Without): Iterable<ModelStep> {
   const { now, stream, logins, replicas } = world;
   if (now < LAST_TICK) yield ["a tick passes", { ...world, now: now + 1 }];
   if (!world.committed) yield ["the removal is in GRAPH", { ...world, committed: true }];
@@ -117,7 +117,7 @@ export function* actionsOf(world: World, without: Without): Iterable<Step> {
   }
 }
 
-function* actionsOfReplica(world: World, name: string, without: Without): Iterable<Step> {
+function* actionsOfReplica(world: ModelState, name: string, without: Without): Iterable<ModelStep> {
   const self = world.replicas[name] as Replica;
   const { now, stream, logins } = world;
   const set = (change: Partial<Replica>, base = world) => withReplica(base, name, { ...self, ...change });
@@ -160,7 +160,7 @@ function* actionsOfReplica(world: World, name: string, without: Without): Iterab
   yield* actionsOfLeader(world, name, without);
 }
 
-function* actionsOfLeader(world: World, name: string, without: Without): Iterable<Step> {
+function* actionsOfLeader(world: ModelState, name: string, without: Without): Iterable<ModelStep> {
   const self = world.replicas[name] as Replica;
   const set = (change: Partial<Replica>, base = world) => withReplica(base, name, { ...self, ...change });
   const { round, roster } = self;
@@ -197,15 +197,15 @@ function readOf(self: Replica, name: string, entry: BarrierEntry, now: number): 
   return { at: sequence, roster, tenure };
 }
 
-function append(world: World, entry: BarrierEntry): World {
+function append(world: ModelState, entry: BarrierEntry): ModelState {
   return { ...world, stream: [...world.stream, entry] };
 }
 
-function withReplica(world: World, name: string, replica: Replica): World {
+function withReplica(world: ModelState, name: string, replica: Replica): ModelState {
   return { ...world, replicas: { ...world.replicas, [name]: replica } };
 }
 
-function withLogin(world: World, n: number, login: Login): World {
+function withLogin(world: ModelState, n: number, login: Login): ModelState {
   return { ...world, logins: world.logins.map((one, i) => (i === n ? login : one)) };
 }
 
@@ -213,7 +213,7 @@ export type Found = { states: number; released: number; violation: string[] | nu
 
 /** Every order of everything, to the first violation. `shortest` finds it sooner where there is one, and holds all worlds in memory. */
 export function explore(scenario: Scenario, without: Without = {}, shortest = false): Found {
-  type Node = { world: World; what: string; from: Node | null };
+  type Node = { world: ModelState; what: string; from: Node | null };
   const todo: Node[] = [{ world: start(scenario), what: "", from: null }];
   const seen = new Set<number>();
   let released = 0;
@@ -237,7 +237,7 @@ export function explore(scenario: Scenario, without: Without = {}, shortest = fa
   }
 }
 
-function textOf({ now, stream, committed, replicas, logins, released }: World): string {
+function textOf({ now, stream, committed, replicas, logins, released }: ModelState): string {
   let text = `${now}${committed}${released}`;
   for (const entry of stream)
     text += `${entry.kind}${"replica" in entry ? entry.replica : ""}${"sent" in entry ? entry.sent : ""},`;
@@ -252,7 +252,7 @@ function textOf({ now, stream, committed, replicas, logins, released }: World): 
 }
 
 /** 53 bits of a world: good enough for some million of them. */
-function fingerprint(world: World): number {
+function fingerprint(world: ModelState): number {
   const text = textOf(world);
   let a = 0x811c9dc5;
   let b = 0x1b873593;

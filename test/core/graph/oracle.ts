@@ -20,7 +20,7 @@ type Permission = { level: number; traverse: boolean };
 
 const LEVEL: Record<string, number> = { can_read: 1, can_login: 1, can_write: 2, can_manage: 3 };
 
-export function tablesOf(changes: Iterable<PermissionChange>): Tables {
+export function oracleTables(changes: Iterable<PermissionChange>): Tables {
   const tables: Tables = { user: new Map(), group: new Map(), link: new Map(), owner: new Map(), cr: new Map() };
   for (const { kind, uuid, row } of changes) {
     if (row === null) tables[kind].delete(uuid);

@@ -5,14 +5,14 @@ import type { Impact, ObjectFacts, PermissionEngine } from "../../../core/graph-
 import type { PermissionChange } from "../../../core/rows.ts";
 import { natsMatches } from "../../vectors/nats-match.ts";
 import { NOW } from "../../vectors/world.ts";
-import { Oracle, tablesOf } from "./oracle.ts";
+import { Oracle, oracleTables } from "./oracle.ts";
 import {
   type Bounds,
   bounds,
   CLUSTER,
+  changedObjects,
   DELETION_OWNERS,
   deltas,
-  objectsOf,
   oddDeltas,
   oddRows,
   rows,
@@ -62,7 +62,7 @@ function followed(which: string, rows: typeof tameRows, deltas: typeof tameDelta
           for (const user of USERS) graph.grants(user);
           graph.apply(delta);
           all.push(...delta);
-          const objects = objectsOf(all);
+          const objects = changedObjects(all);
           assert.deepEqual(answers(graph, objects), answers(graphOf([...standing(all).values()], bounds), objects));
         }
       }),
@@ -111,12 +111,14 @@ function followed(which: string, rows: typeof tameRows, deltas: typeof tameDelta
         const graph = graphOf(changes, bounds);
         const all = [...changes];
         for (const delta of later) {
-          const could = new Map(objectsOf(all).map((object) => [JSON.stringify(object), graph.readers(object, NOW)]));
+          const could = new Map(
+            changedObjects(all).map((object) => [JSON.stringify(object), graph.readers(object, NOW)]),
+          );
           const left = standing(all);
           const { shrank, grew, moved, rerouted } = graph.apply(delta);
           all.push(...delta);
           if (rerouted) continue;
-          for (const object of objectsOf(all)) {
+          for (const object of changedObjects(all)) {
             const before = could.get(JSON.stringify(object));
             // A container that no request showed, or something in a project that was not there, was nothing to be routed.
             const shown = [...left.values()].some(
@@ -142,7 +144,7 @@ function followed(which: string, rows: typeof tameRows, deltas: typeof tameDelta
         const graph = graphOf(changes, bounds);
         const all = [...changes];
         for (const delta of later) {
-          const objects = objectsOf(all);
+          const objects = changedObjects(all);
           const before = answers(graph, objects);
           const impact = graph.impact(delta);
           assert.deepEqual(answers(graph, objects), before);
@@ -176,7 +178,7 @@ function followed(which: string, rows: typeof tameRows, deltas: typeof tameDelta
           const before = new Map(USERS.map((user) => [user, graph.grants(user).patterns]));
           const effect = graph.apply(delta);
           all.push(...delta);
-          for (const object of objectsOf(all)) {
+          for (const object of changedObjects(all)) {
             const route = graph.route(object, NOW);
             for (const user of USERS) {
               if (effect.shrank.has(user) || graph.check(user, object, NOW)) continue;
@@ -196,8 +198,8 @@ describe(`the permission graph, whatever the rows (seed ${seed})`, () => {
     fc.assert(
       fc.property(fc.oneof(rows, oddRows), bounds, (changes, bounds) => {
         const graph = graphOf(changes, bounds);
-        const oracle = new Oracle(tablesOf(changes), true);
-        for (const object of objectsOf(changes)) {
+        const oracle = new Oracle(oracleTables(changes), true);
+        for (const object of changedObjects(changes)) {
           const readers = USERS.filter((user) => oracle.check(user, object, NOW));
           assert.deepEqual(
             USERS.filter((user) => graph.check(user, object, NOW)),
@@ -215,7 +217,7 @@ describe(`the permission graph, whatever the rows (seed ${seed})`, () => {
     fc.assert(
       fc.property(rows, bounds, (changes, bounds) => {
         const graph = graphOf(changes, bounds);
-        for (const object of objectsOf(changes)) {
+        for (const object of changedObjects(changes)) {
           const route = graph.route(object, NOW);
           assert.equal(new Set(route).size, route.length);
           for (const user of USERS) {
@@ -236,13 +238,13 @@ describe(`the permission graph, whatever the rows (seed ${seed})`, () => {
     fc.assert(
       fc.property(rows, bounds, (changes, bounds) => {
         const graph = graphOf(changes, bounds);
-        const oracle = new Oracle(tablesOf(changes), true);
+        const oracle = new Oracle(oracleTables(changes), true);
         const madeUp = DELETION_OWNERS.map((owner) => ({
           uuid: "zzzzz-4zz18-madeupforatest0",
           resource: "collections" as const,
           owner,
         }));
-        for (const object of [...objectsOf(changes), ...madeUp]) {
+        for (const object of [...changedObjects(changes), ...madeUp]) {
           if (!object.owner) continue;
           const route = graph.routeDelete(object);
           for (const user of USERS) {
@@ -291,7 +293,7 @@ describe(`the permission graph, whatever the rows (seed ${seed})`, () => {
         fc.integer({ min: 1, max: 7 }),
         bounds,
         ([changes, shuffled], length, bounds) => {
-          const objects = objectsOf(changes);
+          const objects = changedObjects(changes);
           const inDeltas = graphOf([], bounds);
           for (let i = 0; i < shuffled.length; i += length) inDeltas.apply(shuffled.slice(i, i + length));
           const expected = answers(graphOf(changes, bounds), objects);
@@ -322,7 +324,7 @@ describe(`the permission graph, whatever the rows (seed ${seed})`, () => {
   it("is as it was when a delta is taken back", () => {
     fc.assert(
       fc.property(rows, deltas, bounds, (changes, [delta = []], bounds) => {
-        const objects = objectsOf(changes);
+        const objects = changedObjects(changes);
         const graph = graphOf(changes, bounds);
         const before = answers(graph, objects);
         const left = standing(changes);

@@ -250,7 +250,7 @@ export function standing(changes: Iterable<PermissionChange>): Map<string, Permi
  * Everything that can be asked about. An object's owner is what its rows say (a request's own row first), or, where the
  * graph knows none, one given for the asking: the bridge may see an object before the graph hears where it lives.
  */
-export function objectsOf(changes: Iterable<PermissionChange>): ObjectFacts[] {
+export function changedObjects(changes: Iterable<PermissionChange>): ObjectFacts[] {
   const left = standing(changes);
   const ownerOf = (kind: string, uuid: string) =>
     (left.get(`${kind} ${uuid}`)?.row as { owner_uuid?: string } | null | undefined)?.owner_uuid ?? null;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import type { PermissionGraph } from "../../../core/graph/permission-graph.ts";
 import type { ObjectFacts, PermissionEngine } from "../../../core/graph-types.ts";
-import { BOUNDS, boundsText, engineFor, judge, judgeSequence, judgeWorld } from "../../vectors/judge.ts";
+import { BOUNDS, boundsText, engineFor, judgeAnswers, judgeSequence, judgeWorld } from "../../vectors/judge.ts";
 import { natsMatches } from "../../vectors/nats-match.ts";
 import { graphRows, readVectors, type World } from "../../vectors/world.ts";
 
@@ -50,7 +50,9 @@ function broken(world: World, answer: (graph: PermissionGraph) => Partial<Permis
 
 /** What the judge says of all named worlds under a broken engine or matcher. */
 function verdicts(answer: (graph: PermissionGraph) => Partial<PermissionEngine>, matches = natsMatches) {
-  return named.flatMap((world) => judge(world.name, broken(world, answer), world, world.expect, matches).mismatches);
+  return named.flatMap(
+    (world) => judgeAnswers(world.name, broken(world, answer), world, world.expect, matches).mismatches,
+  );
 }
 
 describe("the judge of the vectors", () => {

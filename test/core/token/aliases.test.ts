@@ -4,7 +4,7 @@ import { formatBarrierEntry, parseBarrierEntry } from "../../../core/barrier/ent
 import { Fault } from "../../../core/errors.ts";
 import type { ContainerRow, TokenRow } from "../../../core/rows.ts";
 import { Aliases, aliasOf, type Voucher } from "../../../core/token/aliases.ts";
-import { parseToken, sessionToken, sha256 } from "../../../core/token/token.ts";
+import { parseToken, sessionTokenOf, sha256 } from "../../../core/token/token.ts";
 import { TokenIndex } from "../../../core/token/token-index.ts";
 
 const NOW = 1_000_000;
@@ -25,7 +25,8 @@ const row: TokenRow = {
 function world() {
   const aliases = new Aliases();
   const index = new TokenIndex({ clusterId: "zzzzz", systemRootToken: "", anonymousSecret: "", aliases });
-  const set = (value: TokenRow | null) => aliases.touched(index.apply([{ kind: "token", uuid: TOKEN, row: value }]));
+  const set = (value: TokenRow | null) =>
+    aliases.forgetVouchersOf(index.apply([{ kind: "token", uuid: TOKEN, row: value }]));
   const vouched = (text: string, now = NOW) => {
     const token = parseToken(text);
     assert.ok(token);
@@ -34,7 +35,7 @@ function world() {
   const behind = (text: string, now = NOW) => {
     const token = parseToken(text);
     assert.ok(token);
-    return index.bySessionToken(sessionToken(token), now);
+    return index.bySessionToken(sessionTokenOf(token), now);
   };
   /** As a login does it: what is decided is what others are told. */
   const admit = (text: string) => {
@@ -63,7 +64,7 @@ describe("a session that Arvados' API alone speaks for", () => {
     const over = { ...voucher, scopes: [], scopes_over: true } as const;
     const refused = index.identifyVouched(token, over, NOW);
     assert.ok(refused instanceof Fault && refused.code === "token.scopes");
-    aliases.set({ session: sessionToken(token), token: TOKEN, voucher: over });
+    aliases.set({ session: sessionTokenOf(token), token: TOKEN, voucher: over });
     assert.equal(behind(`v2/${TOKEN}/s`), null);
   });
 
@@ -81,7 +82,7 @@ describe("a session that Arvados' API alone speaks for", () => {
     set(null);
     assert.equal(behind(text), null, "the row that went took it along");
     admit(text);
-    aliases.touched(new Set(["yyyyy-gj3su-000000000000009"]));
+    aliases.forgetVouchersOf(new Set(["yyyyy-gj3su-000000000000009"]));
     assert.ok(behind(text), "negative control: another's row");
     aliases.forgetVouchers();
     assert.equal(behind(text), null);
@@ -135,7 +136,7 @@ describe("aliases", () => {
   it("of a row outlive changes of it, which the row tells itself", () => {
     const aliases = new Aliases();
     aliases.set({ session: "h1", token: TOKEN });
-    aliases.touched(new Set([TOKEN]));
+    aliases.forgetVouchersOf(new Set([TOKEN]));
     aliases.forgetVouchers();
     assert.equal(aliases.get("h1")?.token, TOKEN);
   });

@@ -6,7 +6,7 @@ import {
   type ParsedToken,
   parseToken,
   saltedSecret,
-  sessionToken,
+  sessionTokenOf,
   sha256,
 } from "../../../core/token/token.ts";
 import { type Identity, type TokenEnd, TokenIndex } from "../../../core/token/token-index.ts";
@@ -216,7 +216,7 @@ describe("the token index", () => {
       assert.ok(parsed);
       const found = index.identify(parsed, NOW);
       assert.ok(!(found instanceof Fault));
-      assert.deepEqual(index.bySessionToken(sessionToken(parsed), NOW), found, text);
+      assert.deepEqual(index.bySessionToken(sessionTokenOf(parsed), NOW), found, text);
     }
     assert.equal(index.bySessionToken(OTHER, NOW), null);
   });
@@ -246,7 +246,7 @@ describe("the token index", () => {
   for (const [end, token, container] of ends) {
     it(`says why a session has nobody behind it: ${end}`, () => {
       const index = indexWith(token, container ? containerRow(container) : null);
-      const key = container ? sessionToken(parseToken(`${v2}/${CONTAINER}`) as ParsedToken) : TOKEN;
+      const key = container ? sessionTokenOf(parseToken(`${v2}/${CONTAINER}`) as ParsedToken) : TOKEN;
       assert.equal(index.bySessionToken(key, NOW), null);
       assert.equal(index.endOf(key, NOW), end);
     });
@@ -266,7 +266,7 @@ describe("the token index", () => {
       it(`where it is ${form}`, () => {
         const index = indexWith(rowOf(secret));
         const token = parseToken(text) as ParsedToken;
-        const [key, proof] = [sessionToken(token), index.proofOf(token)];
+        const [key, proof] = [sessionTokenOf(token), index.proofOf(token)];
         const isProven = () => index.isProven(key, proof);
         index.apply([{ kind: "token", uuid: TOKEN, row: rowOf(secret) }]);
         assert.ok(isProven());
@@ -281,9 +281,9 @@ describe("the token index", () => {
     }
 
     it("where an OIDC token's row is known from before", () => {
-      const aliases = new Map([[sessionToken({ form: "v1", secret: "o" }), { session: "", token: TOKEN }]]);
+      const aliases = new Map([[sessionTokenOf({ form: "v1", secret: "o" }), { session: "", token: TOKEN }]]);
       const index = new TokenIndex({ clusterId: "zzzzz", systemRootToken: ROOT, anonymousSecret: "", aliases });
-      const [key, proof] = [sessionToken({ form: "v1", secret: "o" }), index.proofOf({ form: "v1", secret: "o" })];
+      const [key, proof] = [sessionTokenOf({ form: "v1", secret: "o" }), index.proofOf({ form: "v1", secret: "o" })];
       index.apply([{ kind: "token", uuid: TOKEN, row: rowOf(oidcSecret("o", ROOT)) }]);
       assert.ok(index.isProven(key, proof));
       index.apply([{ kind: "token", uuid: TOKEN, row: rowOf("another") }]);
@@ -308,7 +308,7 @@ describe("the token index", () => {
         [`v2/${OTHER}/x`, false],
       ] as const) {
         const index = indexWith(tokenRow(), containerRow({ auth_uuid: null, runtime_token_sha256: sha256(plain) }));
-        assert.equal(index.isProven(sessionToken(given), index.proofOf(given)), isKept);
+        assert.equal(index.isProven(sessionTokenOf(given), index.proofOf(given)), isKept);
       }
     });
   });
@@ -316,6 +316,6 @@ describe("the token index", () => {
   it("finds nobody behind a session whose token has ended", () => {
     const index = indexWith(tokenRow({ expires_at: NOW }));
     assert.equal(index.bySessionToken(TOKEN, NOW), null);
-    assert.equal(index.bySessionToken(sessionToken({ form: "v1", secret: SECRET }), NOW), null);
+    assert.equal(index.bySessionToken(sessionTokenOf({ form: "v1", secret: SECRET }), NOW), null);
   });
 });

@@ -4,7 +4,7 @@ import {
   oidcSecret,
   parseToken,
   saltedSecret,
-  sessionToken,
+  sessionTokenOf,
   sha256,
 } from "../../../core/token/token.ts";
 
@@ -47,9 +47,12 @@ describe("tokens as text", () => {
   }
 
   it("gives a session a token part that its holder can compute, and that is one subject token", () => {
-    assert.equal(sessionToken({ form: "v2", uuid: UUID, secret: "s", container: null }), UUID);
-    assert.equal(sessionToken({ form: "v2", uuid: UUID, secret: "s", container: CONTAINER }), `c_${UUID}_${CONTAINER}`);
-    const bare = sessionToken({ form: "v1", secret: "abc" });
+    assert.equal(sessionTokenOf({ form: "v2", uuid: UUID, secret: "s", container: null }), UUID);
+    assert.equal(
+      sessionTokenOf({ form: "v2", uuid: UUID, secret: "s", container: CONTAINER }),
+      `c_${UUID}_${CONTAINER}`,
+    );
+    const bare = sessionTokenOf({ form: "v1", secret: "abc" });
     // RFC 4648 base32 of the first 16.25 bytes of SHA-256("abc") = ba7816bf 8f01cfea 414140de 5dae2223 b0...
     assert.equal(bare, "hxj4bnp4pahh6uqkbidpf3lrceo");
     assert.equal(bare, bareSessionToken(sha256("abc")));

@@ -105,7 +105,7 @@ describe("a log line, where the password is a word", () => {
 
 describe("redactFields", () => {
   it("keeps what the product calls a token in public", () => {
-    const fields = { token: TOKEN_UUID, key: { token: `h${"a2".repeat(13)}`, sid: "_" } };
+    const fields = { token: TOKEN_UUID, key: { sessionToken: `h${"a2".repeat(13)}`, sid: "_" } };
     assert.equal(redactFields(fields), fields);
   });
 

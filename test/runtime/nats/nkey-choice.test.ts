@@ -11,7 +11,7 @@ function offers(random: () => number) {
     const { nkey } = choice.authenticator("nonce") as { nkey: string };
     return pairs.findIndex((pair) => pair.getPublicKey() === nkey);
   };
-  return { offer, taken: choice.taken };
+  return { offer, taken: choice.accepted };
 }
 
 describe("the choice between two nkeys", () => {

@@ -6,7 +6,7 @@ import { until } from "../../../dev/testing/until.ts";
 import { deferred } from "../../../runtime/deferred.ts";
 import { type FollowFailure, type FollowOptions, followStream } from "../../../runtime/nats/stream-follower.ts";
 import { startNats, type TestNats } from "../../support/nats.ts";
-import { startRelay } from "../../support/relay.ts";
+import { startTcpRelay } from "../../support/relay.ts";
 
 async function follow(nats: TestNats, more: Partial<FollowOptions>, connection: ConnectionOptions = {}) {
   const nc = await nats.connect("authcallout", "CORE", connection);
@@ -28,7 +28,7 @@ async function follow(nats: TestNats, more: Partial<FollowOptions>, connection: 
 async function onLossyWire(nats: TestNats, urgent: boolean) {
   const seen: number[] = [];
   const troubles: string[] = [];
-  const wire = await startRelay({ to: () => [Number(new URL(nats.server.url).port)] });
+  const wire = await startTcpRelay({ to: () => [Number(new URL(nats.server.url).port)] });
   const follower = await follow(
     nats,
     { urgent, onMessage: ({ seq }) => void seen.push(seq), onTrouble: (reason) => void troubles.push(reason) },

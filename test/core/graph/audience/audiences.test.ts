@@ -74,20 +74,24 @@ describe("a share with a large role", () => {
     const share = link("share", G("crew"), G("plan"));
     const near = graphOf(10, ...eleven);
     near.apply([unlink("inuk")]);
-    assert.equal(near.apply([share]).stale.size, 0, "nothing goes");
+    assert.equal(near.apply([share]).outdated.size, 0, "nothing goes");
     const taken = near.apply([unlink("share")]);
     assert.deepEqual(users(taken), NOTHING);
-    taken.stale.delete(U("root"));
-    assert.equal(taken.stale.size, 10, "ten members: a process that starts now takes the role for small");
+    taken.outdated.delete(U("root"));
+    assert.equal(taken.outdated.size, 10, "ten members: a process that starts now takes the role for small");
     assert.deepEqual(
       users(graphOf(10, ...eleven, unlink("inuk"), share).apply([unlink("share")])).shrank.length,
       10,
       "and so it does",
     );
     const far = graphOf(10, ...eleven, share);
-    assert.equal(far.apply([unlink("share")]).stale.size, 0, "eleven: it is large for everybody");
+    assert.equal(far.apply([unlink("share")]).outdated.size, 0, "eleven: it is large for everybody");
     const everybody = graphOf(10, user("ann"), project("plan", U("ann")), link("share", G("everybody"), G("plan")));
-    assert.equal(everybody.apply([unlink("share")]).stale.size, 0, "all users are an audience whatever their number");
+    assert.equal(
+      everybody.apply([unlink("share")]).outdated.size,
+      0,
+      "all users are an audience whatever their number",
+    );
   });
 
   it("is lost by all members where the role ends, though nobody asked for their rights before", () => {
@@ -138,7 +142,7 @@ describe("a role that crosses the threshold", () => {
     const effect = graph.apply([user("uk"), link("inuk", U("uk"), G("crew"))]);
     const others = Array.from({ length: 10 }, (_, i) => U(`u${String.fromCharCode(97 + i)}`)).sort();
     assert.deepEqual(users(effect), { shrank: [], grew: [U("uk")], moved: others });
-    assert.deepEqual([...effect.stale].sort(), others);
+    assert.deepEqual([...effect.outdated].sort(), others);
     assert.ok(effect.rerouted);
   });
 
@@ -154,7 +158,7 @@ describe("a role that crosses the threshold", () => {
     const last = graph.apply([unlink("inui")]);
     assert.deepEqual([...last.shrank], [U("ui")]);
     assert.equal(last.moved.size, 8);
-    assert.equal(last.stale.size, 0, "copies for a role hold what its members may read, as long as they are in it");
+    assert.equal(last.outdated.size, 0, "copies for a role hold what its members may read, as long as they are in it");
     assert.ok(!byMembership());
     // And on the way up nothing happens before there are more than ten.
     graph.apply([link("inui", U("ui"), G("crew")), link("inuj", U("uj"), G("crew"))]);

@@ -10,8 +10,8 @@ import type { PermissionChange } from "../../../../core/rows.ts";
 import { natsMatches } from "../../../vectors/nats-match.ts";
 import { NOW } from "../../../vectors/world.ts";
 import { collection, G, graphOf, link, members, project, role, U, unlink, user } from "../cast.ts";
-import { Oracle, tablesOf } from "../oracle.ts";
-import { anyBounds, type Bounds, CLUSTER, objectsOf, tameMoves, tameRows, USERS } from "../universe.ts";
+import { Oracle, oracleTables } from "../oracle.ts";
+import { anyBounds, type Bounds, CLUSTER, changedObjects, tameMoves, tameRows, USERS } from "../universe.ts";
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const runs = { numRuns: Number(process.env.RUNS ?? 40), seed };
@@ -21,7 +21,7 @@ type Session = { user: string; hash: string; patterns: readonly string[] };
 const sessionOf = (graph: PermissionGraph, user: string): Session => ({ user, ...graph.grants(user) });
 const hears = ({ patterns }: Session, subjects: readonly string[]) =>
   subjects.some((subject) => patterns.some((pattern) => natsMatches(pattern, subject)));
-const anyOf = ({ shrank, stale }: Effect) => new Set([...shrank, ...stale]);
+const anyOf = ({ shrank, outdated: stale }: Effect) => new Set([...shrank, ...stale]);
 
 /** Of sessions made before a delta, those that go on after it: `cut` users' only with the grants of now. */
 const spared = (graph: PermissionGraph, cut: ReadonlySet<string>, sessions: readonly Session[]) =>
@@ -34,8 +34,8 @@ function graphFrom(changes: readonly PermissionChange[], bounds: Bounds): Permis
 }
 
 function assertSound(sessions: readonly Session[], graph: PermissionGraph, all: readonly PermissionChange[]): void {
-  const oracle = new Oracle(tablesOf(all), true);
-  for (const object of objectsOf(all)) {
+  const oracle = new Oracle(oracleTables(all), true);
+  for (const object of changedObjects(all)) {
     const { owner } = object;
     const route = graph.route(object, NOW);
     const deletion = owner === null ? [] : graph.routeDelete(object);
@@ -50,7 +50,7 @@ function assertSound(sessions: readonly Session[], graph: PermissionGraph, all: 
 
 /** Do sessions of one process hear in another's routes what their users may read? */
 function assertHears(granting: PermissionGraph, publishing: PermissionGraph, all: readonly PermissionChange[]): void {
-  for (const object of objectsOf(all)) {
+  for (const object of changedObjects(all)) {
     const route = publishing.route(object, NOW);
     for (const user of USERS) {
       const session = sessionOf(granting, user);
@@ -147,7 +147,7 @@ describe(`a session granted before the last changes (seed ${seed})`, () => {
     graph.apply([project("sub", G("plan"))]);
     const [before] = [sessionOf(graph, U("bob"))];
     const effect = graph.apply([unlink("sub")]);
-    assert.ok(effect.stale.has(U("bob")));
+    assert.ok(effect.outdated.has(U("bob")));
     assert.deepEqual(spared(graph, anyOf(effect), [before]), [before]);
   });
 

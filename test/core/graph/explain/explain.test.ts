@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { engineFor } from "../../../vectors/judge.ts";
-import { graphRows, objectsOf, readVectors, NOW as VECTOR_NOW } from "../../../vectors/world.ts";
+import { graphRows, readVectors, NOW as VECTOR_NOW, worldObjects } from "../../../vectors/world.ts";
 import {
   C,
   collection,
@@ -137,7 +137,7 @@ describe("explain", () => {
       graph.apply([...graphRows(world).values()]);
       const links = new Set(world.links.map((one) => one.uuid));
       for (const { uuid } of world.users) {
-        for (const object of objectsOf(world)) {
+        for (const object of worldObjects(world)) {
           const { allowed, steps } = graph.explain(uuid, object, VECTOR_NOW);
           assert.equal(allowed, graph.check(uuid, object, VECTOR_NOW));
           assert.ok(steps.length > 0 && steps.every((step) => step.length > 0), `${world.name} ${uuid} ${object.uuid}`);

@@ -5,7 +5,7 @@ import type { ObjectFacts } from "../../../../core/graph-types.ts";
 import { startTestCallout } from "../../../support/callout.ts";
 import { startNats, type TestNats } from "../../../support/nats.ts";
 import { type Bounds, engineFor } from "../../../vectors/judge.ts";
-import { graphRows, NOW, objectsOf, readVectors, type World } from "../../../vectors/world.ts";
+import { graphRows, NOW, readVectors, type World, worldObjects } from "../../../vectors/world.ts";
 
 const FOLDER = "test/vectors/permissions";
 const SAMPLE = ["V08", "V16", "E17-cr-3", "E28-links", "E30-manage-user-everything", "E34-seeded-sharing"];
@@ -65,7 +65,7 @@ describe("grants, as a real nats-server enforces them", () => {
   function load(world: World, bounds: Bounds): ObjectFacts[] {
     graph = engineFor(world, bounds);
     graph.apply([...graphRows(world).values()]);
-    return objectsOf(world);
+    return worldObjects(world);
   }
 
   for (const bounds of [{ audienceMin: 0 }, { audienceMin: 3, heavyMin: 3, crowdMin: 3 }]) {

@@ -27,7 +27,7 @@ const hears = (graph: PermissionGraph, who: string, subjects: string[]) => {
   return subjects.some((subject) => patterns.some((pattern) => natsMatches(pattern, subject)));
 };
 const NOBODY = { shrank: [], grew: [], moved: [], stale: [] };
-const named = ({ shrank, grew, moved, stale }: Effect) => ({
+const named = ({ shrank, grew, moved, outdated: stale }: Effect) => ({
   shrank: [...shrank],
   grew: [...grew],
   moved: [...moved],
@@ -296,7 +296,7 @@ describe("the copies of one event", () => {
       for (const change of [unlink("bobs"), unlink(name("s", 0)), unlink(name("s", 1))]) {
         const { past, fresh } = both();
         const session = past.grants(U("bob"));
-        const cut = (effect: Effect) => effect.shrank.has(U("bob")) || effect.stale.has(U("bob"));
+        const cut = (effect: Effect) => effect.shrank.has(U("bob")) || effect.outdated.has(U("bob"));
         const effects = [past, fresh].map((graph) => graph.apply([change]));
         // Down to nine it may be crowded still; at eight it is so nowhere.
         const ends = change.uuid === unlink("bobs").uuid;

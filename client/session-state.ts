@@ -1,0 +1,128 @@
+/**
+ * How a session follows its grants. Pure: `follow(state, input)` returns the next state and what to do.
+ *
+ *   down --up--> asking --answer--> settled --(notice: grown, moved)--> renewing --down, up--> asking
+ *                                      |--(notice: shrunk)--> asking        (a KICK comes as down, up)
+ *                                      |--(a granted pattern is refused)--> renewing, at most 3 times a revision
+ *                                      `--(notice: do not come back)--> ended
+ *
+ * Renewing may wait for its turn (renewal.ts): the connection is there meanwhile, and an answer that was asked for still counts.
+ *
+ * The rights a connection has are those of its JWT, made at login; what `whoami` says are those of now. So a grown
+ * right takes a new login, and a pattern that is granted and yet refused means that the login is older than the answer.
+ */
+import { CLOSE_CODES } from "../core/close-codes.ts";
+import { atLeast, parseRevision } from "../core/revision.ts";
+import type { Notice, WhoamiAnswer } from "../core/wire/wire.ts";
+
+const RENEWALS_PER_REVISION = 3;
+
+export type FollowPhase = "down" | "asking" | "settled" | "renewing" | "ended";
+
+export type SessionState = {
+  readonly phase: FollowPhase;
+  readonly who: WhoamiAnswer | null;
+  /** No answer older than this counts: a notice told of it. */
+  readonly notBefore: string | null;
+  /** Logins spent on patterns refused although granted, at one revision. */
+  readonly renewals: { readonly revision: string; readonly count: number };
+};
+
+export type SessionInput =
+  | { type: "up" }
+  | { type: "down" }
+  | { type: "answer"; who: WhoamiAnswer }
+  | { type: "unanswered" }
+  | { type: "notice"; notice: Notice }
+  /** The server refused a subscription to a pattern that the last answer grants. */
+  | { type: "refused" };
+
+export type SessionAction =
+  | { do: "ask" }
+  /** Ask again after a while: no answer came, or one from a gateway that lags behind a notice. */
+  | { do: "askLater" }
+  | { do: "subscribe"; grants: readonly string[] }
+  | { do: "renew" }
+  | { do: "end"; notice: Notice };
+
+export type SessionStep = { state: SessionState; actions: SessionAction[] };
+
+export const FOLLOW_START: SessionState = {
+  phase: "down",
+  who: null,
+  notBefore: null,
+  renewals: { revision: "", count: 0 },
+};
+
+export function follow(state: SessionState, input: SessionInput): SessionStep {
+  const still: SessionStep = { state, actions: [] };
+  if (state.phase === "ended") return still;
+  switch (input.type) {
+    case "up":
+      // A fresh login: what is known of the grants may be of the login before.
+      return { state: { ...state, phase: "asking", who: null }, actions: [{ do: "ask" }] };
+    case "down":
+      return { state: { ...state, phase: "down", who: null }, actions: [] };
+    case "unanswered":
+      return state.phase === "asking" || isBlind(state) ? { state, actions: [{ do: "askLater" }] } : still;
+    case "answer":
+      return answered(state, input.who);
+    case "notice":
+      return noticed(state, input.notice);
+    case "refused":
+      return refused(state);
+  }
+}
+
+function answered(state: SessionState, who: WhoamiAnswer): SessionStep {
+  const subscribe: SessionAction = { do: "subscribe", grants: who.grants.subscribe };
+  if (isBlind(state)) return { state: { ...state, who }, actions: [subscribe] };
+  if (state.phase !== "asking") return { state, actions: [] };
+  // What an older answer lists is worth having meanwhile: the server enforces the rights in any case.
+  if (state.notBefore !== null && isOlder(who.revision, state.notBefore)) {
+    return { state: { ...state, who }, actions: [subscribe, { do: "askLater" }] };
+  }
+  return { state: { ...state, phase: "settled", who, notBefore: null }, actions: [subscribe] };
+}
+
+/** It was told to renew before it knew what it has, and may wait for that. */
+function isBlind(state: SessionState): boolean {
+  return state.phase === "renewing" && state.who === null;
+}
+
+function noticed(state: SessionState, notice: Notice): SessionStep {
+  if (!notice.reconnect) return { state: { ...state, phase: "ended" }, actions: [{ do: "end", notice }] };
+  const newest = state.notBefore !== null && isOlder(notice.revision, state.notBefore);
+  const told: SessionState = { ...state, notBefore: newest ? state.notBefore : notice.revision };
+  switch (notice.code) {
+    case CLOSE_CODES.permissionsGrown.code:
+    case CLOSE_CODES.objectsMoved.code:
+      return renewing(told);
+    case CLOSE_CODES.permissionsChanged.code:
+      if (state.phase === "down" || state.phase === "renewing") return { state: told, actions: [] };
+      return { state: { ...told, phase: "asking" }, actions: [{ do: "ask" }] };
+    default:
+      return { state, actions: [] };
+  }
+}
+
+function refused(state: SessionState): SessionStep {
+  // Before the answer a refusal is expected: the library re-sends what it had subscribed to before a cut.
+  if (state.phase !== "settled" || state.who === null) return { state, actions: [] };
+  const { revision } = state.who;
+  const count = state.renewals.revision === revision ? state.renewals.count + 1 : 1;
+  if (count > RENEWALS_PER_REVISION) return { state, actions: [] };
+  return renewing({ ...state, renewals: { revision, count } });
+}
+
+function renewing(state: SessionState): SessionStep {
+  // Down: the login to come is fresh anyway. Renewing: it is under way.
+  if (state.phase === "down" || state.phase === "renewing") return { state, actions: [] };
+  return { state: { ...state, phase: "renewing" }, actions: [{ do: "renew" }] };
+}
+
+/** Whether revision `a` is surely older than `b`; text that is no revision compares as not older. */
+function isOlder(a: string, b: string): boolean {
+  const [left, right] = [parseRevision(a), parseRevision(b)];
+  return left !== null && right !== null && !atLeast(left, right);
+}
