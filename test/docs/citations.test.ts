@@ -33,7 +33,7 @@ describe("comments and documents", () => {
 
   it("may cite files by their names or paths, sections and decisions; code is no citation", () => {
     const text = [
-      "/** `lsn.ts`, core/lsn.ts, ../core/lsn.ts, bridge/spill-*.ts, docs/nats-facts.md 1.3, ADR 4 */",
+      "/** `lsn.ts`, core/lsn.ts, ../core/lsn.ts, bridge/spill/*.ts, docs/nats-facts.md 1.3, ADR 4 */",
       'import { no } from "./no-such-file.ts";',
     ].join("\n");
     assert.deepEqual(brokenCitations({ path: "bridge/a.ts", text }, paths), []);

@@ -74,7 +74,7 @@ describe("a row that is larger than nats-server takes", () => {
     const bodies: number[] = [];
     const publisher = {
       promisedSequence: 0,
-      settled: async () => {},
+      acknowledged: async () => {},
       push: (messages: { body: string; subject: string }[]) => {
         for (const { body, subject } of messages) bodies.push(body.length + subject.length);
         return 1;
