@@ -35,8 +35,8 @@ const { token, alice } = await runStep("Arvados: tables, people, configuration, 
 );
 await runStep("a checkout", () => checkOut(host));
 
-const [sql] = blocksOf(PAGE, "The database, always");
-await runStep("The database, always", () => psql(host, sql as Block));
+const [sql] = blocksOf(PAGE, "The database");
+await runStep("The database", () => psql(host, sql as Block));
 await runStep("  then restart PostgreSQL", () => host.must("systemctl restart postgresql"));
 
 const [first, ...blocks] = blocksOf(PAGE, "Plain hosts");
