@@ -1,6 +1,6 @@
 {{/*
 The environment of a service, from files/settings.yaml, which is derived from runtime/config/config-table.ts. Takes {root, service}.
-Settings go to every service; of secrets each gets those it needs and no other.
+Every service gets all settings, and only the secrets that it needs.
 */}}
 {{- define "arvados-nats.env" -}}
 {{- $root := .root -}}
@@ -63,7 +63,7 @@ Settings go to every service; of secrets each gets those it needs and no other.
 {{- end }}
 {{- end -}}
 
-{{/* Where a secret is kept: nkeys and curve keys under the name of their variable, the others where the values say. */}}
+{{/* The Secret and key that hold a secret: for nkeys and curve keys the key is the name of the variable, for others the values name it. */}}
 {{- define "arvados-nats.secretRef" -}}
 {{- $values := .root.Values -}}
 {{- if and (eq .env "ARVADOS_NATS_SYSTEM_ROOT_TOKEN") (eq .service "bridge") (not (dig "arvados" "apiUrl" "" $values.settings)) }}
@@ -109,7 +109,7 @@ optional: true
 {{- end -}}
 {{- end -}}
 
-{{/* What browsers are told, where only the chart knows it: behind an ingress or a route the proxy itself sees no TLS and would say ws://. */}}
+{{/* The WebSocket address for browsers. Behind an ingress or a route the proxy itself sees no TLS and would publish ws://. */}}
 {{- define "arvados-nats.publicWebsocketUrl" -}}
 {{- if not (dig "public" "websocketUrl" "" .Values.settings) -}}
 {{- if .Values.proxy.ingress.enabled -}}

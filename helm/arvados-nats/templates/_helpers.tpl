@@ -22,7 +22,7 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{/* What a selector matches: never changes. */}}
+{{/* The labels that selectors match. They never change. */}}
 {{- define "arvados-nats.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "arvados-nats.name" .root }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
@@ -47,12 +47,12 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- default (printf "%s-keys" (include "arvados-nats.fullname" .)) .Values.secrets.keys.existingSecret -}}
 {{- end -}}
 
-{{/* Whether a hook Job has to make the keys. */}}
+{{/* Whether a hook Job has to create the keys. */}}
 {{- define "arvados-nats.makesKeys" -}}
 {{- if and .Values.nats.builtin (not .Values.secrets.keys.existingSecret) -}}true{{- end -}}
 {{- end -}}
 
-{{/* Values that pass the schema one by one and make no sense together. Included by every workload, so that it cannot be missed. */}}
+{{/* Refuses values that pass the schema one by one but contradict each other. Every workload includes it. */}}
 {{- define "arvados-nats.guard" -}}
 {{- if not .Values.clusterId -}}
 {{- fail "clusterId is not set: give the Arvados cluster's five-character id" -}}
@@ -61,11 +61,11 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- fail "secrets.arvados.existingSecret is not set: it names the Secret with Arvados' SystemRootToken" -}}
 {{- end -}}
 {{- if not (dig "postgres" "host" "" .Values.settings) -}}
-{{- fail "settings.postgres.host is not set: where Arvados' database is" -}}
+{{- fail "settings.postgres.host is not set: it is the host of Arvados' database" -}}
 {{- end -}}
 {{- if .Values.nats.builtin -}}
 {{- if ne (int .Values.nats.replicas) 1 -}}
-{{- fail "nats.replicas: the builtin nats-server is a single one, for try-outs. For more use the official nats chart with helm/nats-values.yaml (docs/install.md) and nats.builtin=false" -}}
+{{- fail "nats.replicas: the builtin nats-server is a single one, for try-outs. For three servers use the official nats chart with helm/nats-values.yaml (docs/install.md) and nats.builtin=false" -}}
 {{- end -}}
 {{- if ne .Values.streams.profile "single" -}}
 {{- fail "streams.profile: the builtin nats-server is a single one and cannot hold three replicas; use `single`, or the official nats chart (docs/install.md)" -}}
@@ -74,25 +74,25 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- fail "nats.url and nats.websocketUrl are for an external nats-server: leave them out, or set nats.builtin=false" -}}
 {{- end -}}
 {{- if and .Values.nats.tls.existingSecret (not .Values.tls.caSecret.name) -}}
-{{- fail "nats.tls.existingSecret needs tls.caSecret.name: the services verify nats-server by the CA in that Secret (it may be the same one, where it has ca.crt)" -}}
+{{- fail "nats.tls.existingSecret needs tls.caSecret.name: the services verify nats-server by the CA in that Secret (it may be the same Secret if that has ca.crt)" -}}
 {{- end -}}
 {{- else -}}
 {{- if .Values.nats.tls.existingSecret -}}
-{{- fail "nats.tls is for the builtin nats-server: an external one has its certificate from its own release (docs/install.md)" -}}
+{{- fail "nats.tls is for the builtin nats-server: an external one gets its certificate from its own release (docs/install.md)" -}}
 {{- end -}}
 {{- if not (and .Values.nats.url .Values.nats.websocketUrl) -}}
-{{- fail "nats.builtin=false needs nats.url and nats.websocketUrl: where the official nats chart's services are" -}}
+{{- fail "nats.builtin=false needs nats.url and nats.websocketUrl: the addresses of the external nats-server" -}}
 {{- end -}}
 {{- if not .Values.secrets.keys.existingSecret -}}
-{{- fail "nats.builtin=false needs secrets.keys.existingSecret: make it with `arvados-nats keys`, nats-server uses the same" -}}
+{{- fail "nats.builtin=false needs secrets.keys.existingSecret: create it with `arvados-nats keys`; nats-server needs the same keys" -}}
 {{- end -}}
 {{- if not (or .Values.nats.allowPlaintext (and (hasPrefix "tls://" .Values.nats.url) (hasPrefix "wss://" .Values.nats.websocketUrl))) -}}
-{{- fail "nats.url and nats.websocketUrl must be tls:// and wss://, since tokens cross that network; nats.allowPlaintext=true admits others" -}}
+{{- fail "nats.url and nats.websocketUrl must be tls:// and wss://, because tokens cross that network; nats.allowPlaintext=true permits others" -}}
 {{- end -}}
 {{- end -}}
 {{- with .Values.proxy.ingress -}}
 {{- if and .enabled (not (or .tlsSecretName .plaintext)) -}}
-{{- fail "proxy.ingress needs tlsSecretName, since tokens come in there; plaintext=true where something in front does TLS" -}}
+{{- fail "proxy.ingress needs tlsSecretName, because clients send tokens there; set plaintext=true if a proxy in front of it does TLS" -}}
 {{- end -}}
 {{- if and .enabled (not .host) -}}
 {{- fail "proxy.ingress.host is not set" -}}

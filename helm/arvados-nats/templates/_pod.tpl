@@ -1,4 +1,4 @@
-{{/* What every pod of ours has: no token it does not need, no name of a neighbour in its environment, no root. Takes {root}. */}}
+{{/* What every pod has: no service account token that it does not need, no environment variables of other Services, no root. Takes {root}. */}}
 {{- define "arvados-nats.podBase" -}}
 enableServiceLinks: false
 {{- with .root.Values.imagePullSecrets }}
@@ -105,7 +105,7 @@ spec:
       labels:
         {{- include "arvados-nats.labels" $labels | nindent 8 }}
       annotations:
-        # Plain settings stand in this template itself, so a changed one rolls the pods; for Secrets this has to be told.
+        # Plain settings are in this template, so a change of them restarts the pods. A change of a Secret does not: hence this annotation.
         arvados-nats/secrets: {{ printf "%s %s" (include "arvados-nats.secretNames" .root) (toString .root.Values.secretsRevision) | sha256sum | trunc 16 | quote }}
         {{- with .values.podAnnotations }}
         {{- toYaml . | nindent 8 }}
@@ -113,7 +113,7 @@ spec:
     spec:
       automountServiceAccountToken: false
       {{- include "arvados-nats.podBase" . | nindent 6 }}
-      # Longer than the drain (25 s) and what may be released after it (5 s), with room for the wait before them.
+      # Longer than the drain (25 s) and the release after it (5 s), with time for the preStop wait before them.
       terminationGracePeriodSeconds: 45
       containers:
         - name: {{ .service }}
@@ -126,7 +126,7 @@ spec:
             - name: {{ $name }}
               containerPort: {{ $port }}
             {{- end }}
-          # Up to two minutes to load the permission graph of a large cluster.
+          # A large cluster needs up to two minutes to load the permission graph.
           startupProbe:
             httpGet: { path: /livez, port: admin }
             periodSeconds: 2
@@ -145,7 +145,7 @@ spec:
           lifecycle:
             preStop:
               exec:
-                # Until every load balancer knows that this pod is going.
+                # Waits until every load balancer knows that this pod stops.
                 command: [sleep, "5"]
           {{- end }}
           {{- include "arvados-nats.containerSecurity" . | nindent 10 }}
@@ -153,7 +153,7 @@ spec:
             {{- toYaml .values.resources | nindent 12 }}
           {{- if eq .service "bridge" }}
           volumeMounts:
-            # What a large transaction leaves no room for in memory.
+            # For the part of a large transaction that does not fit into memory.
             - name: tmp
               mountPath: /tmp
             {{- include "arvados-nats.caMountItem" .root | nindent 12 }}
@@ -193,7 +193,7 @@ spec:
       {{- end }}
 {{- end -}}
 
-{{/* Another Secret's name rolls the pods by itself. */}}
+{{/* A changed name of a Secret restarts the pods without this annotation. */}}
 {{- define "arvados-nats.secretNames" -}}
 {{ include "arvados-nats.keysSecret" . }} {{ .Values.secrets.arvados.existingSecret }} {{ .Values.secrets.postgres.existingSecret }} {{ .Values.tls.caSecret.name }}
 {{- end -}}
