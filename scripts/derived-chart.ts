@@ -1,4 +1,4 @@
-/** What the chart takes from the code: which setting goes into which variable, what `settings` in its values may hold, nats.conf. */
+/** The chart's files that repeat the code: the variable of each setting, the schema of `settings` in its values, nats.conf. `derived.ts` writes them. */
 import { stringify } from "yaml";
 import { allSettings, CONFIG_TABLE, type PlacedSetting } from "../runtime/config/config-table.ts";
 import { type Consumer, parseSetting, type Setting } from "../runtime/config/setting.ts";
@@ -9,7 +9,7 @@ import { serverConf } from "../streams-config/server-conf.ts";
 const NOTICE =
   "# Derived from runtime/config/config-table.ts and streams-config/ by `npm run derive`: not to be edited.\n";
 
-/** Set by the chart from other values, so not in its `settings`. */
+/** The chart sets these from other values, so they are not in its `settings`. */
 const CHART_SETS: ReadonlySet<Setting> = new Set<Setting>([
   CONFIG_TABLE.clusterId,
   CONFIG_TABLE.natsUrl,
@@ -21,21 +21,21 @@ const CHART_SETS: ReadonlySet<Setting> = new Set<Setting>([
   CONFIG_TABLE.admin.proxy,
 ]);
 
-/** Secrets that a command uses where they are given, and does without where not. */
+/** Secrets that a command uses if they are given, but does not need. */
 const OPTIONAL_SECRETS: ReadonlyMap<Setting, readonly Consumer[]> = new Map<Setting, readonly Consumer[]>([
   [CONFIG_TABLE.postgres.password, ["bridge", "setup-db"]],
   [CONFIG_TABLE.edgeKeyOld, ["authcallout"]],
   [CONFIG_TABLE.anonymousUserToken, ["authcallout", "proxy"]],
-  // The log follower's.
+  // For the log follower.
   [CONFIG_TABLE.systemRootToken, ["bridge"]],
 ]);
 
-/** Settings of the values file: neither kept in a Secret nor the chart's own business. */
+/** Settings of the values file: those that are not in a Secret and that the chart does not set itself. */
 export function chartSettingsOf(settings: readonly PlacedSetting[] = allSettings()): Setting[] {
   return settings.map(({ setting }) => setting).filter((setting) => !isKept(setting) && !CHART_SETS.has(setting));
 }
 
-/** Does it come from a Secret? Public keys stand there beside their seeds. */
+/** Whether the setting comes from a Secret. Public keys are there beside their seeds. */
 function isKept({ secret, type }: Setting): boolean {
   return secret === true || type === "nkey";
 }
@@ -64,7 +64,7 @@ export function chartSettings(): string {
   return NOTICE + stringify(table, { lineWidth: 0 });
 }
 
-/** For the builtin server. The cluster's id is put in by the template; keys and bounds come from the pod's environment. */
+/** For the builtin server. The template inserts the cluster's id; keys and bounds come from the pod's environment. */
 export function chartNatsConf(): string {
   return serverConf({
     clusterId: "zzzzz",
@@ -82,22 +82,22 @@ export function chartNatsConf(): string {
   });
 }
 
-/** The schema as people wrote it, with `settings` as the table has it. */
+/** The hand-written schema, with `settings` from the table. */
 export function chartSchema(current: string): string {
   const schema = JSON.parse(current) as { properties: { settings: object } };
   schema.properties.settings = settingsSchema();
   return `${JSON.stringify(schema, null, 2)}\n`;
 }
 
-type Section = {
+type ChartSection = {
   type: "object";
   description?: string;
   additionalProperties: false;
   properties: Record<string, object>;
 };
 
-function settingsSchema(): Section {
-  const root: Section = {
+function settingsSchema(): ChartSection {
+  const root: ChartSection = {
     type: "object",
     description: "Settings of the services, as in the settings file (docs/reference.md)",
     additionalProperties: false,
@@ -106,9 +106,9 @@ function settingsSchema(): Section {
   for (const setting of chartSettingsOf()) {
     const words = setting.file.split(".");
     const last = words.pop() ?? "";
-    const section = words.reduce<Section>((at, word) => {
+    const section = words.reduce<ChartSection>((at, word) => {
       at.properties[word] ??= { type: "object", additionalProperties: false, properties: {} };
-      return at.properties[word] as Section;
+      return at.properties[word] as ChartSection;
     }, root);
     section.properties[last] = { description: setting.doc, ...valueSchema(setting) };
   }
@@ -138,9 +138,9 @@ function valueSchema(setting: Setting): object {
 
 function consumersOf(setting: Setting): readonly Consumer[] {
   const consumers = [...(setting.neededBy ?? []), ...(OPTIONAL_SECRETS.get(setting) ?? [])];
-  // A new secret that no service is said to need must be thought about, not handed to everybody.
+  // A new secret must name the services that need it: no service gets a secret by default.
   if (consumers.length === 0)
-    throw new RangeError(`${setting.env}: nobody needs it; say in OPTIONAL_SECRETS who may use it`);
+    throw new RangeError(`${setting.env}: no service needs it; name the services that may use it in OPTIONAL_SECRETS`);
   return consumers;
 }
 

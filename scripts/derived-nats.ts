@@ -1,4 +1,4 @@
-/** nats-server's side for installations: values for the official NATS chart, and a configuration file for plain hosts. */
+/** nats-server's files for installations: values for the official NATS chart, and a configuration file for plain hosts. `derived.ts` writes them. */
 import { stringify } from "yaml";
 import {
   ACCOUNT_NAMES,
@@ -12,14 +12,14 @@ import {
 import { publicKeyNames, publicKeyReferences } from "../streams-config/key-variables.ts";
 import { DEFAULT_LIMITS, serverConf } from "../streams-config/server-conf.ts";
 
-/** What the committed files are written for; `sed` makes them yours (docs/install.md). */
+/** The cluster id in the committed files. Users replace it with `sed` (docs/install.md). */
 const CLUSTER_ID = "zzzzz";
 /** The Secret that `arvados-nats keys --nats-namespace` prints. */
 const KEYS_SECRET = "arvados-nats-keys-public";
 
 const BEGIN = /^( *)# BEGIN (\w+): derived from streams-config\/ by `npm run derive`, not to be edited$/;
 
-/** helm/nats-values.yaml: people write it, but for the parts between BEGIN and END. */
+/** helm/nats-values.yaml: hand-written, except for the parts between BEGIN and END. */
 export function natsValues(current: string): string {
   const parts: Record<string, object> = { accounts: accountsBlock(), environment: environmentBlock() };
   const lines = current.split("\n");
@@ -40,7 +40,7 @@ export function natsValues(current: string): string {
   return result.join("\n");
 }
 
-/** `config.merge` of the official chart. Strings in `<< >>` come out without quotes: numbers, and `$NAME` from the environment. */
+/** `config.merge` of the official chart. It renders strings in `<< >>` without quotes: numbers, and `$NAME` from the environment. */
 function accountsBlock(): object {
   const { issuer, xkey, edge, users } = publicKeyReferences();
   return {
@@ -112,9 +112,9 @@ function environmentBlock(): object {
 /** packaging/nats/nats-server.conf: one server on a plain host, with TLS, keys from its unit's EnvironmentFile. */
 export function hostNatsConf(): string {
   const head = [
-    "# Derived from streams-config/ by `npm run derive`, for a cluster called zzzzz:",
+    "# Derived from streams-config/ by `npm run derive`, for the cluster zzzzz:",
     "#   sed 's/zzzzz/YOUR ID/g' nats-server.conf > /etc/arvados-nats/nats-server.conf",
-    "# Keys come from the environment (packaging/systemd/arvados-nats-server.service), so there is nothing secret in this file.",
+    "# Keys come from the environment (packaging/systemd/arvados-nats-server.service), so this file holds no secret.",
   ];
   const conf = serverConf({
     clusterId: CLUSTER_ID,

@@ -1,6 +1,7 @@
 /**
- * Files that say again what the code declares: the chart's environment, schema and nats.conf, the values for the official NATS chart,
- * nats-server's configuration for plain hosts, the reference page. `npm run derive` writes them (or those that are named); a test fails where one is out of step.
+ * Files that repeat what the code declares: the chart's environment, schema and nats.conf, the values for the official NATS chart,
+ * nats-server's configuration for plain hosts, the reference page. `npm run derive` writes all of them, or those that it is given.
+ * `test/helm/derived.test.ts` fails if one of them is out of date.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -8,7 +9,7 @@ import { chartNatsConf, chartSchema, chartSettings } from "./derived-chart.ts";
 import { hostNatsConf, natsValues } from "./derived-nats.ts";
 import { reference } from "./reference.ts";
 
-/** Each file by its path in the checkout, and what it must hold. Some keep parts that people write. */
+/** Each file by its path in the checkout, and its content. Some keep hand-written parts of the current content. */
 export const DERIVED: Readonly<Record<string, (current: string) => string>> = {
   "helm/arvados-nats/files/settings.yaml": chartSettings,
   "helm/arvados-nats/files/nats.conf": chartNatsConf,
@@ -19,10 +20,10 @@ export const DERIVED: Readonly<Record<string, (current: string) => string>> = {
 };
 
 export function readDerived(path: string): string {
-  return readFileSync(placeOf(path), "utf8");
+  return readFileSync(pathOf(path), "utf8");
 }
 
-function placeOf(path: string): string {
+function pathOf(path: string): string {
   return fileURLToPath(new URL(`../${path}`, import.meta.url));
 }
 
@@ -36,7 +37,7 @@ if (isMain()) {
     if (only.length > 0 && !only.includes(path)) continue;
     const current = readDerived(path);
     const wanted = derive(current);
-    if (wanted !== current) writeFileSync(placeOf(path), wanted);
+    if (wanted !== current) writeFileSync(pathOf(path), wanted);
     process.stdout.write(`${wanted === current ? "same   " : "written"} ${path}\n`);
   }
 }

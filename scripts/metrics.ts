@@ -1,4 +1,4 @@
-/** The metrics that the services declare, read from their source: there is no table of them, a service makes them as it starts. */
+/** The metrics that the services declare, read from their source, because a service creates its metrics at start and no table lists them. */
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -13,7 +13,7 @@ export function allMetrics(): DeclaredMetric[] {
   return COMPONENTS.flatMap((component) => sources(component).flatMap((text) => metricsIn(component, text)));
 }
 
-/** The names under which Prometheus keeps them. */
+/** The names of their series in Prometheus. */
 export function seriesNames(metrics: readonly DeclaredMetric[] = allMetrics()): Set<string> {
   return new Set(
     metrics.flatMap(({ name, kind }) =>
@@ -25,9 +25,9 @@ export function seriesNames(metrics: readonly DeclaredMetric[] = allMetrics()): 
 function metricsIn(component: string, text: string): DeclaredMetric[] {
   const found = [...text.matchAll(CALL)];
   const calls = [...text.matchAll(/metrics\s*\.(counter|gauge|histogram)\(/g)].length;
-  // Better to fail than to leave one out of the reference.
+  // The reference must not lack a metric that CALL does not match.
   if (found.length !== calls)
-    throw new Error(`${component}: ${calls} metrics are made, ${found.length} are understood`);
+    throw new Error(`${component}: ${calls} metrics are created, ${found.length} of them can be read`);
   return found.map(([, kind, name, help, labels]) => ({
     name: `arvados_nats_${component}_${name}`,
     kind: kind as DeclaredMetric["kind"],

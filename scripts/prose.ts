@@ -1,5 +1,5 @@
 /**
- * Blanks everything in a file that people do not read as English: code, short strings, names between backticks. What is left keeps its
+ * Replaces by spaces what is not English in a file: code, strings without a space, names between backticks. The prose keeps its
  * line and column. `words.ts` searches it. Pure.
  */
 import { extname } from "node:path";
@@ -16,13 +16,13 @@ const BETWEEN_TAGS = /(?<=>)[^<]+(?=<)|<!--[\s\S]*?-->/g;
 export function proseOf(path: string, text: string): string {
   const kind = extname(path);
   if (PROGRAMS.has(kind)) return withoutNames(programProse(text));
-  if (HASH_PROGRAMS.has(kind)) return withoutNames(keep(text, HASH_COMMENT));
+  if (HASH_PROGRAMS.has(kind) || text.startsWith("#!/usr/bin/env bash")) return withoutNames(keep(text, HASH_COMMENT));
   if (kind === ".css") return withoutNames(keep(text, BLOCK_COMMENT));
   if (kind === ".html") return keep(text, BETWEEN_TAGS);
   return withoutNames(text);
 }
 
-/** A span of a program, by what it begins with. A regular expression is told from a division by what stands before it. */
+/** A span of a program, by what it begins with. What precedes a slash shows whether it begins a regular expression or is a division. */
 const SPAN =
   /(?<comment>\/\*[\s\S]*?\*\/|\/\/[^\n]*)|(?<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\[\s\S]|[^`\\])*`)|(?<=(?:[(,=:[!&|?{};+]|=>|return)\s*)\/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\//g;
 

@@ -1,4 +1,4 @@
-/** docs/reference.md: settings, errors, close codes and metrics, from the tables in which they are declared. */
+/** docs/reference.md: settings, errors, close codes and metrics, from the tables that declare them. `derived.ts` writes it. */
 import { CLOSE_CODES } from "../core/close-codes.ts";
 import { ERRORS } from "../core/errors.ts";
 import { settingsReference } from "../runtime/config/config-describe.ts";
@@ -25,29 +25,29 @@ export function reference(): string {
   ]);
   return `# Reference
 
-Derived from the code by \`npm run derive\`: not to be edited.
+\`npm run derive\` writes this page from the code. Do not edit it.
 
 ## Settings
-Later wins: defaults, Arvados' \`config.yml\` (\`--config\`), the settings file (\`--settings\`), the environment. Of a secret, the
-value may be \`@/path\`. \`arvados-nats config print\` shows what is in force and why.
+A later source overrides an earlier one: defaults, Arvados' \`config.yml\` (\`--config\`), the settings file (\`--settings\`), the environment.
+The value of a secret may be \`@/path\`, a file that holds it. \`arvados-nats config print\` shows each value and its source.
 
 ${settingsReference()}
 
-Besides: \`ARVADOS_CONFIG\` and \`ARVADOS_NATS_SETTINGS\` name the two files; \`NODE_EXTRA_CA_CERTS\` adds a CA for nats-server and PostgreSQL.
+\`ARVADOS_CONFIG\` and \`ARVADOS_NATS_SETTINGS\` name the two files; \`NODE_EXTRA_CA_CERTS\` adds a CA for nats-server and PostgreSQL.
 
 ## Errors
-\`config\`: the command ends with 2 · \`retry\`: it tries again by itself · \`deny\`: a client is refused, with this code · \`abort\`: it
-stays silent · \`bug\`: the process ends.
+\`config\`: the command exits with 2 · \`retry\`: the process tries again by itself · \`deny\`: a client is refused with this code · \`abort\`: the
+request is not answered · \`bug\`: the process ends.
 
 ${table(["code", "handling", "says", "remedy"], errors)}
 
 ## Close codes
-Why a session or a tail ends, or is told something. "Reconnect": whether the same token can succeed.
+The reason why a session or a tail ends, or of a notice. "Reconnect" says whether the same token can succeed again.
 
 ${table(["code", "name", "says", "reconnect"], closeCodes)}
 
 ## Metrics
-At \`/metrics\` of each service's admin port, beside \`process_*\` and \`nodejs_*\`.
+Each service exports them at \`/metrics\` of its admin port, beside \`process_*\` and \`nodejs_*\`.
 
 ${table(["name", "kind", "labels", "meaning"], metrics)}
 `;
