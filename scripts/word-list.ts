@@ -26,6 +26,10 @@ export const AVOIDED_WORDS: readonly AvoidedWord[] = [
   { words: "(?<![.\\w])troubles?", instead: "failure, error" },
   { words: "subject tails?", instead: "route (of an event), pattern (of a grant)" },
   { words: "WAL offset", instead: "LSN" },
+  { words: "he|his|him|himself", instead: "the user, they, their" },
+  { words: "for ever", instead: "without limit, never" },
+  { words: "(?:has|have|had) not (?:the|a|an)", instead: "does not have" },
+  { words: "lookout", instead: "serving loop" },
 ];
 
 export type FoundWord = { line: number; word: string; instead: string };
