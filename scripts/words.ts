@@ -1,7 +1,7 @@
 /**
- * Part of `npm run check`: refuses the words of `word-list.ts` in comments, titles of tests, messages and documents. Files that had some
- * when this check came may keep as many (`words-allowed.json`), and a number there may only fall: `npm run words -- --update` lowers it,
- * and follows files that have moved.
+ * Part of `npm run check`: refuses the words of `word-list.ts` in comments, titles of tests, messages and documents. `words-allowed.json`
+ * gives the number of such words that a file still has. The number may only fall: `npm run words -- --update` lowers it, and follows
+ * files that have moved.
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -27,21 +27,23 @@ export function excess(found: ReadonlyMap<string, readonly FoundWord[]>, allowed
   return [...found].filter(([path, words]) => words.length > (allowed[path] ?? 0)).map(([path]) => path);
 }
 
-/** Today's numbers. Undefined where those of a folder have grown in sum: moved files may take their number along, and no more. */
+/**
+ * Today's numbers. Undefined if their sum has grown, or if a folder without avoided words now has some: a file that moves may take its
+ * number along, and no more.
+ */
 export function lowered(found: ReadonlyMap<string, readonly FoundWord[]>, allowed: Allowances): Allowances | undefined {
   const counts = Object.fromEntries([...found].map(([path, words]): [string, number] => [path, words.length]));
-  const before = sumsByFolder(allowed);
-  const hasGrown = [...sumsByFolder(counts)].some(([folder, sum]) => sum > (before.get(folder) ?? 0));
-  return hasGrown ? undefined : counts;
+  const known = new Set(Object.keys(allowed).map(topFolder));
+  const isNew = Object.keys(counts).some((path) => !known.has(topFolder(path)));
+  return isNew || sum(counts) > sum(allowed) ? undefined : counts;
 }
 
-function sumsByFolder(counts: Allowances): Map<string, number> {
-  const sums = new Map<string, number>();
-  for (const [path, count] of Object.entries(counts)) {
-    const folder = path.split("/")[0] ?? "";
-    sums.set(folder, (sums.get(folder) ?? 0) + count);
-  }
-  return sums;
+function topFolder(path: string): string {
+  return path.split("/")[0] ?? "";
+}
+
+function sum(counts: Allowances): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
 }
 
 function wordsByFile(): Map<string, FoundWord[]> {

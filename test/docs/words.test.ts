@@ -49,10 +49,14 @@ describe("the check of words", () => {
       assert.deepEqual(excess(words(1), {}), ["core/a.ts"]);
     });
 
-    it("and lowers the number, also of a file that has moved within its folder", () => {
+    it("and lowers the number, also of a file that has moved", () => {
       assert.deepEqual(lowered(words(1), { "core/a.ts": 2 }), { "core/a.ts": 1 });
       assert.deepEqual(lowered(words(2), { "core/b.ts": 2 }), { "core/a.ts": 2 });
       assert.equal(lowered(words(3), { "core/b.ts": 2 }), undefined);
+      assert.deepEqual(lowered(words(2), { "core/b.ts": 1, "proxy/a.ts": 1 }), { "core/a.ts": 2 });
+    });
+
+    it("but lets no word into a folder that has none", () => {
       assert.equal(lowered(words(1), { "proxy/a.ts": 2 }), undefined);
     });
   });
