@@ -1,5 +1,5 @@
 {{/*
-The environment of a service, from files/settings.yaml, which is derived from runtime/config/config-table.ts. Takes {root, service}.
+The environment of a service, from files/settings.yaml, which is derived from the settings in runtime/config/. Takes {root, service}.
 Every service gets all settings, and only the secrets that it needs.
 */}}
 {{- define "arvados-nats.env" -}}
