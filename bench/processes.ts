@@ -53,3 +53,9 @@ export async function processorTime(pid: number): Promise<number> {
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
 }
+
+/** Memory of a process that is in use, in bytes. */
+export async function residentBytes(pid: number): Promise<number> {
+  const pages = Number((await readFile(`/proc/${pid}/statm`, "latin1")).split(" ")[1]);
+  return pages * 4_096;
+}

@@ -6,7 +6,6 @@ import { type KeyObject, sign } from "node:crypto";
 import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
-import { WebSocket, WebSocketServer } from "ws";
 import { canonicalAddress, UNKNOWN_ADDRESS } from "../../core/address.ts";
 import { type CloseName, isCloseName } from "../../core/close-codes.ts";
 import { fault, reasonOf } from "../../core/errors.ts";
@@ -19,16 +18,14 @@ import { isUntrusted } from "../../runtime/certificate.ts";
 import { pathOf, refuseUpgrade } from "../../runtime/http-server.ts";
 import { requestAddress, requestToken } from "./client.ts";
 import { formatConnect, tokenOf } from "./connect-line.ts";
+import { acceptUpgrade } from "./handshake.ts";
 import { PENDING_BOUNDS, Pending, type PendingBounds, type PendingRefusal } from "./pending.ts";
 import { Renewals } from "./renewals.ts";
 import { Tunnel } from "./tunnel.ts";
+import { dialUpstream } from "./upstream.ts";
 
 export const NATS_PATH = "/nats";
 
-/** nats-server's max_payload, and what a client may put before it into one WebSocket message. */
-const MESSAGE_BYTES = 2 * 1024 * 1024;
-/** For both ends; no compression, which would cost memory per socket and gain little for small messages. */
-const SOCKET_OPTIONS = { maxPayload: MESSAGE_BYTES, perMessageDeflate: false, closeTimeout: 5_000 };
 /** Something comes from us within twice this on every socket; nginx and load balancers cut after 60 s of nothing, some after 30 s. */
 const PING_EVERY_MS = 12_000;
 /** Refusals are daily business where somebody attacks, so the log has one line for many. */
@@ -72,7 +69,7 @@ const NEWS: readonly CloseName[] = ["permissionsGrown", "objectsMoved"];
 export function attachEdge(server: Server, options: EdgeOptions): Edge {
   const { natsWebsocketUrl, isForwarder, connectWithin, stalledAfter, now, log, onEnded } = options;
   const keys = seedsIn(options.seed).map((seed) => signingKey(seedBytes("user", seed)));
-  const acceptor = new WebSocketServer({ noServer: true, clientTracking: false, ...SOCKET_OPTIONS });
+  const url = new URL(natsWebsocketUrl);
   const open = new Set<Tunnel>();
   const renewals = new Renewals({ now, later: (callback, ms) => void setTimeout(callback, ms).unref() });
   const { pendingBounds = PENDING_BOUNDS, onRefused = () => {}, pingEvery = PING_EVERY_MS } = options;
@@ -93,22 +90,21 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
     refused = 0;
   };
 
-  const accept = (client: WebSocket, socket: Socket, request: IncomingMessage, address: string, leave: () => void) => {
-    const { headers, url = "" } = request;
-    const given = requestToken(headers, url);
+  const accept = (client: Socket, head: Buffer, request: IncomingMessage, address: string, leave: () => void) => {
+    const { origin } = request.headers;
+    const given = requestToken(request.headers, request.url ?? "");
     let broken: string | undefined;
-    const upstream = new WebSocket(natsWebsocketUrl, {
-      ...SOCKET_OPTIONS,
-      handshakeTimeout: connectWithin,
-      headers: { "User-Agent": USER_AGENT, ...(address === UNKNOWN_ADDRESS ? {} : { "X-Forwarded-For": address }) },
-      ...(headers.origin === undefined ? {} : { origin: headers.origin }),
-    });
-    const tunnel = new Tunnel({
+    const headers = {
+      "User-Agent": USER_AGENT,
+      ...(address === UNKNOWN_ADDRESS ? {} : { "X-Forwarded-For": address }),
+      ...(origin === undefined ? {} : { Origin: origin }),
+    };
+    const tunnel: Tunnel = new Tunnel({
       client,
-      socket,
-      server: upstream,
+      head,
       connectWithin,
       stalledAfter,
+      dial: (on) => dialUpstream({ url, headers, ...on }),
       connect(connect, nonce) {
         leave();
         const token = tokenOf(connect) || given;
@@ -119,6 +115,13 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
           pass: signStatement(keys, address, token, now()),
           ...proofOf(keys, nonce),
         });
+      },
+      onRefused(status) {
+        log.warn({ status, origin }, "nats-server refuses a WebSocket");
+        return status === 403 ? "originRefused" : "natsUnreachable";
+      },
+      onUpstreamError(error) {
+        broken = isUntrusted(error) ? untrusted(natsWebsocketUrl, error) : reasonOf(error);
       },
       onEnd(because) {
         open.delete(tunnel);
@@ -131,13 +134,6 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
       },
     });
     open.add(tunnel);
-    upstream.on("unexpected-response", (_request, { statusCode }) => {
-      log.warn({ status: statusCode, origin: headers.origin }, "nats-server refuses a WebSocket");
-      tunnel.end(statusCode === 403 ? "originRefused" : "natsUnreachable");
-    });
-    upstream.on("error", (error) => {
-      broken = isUntrusted(error) ? untrusted(natsWebsocketUrl, error) : reasonOf(error);
-    });
   };
 
   server.on("connection", (socket: Socket) => {
@@ -154,6 +150,8 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
 
   server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
     if (pathOf(request.url ?? "") !== NATS_PATH) return refuseUpgrade(socket, "404 Not Found");
+    const answer = acceptUpgrade(request);
+    if ("status" in answer) return refuseUpgrade(socket, answer.status, answer.headers);
     // From here on it counts by its client's address, not by that of the connection.
     leaveAsConnection.get(socket)?.();
     const address = requestAddress(request, isForwarder);
@@ -163,7 +161,10 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
       return refuseUpgrade(socket, "429 Too Many Requests", ["Retry-After: 1"]);
     }
     socket.once("close", leave);
-    acceptor.handleUpgrade(request, socket, head, (client) => accept(client, socket, request, address, leave));
+    socket.setTimeout(0);
+    socket.setNoDelay(true);
+    socket.write(answer);
+    accept(socket, head, request, address, leave);
   });
 
   return {
@@ -174,7 +175,6 @@ export function attachEdge(server: Server, options: EdgeOptions): Edge {
     },
     close() {
       clearInterval(pings);
-      acceptor.close();
       for (const tunnel of open) tunnel.end("draining");
     },
   };

@@ -1,69 +1,97 @@
 /**
- * One client's way to nats-server: two WebSockets. The client's CONNECT is held until it is whole and nats-server's nonce is known, and
- * goes on as `connect` writes it; INFO is held until it is whole, and goes to the client without what names addresses inside. From then
- * on messages pass as they are, each way no faster than the other end takes them.
+ * One client's way to nats-server. The client's CONNECT is held until it is whole and nats-server's nonce is known, and passes as `connect`
+ * writes it; INFO is held until it is whole, and reaches the client without internal addresses. From then on both directions are bytes:
+ * frames are tracked, never decoded, and each end is read only as fast as the other one takes it.
  */
 import type { Socket } from "node:net";
-import type { RawData, WebSocket } from "ws";
 import { CLOSE_CODES, type CloseName } from "../../core/close-codes.ts";
 import { type ConnectFields, clientInfo, readConnect, readInfo } from "./connect-line.ts";
+import {
+  FRAME_FAULTS,
+  type Frame,
+  type FrameFault,
+  FrameReader,
+  FrameTracker,
+  formatClose,
+  formatFrame,
+  OPCODE,
+} from "./frames.ts";
+import type { UpstreamParts } from "./upstream.ts";
 
 /** What may wait for a slow end before the other one is no longer read. */
 const WAITING_BYTES = 64 * 1024;
 /** Of everything until CONNECT is whole, messages that are not whole included. */
 const EARLY_BYTES = 64 * 1024;
+/** nats-server's max_payload, and what a client may put before it into one WebSocket message. */
+const CLIENT_FRAMES = { masked: true, messageBytes: 2 * 1024 * 1024 };
+/** nats-server sends what waits for a client, up to its max_pending, as one message. */
+const SERVER_FRAMES = { masked: false, messageBytes: 256 * 1024 * 1024 };
+/** For both ends to close after one of them has begun. */
+const CLOSE_WITHIN_MS = 5_000;
 
-const NO_STATUS = 1005;
-const ABNORMAL = 1006;
 const NORMAL = 1000;
 const GOING_AWAY = 1001;
+const NOTHING = Buffer.alloc(0);
+const PING = formatFrame(OPCODE.ping, NOTHING, false);
 
 export type TunnelParts = {
-  client: WebSocket;
-  /** The client's; read by `client`. */
-  socket: Socket;
-  /** May still be connecting. */
-  server: WebSocket;
+  client: Socket;
+  /** What came behind the client's request. */
+  head: Buffer;
+  dial: (on: Pick<UpstreamParts, "onRefused" | "onFrames">) => Socket;
   /** Milliseconds for CONNECT to come. */
   connectWithin: number;
   /** Milliseconds for an end to take what waits for it. */
   stalledAfter: number;
   /** The line for nats-server. */
   connect: (options: ConnectFields, nonce: string | null) => Buffer;
+  /** nats-server's listener does not upgrade. */
+  onRefused: (status: number | null) => CloseName;
+  onUpstreamError: (error: Error) => void;
   /** Once. `because` null: one of the ends closed in order. */
   onEnd: (because: CloseName | null) => void;
 };
 
 export class Tunnel {
   readonly #parts: TunnelParts;
-  readonly #deadline: NodeJS.Timeout;
-  readonly #readBefore: number;
-  #closing = false;
+  readonly #upstream: Socket;
+  readonly #clientFrames = new FrameTracker(CLIENT_FRAMES);
+  readonly #serverFrames = new FrameTracker(SERVER_FRAMES);
+  #start: Start | null = new Start();
+  #deadline: NodeJS.Timeout;
+  /** A Close frame for the client that waits for the end of a frame under way. */
+  #closeFrame: Buffer | null = null;
+  #isEnding = false;
+  #isClosing = false;
   #because: CloseName | null = null;
-  #fromServer = Buffer.alloc(0);
-  #fromClient = Buffer.alloc(0);
-  #nonce: string | null | undefined;
   #written = 0;
-  #options: ConnectFields | undefined;
 
   constructor(parts: TunnelParts) {
     this.#parts = parts;
-    const { client, server, socket, connectWithin } = parts;
-    this.#readBefore = socket.bytesRead;
-    this.#deadline = setTimeout(() => this.end("connectTimeout"), connectWithin);
-    socket.on("data", this.#bound);
-    client.on("message", this.#takeConnect);
-    server.on("message", this.#takeInfo);
-    // What is wrong with a socket ends it, and `close` follows.
+    const { client, head, dial, connectWithin, onRefused, onUpstreamError } = parts;
+    this.#deadline = setTimeout(
+      () => this.end(this.#start?.options ? "natsUnreachable" : "connectTimeout"),
+      connectWithin,
+    );
+    client.on("data", (chunk: Buffer) => this.#fromClient(chunk));
+    // What is wrong with a socket closes it.
     client.on("error", () => {});
+    client.on("end", () => this.#clientEnded());
     client.on("close", () => this.#clientClosed());
-    server.on("close", (code, reason) => this.#serverClosed(code, reason));
+    this.#upstream = dial({
+      onRefused: (status) => this.end(onRefused(status)),
+      onFrames: (chunk) => this.#fromServer(chunk),
+    });
+    this.#upstream.on("error", onUpstreamError);
+    this.#upstream.on("end", () => this.#serverEnded());
+    this.#upstream.on("close", () => this.#serverEnded());
+    if (head.length > 0) this.#fromClient(head);
   }
 
   /** Closes both ends; the client is told why. */
   end(because: CloseName): void {
     const { code, reason } = CLOSE_CODES[because];
-    if (this.#close(code, reason)) this.#because = because;
+    if (this.#end(code, reason)) this.#because = because;
   }
 
   /**
@@ -71,102 +99,234 @@ export class Tunnel {
    * connection on which nothing comes for a while. nats-server pings only clients that send nothing either.
    */
   keepAlive(): void {
-    const { client, socket } = this.#parts;
-    const isIdle = socket.bytesWritten === this.#written;
-    if (isIdle && client.readyState === client.OPEN && client.bufferedAmount === 0) client.ping();
-    else this.#written = socket.bytesWritten;
+    const { client } = this.#parts;
+    const isIdle = client.bytesWritten === this.#written && client.writableLength === 0;
+    if (isIdle && !this.#isEnding && !this.#isClosing && this.#serverFrames.isBetweenFrames) client.write(PING);
+    else this.#written = client.bytesWritten;
   }
 
-  readonly #takeInfo = (data: RawData): void => {
-    this.#fromServer = Buffer.concat([this.#fromServer, data as Buffer]);
-    const read = readInfo(this.#fromServer);
-    if (read === "incomplete") return;
+  #fromClient(chunk: Buffer): void {
+    const start = this.#start;
+    if (start && !this.#isEnding) return this.#readConnect(start, chunk);
+    const fault = this.#clientFrames.push(chunk);
+    if (fault) return this.#fault(fault);
+    if (this.#clientFrames.hasClosed) this.#closing();
+    if (!this.#isEnding) return this.#pass(this.#parts.client, this.#upstream, chunk);
+    if (this.#clientFrames.hasClosed) this.#parts.client.end();
+  }
+
+  #fromServer(chunk: Buffer): void {
+    if (this.#isEnding && this.#closeFrame === null) return;
+    const start = this.#start;
+    if (start?.readsServer) return this.#readInfo(start, chunk);
+    const { client } = this.#parts;
+    const bytes = this.#closeFrame ? chunk.subarray(0, this.#serverFrames.leftOf(chunk)) : chunk;
+    if (this.#serverFrames.push(bytes)) return this.end("natsUnreachable");
+    if (this.#serverFrames.hasClosed) this.#closing();
+    this.#pass(this.#upstream, client, bytes);
+    if (this.#closeFrame && this.#serverFrames.isBetweenFrames) this.#sendClose(this.#closeFrame);
+  }
+
+  #readConnect(start: Start, chunk: Buffer): void {
+    const { client } = this.#parts;
+    const read = start.readClient(chunk);
+    for (const pong of read.pongs) client.write(formatFrame(OPCODE.pong, pong, false));
+    if (read.fault) return read.fault === "tooLarge" ? this.end("connectTooLong") : this.#fault(read.fault);
+    if (read.refused) return this.end(read.refused);
+    if (read.hasClosed) return void this.#end(NORMAL, "");
+    if (start.readsClient) return;
+    if (start.readsServer) client.pause();
+    this.#open(start);
+  }
+
+  #readInfo(start: Start, chunk: Buffer): void {
+    const read = start.readServer(chunk);
     if (read === "invalid") return this.end("natsUnreachable");
-    const { client, server } = this.#parts;
-    server.off("message", this.#takeInfo);
-    this.#nonce = read.nonce;
-    if (client.readyState === client.OPEN) client.send(clientInfo(this.#fromServer), { binary: true });
-    this.#fromServer = Buffer.alloc(0);
-    this.#relay(server, client);
-    this.#open();
-  };
+    if (read === null) return;
+    this.#parts.client.write(formatFrame(OPCODE.binary, read.info, false));
+    if (read.rest.length > 0) this.#fromServer(read.rest);
+    this.#open(start);
+  }
 
-  readonly #takeConnect = (data: RawData): void => {
-    this.#fromClient = Buffer.concat([this.#fromClient, data as Buffer]);
-    // What came in one chunk with CONNECT is heard although the socket has been paused.
-    if (this.#options) return;
-    const read = readConnect(this.#fromClient);
-    if ("incomplete" in read) return;
-    if ("refused" in read) return this.end(read.refused);
-    this.#options = read.options;
-    this.#fromClient = Buffer.from(read.rest);
-    this.#parts.client.pause();
-    this.#open();
-  };
-
-  #open(): void {
-    const { client, server, connect } = this.#parts;
-    if (this.#options === undefined || this.#nonce === undefined) return;
-    this.#stopReading();
-    server.send(Buffer.concat([connect(this.#options, this.#nonce), this.#fromClient]));
-    this.#fromClient = Buffer.alloc(0);
-    this.#relay(client, server);
+  /** Both lines are there: from here on bytes pass. */
+  #open(start: Start): void {
+    const { options, nonce } = start;
+    if (options === undefined || nonce === undefined || this.#isEnding) return;
+    clearTimeout(this.#deadline);
+    this.#start = null;
+    const { client, connect } = this.#parts;
+    const line = Buffer.concat([connect(options, nonce), start.behindConnect]);
+    this.#upstream.write(formatFrame(OPCODE.binary, line, true));
+    if (start.clientRest.length > 0) this.#fromClient(start.clientRest);
     client.resume();
   }
 
-  #relay(from: WebSocket, to: WebSocket): void {
-    let stalled: NodeJS.Timeout | undefined;
-    const drained = (): void => {
-      if (!stalled || to.bufferedAmount > WAITING_BYTES) return;
+  #pass(from: Socket, to: Socket, chunk: Buffer): void {
+    if (!to.writable) return;
+    to.write(chunk);
+    if (to.writableLength <= WAITING_BYTES || from.isPaused()) return;
+    from.pause();
+    const stalled = setTimeout(() => this.end("slowConsumer"), this.#parts.stalledAfter);
+    to.once("close", () => clearTimeout(stalled));
+    to.once("drain", () => {
       clearTimeout(stalled);
-      stalled = undefined;
       from.resume();
-    };
-    from.on("message", (data, binary) => {
-      if (to.readyState !== to.OPEN) return;
-      to.send(data, { binary }, drained);
-      if (stalled || to.bufferedAmount <= WAITING_BYTES) return;
-      from.pause();
-      stalled = setTimeout(() => this.end("slowConsumer"), this.#parts.stalledAfter);
     });
-    to.on("close", () => clearTimeout(stalled));
   }
 
-  readonly #bound = (): void => {
-    const { socket } = this.#parts;
-    if (socket.bytesRead - this.#readBefore > EARLY_BYTES) this.end("connectTooLong");
-  };
+  #fault(fault: FrameFault): void {
+    const { code, reason } = FRAME_FAULTS[fault];
+    this.#end(code, reason);
+  }
 
-  /** CONNECT is through, or will never be. */
-  #stopReading(): void {
-    const { client, server, socket } = this.#parts;
+  /** False where that was done before. */
+  #end(code: number, reason: string): boolean {
+    if (this.#isEnding) return false;
+    this.#isEnding = true;
     clearTimeout(this.#deadline);
-    socket.off("data", this.#bound);
-    client.off("message", this.#takeConnect);
-    server.off("message", this.#takeInfo);
+    const frame = formatClose(code, reason, false);
+    this.#closing();
+    if (this.#serverFrames.isBetweenFrames) this.#sendClose(frame);
+    else if (this.#upstream.readableEnded || this.#upstream.destroyed) this.#parts.client.destroy();
+    else this.#closeFrame = frame;
+    return true;
+  }
+
+  #sendClose(frame: Buffer): void {
+    const { client } = this.#parts;
+    this.#closeFrame = null;
+    if (!this.#serverFrames.hasClosed && client.writable) client.write(frame);
+    if (this.#clientFrames.hasClosed || client.readableEnded) client.end();
+    // A paused socket would not hear the client's part of the closing.
+    client.resume();
+    this.#leaveServer();
+  }
+
+  #leaveServer(): void {
+    const upstream = this.#upstream;
+    if (this.#clientFrames.isBetweenFrames && !this.#clientFrames.hasClosed && upstream.writable)
+      upstream.write(formatClose(NORMAL, "", true));
+    upstream.end();
+    // What still comes is dropped; a paused socket would never end.
+    upstream.resume();
+  }
+
+  /** One end has begun to close: the rest is given a while. */
+  #closing(): void {
+    if (this.#isClosing) return;
+    this.#isClosing = true;
+    clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(() => {
+      this.#parts.client.destroy();
+      this.#upstream.destroy();
+    }, CLOSE_WITHIN_MS);
+  }
+
+  /** The client will send nothing any more. */
+  #clientEnded(): void {
+    this.#closing();
+    if (!this.#isEnding) {
+      this.#isEnding = true;
+      this.#leaveServer();
+    }
+    this.#parts.client.end();
   }
 
   #clientClosed(): void {
-    this.#close(NORMAL, "");
+    this.#clientEnded();
+    if (this.#upstream.closed) clearTimeout(this.#deadline);
     this.#parts.onEnd(this.#because);
   }
 
-  #serverClosed(code: number, reason: Buffer): void {
-    if (this.#nonce === undefined) this.end("natsUnreachable");
-    else if (code === ABNORMAL) this.#close(GOING_AWAY, "nats-server has broken off");
-    else this.#close(code === NO_STATUS ? NORMAL : code, reason.toString());
+  #serverEnded(): void {
+    if (this.#parts.client.closed) clearTimeout(this.#deadline);
+    if (this.#start?.readsServer) return this.end("natsUnreachable");
+    // It has said why it closes, and the client has heard it.
+    if (this.#serverFrames.hasClosed) this.#clientEnded();
+    else if (this.#closeFrame) this.#parts.client.destroy();
+    else this.#end(GOING_AWAY, "nats-server has broken off");
+  }
+}
+
+type ReadClient = { pongs: Buffer[]; fault?: FrameFault; refused?: CloseName; hasClosed?: boolean };
+
+/** What has come of the first lines, until both are whole. */
+class Start {
+  readonly #client = new FrameReader({ ...CLIENT_FRAMES, messageBytes: EARLY_BYTES });
+  readonly #server = new FrameReader({ ...SERVER_FRAMES, messageBytes: 2 * EARLY_BYTES });
+  #clientBytes = 0;
+  #line: Buffer = NOTHING;
+  #behind: Buffer[] = [];
+  #info: Buffer = NOTHING;
+  options: ConnectFields | undefined;
+  nonce: string | null | undefined;
+
+  /** Messages that have a part of CONNECT have not ended. */
+  get readsClient(): boolean {
+    return this.options === undefined || !this.#client.isBetweenMessages;
   }
 
-  /** False where that was done before. A paused socket would not hear the other side's part of the closing. */
-  #close(code: number, reason: string): boolean {
-    if (this.#closing) return false;
-    this.#closing = true;
-    this.#stopReading();
-    const { client, server } = this.#parts;
-    client.resume();
-    client.close(code, reason);
-    server.resume();
-    server.close(NORMAL);
-    return true;
+  get readsServer(): boolean {
+    return this.nonce === undefined;
+  }
+
+  /** What the message with the end of CONNECT has behind it. */
+  get behindConnect(): Buffer {
+    return Buffer.concat(this.#behind);
+  }
+
+  /** Frames, or a part of one, behind that message. */
+  get clientRest(): Buffer {
+    return this.#client.rest;
+  }
+
+  readClient(chunk: Buffer): ReadClient {
+    const read: ReadClient = { pongs: [] };
+    this.#clientBytes += chunk.length;
+    if (this.#clientBytes > EARLY_BYTES) return { ...read, refused: "connectTooLong" };
+    this.#client.push(chunk);
+    while (this.readsClient) {
+      const frame = this.#client.next();
+      if (frame === null) return read;
+      if (typeof frame === "string") return { ...read, fault: frame };
+      if (frame.opcode === OPCODE.close) return { ...read, hasClosed: true };
+      if (frame.opcode === OPCODE.ping) read.pongs.push(frame.payload);
+      else if (frame.opcode !== OPCODE.pong) {
+        const refused = this.#readLine(frame);
+        if (refused) return { ...read, refused };
+      }
+    }
+    return read;
+  }
+
+  #readLine({ payload }: Frame): CloseName | null {
+    if (this.options) {
+      this.#behind.push(payload);
+      return null;
+    }
+    this.#line = Buffer.concat([this.#line, payload]);
+    const read = readConnect(this.#line);
+    if ("refused" in read) return read.refused;
+    if ("incomplete" in read) return null;
+    this.options = read.options;
+    this.#behind.push(read.rest);
+    return null;
+  }
+
+  /** @returns what the client gets of INFO and what came with it, and frames behind that; null where INFO is not whole */
+  readServer(chunk: Buffer): { info: Buffer; rest: Buffer } | "invalid" | null {
+    this.#server.push(chunk);
+    for (;;) {
+      const frame = this.#server.next();
+      if (frame === null) return null;
+      if (typeof frame === "string" || frame.opcode === OPCODE.close) return "invalid";
+      if (frame.opcode > OPCODE.close) continue;
+      this.#info = Buffer.concat([this.#info, frame.payload]);
+      const read = readInfo(this.#info);
+      if (read === "invalid") return "invalid";
+      if (read === "incomplete" || !this.#server.isBetweenMessages) continue;
+      this.nonce = read.nonce;
+      return { info: clientInfo(this.#info), rest: this.#server.rest };
+    }
   }
 }
