@@ -6,7 +6,7 @@
  * Each attack is measured in rounds beside its control: the same load where it can hurt nobody (messages to his own inbox, rows in a
  * table that is not published, or the same attack against the second stack). Which of the two goes first alternates. A figure is the median over
  * the rounds of others' p99 as a multiple of the control's in the same round, since this way what the machine does meanwhile meets both. A trial
- * with a figure beyond the target is measured for as many rounds again, twice; all rounds count. `--quick` measures one short round: an outline.
+ * with a figure beyond the target is measured for as many rounds again; all rounds count. `--quick` measures one short round: an outline.
  * `--rounds N` measures so many, no more, and prints each.
  */
 
@@ -20,11 +20,11 @@ const args = process.argv.slice(2);
 const { json, quick } = benchArgs(args);
 const given = optionOf("--rounds");
 const ROUNDS = given === undefined ? (quick ? 1 : 5) : Number(given);
-const ROUND_MS = quick ? 700 : 2_500;
+const ROUND_MS = quick ? 700 : 2_000;
 /** Settling time of a quick run. */
 const SHORT_SETTLE_MS = 200;
 /** How often so many rounds are measured at most. */
-const SERIES = quick || given !== undefined ? 1 : 3;
+const SERIES = quick || given !== undefined ? 1 : 2;
 
 // The product without its bounds per user is measured with `--unbounded`.
 const flags = args.filter((arg) => arg === "--unbounded");
