@@ -14,16 +14,9 @@ export type Place = {
   close(): Promise<void>;
 };
 
-export type PlaceOptions = {
-  /** For the stack's process. */
-  flags: readonly string[];
-  /** Folder for a processor profile of the stack's process. */
-  profile?: string;
-};
-
-export async function startPlace({ flags, profile }: PlaceOptions): Promise<Place> {
-  const node = profile === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", profile];
-  const stack = start("hostile-stack.ts", flags, node);
+/** @param flags for the stack's process */
+export async function startPlace(flags: readonly string[]): Promise<Place> {
+  const stack = start("hostile-stack.ts", flags);
   const facts = JSON.parse(await stack.line()) as StackFacts;
   const { port, database, clusterId } = facts;
   const target: Target = { port, database, clusterId };
@@ -41,11 +34,11 @@ export async function startPlace({ flags, profile }: PlaceOptions): Promise<Plac
   };
 }
 
-function start(file: string, args: readonly string[], node: readonly string[] = []) {
+function start(file: string, args: readonly string[]) {
   const path = fileURLToPath(new URL(file, import.meta.url));
   const child: ChildProcessByStdio<Writable, Readable, null> = spawn(
     process.execPath,
-    [...node, "--import", "tsx", path, ...args],
+    ["--import", "tsx", path, ...args],
     { stdio: ["pipe", "pipe", "inherit"] },
   );
   const exited = once(child, "exit");
