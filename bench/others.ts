@@ -22,12 +22,11 @@ const LONGEST_MS = 5_000;
 
 /** An event that comes this soon says that nothing is left of what was. */
 const CALM_MS = 30;
-const CALM_TRIES = 40;
 
 export type Others = {
   feel(ms: number, into: Felt): Promise<void>;
-  /** Resolves once events come soon again. */
-  calm(): Promise<void>;
+  /** Resolves once events come soon again, or after so many tries. */
+  calm(tries: number): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -95,8 +94,8 @@ export async function createOthers({ clusterId, users, projects, database, port 
       ]);
       await settled(into.event);
     },
-    async calm() {
-      for (let tries = 0, soon = 0; tries < CALM_TRIES && soon < 3; tries++) {
+    async calm(tries) {
+      for (let soon = 0; tries > 0 && soon < 3; tries--) {
         const times: number[] = [];
         heard = (took) => times.push(took);
         await load.paced(1_000 / CALM_MS, CALM_MS / 1_000, (object) => begun.set(object, performance.now()));
