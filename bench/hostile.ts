@@ -1,157 +1,93 @@
 /**
- * `npm run bench:hostile [-- --quick] [-- --json FILE]`: what others feel while one user does what hurts. Each attack is made by a process of its
- * own, in turns with its control: the same load where it can hurt nobody (messages to his own inbox, connections that say nothing, shares with somebody who
- * has no session). The figures are the p99 of others' events, logins and verbs, as a multiple of the control's.
+ * `npm run bench:hostile [-- --quick] [-- --json FILE] [-- --only WORDS] [-- --rounds N] [-- --unbounded] [-- --profile DIR]`: what others
+ * feel while one user attacks. This process only measures: the stack, its attacker, and a second stack with its attacker run in others.
+ *
+ * Each attack is measured in rounds beside its control, the same load where it can hurt nobody: messages to his own inbox, rows in a
+ * table that is not published, or the same attack against the second stack. The side that goes first alternates. A figure is the
+ * median, over the rounds, of others' p99 divided by the control's p99 of the same round, because the machine's noise meets both. A
+ * trial that misses the target is measured for as many rounds again, and all rounds count.
+ *
+ * `--quick`: one short round, with the services of a stack in one process; this is an outline. `--rounds N`: N rounds, no more, each
+ * of them printed. `--unbounded`: without the bounds per user.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { sessionId, sessionKey } from "../client/mod.ts";
-import { subjectsOf } from "../core/subjects.ts";
-import { type Stack, startStack } from "../dev/stack.ts";
-import { silentLog } from "../runtime/log/log.ts";
-import { createScope } from "../runtime/scope.ts";
-import type { Attack, AttackerOptions } from "./attacker.ts";
-import { benchArgs, type Measurement, quantile, row, table, writeResults } from "./measure.ts";
-import { createOthers, FELT, type Felt } from "./others.ts";
 
-/** How much longer others' p99 may be. */
-const TARGET = 1.5;
-const SETTLE_MS = 300;
-/** What many sessions do at first is a start, not an attack that goes on. */
-const LONG_SETTLE_MS = 2_200;
-const SID = sessionId();
-const TURNS_PER_SECOND = 10;
+import { startPlace } from "./hostile-place.ts";
+import { HostileRounds } from "./hostile-rounds.ts";
+import { hostileTrials, type Trial } from "./hostile-trials.ts";
+import { benchArgs, type Measurement, table, writeResults } from "./measure.ts";
+import { createOthers, type Felt, feltNothing } from "./others.ts";
 
-type Side = { attack: Attack | null; pass?: string; shareWith?: string };
-type Trial = { name: string; attack: Side; control: Side; settle?: number };
+const args = process.argv.slice(2);
+const { json, quick } = benchArgs(args);
+const given = optionOf("--rounds");
+const ROUNDS = given === undefined ? (quick ? 1 : 5) : Number(given);
+const ROUND_MS = quick ? 400 : 2_000;
+/** Settling time of a quick run. */
+const SHORT_SETTLE_MS = 150;
+const CALM_TRIES = quick ? 4 : 40;
+/** How often so many rounds are measured at most. */
+const SERIES = quick || given !== undefined ? 1 : 2;
 
-const { json, quick } = benchArgs(process.argv.slice(2));
-const ROUNDS = quick ? 1 : 5;
-const ROUND_MS = quick ? 1_200 : 3_000;
-
-await using scope = createScope();
-// The product without bounds is measured with `--unbounded`: what they are good for.
-const unbounded = process.argv.includes("--unbounded");
-const stack = await startStack({
-  scope,
-  log: silentLog(),
-  overrides: unbounded ? (await import("./unbounded.ts")).UNBOUNDED : {},
-});
-const others = await createOthers(stack);
+const flags = args.filter((arg) => arg === "--unbounded" || arg === "--quick");
+const profile = optionOf("--profile");
+const [place, bystander] = await Promise.all([
+  startPlace(profile === undefined ? flags : [...flags, "--profile", profile]),
+  startPlace(flags),
+]);
+const others = await createOthers(place.facts);
+// The first seconds are slower than all others.
+for (let round = 0; round < (quick ? 1 : 3); round++) await others.feel(ROUND_MS, feltNothing());
 const rows: Measurement[] = [];
-await others.feel(ROUND_MS, { event: [], login: [], verb: [] });
-for (const trial of chosen(await trials(stack))) rows.push(...(await judge(stack, trial)));
+for (const trial of chosen(await hostileTrials(place.facts))) {
+  const felt = await judge(trial);
+  if (given !== undefined) console.log(felt.lines().join("\n"));
+  rows.push(...felt.rows());
+}
 await others.close();
+await Promise.all([place.close(), bystander.close()]);
 console.log(table(rows));
 if (json !== null) await writeResults(json, "hostile", rows);
-await scope.close();
 process.exit(0);
 
 /** `--only WORDS`: those whose name has them. */
 function chosen(all: Trial[]): Trial[] {
-  const at = process.argv.indexOf("--only");
-  return at < 0 ? all : all.filter(({ name }) => name.includes(process.argv[at + 1] ?? ""));
+  const words = optionOf("--only");
+  return words === undefined ? all : all.filter(({ name }) => name.includes(words));
 }
 
-async function trials({ arvados, cluster }: Stack): Promise<Trial[]> {
-  const { bob } = cluster.users;
-  const subjects = subjectsOf(cluster.clusterId);
-  const key = await sessionKey(bob.token.v2, SID);
-  const inbox = `${subjects.inboxPrefix(key)}.x`;
-  const api = subjects.api(key, "whoami");
-  const publish = (subject: string, bytes: number, perSecond: number): Side => ({
-    attack: { kind: "publish", subject, reply: inbox, bytes, perSecond },
-  });
-  const dial = (perSecond: number): Side => ({ attack: { kind: "dial", perSecond } });
-  const login = (hold: boolean, perSecond: number): Side => ({
-    attack: { kind: "login", hold, perSecond, most: 2_000 },
-  });
-  const nobody = await arvados.createUser({ username: "nobody" });
-  const eve = await arvados.createUser({ username: "eve" });
-  const eves = (await arvados.issueToken(eve.uuid)).v2;
-  const crowd: Side = { attack: { kind: "crowd", count: 200 }, pass: eves };
-  const tail = subjects.api(key, "tail");
-  return [
-    { name: "20,000 whoami a second", attack: publish(api, 0, 20_000), control: publish(inbox, 0, 20_000) },
-    {
-      name: "bodies of 128 kB, 25 MB a second",
-      attack: publish(api, 131_072, 200),
-      control: publish(inbox, 131_072, 200),
-    },
-    { name: "500 tails a second", attack: publish(tail, 0, 500), control: publish(inbox, 0, 500) },
-    { name: "200 sessions a second, held", attack: login(true, 200), control: dial(200), settle: LONG_SETTLE_MS },
-    { name: "100 logins a second", attack: login(false, 100), control: dial(100) },
-    {
-      name: "100 guesses a second",
-      attack: { ...login(false, 100), pass: `v2/${bob.token.uuid}/guess` },
-      control: dial(100),
-    },
-    {
-      name: "share loop with 200 sessions that come back",
-      attack: { ...crowd, shareWith: eve.uuid },
-      control: { attack: null, shareWith: nobody.uuid },
-      settle: LONG_SETTLE_MS,
-    },
-  ];
+function optionOf(option: string): string | undefined {
+  const at = args.indexOf(option);
+  return at < 0 ? undefined : args[at + 1];
 }
 
-async function judge(at: Stack, { name, attack, control, settle = SETTLE_MS }: Trial): Promise<Measurement[]> {
-  const felt = {
-    control: { event: [], login: [], verb: [] } as Felt,
-    attack: { event: [], login: [], verb: [] } as Felt,
+async function judge(trial: Trial): Promise<HostileRounds> {
+  const { name, attack, control, settle } = trial;
+  const sides = {
+    attack: () => suffer(place, attack(place.facts), settle),
+    control: () =>
+      control === "bystander"
+        ? suffer(bystander, attack(bystander.facts), settle)
+        : suffer(place, control(place.facts), settle),
   };
-  for (let round = 0; round < ROUNDS; round++) {
-    await suffer(at, control, settle, felt.control);
-    await suffer(at, attack, settle, felt.attack);
-  }
-  return FELT.map((what) => {
-    const [with_, without] = [quantile(felt.attack[what], 0.99), quantile(felt.control[what], 0.99)];
-    const figures = `p99 ${with_.toFixed(1)} ms, control ${without.toFixed(1)} ms`;
-    return row(`${name}: others' ${what} (${figures})`, with_ / without, "x", TARGET);
-  });
-}
-
-async function suffer(at: Stack, side: Side, settle: number, into: Felt): Promise<void> {
-  const child = side.attack ? await attacker(at, side.attack, side.pass) : null;
-  const stop = side.shareWith ? shareLoop(at, side.shareWith) : null;
-  await new Promise((resolve) => setTimeout(resolve, settle));
-  await others.feel(ROUND_MS, into);
-  await stop?.();
-  if (!child) return;
-  const ended = once(child, "exit");
-  child.stdin?.end();
-  await ended;
-}
-
-async function attacker(
-  { nats, cluster }: Stack,
-  attack: Attack,
-  pass = cluster.users.bob.token.v2,
-): Promise<ChildProcess> {
-  const options: AttackerOptions = { port: Number(new URL(nats.url).port), user: SID, pass, attack };
-  const file = new URL("attacker.ts", import.meta.url).pathname;
-  const child = spawn(process.execPath, ["--import", "tsx", file, JSON.stringify(options)], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  await once(child.stdout, "data");
-  return child;
-}
-
-function shareLoop({ arvados, cluster }: Stack, user: string): () => Promise<void> {
-  const { alice } = cluster.users;
-  const { genomes } = cluster.projects;
-  let going = true;
-  const run = (async () => {
-    const from = performance.now();
-    for (let turn = 1; going; turn++) {
-      await arvados.share(user, genomes, "can_read", { by: alice.uuid });
-      await arvados.unshare({ tail: user, head: genomes }, { by: alice.uuid });
-      const wait = from + (turn * 1_000) / TURNS_PER_SECOND - performance.now();
-      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+  const rounds = new HostileRounds(name);
+  for (let series = 0; series < SERIES && (series === 0 || !rounds.hold()); series++) {
+    for (let round = 0; round < ROUNDS; round++) {
+      const controlFirst = rounds.count % 2 === 0;
+      const first = controlFirst ? await sides.control() : await sides.attack();
+      const second = controlFirst ? await sides.attack() : await sides.control();
+      rounds.add(controlFirst ? { control: first, attack: second } : { control: second, attack: first });
     }
-  })();
-  return async () => {
-    going = false;
-    await run;
-  };
+  }
+  return rounds;
+}
+
+async function suffer(at: typeof place, attacks: Parameters<typeof place.attack>[0], settle: number): Promise<Felt> {
+  const felt = feltNothing();
+  await at.attack(attacks);
+  await new Promise((resolve) => setTimeout(resolve, quick ? Math.min(settle, SHORT_SETTLE_MS) : settle));
+  await others.feel(ROUND_MS, felt);
+  await at.attack([]);
+  // What an attack leaves behind must not slow the side that comes next.
+  await others.calm(CALM_TRIES);
+  return felt;
 }

@@ -1,5 +1,6 @@
 /**
- * Logins waiting for their turn. One that comes while nobody waits is answered at once. A queue gives way to other work every few
+ * Logins waiting for their turn. One that comes while nobody waits is answered at once, unless many come at once: they wait as soon as
+ * answering has taken as long as a turn of the queue does. A queue gives way to other work every few
  * milliseconds, so that leases and removals are not kept waiting by a storm of logins; what has waited so long that nats-server
  * gives up soon is dropped unopened, and so is what comes when the queue is full.
  */
@@ -22,6 +23,8 @@ export class LoginQueue<T> {
   readonly #options: LoginQueueOptions<T>;
   readonly #waiting: { item: T; since: number }[] = [];
   #scheduled = false;
+  /** Milliseconds of answering at once since other work has had its turn; null = none. */
+  #atOnce: number | null = null;
 
   constructor(options: LoginQueueOptions<T>) {
     this.#options = options;
@@ -32,15 +35,29 @@ export class LoginQueue<T> {
   }
 
   push(item: T): void {
-    const { take, onShed, length, now } = this.#options;
-    if (this.#waiting.length === 0 && take(item)) return;
+    const { onShed, length, now } = this.#options;
+    const isLong = (this.#atOnce ?? 0) >= TURN_MS;
+    if (this.#waiting.length === 0 && !isLong && this.#takeAtOnce(item)) return;
     // The oldest has the least time left to be answered in.
     if (this.#waiting.length >= length) {
       const oldest = this.#waiting.shift();
       if (oldest) onShed(oldest.item, now() - oldest.since);
     }
     this.#waiting.push({ item, since: now() });
-    this.#schedule(true);
+    this.#schedule(!isLong);
+  }
+
+  #takeAtOnce(item: T): boolean {
+    const { take, now, later } = this.#options;
+    const begun = now();
+    if (!take(item)) return false;
+    if (this.#atOnce === null) {
+      later(() => {
+        this.#atOnce = null;
+      }, false);
+    }
+    this.#atOnce = (this.#atOnce ?? 0) + now() - begun;
+    return true;
   }
 
   #schedule(wait: boolean): void {

@@ -150,11 +150,14 @@ describe("guessing", () => {
 });
 
 describe("logins that wait", () => {
-  function queue(taking: { ready: boolean; now: number }) {
+  function queue(taking: { ready: boolean; now: number; cost?: number }) {
     const [taken, shed]: [number[], number[]] = [[], []];
     const turns: (() => void)[] = [];
     const logins = new LoginQueue<number>({
-      take: (item) => taking.ready && taken.push(item) > 0,
+      take(item) {
+        taking.now += taking.cost ?? 0;
+        return taking.ready && taken.push(item) > 0;
+      },
       onShed: (item) => void shed.push(item),
       patience: 1_000,
       length: 3,
@@ -175,6 +178,17 @@ describe("logins that wait", () => {
     state.ready = true;
     turn();
     assert.deepEqual(taken, [1, 2, 3]);
+  });
+  it("that come in one burst let other work have its turn between them", () => {
+    const state = { ready: true, now: 0, cost: 2 };
+    const { logins, taken, turn } = queue(state);
+    for (const item of [1, 2, 3, 4, 5, 6]) logins.push(item);
+    assert.deepEqual(taken, [1, 2, 3]);
+    // What was spent is forgotten, then those that wait are answered.
+    for (let turns = 0; turns < 2; turns++) turn();
+    assert.deepEqual(taken, [1, 2, 3, 4, 5, 6]);
+    logins.push(7);
+    assert.equal(logins.length, 0);
   });
   it("are dropped before nats-server gives up, and when there are too many", () => {
     const state = { ready: false, now: 0 };

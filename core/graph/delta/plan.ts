@@ -19,6 +19,8 @@ export type DeltaPlan = {
   readonly arrivals: Set<number>;
   /** Groups and objects whose owner changes, with their old owner (-1 = none): the paths below them change. */
   readonly moved: Map<number, number>;
+  /** Of those, objects to which no link leads after the delta: no pattern names their path then. */
+  readonly departed: Set<number>;
   /** Links to users' records that go or come. */
   readonly records: RecordLink[];
   /** Is something that was there already published elsewhere from now on? */
@@ -39,6 +41,7 @@ export function planOf(topology: Topology, changes: readonly PermissionChange[])
     users: new Set(),
     arrivals: new Set(),
     moved: new Map(),
+    departed: new Set(),
     records: [],
     reroutes: false,
     levelZero: new Set(),
@@ -49,7 +52,16 @@ export function planOf(topology: Topology, changes: readonly PermissionChange[])
     else if (change.kind === "user") planUser(topology, plan, change.uuid, change.row);
     else planObject(topology, plan, change.uuid, change.row);
   }
+  planDepartures(topology, plan);
   return plan;
+}
+
+/** The graph forgets where an object lives with the last link to it. */
+function planDepartures({ nodes, links }: Topology, { moved, linked, departed }: DeltaPlan): void {
+  for (const node of moved.keys()) {
+    if (nodes.isGroup(node)) continue;
+    if (links.in(node).length + (linked.get(nodes.uuid(node)) ?? 0) === 0) departed.add(node);
+  }
 }
 
 /** State, not difference: of several values for one row only the last counts. */

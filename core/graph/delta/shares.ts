@@ -19,8 +19,9 @@ const MOST_LINKS = 32;
  */
 export function isPlainShare(topology: Topology, plan: DeltaPlan): boolean {
   if (plan.changes.length > MOST_LINKS) return false;
-  // Where an object lives is told with the first link to it; what others had is not moved by that.
-  if (plan.moved.size > 0 || plan.changes.some(({ kind }) => kind === "user" || kind === "group")) return false;
+  // Where an object lives is told with the first link to it, and forgotten with the last: what others had is not moved by that.
+  if (plan.moved.size > plan.departed.size || plan.changes.some(({ kind }) => kind === "user" || kind === "group"))
+    return false;
   const { nodes } = topology;
   const plainTail = (uuid: string): boolean => {
     const tail = nodes.find(uuid);
@@ -53,8 +54,6 @@ type Turn = {
 };
 
 const LEVELS: readonly RightLevel[] = [1, 3];
-/** A share moves nothing; what was before differs in links alone. */
-const NO_MOVES: ReadonlyMap<number, number> = new Map();
 
 /** Whoever reaches one of the tails; how users stand that are not light; and those whom somebody else compares. */
 type Whom = {
@@ -146,7 +145,8 @@ export class Shares {
   }
 
   #before(user: number, level: RightLevel, head: number, comes: boolean): boolean {
-    return this.#topology.ownership.asOf(NO_MOVES, () =>
+    // What was before differs in links, and in the owners of objects that nobody is linked to any more.
+    return this.#topology.ownership.asOf(this.#plan.moved, () =>
       comes
         ? holdsSeed(this.#topology, this.#rights.of(user, level), head)
         : shownBySeed(this.#topology, this.#rights.user(user, level), head, level === 3) >= 0,

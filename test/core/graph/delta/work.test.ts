@@ -92,6 +92,8 @@ const managed = (size: number) =>
   times(size, (i) => [user(name("u", i)), link(name("l", i), U(name("u", i)), U("ann"), "can_manage")]);
 const singles = (size: number) =>
   times(size, (i) => [lives(C(name("c", i)), U("ann")), link(name("l", i), U("bob"), C(name("c", i)))]);
+/** The graph knows where an object lives while links point to it, and forgets it with the last link. */
+const unshared = (i: number) => [unlink(name("l", i)), gone(lives(C(name("c", i)), U("ann")))];
 const container = (size: number) => times(size, (i) => [request(name("q", i), U("ann"), K("k"))]);
 
 type Case = {
@@ -126,6 +128,8 @@ const SMALL: Record<string, Case> = {
     heavyMin: 100,
   },
   "a share with a heavy user that is taken back": { ...one(singles, unlink(name("l", 3))), heavyMin: 100 },
+  "the last share of an object, taken back from a user of many": one(singles, ...unshared(3)),
+  "the last share of an object, taken back from a heavy user": { ...one(singles, ...unshared(3)), heavyMin: 100 },
   "a request that shows what others show": one(container, request("new", U("ann"), K("k"))),
 };
 
