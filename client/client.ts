@@ -1,6 +1,6 @@
 /**
  * The client: a session's view of Arvados over any NATS connection. It asks for its grants, subscribes to them, follows
- * them as they change, and reads logs. What it decides is in `session-state.ts` and `tail-state.ts`.
+ * them as they change, and reads logs. What it decides is in `grants-state.ts` and `tail-state.ts`.
  *
  *   const nc = await connect({ servers, ...(await connectOptions(token, sid)) });
  *   const client = await createClient({ nc, clusterId, token, sid });
@@ -11,11 +11,11 @@ import type { Notice, WhoamiAnswer } from "../core/wire/wire.ts";
 import { ask, decode, GatewayError } from "./ask.ts";
 import { reconnectDelayOf } from "./backoff.ts";
 import { type Events, type EventsOptions, listenToEvents } from "./events.ts";
+import { advanceGrants, GRANTS_START, type GrantsAction, type GrantsInput } from "./grants-state.ts";
 import { sessionKey } from "./identity.ts";
 import { type LinkState, watchLink } from "./link.ts";
 import type { NatsLike } from "./nats-like.ts";
 import { Renewal } from "./renewal.ts";
-import { FOLLOW_START, follow, type SessionAction, type SessionInput } from "./session-state.ts";
 import { openTail, type Tail, type TailOptions } from "./tail.ts";
 import { realTimers, type Timers } from "./timers.ts";
 
@@ -59,7 +59,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   const tails = new Set<Tail>();
   const noticeCallbacks = new Set<(notice: Notice) => void>();
   const watchers = new Set<(status: ClientStatus, who: WhoamiAnswer | null) => void>();
-  let state = FOLLOW_START;
+  let state = GRANTS_START;
   let status: ClientStatus = "connecting";
   let tries = 0;
   let questions = 0;
@@ -74,9 +74,9 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     for (const watcher of [...watchers]) watcher(status, state.who);
   };
 
-  const send = (input: SessionInput) => {
+  const send = (input: GrantsInput) => {
     if (closed) return;
-    const step = follow(state, input);
+    const step = advanceGrants(state, input);
     state = step.state;
     for (const action of step.actions) perform(action);
   };
@@ -89,7 +89,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     nc.reconnect().catch(() => {});
   });
 
-  const perform = (action: SessionAction) => {
+  const perform = (action: GrantsAction) => {
     if (action.do === "renew") return void renewal.want();
     cancelAsk();
     switch (action.do) {
@@ -127,7 +127,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   const subscribeAll = async (grants: readonly string[]) => {
     try {
       await Promise.all([...listeners].map((listener) => listener.apply(grants)));
-      if (!closed && (state.phase === "settled" || state.phase === "renewing")) become("following");
+      if (!closed && (state.phase === "current" || state.phase === "renewing")) become("following");
     } catch {
       // Flushing failed: the connection went, and the next `up` asks and subscribes anew.
     }

@@ -1,7 +1,7 @@
 /**
  * How a session follows its grants. Pure: `follow(state, input)` returns the next state and what to do.
  *
- *   down --up--> asking --answer--> settled --(notice: grown, moved)--> renewing --down, up--> asking
+ *   down --up--> asking --answer--> current --(notice: grown, moved)--> renewing --down, up--> asking
  *                                      |--(notice: shrunk)--> asking        (a KICK comes as down, up)
  *                                      |--(a granted pattern is refused)--> renewing, at most 3 times a revision
  *                                      `--(notice: do not come back)--> ended
@@ -17,10 +17,10 @@ import type { Notice, WhoamiAnswer } from "../core/wire/wire.ts";
 
 const RENEWALS_PER_REVISION = 3;
 
-export type FollowPhase = "down" | "asking" | "settled" | "renewing" | "ended";
+export type GrantsPhase = "down" | "asking" | "current" | "renewing" | "ended";
 
-export type SessionState = {
-  readonly phase: FollowPhase;
+export type GrantsState = {
+  readonly phase: GrantsPhase;
   readonly who: WhoamiAnswer | null;
   /** No answer older than this counts: a notice told of it. */
   readonly notBefore: string | null;
@@ -28,7 +28,7 @@ export type SessionState = {
   readonly renewals: { readonly revision: string; readonly count: number };
 };
 
-export type SessionInput =
+export type GrantsInput =
   | { type: "up" }
   | { type: "down" }
   | { type: "answer"; who: WhoamiAnswer }
@@ -37,7 +37,7 @@ export type SessionInput =
   /** The server refused a subscription to a pattern that the last answer grants. */
   | { type: "refused" };
 
-export type SessionAction =
+export type GrantsAction =
   | { do: "ask" }
   /** Ask again after a while: no answer came, or one from a gateway that lags behind a notice. */
   | { do: "askLater" }
@@ -45,17 +45,17 @@ export type SessionAction =
   | { do: "renew" }
   | { do: "end"; notice: Notice };
 
-export type SessionStep = { state: SessionState; actions: SessionAction[] };
+export type GrantsStep = { state: GrantsState; actions: GrantsAction[] };
 
-export const FOLLOW_START: SessionState = {
+export const GRANTS_START: GrantsState = {
   phase: "down",
   who: null,
   notBefore: null,
   renewals: { revision: "", count: 0 },
 };
 
-export function follow(state: SessionState, input: SessionInput): SessionStep {
-  const still: SessionStep = { state, actions: [] };
+export function advanceGrants(state: GrantsState, input: GrantsInput): GrantsStep {
+  const still: GrantsStep = { state, actions: [] };
   if (state.phase === "ended") return still;
   switch (input.type) {
     case "up":
@@ -74,26 +74,26 @@ export function follow(state: SessionState, input: SessionInput): SessionStep {
   }
 }
 
-function answered(state: SessionState, who: WhoamiAnswer): SessionStep {
-  const subscribe: SessionAction = { do: "subscribe", grants: who.grants.subscribe };
+function answered(state: GrantsState, who: WhoamiAnswer): GrantsStep {
+  const subscribe: GrantsAction = { do: "subscribe", grants: who.grants.subscribe };
   if (isBlind(state)) return { state: { ...state, who }, actions: [subscribe] };
   if (state.phase !== "asking") return { state, actions: [] };
   // What an older answer lists is worth having meanwhile: the server enforces the rights in any case.
   if (state.notBefore !== null && isOlder(who.revision, state.notBefore)) {
     return { state: { ...state, who }, actions: [subscribe, { do: "askLater" }] };
   }
-  return { state: { ...state, phase: "settled", who, notBefore: null }, actions: [subscribe] };
+  return { state: { ...state, phase: "current", who, notBefore: null }, actions: [subscribe] };
 }
 
 /** It was told to renew before it knew what it has, and may wait for that. */
-function isBlind(state: SessionState): boolean {
+function isBlind(state: GrantsState): boolean {
   return state.phase === "renewing" && state.who === null;
 }
 
-function noticed(state: SessionState, notice: Notice): SessionStep {
+function noticed(state: GrantsState, notice: Notice): GrantsStep {
   if (!notice.reconnect) return { state: { ...state, phase: "ended" }, actions: [{ do: "end", notice }] };
   const newest = state.notBefore !== null && isOlder(notice.revision, state.notBefore);
-  const told: SessionState = { ...state, notBefore: newest ? state.notBefore : notice.revision };
+  const told: GrantsState = { ...state, notBefore: newest ? state.notBefore : notice.revision };
   switch (notice.code) {
     case CLOSE_CODES.permissionsGrown.code:
     case CLOSE_CODES.objectsMoved.code:
@@ -106,16 +106,16 @@ function noticed(state: SessionState, notice: Notice): SessionStep {
   }
 }
 
-function refused(state: SessionState): SessionStep {
+function refused(state: GrantsState): GrantsStep {
   // Before the answer a refusal is expected: the library re-sends what it had subscribed to before a cut.
-  if (state.phase !== "settled" || state.who === null) return { state, actions: [] };
+  if (state.phase !== "current" || state.who === null) return { state, actions: [] };
   const { revision } = state.who;
   const count = state.renewals.revision === revision ? state.renewals.count + 1 : 1;
   if (count > RENEWALS_PER_REVISION) return { state, actions: [] };
   return renewing({ ...state, renewals: { revision, count } });
 }
 
-function renewing(state: SessionState): SessionStep {
+function renewing(state: GrantsState): GrantsStep {
   // Down: the login to come is fresh anyway. Renewing: it is under way.
   if (state.phase === "down" || state.phase === "renewing") return { state, actions: [] };
   return { state: { ...state, phase: "renewing" }, actions: [{ do: "renew" }] };
