@@ -25,7 +25,7 @@ const HOLD_MS = 20;
 export function createLogins(parts: LoginsParts): { group: QueueGroup; waiting: () => number } {
   const { core, responder, mayAnswer, authTimeout, measured, log, question = (real) => real } = parts;
   const queue = new LoginQueue<Question>({
-    take(message) {
+    start(message) {
       const end = measured.login();
       const taken = responder.accept(message);
       if (taken) end();

@@ -47,7 +47,7 @@ export type AuthcalloutSeams = {
   question?: (real: Question) => Question;
 };
 
-export type AuthcalloutService = Service & { replica: string; leads(): boolean; takesLogins(): boolean };
+export type AuthcalloutService = Service & { replica: string; leads(): boolean; acceptsLogins(): boolean };
 
 /** Sessions that were lost sight of are found again, and servers written into BARRIER again, this often. */
 const RECONCILE_MS = 60_000;
@@ -107,7 +107,7 @@ export async function runAuthcallout(
     tokens: tokenOptions(config),
     roles: config.roles,
     onApplied: (applied) => {
-      lookup?.touched(applied.touched);
+      lookup?.forgetChanged(applied.changedKeys);
       enforcer.applied(applied);
     },
     onLoaded: (revision) => {
@@ -142,7 +142,7 @@ export async function runAuthcallout(
   const said = ({ session, because, do: what }: SessionAction, seconds: number | null) =>
     log.info(
       { user: session.name.user, token: session.name.key.sessionToken, reason: because, seconds },
-      `session ${what}`,
+      what === "cut" ? "session cut" : "session notified",
     );
   const notices = new Notices({
     publish({ name }, because) {
@@ -166,7 +166,7 @@ export async function runAuthcallout(
     openCuts: () => kicker.open,
     silentServers: () => servers.silentCount,
     leading: () => Number(member.leads()),
-    takingLogins: () => Number(group.isIn),
+    acceptingLogins: () => Number(group.isIn),
     waiting: () => waiting(),
     paused: () => pauses.size(now()),
   });
@@ -253,7 +253,7 @@ export async function runAuthcallout(
       const known = follower.tokens.bySessionToken(identity.sessionToken, now());
       if (known?.token === identity.token && known.expiresAt === identity.expiresAt) return null;
       const alias = aliasOf(identity);
-      return member.say({ kind: "alias", ...alias }).then(() => follower.remember(alias));
+      return member.publish({ kind: "alias", ...alias }).then(() => follower.remember(alias));
     },
     maxPayload: () => (core.info?.max_payload ?? 1024 * 1024) - PAYLOAD_MARGIN,
     now,
@@ -309,7 +309,7 @@ export async function runAuthcallout(
   return {
     replica,
     leads: () => member.leads(),
-    takesLogins: () => group.isIn,
+    acceptsLogins: () => group.isIn,
     readiness: () =>
       calloutReadiness({
         graph: {
@@ -318,7 +318,7 @@ export async function runAuthcallout(
           age: age(),
           failure: follower.failure && failureSays(follower.failure),
         },
-        takesLogins: group.isIn,
+        acceptsLogins: group.isIn,
         lease: {
           held: member.mayAnswer(),
           replicas: member.replicas(),

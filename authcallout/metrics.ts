@@ -10,7 +10,7 @@ export type CalloutGauges = Record<
   | "openCuts"
   | "silentServers"
   | "leading"
-  | "takingLogins"
+  | "acceptingLogins"
   | "waiting"
   | "paused",
   () => number
@@ -38,7 +38,7 @@ export function calloutMetrics(metrics: Metrics, read: CalloutGauges) {
   metrics.gauge("open_cuts", "Kicks that nats-server has not confirmed yet", [], read.openCuts);
   metrics.gauge("silent_servers", "nats-servers that do not answer: records wait for them", [], read.silentServers);
   metrics.gauge("leading", "1 while this replica cuts sessions for all", [], read.leading);
-  metrics.gauge("taking_logins", "1 while this replica is in the queue group", [], read.takingLogins);
+  metrics.gauge("taking_logins", "1 while this replica is in the queue group", [], read.acceptingLogins);
   const pauses = metrics.counter("pauses_total", "Pauses of the logins of one user, by what caused them", ["cause"]);
   metrics.gauge("paused_users", "Users whose logins are refused for a while", [], read.paused);
   metrics.gauge("logins_waiting", "Logins waiting for their turn", [], read.waiting);

@@ -10,7 +10,7 @@ export type CalloutState = {
     /** What keeps it from being read, in words; null = nothing. */
     failure: string | null;
   };
-  takesLogins: boolean;
+  acceptsLogins: boolean;
   lease: { held: boolean; replicas: number; leads: boolean; failure: string | null };
   servers: readonly { name: string; silent: boolean }[];
   sessions: number;
@@ -35,7 +35,7 @@ export function calloutReadiness(state: CalloutState): Readiness {
   };
 }
 
-function stale({ graph: { age, failure }, takesLogins }: CalloutState): string {
+function stale({ graph: { age, failure }, acceptsLogins: takesLogins }: CalloutState): string {
   const known = Number.isFinite(age) ? `${Math.round(age / 1000)} s ago` : "never";
   const meaning = takesLogins ? "logins are refused (graph.stale)" : "another replica takes the logins";
   return `stale: ${failure ? `${failure}; ` : ""}last known complete ${known}; ${meaning}`;

@@ -1,5 +1,5 @@
 /**
- * How a session follows its grants. Pure: `follow(state, input)` returns the next state and what to do.
+ * How a session follows its grants. Pure: `advanceGrants(state, input)` returns the next state and what to do.
  *
  *   down --up--> asking --answer--> current --(notice: grown, moved)--> renewing --down, up--> asking
  *                                      |--(notice: shrunk)--> asking        (a KICK comes as down, up)

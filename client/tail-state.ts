@@ -1,5 +1,5 @@
 /**
- * The tail of one log file, as state. Pure: `advance(state, input)` returns the next state and what to do.
+ * The tail of one log file, as state. Pure: `advanceTail(state, input)` returns the next state and what to do.
  *
  *   opening --opened--> open --down--> lost --up--> opening (from the next byte wanted)
  *      |                 |--notice, come back--> opening, later
@@ -44,7 +44,7 @@ export type TailInput =
   /** `offset` null: its writer did not say, so it counts as the next. */
   | { type: "chunk"; attempt: number; offset: number | null; bytes: Uint8Array }
   /** The application has taken a chunk that was delivered. */
-  | { type: "taken"; attempt: number }
+  | { type: "delivered"; attempt: number }
   | { type: "notice"; attempt: number; name: string }
   /** `fault`: the error's code in core/errors.ts. */
   | { type: "fault"; attempt: number; code: number; fault: string; reason: string }
@@ -87,7 +87,7 @@ export function advanceTail(state: TailState, input: TailInput): TailStep {
       return credit({ ...state, phase: "open", id: input.id, begun: true });
     case "chunk":
       return chunk(state, input.offset ?? state.next ?? 0, input.bytes);
-    case "taken":
+    case "delivered":
       return credit({ ...state, used: state.used + 1 });
     case "notice":
       return notice(state, input.name);

@@ -74,7 +74,7 @@ export function openTail(deps: TailDeps, options: TailOptions): Tail {
         return;
       case "deliver":
         delivery = delivery.then(() => options.onBytes(action.bytes, action.offset));
-        delivery = delivery.catch(report).then(() => send({ type: "taken", attempt: action.attempt }));
+        delivery = delivery.catch(report).then(() => send({ type: "delivered", attempt: action.attempt }));
         return;
       case "gap":
         delivery = delivery.then(() => options.onGap?.(action.from, action.to)).catch(report);

@@ -88,7 +88,8 @@ export async function runProxy(
     tokens: tokenOptions(config),
     roles: config.roles,
     // What moved or lost a share with a large role shows in nobody's grants: then everybody's tails are looked at.
-    onApplied: ({ effect, touched }) => tails.recheck(effect.rerouted ? null : new Set([...effect.shrank, ...touched])),
+    onApplied: ({ effect, changedKeys }) =>
+      tails.recheck(effect.rerouted ? null : new Set([...effect.shrank, ...changedKeys])),
     onLoaded: () => tails.recheck(null),
     onTrouble: (reason) => log.warn({ reason }, "the permission graph's stream is disturbed; following again"),
   });

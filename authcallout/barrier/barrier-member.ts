@@ -163,11 +163,11 @@ export class BarrierMember {
     const [lease, tenure] = leaseToSend(this.#tenure, replica, isFit(), clock());
     this.#tenure = tenure;
     const at = nc.info && { at: { server: nc.info.server_id, cid: nc.info.client_id } };
-    void this.say({ ...lease, ...at }).catch(() => undefined);
+    void this.publish({ ...lease, ...at }).catch(() => undefined);
   }
 
   /** Resolves once BARRIER holds the entry. */
-  async say(entry: BarrierEntry): Promise<void> {
+  async publish(entry: BarrierEntry): Promise<void> {
     const { js, subjects, log } = this.#parts;
     try {
       await js.publish(barrierSubject(subjects, entry), formatBarrierEntry(entry), { timeout: PUBLISH_TIMEOUT_MS });
@@ -182,7 +182,7 @@ export class BarrierMember {
     this.#left = true;
     this.#tenure = NO_TENURE;
     const { replica } = this.#parts;
-    await this.say({ kind: "lease", replica, since: null, sent: clock(), fit: false, left: true }).catch(
+    await this.publish({ kind: "lease", replica, since: null, sent: clock(), fit: false, left: true }).catch(
       () => undefined,
     );
   }

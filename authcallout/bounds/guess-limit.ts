@@ -12,11 +12,11 @@ const GUESSES: readonly string[] = ["token.unknown", "token.malformed"];
 const KEPT_ADDRESSES = 10_000;
 const MINUTE_MS = 60_000;
 
-type Bucket = { left: number; at: number };
+type GuessBudget = { left: number; at: number };
 
 export class GuessLimit {
   readonly #perMinute: number;
-  readonly #buckets = new Map<string, Bucket>();
+  readonly #buckets = new Map<string, GuessBudget>();
 
   constructor(perMinute: number) {
     this.#perMinute = perMinute;
@@ -51,7 +51,7 @@ export class GuessLimit {
     keepNewest(this.#buckets, KEPT_ADDRESSES, network, changed);
   }
 
-  #refilled({ left, at }: Bucket, now: number): Bucket {
+  #refilled({ left, at }: GuessBudget, now: number): GuessBudget {
     const gained = (Math.max(0, now - at) / MINUTE_MS) * this.#perMinute;
     return { left: Math.min(this.#perMinute, left + gained), at: now };
   }

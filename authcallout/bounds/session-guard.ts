@@ -40,9 +40,9 @@ export class SessionGuard {
 
   start(): void {
     const { core, subjects } = this.#parts;
-    const hear = <T>(subject: string, take: (word: T) => void) =>
+    const hear = <T>(subject: string, onMessage: (body: T) => void) =>
       core.subscribe(subject, {
-        callback: (error: Error | null, message: Msg) => (error ? undefined : take(message.json<T>())),
+        callback: (error: Error | null, message: Msg) => (error ? undefined : onMessage(message.json<T>())),
       });
     hear<SessionOrigin>(subjects.sessionPlace, ({ server, cid, network }) => this.#placed(server, cid, network));
     hear<SessionReport>(subjects.sessionFlood, (word) => this.#flooded(word));

@@ -5,7 +5,7 @@
  */
 export type LoginQueueOptions<T> = {
   /** True when the login has been seen to, false when it cannot be answered at this moment and should wait. */
-  take: (item: T) => boolean;
+  start: (item: T) => boolean;
   /** Dropped after waiting so many milliseconds. */
   onShed: (item: T, waited: number) => void;
   /** Milliseconds; below nats-server's authorization timeout. */
@@ -32,8 +32,8 @@ export class LoginQueue<T> {
   }
 
   push(item: T): void {
-    const { take, onShed, length, now } = this.#options;
-    if (this.#waiting.length === 0 && take(item)) return;
+    const { start, onShed, length, now } = this.#options;
+    if (this.#waiting.length === 0 && start(item)) return;
     // The oldest has the least time left to be answered in.
     if (this.#waiting.length >= length) {
       const oldest = this.#waiting.shift();
@@ -53,7 +53,7 @@ export class LoginQueue<T> {
   }
 
   #turn(): void {
-    const { take, onShed, patience, now } = this.#options;
+    const { start, onShed, patience, now } = this.#options;
     const begun = now();
     let stuck = false;
     while (this.#waiting.length > 0 && now() - begun < TURN_MS) {
@@ -64,7 +64,7 @@ export class LoginQueue<T> {
         onShed(first.item, waited);
         continue;
       }
-      if (!take(first.item)) {
+      if (!start(first.item)) {
         stuck = true;
         break;
       }

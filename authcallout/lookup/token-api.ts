@@ -18,7 +18,7 @@ export type TokenApiOptions = {
 const MAX_BODY = 512 * 1024;
 
 type Body = Record<string, unknown>;
-type Answer = Body | "refused" | "forbidden" | "too long";
+type ApiAnswer = Body | "refused" | "forbidden" | "too long";
 
 export class TokenApi {
   readonly #options: TokenApiOptions;
@@ -53,7 +53,7 @@ export class TokenApi {
     return { token: uuid, user: user.uuid, scopes, until, ...(over ? { scopes_over: true } : {}) };
   }
 
-  async #get(path: string, token: string, signal: AbortSignal): Promise<Answer> {
+  async #get(path: string, token: string, signal: AbortSignal): Promise<ApiAnswer> {
     try {
       const { url } = this.#options;
       const headers = { accept: "application/json" };

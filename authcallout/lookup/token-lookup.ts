@@ -62,7 +62,7 @@ export class TokenLookup {
   readonly #vouchers = new Map<string, Voucher>();
   readonly #refusals = new Map<string, { answer: "unknown" | Fault; until: number }>();
   /** Tokens whose rows came, changed or went while somebody was asking, by the count of the last time. */
-  readonly #touches = new Map<string, number>();
+  readonly #changes = new Map<string, number>();
   #count = 0;
   #forgotten = 0;
 
@@ -106,18 +106,18 @@ export class TokenLookup {
     const since = this.#count;
     const done = this.#askInTurn(key, token, since).finally(() => {
       this.#flights.delete(key);
-      if (this.#flights.size === 0) this.#touches.clear();
+      if (this.#flights.size === 0) this.#changes.clear();
     });
     this.#flights.set(key, done);
     return done;
   }
 
   /** Rows of these tokens have come, changed or gone. */
-  touched(tokens: ReadonlySet<string>): void {
+  forgetChanged(tokens: ReadonlySet<string>): void {
     if (tokens.size === 0) return;
     for (const [key, { token }] of this.#vouchers) if (tokens.has(token)) this.#vouchers.delete(key);
     this.#count += 1;
-    if (this.#flights.size > 0) for (const token of tokens) this.#touches.set(token, this.#count);
+    if (this.#flights.size > 0) for (const token of tokens) this.#changes.set(token, this.#count);
   }
 
   /** Which rows have come and gone is not known any more. */
@@ -160,11 +160,11 @@ export class TokenLookup {
 
   /** Whether a row of the token has come, or gone, since; one that is on its way has a moment. */
   async #hasRow(token: string, since: number): Promise<boolean> {
-    const touched = () => this.#forgotten > since || (this.#touches.get(token) ?? 0) > since;
-    for (let waited = 0; waited < this.#parts.arrival && !touched(); waited += ARRIVAL_STEP_MS) {
+    const changed = () => this.#forgotten > since || (this.#changes.get(token) ?? 0) > since;
+    for (let waited = 0; waited < this.#parts.arrival && !changed(); waited += ARRIVAL_STEP_MS) {
       await sleep(ARRIVAL_STEP_MS);
     }
-    return touched();
+    return changed();
   }
 }
 

@@ -86,7 +86,7 @@ export class Enforcer {
   tellOutgrown(): void {
     const { sessions, notices } = this.#parts;
     for (const session of this.outgrown(sessions.all())) {
-      notices.news({ session, do: "tell", because: "permissionsGrown" });
+      notices.news({ session, do: "notify", because: "permissionsGrown" });
     }
   }
 
@@ -100,12 +100,12 @@ export class Enforcer {
   }
 
   /** A commit has been applied to the graph: what it takes away is cut now. */
-  applied({ effect, touched, revision, commitTime }: Applied): void {
+  applied({ effect, changedKeys, revision, commitTime }: Applied): void {
     const { sessions, member } = this.#parts;
-    const losers = [...effect.shrank, ...effect.outdated, ...touched];
+    const losers = [...effect.shrank, ...effect.outdated, ...changedKeys];
     this.#history.lost(losers, revision);
     const judge = onceEach((name) => this.judge(name));
-    const actions = planActions(effect, touched, sessions, judge);
+    const actions = planActions(effect, changedKeys, sessions, judge);
     // Followers see to what they have answered themselves: nobody else may know of it yet.
     const mine = member.leads()
       ? actions
@@ -163,7 +163,7 @@ export class Enforcer {
     );
     if (signal.aborted) return;
     onPhase("settle", (now() - begun) / 1000);
-    await member.say({ kind: "settled", replica: member.replica, mark: mark.sequence }).catch(() => undefined);
+    await member.publish({ kind: "settled", replica: member.replica, mark: mark.sequence }).catch(() => undefined);
   }
 
   /** The leader's step, if one is due. Asked at every change; a round that is under way goes on by itself. */
@@ -266,7 +266,7 @@ export class Enforcer {
     const round = new CuttingRound({ watch, kicker, servers, judge: this.judge, signal, onCut }, mark);
     await Promise.all(this.#open);
     if (!(await round.run())) return;
-    await member.say({ kind: "cut", mark });
+    await member.publish({ kind: "cut", mark });
     onPhase("cut", (now() - begun) / 1000);
   }
 
@@ -280,7 +280,7 @@ export class Enforcer {
 
   async #run(actions: readonly SessionAction[], commitTime: number | null): Promise<void> {
     const { kicker, notices, now, onCut } = this.#parts;
-    for (const action of actions) if (action.do === "tell") notices.news(action);
+    for (const action of actions) if (action.do === "notify") notices.news(action);
     await kicker.cut(
       actions.filter(({ do: what }) => what === "cut"),
       (action) => onCut(action, commitTime === null ? null : (now() - commitTime) / 1000),

@@ -13,7 +13,7 @@ import type { SystemAccount } from "../sessions/system-account.ts";
 import { lookForServers } from "./kicker.ts";
 
 export type ServerWatchParts = {
-  member: Pick<BarrierMember, "say">;
+  member: Pick<BarrierMember, "publish">;
   system: SystemAccount;
   sessions: Sessions;
   servers: Servers;
@@ -65,7 +65,7 @@ export class ServerWatch {
   announce(name: string, id: string): Promise<void> | null {
     if (this.#announced.has(id)) return null;
     this.#parts.servers.seen(name, id);
-    return this.#parts.member.say({ kind: "server", name, id });
+    return this.#parts.member.publish({ kind: "server", name, id });
   }
 
   /** What BARRIER says of a server. */
@@ -86,7 +86,7 @@ export class ServerWatch {
   /** BARRIER forgets what is not repeated. */
   async repeat(): Promise<void> {
     const { servers, member } = this.#parts;
-    for (const { name, id } of servers.all()) await member.say({ kind: "server", name, id });
+    for (const { name, id } of servers.all()) await member.publish({ kind: "server", name, id });
   }
 
   /** @throws where the server does not answer */

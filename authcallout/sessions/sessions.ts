@@ -23,7 +23,7 @@ export class Sessions {
   readonly #byCount = new Map<string, Set<Session>>();
   /** Answers that were seen to have become sessions by a listing alone. */
   readonly #listed = new WeakSet<Session>();
-  readonly #byMark = new Map<string, Set<Session>>();
+  readonly #byLookupKey = new Map<string, Set<Session>>();
   readonly #pending = new Set<Session>();
 
   /** @param countsOf what a session counts as (session-bounds.ts) */
@@ -42,9 +42,9 @@ export class Sessions {
     this.#all.set(key, session);
     this.#count(session);
     if (session.pendingUntil !== undefined) this.#pending.add(session);
-    for (const mark of sessionLookupKeys(session.name)) {
-      const set = this.#byMark.get(mark) ?? new Set();
-      this.#byMark.set(mark, set.add(session));
+    for (const lookupKey of sessionLookupKeys(session.name)) {
+      const set = this.#byLookupKey.get(lookupKey) ?? new Set();
+      this.#byLookupKey.set(lookupKey, set.add(session));
     }
   }
 
@@ -110,17 +110,17 @@ export class Sessions {
   }
 
   /** Sessions of any of these users, tokens or containers (uuids). */
-  of(marks: Iterable<string>): Set<Session> {
+  of(lookupKeys: Iterable<string>): Set<Session> {
     const out = new Set<Session>();
-    for (const mark of marks) for (const session of this.#byMark.get(mark) ?? []) out.add(session);
+    for (const lookupKey of lookupKeys) for (const session of this.#byLookupKey.get(lookupKey) ?? []) out.add(session);
     return out;
   }
 
   /** Those that hear the same notices: of the same token and session id. */
   like({ name: { user, key } }: { name: Pick<SessionName, "user" | "key"> }): Session[] {
-    // The narrowest mark: a user may have thousands.
-    const mark = sessionLookupKeys({ user, key }).at(-1) ?? user;
-    return [...this.of([mark])].filter(
+    // The narrowest key: a user may have thousands.
+    const lookupKey = sessionLookupKeys({ user, key }).at(-1) ?? user;
+    return [...this.of([lookupKey])].filter(
       ({ name }) => name.user === user && name.key.sessionToken === key.sessionToken && name.key.sid === key.sid,
     );
   }
@@ -143,10 +143,10 @@ export class Sessions {
     this.#all.delete(key);
     this.#pending.delete(session);
     this.#uncount(session);
-    for (const mark of sessionLookupKeys(session.name)) {
-      const set = this.#byMark.get(mark);
+    for (const lookupKey of sessionLookupKeys(session.name)) {
+      const set = this.#byLookupKey.get(lookupKey);
       set?.delete(session);
-      if (set?.size === 0) this.#byMark.delete(mark);
+      if (set?.size === 0) this.#byLookupKey.delete(lookupKey);
     }
   }
 

@@ -13,8 +13,8 @@ const NO_SUCH_CLIENT = /no such client/;
 
 type Server = { id: string; name: string };
 type ServerReply = { server?: Partial<Server>; error?: { description?: string } };
-type Row = { cid: number; authorized_user?: string };
-type ConnzReply = ServerReply & { data?: { total?: number; connections?: Row[] } };
+type ConnzRow = { cid: number; authorized_user?: string };
+type ConnzReply = ServerReply & { data?: { total?: number; connections?: ConnzRow[] } };
 type ConnectionEvent = { server: Server; client: { id: number; user?: string }; reason?: string };
 
 export type SystemAccount = {
@@ -39,7 +39,7 @@ export function systemAccount(nc: NatsConnection, usersAccount: string, now: () 
   const ask = async <T>(subject: string, body: unknown): Promise<T> =>
     (await nc.request(subject, JSON.stringify(body), { timeout: REQUEST_TIMEOUT_MS })).json<T>();
 
-  const page = async (server: string, offset: number): Promise<Row[]> => {
+  const page = async (server: string, offset: number): Promise<ConnzRow[]> => {
     const options = { auth: true, acc: usersAccount, limit: PAGE, offset, sort: "cid" };
     const reply = await ask<ConnzReply>(`$SYS.REQ.SERVER.${server}.CONNZ`, options);
     if (!reply.data) throw new Error(reply.error?.description ?? "a listing without data");

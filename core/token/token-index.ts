@@ -87,19 +87,19 @@ export class TokenIndex {
     return this.#overScopes.size;
   }
 
-  /** Applies rows' new values; returns the uuids of tokens and containers whose sessions must be looked at again. */
+  /** Applies rows' new values; returns the lookup keys of the sessions to check: uuids of tokens and containers. */
   apply(changes: readonly GraphChange[]): Set<string> {
-    const touched = new Set<string>();
+    const changedKeys = new Set<string>();
     for (const change of changes) {
       if (change.kind === "token") {
         this.#setToken(change.uuid, change.row);
-        touched.add(change.uuid);
+        changedKeys.add(change.uuid);
       } else if (change.kind === "container") {
-        for (const auth of this.#setContainer(change.uuid, change.row)) touched.add(auth);
-        touched.add(change.uuid);
+        for (const auth of this.#setContainer(change.uuid, change.row)) changedKeys.add(auth);
+        changedKeys.add(change.uuid);
       }
     }
-    return touched;
+    return changedKeys;
   }
 
   /** Whose token this is, or the fault that says why it is refused. */

@@ -59,7 +59,7 @@ export class Gateway {
       queue: QUEUE_GROUP,
       callback: (error, message) => {
         if (error) log.error({ reason: error.message }, "the gateway's subscription failed");
-        else this.#take(message);
+        else this.#onRequest(message);
       },
     });
   }
@@ -70,7 +70,7 @@ export class Gateway {
   }
 
   /** Looks at size and number first: what is dropped costs others nothing but its delivery. */
-  #take(message: Msg): void {
+  #onRequest(message: Msg): void {
     const { access, subjects, limits, now, onDrop, onFlood } = this.#parts;
     const { subject, data, reply = "" } = message;
     const start = subjects.root.length + ".api.".length;
@@ -86,14 +86,14 @@ export class Gateway {
     if (verdict === "drop" && !isLarge) return onDrop();
     const user = access.identity(key)?.user ?? null;
     if (user !== null && verdict === "drop") verdict = limits.ofLarge(session, user, at);
-    if (user !== null && verdict === "take") verdict = limits.ofUser(user, verb, at, canAnswer);
+    if (user !== null && verdict === "accept") verdict = limits.ofUser(user, verb, at, canAnswer);
     if (user !== null && verdict === "flood") {
       limits.flooded(user, at);
       onFlood(key, user);
     }
     if (verdict === "drop" || verdict === "flood") return onDrop();
     if (reply !== "" && !canAnswer) return this.#refuse(verb, token, "", "verb.reply");
-    if (verdict !== "take") {
+    if (verdict !== "accept") {
       const why = isLarge
         ? fault("verb.body", { verb: verb.slice(0, 40), reason: `it has ${data.length} bytes, more than ${MOST_BODY}` })
         : fault("limit.reached", { whose: "this session, or its user", what: "requests a second, or under way" });

@@ -10,7 +10,7 @@
 import { keepNewest } from "../../core/keep-newest.ts";
 
 /** `refuse`, `large`: and say so. `drop`: say nothing. `flood`: the first time in a while. */
-export type RequestVerdict = "take" | "refuse" | "large" | "drop" | "flood";
+export type RequestVerdict = "accept" | "refuse" | "large" | "drop" | "flood";
 
 /** Bytes; the longest body that a verb can need is far below. */
 export const MOST_BODY = 4_096;
@@ -61,7 +61,7 @@ export class RequestLimits {
     const cost = COSTS[verb] ?? USUAL_COST;
     const bucket = this.#bucket(`session ${session}`, this.#rate, now);
     const isLarge = bytes > MOST_BODY;
-    if (!isLarge && bucket.underWay < UNDER_WAY_PER_SESSION && spend(bucket, cost)) return "take";
+    if (!isLarge && bucket.underWay < UNDER_WAY_PER_SESSION && spend(bucket, cost)) return "accept";
     const flood = this.#rate * FLOOD;
     bucket.excess += isLarge ? flood / LARGE_FLOOD : cost;
     if (bucket.excess > flood) return reportOnce(bucket, now);
@@ -85,7 +85,7 @@ export class RequestLimits {
     const sessions = isAnonymous ? ANONYMOUS_SESSIONS : USER_SESSIONS;
     const bucket = this.#bucket(`user ${user}`, this.#rate * sessions, now);
     const most = isAnonymous ? UNDER_WAY_PER_USER * 10 : UNDER_WAY_PER_USER;
-    if (bucket.underWay < most && spend(bucket, COSTS[verb] ?? USUAL_COST)) return "take";
+    if (bucket.underWay < most && spend(bucket, COSTS[verb] ?? USUAL_COST)) return "accept";
     return canAnswer && isDue(bucket, now) ? "refuse" : "drop";
   }
 

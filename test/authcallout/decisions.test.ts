@@ -154,7 +154,7 @@ describe("logins that wait", () => {
     const [taken, shed]: [number[], number[]] = [[], []];
     const turns: (() => void)[] = [];
     const logins = new LoginQueue<number>({
-      take: (item) => taking.ready && taken.push(item) > 0,
+      start: (item) => taking.ready && taken.push(item) > 0,
       onShed: (item) => void shed.push(item),
       patience: 1_000,
       length: 3,
