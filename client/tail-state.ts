@@ -148,8 +148,7 @@ function more(state: TailState): TailStep {
 function notice(state: TailState, name: string): TailStep {
   if (!isCloseName(name)) return end(state, { notice: "refused", code: 0, reason: name, reconnect: false });
   const code = CLOSE_CODES[name];
-  // The missing part will not come back: the reader decides whether to go on behind it.
-  if (!code.reconnect || name === "logGap") return end(state, { notice: name, ...code });
+  if (!code.reconnect) return end(state, { notice: name, ...code });
   return retry({ ...state, id: null });
 }
 

@@ -49,6 +49,14 @@ export type TokenIndexOptions = {
 /** Why a session's token is good for nothing: `unknown` = no row stands for it. */
 export type TokenEnd = "expired" | "refresh" | "user" | "container" | "scopes" | "unknown";
 
+/** The refusal at a login whose token's own row says that it has ended. */
+const END_CODES = {
+  expired: "token.expired",
+  refresh: "token.refresh",
+  user: "token.user",
+  scopes: "token.scopes",
+} as const;
+
 const ANONYMOUS_SCOPES = ["GET /"];
 const ROOT_SCOPES = ["all"];
 /** Arvados makes a token for each container. One that many name, by whatever hand, is none of theirs: it may publish no log. */
@@ -209,7 +217,7 @@ export class TokenIndex {
       }
     }
     const end = this.#endOf(row, now);
-    if (end) return fault(`token.${end}`, { token: row.uuid, user: row.user_uuid, limit: MAX_SCOPES });
+    if (end) return fault(END_CODES[end], { token: row.uuid, user: row.user_uuid, limit: MAX_SCOPES });
     const wrong = token.form === "v2" && token.container !== null && this.#suffixFault(token, token.container);
     return wrong || this.#identityOf(row, sessionTokenOf(token));
   }
@@ -248,7 +256,7 @@ export class TokenIndex {
     return this.#tokens.get(suffixedParts(key)?.token ?? this.#bySession.get(key) ?? alias?.token ?? key);
   }
 
-  #endOf(row: TokenRow, now: number): "expired" | "refresh" | "user" | "scopes" | null {
+  #endOf(row: TokenRow, now: number): keyof typeof END_CODES | null {
     const { user_uuid, expires_at, refreshes_at, scopes_over } = row;
     if (this.#options.isUser?.(user_uuid) === false) return "user";
     if (scopes_over) return "scopes";

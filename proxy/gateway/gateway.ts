@@ -92,7 +92,7 @@ export class Gateway {
       onFlood(key, user);
     }
     if (verdict === "drop" || verdict === "flood") return onDrop();
-    if (reply !== "" && !canAnswer) return this.#refuse(verb, token, "", "verb.reply");
+    if (reply !== "" && !canAnswer) return this.#refuse(verb, token, "", fault("verb.reply"));
     if (verdict !== "accept") {
       const why = isLarge
         ? fault("verb.body", { verb: verb.slice(0, 40), reason: `it has ${data.length} bytes, more than ${MOST_BODY}` })
@@ -164,10 +164,10 @@ export class Gateway {
     return { id: tails.open(key, user, { app, js, jsm, reply, subject, from, credit: window, refusal }) };
   }
 
-  /** @param why a fault, its code alone, or what went wrong with us; a session causes as many as it likes, so they are counted */
+  /** @param why a fault, or what failed in the gateway. A session can cause any number of refusals, so the log limits them. */
   #refuse(verb: string, token: string, reply: string, why: unknown): void {
     const { app, log, onAnswer } = this.#parts;
-    const known = why instanceof Fault ? why : why === "verb.reply" ? fault(why) : null;
+    const known = why instanceof Fault ? why : null;
     const code = known?.code ?? "internal";
     const label = VERBS.includes(verb as Verb) ? verb : "unknown";
     onAnswer(label, code);

@@ -110,7 +110,7 @@ describe("a tail's state", () => {
     assert.deepEqual(actions.at(-1), { do: "end", end: { notice: "readRevoked", ...CLOSE_CODES.readRevoked } });
   });
 
-  it("ends when the gateway refuses, and at a gap that the gateway names", () => {
+  it("ends when the gateway refuses", () => {
     const refused = run(startTail("start"), UP, {
       type: "fault",
       attempt: 1,
@@ -122,8 +122,6 @@ describe("a tail's state", () => {
       do: "end",
       end: { notice: "refused", code: 403, reason: "no", reconnect: false },
     });
-    const gap = run(startTail("start"), UP, opened(1), { type: "notice", attempt: 1, name: "logGap" });
-    assert.equal(gap.state.phase, "ended");
   });
 
   it("takes a refusal after it had begun for the end of the right, and knows an ended token", () => {
