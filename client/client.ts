@@ -90,7 +90,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   });
 
   const perform = (action: GrantsAction) => {
-    if (action.do === "renew") return void renewal.want();
+    if (action.do === "renew") return renewal.want();
     cancelAsk();
     switch (action.do) {
       case "ask":

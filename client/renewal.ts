@@ -22,11 +22,11 @@ export class Renewal {
     this.#renew = renew;
   }
 
-  /** True where it is done at once, false where it is done later. */
-  want(): boolean {
+  /** Renews at once, or when the pace allows it. */
+  want(): void {
     if (this.#cancel) {
       this.#wanted = true;
-      return false;
+      return;
     }
     const pace = RENEWAL_PACE_MS * (1 + this.#random() / 2);
     this.#cancel = this.#timers.after(pace, () => {
@@ -36,7 +36,6 @@ export class Renewal {
       this.want();
     });
     this.#renew();
-    return true;
   }
 
   /** The connection is gone by itself: the login to come is fresh. */

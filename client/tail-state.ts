@@ -13,7 +13,7 @@
 import { CLOSE_CODES, type CloseName, isCloseName } from "../core/close-codes.ts";
 import type { TailRequest } from "../core/wire/wire.ts";
 
-export const DEFAULT_WINDOW = 64;
+const DEFAULT_WINDOW = 64;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5_000;
 

@@ -139,7 +139,7 @@ export function openTail(deps: TailDeps, options: TailOptions): Tail {
 }
 
 /** What a message on a tail's reply subject says. */
-export function read(attempt: number, msg: MsgLike): TailInput {
+function read(attempt: number, msg: MsgLike): TailInput {
   const name = header(msg, HEADER.notice);
   if (name !== null) return { type: "notice", attempt, name };
   const fault = faultOf(msg);

@@ -88,10 +88,6 @@ export class BarrierMember {
     return this.#follower?.failure ?? null;
   }
 
-  get roster(): Roster {
-    return this.#roster;
-  }
-
   /** May a login be answered at this moment? */
   mayAnswer(): boolean {
     // A machine that slept counts its own clock only while it was awake, and others let our lease run out.

@@ -9,7 +9,7 @@ import type { Msg, NatsConnection, Subscription } from "@nats-io/nats-core";
 import { reasonOf } from "../../core/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 
-export const CALLOUT_SUBJECT = "$SYS.REQ.USER.AUTH";
+const CALLOUT_SUBJECT = "$SYS.REQ.USER.AUTH";
 const GROUP = "arvados-nats-authcallout";
 
 /** Pure. */

@@ -14,8 +14,7 @@ export type DemoDescription = {
   shared: boolean;
 };
 
-export const ACTIONS = ["share", "unshare", "update", "create"] as const;
-export type DemoAction = (typeof ACTIONS)[number];
+export type DemoAction = "share" | "unshare" | "update" | "create";
 
 export type ActionResult = {
   action: DemoAction;

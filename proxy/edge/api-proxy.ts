@@ -12,11 +12,6 @@ import { requestAddress } from "./client.ts";
 /** As long as Arvados itself lets a request take (API.RequestTimeout). */
 export const ANSWER_WITHIN_MS = 300_000;
 
-/** @param target of the request; one that somebody behind us may read as another path is none */
-export function isApiRequest(target: string): boolean {
-  return ![null, "unclear"].includes(apiTarget(target));
-}
-
 export type ApiProxyOptions = {
   url: string;
   isForwarder: (address: string) => boolean;

@@ -34,7 +34,7 @@ const ANSWER_MS = 1_000;
 /** So long each further large body of one who has flooded, in whichever session, is a flood. */
 const KNOWN_FLOODER_MS = 60_000;
 export const UNDER_WAY_PER_SESSION = 50;
-export const UNDER_WAY_PER_USER = 200;
+const UNDER_WAY_PER_USER = 200;
 const KEPT = 20_000;
 
 type Bucket = { left: number; excess: number; at: number; answeredAt: number; reportedAt: number; underWay: number };

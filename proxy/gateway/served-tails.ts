@@ -88,7 +88,7 @@ export class ServedTails {
   }
 
   addCredit(key: SessionKey, id: string, n: number): void {
-    this.#own(key, id).tail.grant(n, this.#now());
+    this.#own(key, id).tail.addCredit(n, this.#now());
   }
 
   stop(key: SessionKey, id: string): void {
