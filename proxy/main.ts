@@ -190,7 +190,7 @@ export async function runProxy(
       if (error) return;
       const session = message.subject.split(".").slice(-2).join(".");
       const notice = noticeIn(message.data);
-      if (notice !== null) edge.told(session, notice);
+      if (notice !== null) edge.onNotice(session, notice);
     },
   });
   scope.defer("notices", () => notices.unsubscribe());

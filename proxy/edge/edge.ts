@@ -1,6 +1,10 @@
 /**
- * The door for browsers: `/nats` leads to nats-server's WebSocket listener. nats-server knows the edge by its key (ADR-55 of NATS), and
- * authcallout learns the client's address from what the edge signs. Who may do what is decided there: this can refuse, and admit nobody.
+ * The edge: tunnels browsers' WebSockets on `/nats` to nats-server's WebSocket listener. nats-server knows the edge by its key (ADR-55 of
+ * NATS), and authcallout learns the client's address from what the edge signs. The edge can refuse a socket; it cannot admit a session,
+ * which only authcallout does. public-listener.ts attaches it.
+ *
+ * Folder proxy/edge: sockets and HTTP before nats-server and Arvados. It imports core/ and runtime/, and neither the gateway nor a replica
+ * of the graph. What it reads from clients is hostile: parse it in a pure file (connect-line.ts, client.ts, api-request.ts).
  */
 import { type KeyObject, sign } from "node:crypto";
 import type { IncomingMessage, Server } from "node:http";
@@ -18,22 +22,21 @@ import { parseToken, sessionTokenOf } from "../../core/token/token.ts";
 import { isUntrusted } from "../../runtime/certificate.ts";
 import { pathOf, refuseUpgrade } from "../../runtime/http-server.ts";
 import { requestAddress, requestToken } from "./client.ts";
-import { formatConnect, tokenOf } from "./connect-line.ts";
+import { type ConnectFields, formatConnect, tokenOf } from "./connect-line.ts";
 import { PENDING_BOUNDS, Pending, type PendingBounds, type PendingRefusal } from "./pending.ts";
 import { Renewals } from "./renewals.ts";
 import { Tunnel } from "./tunnel.ts";
 
 export const NATS_PATH = "/nats";
 
-/** nats-server's max_payload, and what a client may put before it into one WebSocket message. */
+/** nats-server's max_payload, and protocol text that a client may put into the same WebSocket message. */
 const MESSAGE_BYTES = 2 * 1024 * 1024;
-/** For both ends; no compression, which would cost memory per socket and gain little for small messages. */
+/** For both ends. No compression: it costs memory for each socket and gains little for small messages. */
 const SOCKET_OPTIONS = { maxPayload: MESSAGE_BYTES, perMessageDeflate: false, closeTimeout: 5_000 };
-/** Something comes from us within twice this on every socket; nginx and load balancers cut after 60 s of nothing, some after 30 s. */
+/** The edge sends something on every socket within twice this time: nginx and load balancers cut an idle one after 60 s, some after 30 s. */
 const PING_EVERY_MS = 12_000;
-/** Refusals are daily business where somebody attacks, so the log has one line for many. */
-const SAY_REFUSED_EVERY_MS = 10_000;
-/** For browsers nats-server cuts its messages at 4 kB; to others all that waits goes as one, up to its max_pending. */
+const LOG_REFUSALS_EVERY_MS = 10_000;
+/** nats-server sends browsers messages of at most 4 kB, and others one message of all that is pending, up to its max_pending. */
 const USER_AGENT = "Mozilla/5.0 (arvados-nats edge)";
 
 export type EdgeOptions = {
@@ -44,143 +47,188 @@ export type EdgeOptions = {
   isForwarder: (address: string) => boolean;
   /** Milliseconds that a client has for its CONNECT. */
   connectWithin: number;
-  /** Milliseconds after which an end that takes nothing is given up. */
+  /** Milliseconds after which a socket that accepts no data is closed. */
   stalledAfter: number;
   now: () => number;
   log: Logger;
   onEnded: (because: CloseName) => void;
-  /** Sockets that have sent no CONNECT, those included that have not sent their headers. */
+  /** How many sockets may have sent no CONNECT; those that have sent no headers count too. */
   pendingBounds?: PendingBounds;
   /** A socket was refused by one of these bounds. */
   onRefused?: (by: PendingRefusal) => void;
-  /** Milliseconds between two looks for sockets on which nothing was sent. */
+  /** Milliseconds between two checks for idle sockets. */
   pingEvery?: number;
 };
 
-export type Edge = {
-  sockets(): number;
-  /** Those without CONNECT yet. */
-  pending(): number;
-  /** What authcallout has told a session: `<token>.<sid>`. */
-  told(session: string, notice: string): void;
-  close(): void;
-};
-
-/** Reasons for which a session is better off with a login of today. */
+/** Notices after which a session needs a fresh login to have all its rights. */
 const NEWS: readonly CloseName[] = ["permissionsGrown", "objectsMoved"];
 
+/** One client's WebSocket, as its upgrade request described it. */
+type Accepted = {
+  client: WebSocket;
+  socket: Socket;
+  address: string;
+  origin: string | undefined;
+  /** From the request, for clients that cannot put a token into CONNECT; empty if there is none. */
+  token: string;
+  /** Takes the socket out of those that have sent no CONNECT. */
+  leave: () => void;
+};
+
 export function attachEdge(server: Server, options: EdgeOptions): Edge {
-  const { natsWebsocketUrl, isForwarder, connectWithin, stalledAfter, now, log, onEnded } = options;
-  const keys = seedsIn(options.seed).map((seed) => signingKey(seedBytes("user", seed)));
-  const acceptor = new WebSocketServer({ noServer: true, clientTracking: false, ...SOCKET_OPTIONS });
-  const open = new Set<Tunnel>();
-  const renewals = new Renewals({ now, later: (callback, ms) => void setTimeout(callback, ms).unref() });
-  const { pendingBounds = PENDING_BOUNDS, onRefused = () => {}, pingEvery = PING_EVERY_MS } = options;
-  const pending = new Pending(pendingBounds);
-  const leaveAsConnection = new WeakMap<Socket, () => void>();
-  const pings = setInterval(() => {
-    for (const tunnel of open) tunnel.keepAlive();
-  }, pingEvery).unref();
+  const edge = new Edge(options);
+  server.on("connection", (socket: Socket) => edge.onConnection(socket));
+  server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) =>
+    edge.onUpgrade(request, socket, head),
+  );
+  return edge;
+}
 
-  let saidRefused = Number.NEGATIVE_INFINITY;
-  let refused = 0;
-  const refuse = (bound: PendingRefusal, address: string): void => {
-    onRefused(bound);
-    refused += 1;
-    if (now() - saidRefused < SAY_REFUSED_EVERY_MS) return;
-    log.warn({ bound, address, sockets: refused }, "sockets are refused: too many are open that have sent no CONNECT");
-    saidRefused = now();
-    refused = 0;
-  };
+export class Edge {
+  readonly #options: EdgeOptions;
+  readonly #keys: readonly KeyObject[];
+  readonly #acceptor = new WebSocketServer({ noServer: true, clientTracking: false, ...SOCKET_OPTIONS });
+  readonly #open = new Set<Tunnel>();
+  readonly #renewals: Renewals;
+  readonly #pending: Pending;
+  readonly #leaveAsConnection = new WeakMap<Socket, () => void>();
+  readonly #pings: NodeJS.Timeout;
+  #refusalLoggedAt = Number.NEGATIVE_INFINITY;
+  #refused = 0;
 
-  const accept = (client: WebSocket, socket: Socket, request: IncomingMessage, address: string, leave: () => void) => {
+  constructor(options: EdgeOptions) {
+    const { seed, now, pendingBounds = PENDING_BOUNDS, pingEvery = PING_EVERY_MS } = options;
+    this.#options = options;
+    this.#keys = seedsIn(seed).map((one) => signingKey(seedBytes("user", one)));
+    this.#renewals = new Renewals({ now, later: (callback, ms) => void setTimeout(callback, ms).unref() });
+    this.#pending = new Pending(pendingBounds);
+    this.#pings = setInterval(() => {
+      for (const tunnel of this.#open) tunnel.keepAlive();
+    }, pingEvery).unref();
+  }
+
+  sockets(): number {
+    return this.#open.size;
+  }
+
+  /** Sockets that have sent no CONNECT yet. */
+  pending(): number {
+    return this.#pending.size;
+  }
+
+  /** @param session key of the session that authcallout has sent the notice to */
+  onNotice(session: string, notice: string): void {
+    if (isCloseName(notice) && NEWS.includes(notice)) this.#renewals.news(session, notice);
+  }
+
+  close(): void {
+    clearInterval(this.#pings);
+    this.#acceptor.close();
+    for (const tunnel of this.#open) tunnel.end("draining");
+  }
+
+  onConnection(socket: Socket): void {
+    const peer = canonicalAddress(socket.remoteAddress ?? "");
+    const leave = this.#pending.enter(peer === null || this.#options.isForwarder(peer) ? null : peer);
+    if (typeof leave === "string") {
+      this.#onRefused(leave, peer ?? UNKNOWN_ADDRESS);
+      socket.destroy();
+      return;
+    }
+    this.#leaveAsConnection.set(socket, leave);
+    socket.once("close", leave);
+  }
+
+  onUpgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    if (pathOf(request.url ?? "") !== NATS_PATH) return refuseUpgrade(socket, "404 Not Found");
+    // From here on the socket counts by the client's address, which a forwarder has added, instead of the connection's.
+    this.#leaveAsConnection.get(socket)?.();
+    const address = requestAddress(request, this.#options.isForwarder);
+    const leave = this.#pending.enter(address);
+    if (typeof leave === "string") {
+      this.#onRefused(leave, address);
+      return refuseUpgrade(socket, "429 Too Many Requests", ["Retry-After: 1"]);
+    }
+    socket.once("close", leave);
     const { headers, url = "" } = request;
-    const given = requestToken(headers, url);
-    let broken: string | undefined;
-    const upstream = new WebSocket(natsWebsocketUrl, {
-      ...SOCKET_OPTIONS,
-      handshakeTimeout: connectWithin,
-      headers: { "User-Agent": USER_AGENT, ...(address === UNKNOWN_ADDRESS ? {} : { "X-Forwarded-For": address }) },
-      ...(headers.origin === undefined ? {} : { origin: headers.origin }),
-    });
-    const tunnel = new Tunnel({
+    const token = requestToken(headers, url);
+    this.#acceptor.handleUpgrade(request, socket, head, (client) =>
+      this.#openTunnel({ client, socket, address, origin: headers.origin, token, leave }),
+    );
+  }
+
+  #openTunnel(accepted: Accepted): void {
+    const { client, socket, address, origin } = accepted;
+    const { connectWithin, stalledAfter, log } = this.#options;
+    const upstream = this.#connectUpstream(origin, address);
+    let cause: string | undefined;
+    const tunnel: Tunnel = new Tunnel({
       client,
       socket,
       server: upstream,
       connectWithin,
       stalledAfter,
-      connect(connect, nonce) {
-        leave();
-        const token = tokenOf(connect) || given;
-        const session = sessionOf(token, connect.user);
-        if (session !== null) renewals.opened(tunnel, session);
-        return formatConnect(connect, {
-          auth_token: token,
-          pass: signStatement(keys, address, token, now()),
-          ...proofOf(keys, nonce),
-        });
-      },
-      onEnd(because) {
-        open.delete(tunnel);
-        renewals.ended(tunnel);
-        if (because === null) return;
-        onEnded(because);
-        // Clients that misbehave are daily business; that there is no nats-server is not.
-        const fields = { address, reason: because, ...(broken === undefined ? {} : { cause: broken }) };
-        log[because === "natsUnreachable" ? "warn" : "info"](fields, "a WebSocket was ended");
-      },
+      connect: (fields, nonce) => this.#connectLine(tunnel, accepted, fields, nonce),
+      onEnd: (because) => this.#onEnd(tunnel, address, because, cause),
     });
-    open.add(tunnel);
+    this.#open.add(tunnel);
     upstream.on("unexpected-response", (_request, { statusCode }) => {
-      log.warn({ status: statusCode, origin: headers.origin }, "nats-server refuses a WebSocket");
+      log.warn({ status: statusCode, origin }, "nats-server refuses a WebSocket");
       tunnel.end(statusCode === 403 ? "originRefused" : "natsUnreachable");
     });
     upstream.on("error", (error) => {
-      broken = isUntrusted(error) ? untrusted(natsWebsocketUrl, error) : reasonOf(error);
+      cause = isUntrusted(error) ? untrusted(this.#options.natsWebsocketUrl, error) : reasonOf(error);
     });
-  };
+  }
 
-  server.on("connection", (socket: Socket) => {
-    const peer = canonicalAddress(socket.remoteAddress ?? "");
-    const place = pending.enter(peer === null || isForwarder(peer) ? null : peer);
-    if (typeof place === "string") {
-      refuse(place, peer ?? UNKNOWN_ADDRESS);
-      socket.destroy();
-      return;
-    }
-    leaveAsConnection.set(socket, place);
-    socket.once("close", place);
-  });
+  #connectUpstream(origin: string | undefined, address: string): WebSocket {
+    const { natsWebsocketUrl, connectWithin } = this.#options;
+    return new WebSocket(natsWebsocketUrl, {
+      ...SOCKET_OPTIONS,
+      handshakeTimeout: connectWithin,
+      headers: { "User-Agent": USER_AGENT, ...(address === UNKNOWN_ADDRESS ? {} : { "X-Forwarded-For": address }) },
+      ...(origin === undefined ? {} : { origin }),
+    });
+  }
 
-  server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    if (pathOf(request.url ?? "") !== NATS_PATH) return refuseUpgrade(socket, "404 Not Found");
-    // From here on it counts by its client's address, not by that of the connection.
-    leaveAsConnection.get(socket)?.();
-    const address = requestAddress(request, isForwarder);
-    const leave = pending.enter(address);
-    if (typeof leave === "string") {
-      refuse(leave, address);
-      return refuseUpgrade(socket, "429 Too Many Requests", ["Retry-After: 1"]);
-    }
-    socket.once("close", leave);
-    acceptor.handleUpgrade(request, socket, head, (client) => accept(client, socket, request, address, leave));
-  });
+  /** The client's CONNECT has arrived: returns the line for nats-server. */
+  #connectLine(tunnel: Tunnel, accepted: Accepted, fields: ConnectFields, nonce: string | null): Buffer {
+    accepted.leave();
+    const token = tokenOf(fields) || accepted.token;
+    const session = sessionOf(token, fields.user);
+    if (session !== null) this.#renewals.opened(tunnel, session);
+    return formatConnect(fields, {
+      auth_token: token,
+      pass: signStatement(this.#keys, accepted.address, token, this.#options.now()),
+      ...proofOf(this.#keys, nonce),
+    });
+  }
 
-  return {
-    sockets: () => open.size,
-    pending: () => pending.size,
-    told(session, notice) {
-      if (isCloseName(notice) && NEWS.includes(notice)) renewals.news(session, notice);
-    },
-    close() {
-      clearInterval(pings);
-      acceptor.close();
-      for (const tunnel of open) tunnel.end("draining");
-    },
-  };
+  #onEnd(tunnel: Tunnel, address: string, because: CloseName | null, cause: string | undefined): void {
+    this.#open.delete(tunnel);
+    this.#renewals.ended(tunnel);
+    if (because === null) return;
+    const { log, onEnded } = this.#options;
+    onEnded(because);
+    // Misbehaving clients are normal; an unreachable nats-server is not.
+    const fields = { address, reason: because, ...(cause === undefined ? {} : { cause }) };
+    log[because === "natsUnreachable" ? "warn" : "info"](fields, "a WebSocket was ended");
+  }
+
+  /** Counts each refusal, and logs one line for all of ten seconds: during an attack there are many. */
+  #onRefused(bound: PendingRefusal, address: string): void {
+    const { now, log, onRefused } = this.#options;
+    onRefused?.(bound);
+    this.#refused += 1;
+    if (now() - this.#refusalLoggedAt < LOG_REFUSALS_EVERY_MS) return;
+    const sockets = this.#refused;
+    log.warn({ bound, address, sockets }, "sockets are refused: too many are open that have sent no CONNECT");
+    this.#refusalLoggedAt = now();
+    this.#refused = 0;
+  }
 }
 
-/** As the callout will name it, where it admits the token at all. */
+/** The session key as the callout will compute it, if it admits the token. */
 function sessionOf(text: string, user: unknown): string | null {
   const token = parseToken(text);
   const sid = typeof user === "string" || user === undefined ? parseSessionId(user) : null;
@@ -188,8 +236,8 @@ function sessionOf(text: string, user: unknown): string | null {
 }
 
 /**
- * While the key is being changed some nats-servers trust only the old one and some only the new one, and refuse whoever comes with the
- * other: then none is shown, which is no loss to a client (what authcallout believes is signed with both).
+ * While the edge's key is replaced, some nats-servers trust only the old key and some only the new one, and refuse the other. Then the edge
+ * shows none, which costs a client nothing: the statement for authcallout is signed with both keys.
  */
 function proofOf(keys: readonly KeyObject[], nonce: string | null): { proxy_sig?: string } {
   const [key, ...others] = keys;
@@ -197,7 +245,7 @@ function proofOf(keys: readonly KeyObject[], nonce: string | null): { proxy_sig?
   return { proxy_sig: sign(null, Buffer.from(nonce), key).toString("base64url") };
 }
 
-/** Here it is told with each client that cannot come in, for the proxy itself goes on. */
+/** The text of an error that stops other services; the proxy continues and logs it for each client. */
 function untrusted(url: string, error: Error): string {
   const { message, remedy } = fault("nats.untrusted", { url, reason: reasonOf(error) });
   return `${message}: ${remedy}`;
