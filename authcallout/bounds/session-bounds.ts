@@ -8,6 +8,7 @@ import { keepNewest } from "../../core/keep-newest.ts";
 import type { SessionName } from "../../core/session/session.ts";
 import { suffixedParts } from "../../core/token/token.ts";
 import type { Identity } from "../../core/token/token-index.ts";
+import type { Config } from "../../runtime/config/config.ts";
 import type { Session, Sessions } from "../sessions/sessions.ts";
 
 export type SessionLimits = {
@@ -22,6 +23,17 @@ export type SessionLimits = {
   /** All anonymous ones. */
   anonymous: number;
 };
+
+export function sessionLimits(config: Config): SessionLimits {
+  return {
+    perUser: config.sessionsPerUser,
+    perToken: config.sessionsPerCredential,
+    perContainer: config.sessionsPerContainer,
+    perUserContainers: config.sessionsPerUserContainers,
+    perAddress: config.sessionsPerAddress,
+    anonymous: config.sessionsAnonymous,
+  };
+}
 
 /** One count that a session is part of. */
 export type Count = { key: string; limit: number };
