@@ -1,8 +1,8 @@
 /** What a session and a user may ask of the gateway, and that what is beyond costs little. */
 import assert from "node:assert/strict";
-import { RecordsSequence } from "../../proxy/gateway/records-sequence.ts";
-import { RequestLimits, type RequestVerdict, UNDER_WAY_PER_SESSION } from "../../proxy/gateway/request-limits.ts";
-import { deferred } from "../../runtime/deferred.ts";
+import { RecordsSequence } from "../../../proxy/gateway/records-sequence.ts";
+import { RequestLimits, type RequestVerdict, UNDER_WAY_PER_SESSION } from "../../../proxy/gateway/request-limits.ts";
+import { deferred } from "../../../runtime/deferred.ts";
 
 const PER_SECOND = 50;
 const limits = () => new RequestLimits(PER_SECOND, (user) => user === "anonymous");

@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import { gzipSync } from "node:zlib";
-import { type LoopbackServer, startLoopbackServer } from "../../dev/servers/loopback-server.ts";
-import { createApp } from "../../proxy/app.ts";
-import { passToArvados } from "../../proxy/edge/api-proxy.ts";
-import { apiTarget } from "../../proxy/edge/api-request.ts";
-import { silentLog } from "../../runtime/log/log.ts";
+import { type LoopbackServer, startLoopbackServer } from "../../../dev/servers/loopback-server.ts";
+import { createApp } from "../../../proxy/app.ts";
+import { passToArvados } from "../../../proxy/edge/api-proxy.ts";
+import { apiTarget } from "../../../proxy/edge/api-request.ts";
+import { silentLog } from "../../../runtime/log/log.ts";
 
 describe("the Arvados API through the edge", () => {
   type Asked = { method: string; url: string; headers: IncomingHttpHeaders; body: string };
