@@ -1,9 +1,8 @@
 /**
  * The callout service: answers nats-server's logins from the permission graph in memory, and cuts sessions whose rights shrank.
  *
- * Folders, each of which imports only those before it: sessions/ (which sessions and servers there are), barrier/ (this replica's part in
- * the barrier), revocation/ (judging, notifying, cutting), bounds/ (how much one user may use), login/ (answering). lookup/ (Arvados' API)
- * stands apart. enforcement.ts puts together all but login/ and lookup/; the files beside main.ts may import every folder.
+ * Folders (a README.md in each), of which each imports only those before it: sessions/, barrier/, revocation/, bounds/, login/. lookup/ stands
+ * apart. The files beside main.ts may import every folder and join them.
  */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";

@@ -1,8 +1,7 @@
 /**
  * The proxy service: the edge for browsers, discovery and console page, and the gateway's verbs.
  *
- * Folders: edge/ (sockets and HTTP from clients), gateway/ (verbs and tails), console/ (the page, built for browsers). edge/ and gateway/
- * import nothing from each other; console/ imports client/ and core/ only. main.ts joins them.
+ * Folders (a README.md in each): edge/, gateway/, console/ import nothing from each other; the files beside main.ts join them.
  */
 import type { NatsConnection } from "@nats-io/nats-core";
 import { formatRevision } from "../core/revision.ts";

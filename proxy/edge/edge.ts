@@ -2,9 +2,6 @@
  * The edge: tunnels browsers' WebSockets on `/nats` to nats-server's WebSocket listener. nats-server knows the edge by its key (ADR-55 of
  * NATS), and authcallout learns the client's address from what the edge signs. The edge can refuse a socket; it cannot admit a session,
  * which only authcallout does. public-listener.ts attaches it.
- *
- * Folder proxy/edge: sockets and HTTP before nats-server and Arvados. It imports core/ and runtime/, and neither the gateway nor a replica
- * of the graph. What it reads from clients is hostile: parse it in a pure file (connect-line.ts, client.ts, api-request.ts).
  */
 import { type KeyObject, sign } from "node:crypto";
 import type { IncomingMessage, Server } from "node:http";
