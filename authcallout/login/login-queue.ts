@@ -1,18 +1,18 @@
 /**
- * Logins waiting for their turn. One that comes while nobody waits is answered at once. A queue gives way to other work every few
- * milliseconds, so that leases and removals are not kept waiting by a storm of logins; what has waited so long that nats-server
- * gives up soon is dropped unopened, and so is what comes when the queue is full.
+ * Logins that wait for their turn. A login that arrives at an empty queue is answered at once. The queue yields to other work every few
+ * milliseconds, so that a storm of logins does not delay leases and removals. It drops a login unopened if nats-server will soon stop
+ * waiting for it, and the oldest one if the queue is full.
  */
 export type LoginQueueOptions<T> = {
-  /** True when the login has been seen to, false when it cannot be answered at this moment and should wait. */
+  /** True if the login is handled, false if it cannot be answered now and must wait. */
   start: (item: T) => boolean;
-  /** Dropped after waiting so many milliseconds. */
+  /** The login is dropped after it waited `waited` milliseconds. */
   onShed: (item: T, waited: number) => void;
   /** Milliseconds; below nats-server's authorization timeout. */
   patience: number;
   length: number;
   now: () => number;
-  /** Calls back after other work has had its turn; `wait` where nothing could be done just now. */
+  /** Calls back after other work; `wait`: no login can be answered now, so later. */
   later: (callback: () => void, wait: boolean) => void;
 };
 
