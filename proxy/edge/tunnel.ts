@@ -1,16 +1,16 @@
 /**
- * One client's way to nats-server: two WebSockets. The client's CONNECT is held until it is whole and nats-server's nonce is known, and
- * goes on as `connect` writes it; INFO is held until it is whole, and goes to the client without what names addresses inside. From then
- * on messages pass as they are, each way no faster than the other end takes them.
+ * One client's tunnel to nats-server: two WebSockets. The edge holds the client's CONNECT until it is complete and nats-server's nonce is
+ * known, and sends the line that `connect` writes; it holds INFO until it is complete, and sends it to the client without internal
+ * addresses. Then messages pass unchanged, in each direction no faster than the other end reads.
  */
 import type { Socket } from "node:net";
 import type { RawData, WebSocket } from "ws";
 import { CLOSE_CODES, type CloseName } from "../../core/close-codes.ts";
 import { type ConnectFields, clientInfo, readConnect, readInfo } from "./connect-line.ts";
 
-/** What may wait for a slow end before the other one is no longer read. */
+/** How much may wait for a slow end before the other end is paused. */
 const WAITING_BYTES = 64 * 1024;
-/** Of everything until CONNECT is whole, messages that are not whole included. */
+/** How much a client may send until CONNECT is complete, parts of messages included. */
 const EARLY_BYTES = 64 * 1024;
 
 const NO_STATUS = 1005;
@@ -26,11 +26,11 @@ export type TunnelParts = {
   server: WebSocket;
   /** Milliseconds for CONNECT to come. */
   connectWithin: number;
-  /** Milliseconds for an end to take what waits for it. */
+  /** Milliseconds that an end has to read what waits for it. */
   stalledAfter: number;
   /** The line for nats-server. */
   connect: (options: ConnectFields, nonce: string | null) => Buffer;
-  /** Once. `because` null: one of the ends closed in order. */
+  /** Called once. `because` null: one of the ends closed normally. */
   onEnd: (because: CloseName | null) => void;
 };
 
@@ -52,23 +52,23 @@ export class Tunnel {
     this.#readBefore = socket.bytesRead;
     this.#deadline = setTimeout(() => this.end("connectTimeout"), connectWithin);
     socket.on("data", this.#bound);
-    client.on("message", this.#takeConnect);
-    server.on("message", this.#takeInfo);
-    // What is wrong with a socket ends it, and `close` follows.
+    client.on("message", this.#onConnect);
+    server.on("message", this.#onInfo);
+    // After an error the socket closes, and `close` follows.
     client.on("error", () => {});
     client.on("close", () => this.#clientClosed());
     server.on("close", (code, reason) => this.#serverClosed(code, reason));
   }
 
-  /** Closes both ends; the client is told why. */
+  /** Closes both ends; the client gets code and reason. */
   end(because: CloseName): void {
     const { code, reason } = CLOSE_CODES[because];
     if (this.#close(code, reason)) this.#because = because;
   }
 
   /**
-   * To be called again and again: pings the client where nothing was written to it since the last call, for proxies between us cut a
-   * connection on which nothing comes for a while. nats-server pings only clients that send nothing either.
+   * To be called regularly: pings the client if nothing was written to it since the last call, because proxies in between cut idle
+   * connections. nats-server pings only clients that send nothing either.
    */
   keepAlive(): void {
     const { client, socket } = this.#parts;
@@ -77,13 +77,13 @@ export class Tunnel {
     else this.#written = socket.bytesWritten;
   }
 
-  readonly #takeInfo = (data: RawData): void => {
+  readonly #onInfo = (data: RawData): void => {
     this.#fromServer = Buffer.concat([this.#fromServer, data as Buffer]);
     const read = readInfo(this.#fromServer);
     if (read === "incomplete") return;
     if (read === "invalid") return this.end("natsUnreachable");
     const { client, server } = this.#parts;
-    server.off("message", this.#takeInfo);
+    server.off("message", this.#onInfo);
     this.#nonce = read.nonce;
     if (client.readyState === client.OPEN) client.send(clientInfo(this.#fromServer), { binary: true });
     this.#fromServer = Buffer.alloc(0);
@@ -91,9 +91,9 @@ export class Tunnel {
     this.#open();
   };
 
-  readonly #takeConnect = (data: RawData): void => {
+  readonly #onConnect = (data: RawData): void => {
     this.#fromClient = Buffer.concat([this.#fromClient, data as Buffer]);
-    // What came in one chunk with CONNECT is heard although the socket has been paused.
+    // Messages in the same chunk as CONNECT still arrive after the socket is paused.
     if (this.#options) return;
     const read = readConnect(this.#fromClient);
     if ("incomplete" in read) return;
@@ -137,13 +137,13 @@ export class Tunnel {
     if (socket.bytesRead - this.#readBefore > EARLY_BYTES) this.end("connectTooLong");
   };
 
-  /** CONNECT is through, or will never be. */
+  /** CONNECT has been sent on, or never will be. */
   #stopReading(): void {
     const { client, server, socket } = this.#parts;
     clearTimeout(this.#deadline);
     socket.off("data", this.#bound);
-    client.off("message", this.#takeConnect);
-    server.off("message", this.#takeInfo);
+    client.off("message", this.#onConnect);
+    server.off("message", this.#onInfo);
   }
 
   #clientClosed(): void {
@@ -157,7 +157,7 @@ export class Tunnel {
     else this.#close(code === NO_STATUS ? NORMAL : code, reason.toString());
   }
 
-  /** False where that was done before. A paused socket would not hear the other side's part of the closing. */
+  /** False if the tunnel is closing already. Resumes the sockets: a paused one would miss the close frame of the other side. */
   #close(code: number, reason: string): boolean {
     if (this.#closing) return false;
     this.#closing = true;
