@@ -6,10 +6,10 @@
  *                                      |--(a granted pattern is refused)--> renewing, at most 3 times a revision
  *                                      `--(notice: do not come back)--> ended
  *
- * Renewing may wait for its turn (renewal.ts): the connection is there meanwhile, and an answer that was asked for still counts.
+ * A renewal may wait (renewal.ts): the connection stays open meanwhile, and an answer that was requested before still counts.
  *
- * The rights a connection has are those of its JWT, made at login; what `whoami` says are those of now. So a grown
- * right takes a new login, and a pattern that is granted and yet refused means that the login is older than the answer.
+ * A connection has the permissions of its JWT, from its login; `whoami` returns the current grants. So new rights need a new login, and
+ * a granted pattern that is refused means that the login is older than the answer.
  */
 import { CLOSE_CODES } from "../core/close-codes.ts";
 import { atLeast, parseRevision } from "../core/revision.ts";
@@ -22,9 +22,9 @@ export type GrantsPhase = "down" | "asking" | "current" | "renewing" | "ended";
 export type GrantsState = {
   readonly phase: GrantsPhase;
   readonly who: WhoamiAnswer | null;
-  /** No answer older than this counts: a notice told of it. */
+  /** The newest revision that a notice named: an answer of an older one is not final. */
   readonly notBefore: string | null;
-  /** Logins spent on patterns refused although granted, at one revision. */
+  /** Logins spent on granted patterns that were refused, at one revision. */
   readonly renewals: { readonly revision: string; readonly count: number };
 };
 
@@ -39,7 +39,7 @@ export type GrantsInput =
 
 export type GrantsAction =
   | { do: "ask" }
-  /** Ask again after a while: no answer came, or one from a gateway that lags behind a notice. */
+  /** Ask again after a while: there was no answer, or the gateway's graph is older than a notice. */
   | { do: "askLater" }
   | { do: "subscribe"; grants: readonly string[] }
   | { do: "renew" }
@@ -59,7 +59,7 @@ export function advanceGrants(state: GrantsState, input: GrantsInput): GrantsSte
   if (state.phase === "ended") return still;
   switch (input.type) {
     case "up":
-      // A fresh login: what is known of the grants may be of the login before.
+      // A new login: the known grants may be those of the login before.
       return { state: { ...state, phase: "asking", who: null }, actions: [{ do: "ask" }] };
     case "down":
       return { state: { ...state, phase: "down", who: null }, actions: [] };
@@ -78,14 +78,14 @@ function answered(state: GrantsState, who: WhoamiAnswer): GrantsStep {
   const subscribe: GrantsAction = { do: "subscribe", grants: who.grants.subscribe };
   if (isBlind(state)) return { state: { ...state, who }, actions: [subscribe] };
   if (state.phase !== "asking") return { state, actions: [] };
-  // What an older answer lists is worth having meanwhile: the server enforces the rights in any case.
+  // The grants of an older answer are used meanwhile: the server enforces the rights in any case.
   if (state.notBefore !== null && isOlder(who.revision, state.notBefore)) {
     return { state: { ...state, who }, actions: [subscribe, { do: "askLater" }] };
   }
   return { state: { ...state, phase: "current", who, notBefore: null }, actions: [subscribe] };
 }
 
-/** It was told to renew before it knew what it has, and may wait for that. */
+/** The session must renew and has no answer yet. */
 function isBlind(state: GrantsState): boolean {
   return state.phase === "renewing" && state.who === null;
 }
@@ -93,21 +93,21 @@ function isBlind(state: GrantsState): boolean {
 function noticed(state: GrantsState, notice: Notice): GrantsStep {
   if (!notice.reconnect) return { state: { ...state, phase: "ended" }, actions: [{ do: "end", notice }] };
   const newest = state.notBefore !== null && isOlder(notice.revision, state.notBefore);
-  const told: GrantsState = { ...state, notBefore: newest ? state.notBefore : notice.revision };
+  const notified: GrantsState = { ...state, notBefore: newest ? state.notBefore : notice.revision };
   switch (notice.code) {
     case CLOSE_CODES.permissionsGrown.code:
     case CLOSE_CODES.objectsMoved.code:
-      return renewing(told);
+      return renewing(notified);
     case CLOSE_CODES.permissionsChanged.code:
-      if (state.phase === "down" || state.phase === "renewing") return { state: told, actions: [] };
-      return { state: { ...told, phase: "asking" }, actions: [{ do: "ask" }] };
+      if (state.phase === "down" || state.phase === "renewing") return { state: notified, actions: [] };
+      return { state: { ...notified, phase: "asking" }, actions: [{ do: "ask" }] };
     default:
       return { state, actions: [] };
   }
 }
 
 function refused(state: GrantsState): GrantsStep {
-  // Before the answer a refusal is expected: the library re-sends what it had subscribed to before a cut.
+  // Before the answer a refusal is expected: after a cut the library repeats its earlier subscriptions.
   if (state.phase !== "current" || state.who === null) return { state, actions: [] };
   const { revision } = state.who;
   const count = state.renewals.revision === revision ? state.renewals.count + 1 : 1;
@@ -116,12 +116,12 @@ function refused(state: GrantsState): GrantsStep {
 }
 
 function renewing(state: GrantsState): GrantsStep {
-  // Down: the login to come is fresh anyway. Renewing: it is under way.
+  // Down: the next login is a new one anyway. Renewing: it is under way.
   if (state.phase === "down" || state.phase === "renewing") return { state, actions: [] };
   return { state: { ...state, phase: "renewing" }, actions: [{ do: "renew" }] };
 }
 
-/** Whether revision `a` is surely older than `b`; text that is no revision compares as not older. */
+/** Is revision `a` older than `b`? A text that is no revision is not older. */
 function isOlder(a: string, b: string): boolean {
   const [left, right] = [parseRevision(a), parseRevision(b)];
   return left !== null && right !== null && !atLeast(left, right);
