@@ -60,7 +60,7 @@ export type BarrierMemberParts = {
 
 const STREAM = "BARRIER";
 const PUBLISH_TIMEOUT_MS = 1_000;
-/** The wall clock may run ahead of the process' own by this much before we take it that the machine slept. */
+/** The wall clock may run ahead of the process' own by this much; above that, the host has slept. */
 const SLEPT_MS = 500;
 
 export class BarrierMember {
@@ -90,7 +90,7 @@ export class BarrierMember {
 
   /** May a login be answered at this moment? */
   mayAnswer(): boolean {
-    // A machine that slept counts its own clock only while it was awake, and others let our lease run out.
+    // The monotonic clock stops while a host sleeps, but the other replicas saw this lease expire.
     const drift = wallDrift();
     if (drift - this.#drift > SLEPT_MS) this.#tenure = tenureAnew(clock());
     this.#drift = drift;

@@ -72,10 +72,10 @@ export class Enforcer {
     this.#parts = parts;
   }
 
-  /** What is to be done from time to time: lost sessions and lost notices are made good, and BARRIER is told of the servers. */
+  /** Runs every minute: finds lost sessions, repeats lost notices, and writes the servers into BARRIER again. */
   async maintain(): Promise<void> {
     const { member, watch, isFit } = this.#parts;
-    // Of whoever came in by a newer graph an old one knows nothing: one that was stopped and goes on has yet to read it.
+    // A replica that was suspended has a stale graph; it must not judge sessions that logged in under a newer revision.
     if (isFit()) await this.reconcile();
     if (!member.leads()) return;
     this.tellOutgrown();
@@ -166,7 +166,7 @@ export class Enforcer {
     await member.publish({ kind: "settled", replica: member.replica, mark: mark.sequence }).catch(() => undefined);
   }
 
-  /** The leader's step, if one is due. Asked at every change; a round that is under way goes on by itself. */
+  /** Starts the leader's next cutting round, if there is a mark to enforce. Called at every change. */
   consider(): void {
     const { member, log, signal } = this.#parts;
     const mark = !this.#cutting && member.leads() ? member.cuttable() : null;
@@ -174,7 +174,7 @@ export class Enforcer {
     this.#cutting = true;
     void this.#enforce(mark)
       .catch((error) => {
-        log.error({ reason: reasonOf(error) }, "a round of cutting met trouble");
+        log.error({ reason: reasonOf(error) }, "cutting revoked sessions failed; retrying");
         // Whatever it was may still be there.
         return sleep(RETRY_MS, signal);
       })
@@ -199,7 +199,7 @@ export class Enforcer {
     if (actions.length > 0) this.#carryOut(actions, null);
   }
 
-  /** Takes replicas that died without closing their connection out of the queue group: one that comes back connects anew. */
+  /** Takes replicas that died without closing their connection out of the queue group: one that is alive connects again. */
   closeLapsed(): void {
     const { member, system, log } = this.#parts;
     if (!member.leads()) return;
@@ -272,7 +272,7 @@ export class Enforcer {
 
   #carryOut(actions: readonly SessionAction[], commitTime: number | null): Promise<void> {
     const work = this.#run(actions, commitTime)
-      .catch((error) => this.#parts.log.error({ reason: reasonOf(error) }, "a revocation met trouble"))
+      .catch((error) => this.#parts.log.error({ reason: reasonOf(error) }, "carrying out a revocation failed"))
       .finally(() => this.#open.delete(work));
     this.#open.add(work);
     return work;

@@ -24,7 +24,7 @@ export type ServerWatchParts = {
   onSession: (session: Session) => void;
   /** A session has ended. */
   onEnd?: (server: string, cid: number, left: { name: SessionName; kicked: boolean }) => void;
-  /** A server that an admin gave up goes on nevertheless, with its old sessions. */
+  /** A server that an admin declared gone is alive, with its old sessions. */
   onReturn: () => void;
 };
 
@@ -77,7 +77,7 @@ export class ServerWatch {
     } else {
       const forgotten = servers.forget(name);
       if (forgotten) log.warn({ name }, "an admin has declared a server gone");
-      // Should it go on nevertheless, BARRIER is to know it again.
+      // If the server is alive after all, it must be written into BARRIER again.
       if (forgotten) this.#announced.delete(forgotten);
     }
     this.#dropSessionsOfTheGone();

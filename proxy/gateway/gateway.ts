@@ -33,7 +33,7 @@ export type GatewayParts = {
   onAnswer: (verb: string, code: string) => void;
   /** A request was dropped without an answer. */
   onDrop: () => void;
-  /** A session goes on and on beyond what may be asked: it is to be cut. */
+  /** A session floods the gateway: authcallout should cut it. */
   onFlood: (key: SessionKey, user: string) => void;
 };
 
@@ -69,7 +69,7 @@ export class Gateway {
     this.#parts.tails.endAll("draining");
   }
 
-  /** Looks at size and number first: what is dropped costs others nothing but its delivery. */
+  /** Checks size and rate first: a dropped request costs others only its delivery. */
   #onRequest(message: Msg): void {
     const { access, subjects, limits, now, onDrop, onFlood } = this.#parts;
     const { subject, data, reply = "" } = message;

@@ -1,7 +1,7 @@
 /**
- * How much a session, and all of a user's together, may ask of the gateway. What is beyond is dropped before anything of it is read; one
- * answer a second says so. A session that goes on far beyond it floods: it is to be cut, since what nats-server has to deliver to us waits in
- * one line for everybody.
+ * How many requests a session, and all sessions of a user together, may send to the gateway. Requests above the limit are dropped before
+ * they are read; one answer a second says so. A session that exceeds the limit by far floods: it is cut, because all requests wait for the
+ * gateway in one queue of nats-server.
  *
  *   within ──bucket empty──► over (refused once a second, else dropped) ──far over──► flooding (reported)
  *
