@@ -166,7 +166,11 @@ class ClientSession {
       this.#grants.send({ type: "down" });
       this.#become("disconnected");
     }
-    if (state === "closed") this.#become("ended");
+    if (state === "closed") {
+      // Without this an unanswered session would ask for ever.
+      this.#grants.stop();
+      this.#become("ended");
+    }
   }
 
   #onNotice(notice: Notice): void {
