@@ -1,5 +1,14 @@
-/** How a callout fares, in words, for `/readyz`. Pure. */
+/** The state of a callout in words, for `/readyz`. */
+import { formatRevision } from "../core/revision.ts";
+import type { PermissionReplica } from "../replica/permission-replica.ts";
+import { failureSays } from "../replica/replica-health.ts";
+import type { ConnectionWatch } from "../runtime/nats/connection-watch.ts";
 import type { Condition, Readiness } from "../runtime/service.ts";
+import type { BarrierMember } from "./barrier/barrier-member.ts";
+import type { QueueGroup } from "./login/queue-group.ts";
+import type { Kicker } from "./revocation/kicker.ts";
+import type { Servers } from "./sessions/servers.ts";
+import type { Sessions } from "./sessions/sessions.ts";
 
 export type CalloutState = {
   graph: {
@@ -10,7 +19,7 @@ export type CalloutState = {
     /** What keeps it from being read, in words; null = nothing. */
     failure: string | null;
   };
-  takesLogins: boolean;
+  acceptsLogins: boolean;
   lease: { held: boolean; replicas: number; leads: boolean; failure: string | null };
   servers: readonly { name: string; silent: boolean }[];
   sessions: number;
@@ -20,6 +29,43 @@ export type CalloutState = {
   connections: Condition;
 };
 
+export type CalloutStateParts = {
+  replica: PermissionReplica;
+  /** Is the graph young enough for logins? */
+  isFit: () => boolean;
+  group: QueueGroup;
+  member: BarrierMember;
+  servers: Servers;
+  sessions: Sessions;
+  kicker: Kicker;
+  connections: ConnectionWatch;
+};
+
+export function readCalloutState(parts: CalloutStateParts): CalloutState {
+  const { replica, isFit, group, member, servers, sessions, kicker, connections } = parts;
+  return {
+    graph: {
+      fresh: isFit(),
+      revision: formatRevision(replica.revision),
+      age: replica.age(Date.now()),
+      failure: replica.failure && failureSays(replica.failure),
+    },
+    acceptsLogins: group.isIn,
+    lease: {
+      held: member.mayAnswer(),
+      replicas: member.replicas(),
+      leads: member.leads(),
+      failure: member.failure && `the entry at sequence ${member.failure.sequence} of BARRIER cannot be taken in`,
+    },
+    servers: servers.all(),
+    sessions: sessions.size,
+    revocations: kicker.open,
+    waitsFor: member.unsettled(),
+    connections: connections.readiness(),
+  };
+}
+
+/** Pure. */
 export function calloutReadiness(state: CalloutState): Readiness {
   const { graph, lease, sessions, revocations, waitsFor } = state;
   const waiting = waitsFor.length > 0 ? `, waiting for ${waitsFor.join(", ")}` : "";
@@ -35,7 +81,7 @@ export function calloutReadiness(state: CalloutState): Readiness {
   };
 }
 
-function stale({ graph: { age, failure }, takesLogins }: CalloutState): string {
+function stale({ graph: { age, failure }, acceptsLogins: takesLogins }: CalloutState): string {
   const known = Number.isFinite(age) ? `${Math.round(age / 1000)} s ago` : "never";
   const meaning = takesLogins ? "logins are refused (graph.stale)" : "another replica takes the logins";
   return `stale: ${failure ? `${failure}; ` : ""}last known complete ${known}; ${meaning}`;

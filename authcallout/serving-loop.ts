@@ -1,6 +1,6 @@
 /**
- * Looks, ten times a second, at what time alone changes: whether this replica takes logins (queue-group.ts), whose lease has run
- * out, whose token has, and whether the graph is so old that sessions end.
+ * Checks ten times a second what time alone changes: whether this replica accepts logins (queue-group.ts), which leases and tokens have
+ * expired, and whether the graph is so old that sessions end. main.ts starts it.
  */
 import type { Logger } from "pino";
 import type { SessionName } from "../core/session/session.ts";
@@ -13,15 +13,15 @@ export type ServingLoopParts = {
   enforcer: Enforcer;
   group: QueueGroup;
   /**
-   * Milliseconds since sessions were last known to have what they may. Not the graph's age, which is infinite for a moment whenever
-   * another nats-server answers: that is no reason to end anybody's session.
+   * Milliseconds since the graph was last known to be complete. Not the graph's age, which is infinite for a moment whenever the connection
+   * moves to another nats-server: that must end no session.
    */
   overdue: () => number;
-  /** Is the graph young enough to let people in? */
+  /** Is the graph young enough for logins? */
   isFit: () => boolean;
-  /** Milliseconds of age beyond which sessions end. */
+  /** Milliseconds of age above which sessions end. */
   endsAt: number;
-  /** Sessions that go on with a stale graph. */
+  /** Sessions that may continue with a stale graph. */
   spared: (session: SessionName) => boolean;
   /** This replica has begun to lead. */
   onLead?: () => void;
@@ -30,11 +30,12 @@ export type ServingLoopParts = {
   log: Logger;
 };
 
-const LOOK_MS = 100;
-const LAPSE_BORNE_MS = 750;
-/** After so long without a look the process was stopped, or the machine slept. */
-const STOPPED_MS = 1_000;
-/** Whoever was stopped reads first what has come since, perhaps over new connections: graph and leases are not as old as they seem. */
+const CHECK_MS = 100;
+/** A lease that is lost for less than this is back before waiting logins time out. */
+const LAPSE_TOLERATED_MS = 750;
+/** After so long without a check the process was suspended, or its host slept. */
+const SUSPENDED_MS = 1_000;
+/** A process that was suspended first reads what it missed, perhaps over new connections: graph and leases are not as old as they seem. */
 const CATCH_UP_MS = 5_000;
 
 export class ServingLoop {
@@ -43,42 +44,42 @@ export class ServingLoop {
   #wasFit: boolean;
   #ending = false;
   #led = false;
-  #lookedAt: number;
-  /** When sessions end for the graph's age; null while it is not that old. */
+  #checkedAt: number;
+  /** When sessions end because of the graph's age; null while it is young enough. */
   #endsFrom: number | null = null;
 
   constructor(parts: ServingLoopParts) {
     this.#parts = parts;
     this.#wasFit = parts.isFit();
-    this.#lookedAt = parts.now();
+    this.#checkedAt = parts.now();
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#look(), LOOK_MS);
+    this.#timer = setInterval(() => this.#check(), CHECK_MS);
   }
 
   stop(): void {
     if (this.#timer) clearInterval(this.#timer);
   }
 
-  #look(): void {
+  #check(): void {
     const { member, enforcer, isFit, onLead } = this.#parts;
     const fit = isFit();
-    // Others see by the lease whether we are fit, so it is sent as soon as that changes.
+    // The lease tells the other replicas whether this one is fit, so it is sent as soon as that changes.
     if (fit !== this.#wasFit) member.renew();
     this.#wasFit = fit;
     this.#joinOrLeave(fit);
     enforcer.consider();
     enforcer.closeLapsed();
     enforcer.endWithTokens();
-    // While nobody led, nobody was told.
+    // While there was no leader, no session was notified.
     const leads = member.leads();
     if (leads && !this.#led) {
       enforcer.tellOutgrown();
       onLead?.();
     }
     this.#led = leads;
-    // With BARRIER out of reach nobody holds a lease, and nobody leads: then everyone ends what is stale.
+    // If BARRIER cannot be reached there is no lease and no leader: then every replica ends the sessions.
     const mine = leads || member.replicas() === 0;
     if (this.#isTooOld() && mine) void this.#endStale();
   }
@@ -86,21 +87,20 @@ export class ServingLoop {
   #isTooOld(): boolean {
     const { overdue, endsAt, now } = this.#parts;
     const at = now();
-    const wasStopped = at - this.#lookedAt > STOPPED_MS;
-    this.#lookedAt = at;
+    const wasSuspended = at - this.#checkedAt > SUSPENDED_MS;
+    this.#checkedAt = at;
     if (overdue() <= endsAt) this.#endsFrom = null;
-    else this.#endsFrom ??= wasStopped ? at + CATCH_UP_MS : at;
+    else this.#endsFrom ??= wasSuspended ? at + CATCH_UP_MS : at;
     return this.#endsFrom !== null && at >= this.#endsFrom;
   }
 
   #joinOrLeave(fit: boolean): void {
     const { member, group, log } = this.#parts;
-    // A lease that was lost for a moment is back before those who wait give up.
-    const serving = member.lapsedFor() < LAPSE_BORNE_MS;
+    const serving = member.lapsedFor() < LAPSE_TOLERATED_MS;
     if (shouldAcceptLogins({ serving, fit, anotherIsFit: member.anotherIsFit() })) {
       if (member.mayAnswer()) group.join();
     } else if (group.isIn) {
-      log.warn({ fit, serving }, "this replica's graph is stale or its lease is lost: it takes no more logins");
+      log.warn({ fit, serving }, "this replica's graph is stale or its lease is lost: it accepts no more logins");
       if (serving) void group.leave();
       else group.drop();
     }

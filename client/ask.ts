@@ -1,15 +1,15 @@
 /**
- * One question to the gateway: JSON out, JSON back, and its errors (ADR-32 headers) as an error class.
+ * One request to the gateway: JSON out, JSON back, and its errors (ADR-32 headers) as an error class.
  */
 import { HEADER } from "../core/wire/wire.ts";
 import { header, type MsgLike, type NatsLike } from "./nats-like.ts";
 
-/** The gateway said no, or nobody answered. */
+/** The gateway refused, or did not answer. */
 export class GatewayError extends Error {
   override readonly name = "GatewayError";
-  /** As in HTTP; 503 = nobody listens, 408 = no answer in time. */
+  /** As in HTTP; 503 = no gateway listens, 408 = no answer in time. */
   readonly code: number;
-  /** The error's code in core/errors.ts, e.g. `read.forbidden`; empty where nobody answered. */
+  /** The error's code in core/errors.ts, e.g. `read.forbidden`; empty if there was no answer. */
   readonly fault: string;
 
   constructor(code: number, fault: string, message: string, options?: ErrorOptions) {
@@ -19,7 +19,7 @@ export class GatewayError extends Error {
   }
 }
 
-/** The refusal a message carries, or null. */
+/** The refusal in a message, or null. */
 export function faultOf(msg: MsgLike): GatewayError | null {
   const fault = header(msg, HEADER.error);
   const text = header(msg, HEADER.errorCode);
@@ -46,7 +46,7 @@ export async function ask<T>(nc: NatsLike, subject: string, body: unknown, timeo
   try {
     msg = await nc.request(subject, encode(body), { timeout: timeoutMs });
   } catch (cause) {
-    // The libraries throw for a 503 and for a timeout alike, each with classes of its own.
+    // The libraries throw both for a 503 and for a timeout, each with its own classes.
     const text = cause instanceof Error ? `${cause.name} ${cause.message}` : String(cause);
     const nobody = /503|no.?responders/i.test(text);
     const reason = nobody ? "no gateway listens" : "the gateway did not answer";

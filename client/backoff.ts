@@ -1,25 +1,25 @@
 /**
- * How long to wait between attempts to reconnect. The libraries' own answer is a constant, which is too long after a
- * cut that is meant (a KICK wants the session back at once) and too short for thousands of sessions in an outage.
+ * How long to wait between attempts to reconnect. The libraries use a constant, which is too long after a kick (the session should be
+ * back at once) and too short for thousands of sessions in an outage.
  */
 const SHORTEST_MS = 100;
 const LONGEST_MS = 10_000;
-/** Held for longer, a connection was one; shorter, it counts as another failure. */
+/** A connection that lasted less than this counts as a failed attempt. */
 const CALM_MS = 1_000;
 
-/** A `reconnectDelayHandler` that can be told what it cannot see by itself. */
+/** A `reconnectDelayHandler` that is also notified of what it cannot see itself. */
 export type ReconnectDelay = {
   (): number;
-  /** A login was accepted: where it holds for a second, the outage is over. */
+  /** A login was accepted: if the connection lasts for a second, the outage is over. */
   connected(): void;
-  /** The connection is about to be ended on purpose, to sign in again: no failure. */
+  /** The client ends the connection to log in again: no failure. */
   renewing(): void;
 };
 
 /**
- * Attempts come about 100, 200, 400... ms after an outage began, each session with a rhythm of its own. The libraries ask more
- * than once per attempt, and without saying how many there were: so the answer depends on the time alone. A connection that held for a second
- * ends the outage; one cut at once does not.
+ * Attempts are made about 100, 200, 400... ms after an outage began, each session at its own pace. The libraries call this more than once
+ * for an attempt and do not pass its number, so the result depends on the time only. A connection that lasted for a second ends the
+ * outage; one that was cut at once does not.
  */
 export function reconnectDelay(now: () => number = Date.now, random: () => number = Math.random): ReconnectDelay {
   let began = Number.NEGATIVE_INFINITY;
@@ -48,7 +48,7 @@ export function reconnectDelay(now: () => number = Date.now, random: () => numbe
   });
 }
 
-/** The one that a connection was made with; null where that is another one, or the library does not show it. */
+/** The handler that a connection was created with; null if it is another one, or the library does not show it. */
 export function reconnectDelayOf(nc: object): ReconnectDelay | null {
   const { options } = nc as { options?: { reconnectDelayHandler?: Partial<ReconnectDelay> } };
   const handler = options?.reconnectDelayHandler;

@@ -13,10 +13,10 @@ export type EventsOptions = Interest & {
 };
 
 export type Events = {
-  /** Resolves when the server has taken the first subscriptions: later events are not missed. */
+  /** Resolves when the server has accepted the first subscriptions: no later event is missed. */
   readonly ready: Promise<void>;
   patterns(): string[];
-  /** Messages that were no events: no headers of the stream, no readable body. */
+  /** How many messages were no events: without the stream's headers, or without a readable body. */
   dropped(): number;
   stop(): void;
 };
@@ -46,7 +46,7 @@ export function listenToEvents(
   const subscribe = (pattern: string) => {
     const subscription = nc.subscribe(pattern, {
       callback(error, msg) {
-        // A subscription that was given up may still call back with what was under way.
+        // A subscription that was ended may still call back with messages that were under way.
         if (stopped || subscriptions.get(pattern) !== subscription) return;
         if (error !== null) {
           subscriptions.delete(pattern);
@@ -77,7 +77,7 @@ export function listenToEvents(
       }
       for (const pattern of open) subscribe(pattern);
       if (open.length > 0 || close.length > 0) options.onPatterns?.([...subscriptions.keys()]);
-      // The server answers in order: after this, refusals have come in and the rest is in force.
+      // The server answers in order: after this, refusals have arrived and all other subscriptions are active.
       await nc.flush();
       markReady();
     },

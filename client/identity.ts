@@ -1,5 +1,5 @@
 /**
- * Who a session is, computed by its owner before connecting: token uuid, session id, and the options to connect with.
+ * The identity of a session, computed by the client before it connects: session token, session id, and the options for `connect`.
  */
 import { type SessionKey, subjectsOf } from "../core/subjects.ts";
 import { isUuid } from "../core/uuid.ts";
@@ -12,12 +12,12 @@ const SID_LENGTH = 22;
 
 export type FillRandom = (bytes: Uint8Array<ArrayBuffer>) => Uint8Array;
 
-/** A fresh session id: 22 of `[A-Za-z0-9]`, 131 bits. */
+/** A new session id: 22 of `[A-Za-z0-9]`, 131 bits. */
 export function sessionId(random: FillRandom = (bytes) => crypto.getRandomValues(bytes)): string {
   let sid = "";
   while (sid.length < SID_LENGTH) {
     for (const byte of random(new Uint8Array(SID_LENGTH))) {
-      // 248 = 4 * 62: what lies above would favour the alphabet's first letters.
+      // 248 = 4 * 62: larger bytes would favour the alphabet's first letters.
       if (byte < 248 && sid.length < SID_LENGTH) sid += ALPHABET[byte % ALPHABET.length];
     }
   }
@@ -25,8 +25,8 @@ export function sessionId(random: FillRandom = (bytes) => crypto.getRandomValues
 }
 
 /**
- * The public name of a token, as `sessionToken` in core/token/token.ts has it (that one is for Node only): the uuid inside
- * `v2/<uuid>/<secret>`; `c_<uuid>_<container>` where a container follows; for tokens without a uuid (v1, OIDC)
+ * The public name of a token, as `sessionTokenOf` in core/token/token.ts computes it (that one is for Node only): the uuid inside
+ * `v2/<uuid>/<secret>`; `c_<uuid>_<container>` if a container follows; for tokens without a uuid (v1, OIDC)
  * `h` + the first 26 characters of base32(SHA-256(token)).
  */
 export async function sessionToken(token: string): Promise<string> {
@@ -80,8 +80,8 @@ export type ConnectOptions = {
 
 /**
  * Options for `connect`/`wsconnect` of every supported client library; add `servers`.
- * The libraries' defaults would end a session for good: they close on the second refused login of a connection's life
- * (an outage of the auth callout looks like a refusal) and after ten attempts to reconnect.
+ * The libraries' defaults would end a session for good: they close at the second refused login of a connection (an outage of the auth
+ * callout looks like a refusal) and after ten attempts to reconnect.
  */
 export async function connectOptions(token: string, sid: string): Promise<ConnectOptions> {
   const key = await sessionKey(token, sid);
@@ -90,7 +90,7 @@ export async function connectOptions(token: string, sid: string): Promise<Connec
     pass: token,
     inboxPrefix: subjectsOf("").inboxPrefix(key),
     ignoreAuthErrorAbort: true,
-    // Addresses that a server advertises lead past the way that was given: through the edge, or by the site's name for its servers.
+    // Addresses that a server advertises bypass the given URL, which may be the edge or the site's name for its servers.
     ignoreClusterUpdates: true,
     maxReconnectAttempts: -1,
     reconnectDelayHandler: reconnectDelay(),

@@ -1,6 +1,6 @@
 /**
- * Whether there is a connection right now. The libraries drop what is published while there is none, without an error,
- * and answers that were under way are lost with the old connection: so everything here waits for `up`.
+ * Whether there is a connection now. Without one the libraries drop what is published, without an error, and answers that were under way
+ * are lost with the old connection: so the client waits for `up`.
  */
 import type { NatsLike } from "./nats-like.ts";
 
@@ -8,7 +8,7 @@ export type LinkState = "up" | "down" | "closed";
 
 export type Link = {
   state(): LinkState;
-  /** Calls back at once with the present state, then at each change; every reconnect shows as `down`, then `up`. */
+  /** Calls back at once with the current state, then at each change; every reconnect shows as `down`, then `up`. */
   watch(callback: (state: LinkState) => void): () => void;
   stop(): void;
 };

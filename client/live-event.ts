@@ -1,5 +1,5 @@
 /**
- * A message on a `live` subject, read: what counts as an event, and which events were seen already.
+ * Reads messages on `live` subjects: which ones are events, and which events were seen already.
  */
 import { HEADER, type RecordEvent } from "../core/wire/wire.ts";
 import { header, type MsgLike } from "./nats-like.ts";
@@ -18,8 +18,8 @@ export type LiveEvent = {
 };
 
 /**
- * The event in a message, or null. Only what the server republished from RECORDS counts: any client may be allowed to
- * publish something whose reply or ack lands on a `live` subject, but it cannot add the stream's headers to it.
+ * The event in a message, or null. Only messages that the server republished from RECORDS count: another client might cause a reply or
+ * an acknowledgement on a `live` subject, but it cannot add the stream's headers.
  */
 export function readEvent(msg: MsgLike): LiveEvent | null {
   if (header(msg, "Nats-Stream") !== "RECORDS") return null;
@@ -49,7 +49,7 @@ function isRecordEvent(value: unknown): value is RecordEvent {
   return typeof event.event_type === "string" && typeof event.object_uuid === "string";
 }
 
-/** Remembers the last `limit` ids. Copies of one event come within one commit, so a short memory is enough. */
+/** Remembers the last `limit` ids. All copies of an event belong to one commit, so few are enough. */
 export function createSeen(limit = 4_096): { firstTime(id: string): boolean } {
   const ids = new Set<string>();
   return {

@@ -1,5 +1,5 @@
 /**
- * What the client needs of a NATS connection, and no more: `nats` 2.29, `nats.ws` 1.30 and `@nats-io/nats-core` 3.4 all
+ * The part of a NATS connection that the client uses: `nats` 2.29, `nats.ws` 1.30 and `@nats-io/nats-core` 3.4 all
  * fit (test/client/nats-like.test.ts holds the compiler to it). Their differences that matter here:
  * status events are named alike except for a forced reconnect, errors have other classes but the same `message`,
  * and a header is absent as `""` from `get` in all of them.

@@ -1,12 +1,12 @@
 /**
- * From grants to subscriptions. Pure: which of the granted patterns to subscribe to, narrowed as far as NATS subjects
- * can express it, and the test for what they cannot.
+ * From grants to subscriptions. Pure: which of the granted patterns to subscribe to, narrowed as far as NATS subjects can express, and
+ * the test for the rest.
  */
 import type { Resource } from "../core/uuid.ts";
 
 /**
  * `resource`: only events about that kind of object.
- * `under`: only what lies under an owner, given as one uuid, or as its whole owner path `<user>.<project>.<subproject>`
+ * `under`: only objects under an owner, given as one uuid, or as its whole owner path `<user>.<project>.<subproject>`
  * (then the server filters too). The owner's own record is included.
  */
 export type Interest = { resource?: Resource | undefined; under?: string | undefined };
@@ -16,30 +16,30 @@ export function livePatterns(grants: readonly string[], livePrefix: string, inte
   const wanted = new Set<string>();
   for (const grant of grants) {
     if (!grant.startsWith(livePrefix)) continue;
-    const tail = grant.slice(livePrefix.length);
-    // Not an event, but the service's word that some were lost.
-    if (tail === "@resync") continue;
-    const narrowed = narrow(tail, interest);
+    const pattern = grant.slice(livePrefix.length);
+    // No event: the service's message that events were lost.
+    if (pattern === "@resync") continue;
+    const narrowed = narrow(pattern, interest);
     if (narrowed !== null) wanted.add(livePrefix + narrowed);
   }
   return [...wanted];
 }
 
-function narrow(tail: string, { resource, under }: Interest): string | null {
-  const open = tail === ">" || tail.endsWith(".>");
+function narrow(pattern: string, { resource, under }: Interest): string | null {
+  const open = pattern === ">" || pattern.endsWith(".>");
   if (!open) {
-    const tokens = tail.split(".");
+    const tokens = pattern.split(".");
     if (resource !== undefined && tokens.at(-1) !== resource && tokens.at(-1) !== "*") return null;
     if (under !== undefined && !tokens.includes("*") && !isUnder(tokens, under)) return null;
-    return tail;
+    return pattern;
   }
-  // Audience copies (`@role.<role>.<path>`) hold the path further on: the server cannot narrow those by path.
-  if (under?.includes(".") && !tail.startsWith("@")) {
+  // The routes of audiences (`@role.<role>.<path>`) have the path later: the server cannot narrow those by path.
+  if (under?.includes(".") && !pattern.startsWith("@")) {
     const path = `${under}.>`;
-    if (covers(tail, path)) return path;
-    return covers(path, tail) ? tail : null;
+    if (covers(pattern, path)) return path;
+    return covers(path, pattern) ? pattern : null;
   }
-  return tail;
+  return pattern;
 }
 
 /** Whether pattern `wide` (ending in `>`) matches all that `narrow` matches. */
@@ -49,9 +49,9 @@ function covers(wide: string, narrow: string): boolean {
   return have.length > want.length && want.every((token, i) => token === "*" || token === have[i]);
 }
 
-/** Whether an event's subject (what follows `live.`) is of interest: `>` lets more through than was asked for. */
-export function interests(tail: string, { resource, under }: Interest): boolean {
-  const tokens = tail.split(".");
+/** Is an event of interest, by its route? A pattern with `>` also matches events that were not asked for. */
+export function interests(route: string, { resource, under }: Interest): boolean {
+  const tokens = route.split(".");
   if (resource !== undefined && tokens.at(-1) !== resource) return false;
   return under === undefined || isUnder(tokens, under);
 }
@@ -61,7 +61,7 @@ function isUnder(tokens: readonly string[], under: string): boolean {
   return tokens.some((_, start) => path.every((token, i) => tokens[start + i] === token));
 }
 
-/** What to open and what to close to get from one set of patterns to another. */
+/** Which patterns to subscribe and which to unsubscribe to get from one set to another. */
 export function difference(now: Iterable<string>, wanted: readonly string[]): { open: string[]; close: string[] } {
   const current = new Set(now);
   const goal = new Set(wanted);

@@ -1,7 +1,7 @@
 /**
- * When a session signs in again to have rights that have grown. Each time costs it a moment without a connection, and the service a login, so
- * they are paced: the first at once, then one in some seconds however often there is reason to, each session in its own rhythm.
- * Meanwhile the session stays connected with what it has.
+ * When a session logs in again to get new rights. Each renewal costs the session a moment without a connection and the service a login, so
+ * renewals are paced: the first at once, then at most one in some seconds, each session at its own pace. Meanwhile the session stays
+ * connected with the rights it has.
  */
 import type { Timers } from "./timers.ts";
 
@@ -15,18 +15,18 @@ export class Renewal {
   #cancel: (() => void) | null = null;
   #wanted = false;
 
-  /** @param renew ends the connection so that the library signs in again */
+  /** @param renew ends the connection so that the library logs in again */
   constructor(timers: Timers, random: () => number, renew: () => void) {
     this.#timers = timers;
     this.#random = random;
     this.#renew = renew;
   }
 
-  /** True where it is done at once, false where it is done later. */
-  want(): boolean {
+  /** Renews at once, or when the pace allows it. */
+  want(): void {
     if (this.#cancel) {
       this.#wanted = true;
-      return false;
+      return;
     }
     const pace = RENEWAL_PACE_MS * (1 + this.#random() / 2);
     this.#cancel = this.#timers.after(pace, () => {
@@ -36,10 +36,9 @@ export class Renewal {
       this.want();
     });
     this.#renew();
-    return true;
   }
 
-  /** The connection is gone by itself: the login to come is fresh. */
+  /** The connection was lost: the next login is a new one anyway. */
   forget(): void {
     this.#wanted = false;
   }

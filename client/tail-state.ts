@@ -1,5 +1,5 @@
 /**
- * The tail of one log file, as state. Pure: `advance(state, input)` returns the next state and what to do.
+ * The tail of one log file, as state. Pure: `advanceTail(state, input)` returns the next state and what to do.
  *
  *   opening --opened--> open --down--> lost --up--> opening (from the next byte wanted)
  *      |                 |--notice, come back--> opening, later
@@ -7,13 +7,13 @@
  *      |                 |--unknown to the gateway--> opening, later
       `-----------------`--notice, do not come back | fault 4xx | stop--> ended
  *
- * Each opening is an attempt with a reply subject of its own, so what a former one still sends is told apart.
- * Bytes are delivered once and in order: overlaps are cut off by their offset, holes are announced.
+ * Each opening is an attempt with its own reply subject, so messages of an earlier attempt are recognized. Bytes are delivered once and
+ * in order: overlaps are removed by their offset, gaps are reported.
  */
 import { CLOSE_CODES, type CloseName, isCloseName } from "../core/close-codes.ts";
 import type { TailRequest } from "../core/wire/wire.ts";
 
-export const DEFAULT_WINDOW = 64;
+const DEFAULT_WINDOW = 64;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5_000;
 
@@ -25,33 +25,33 @@ export type TailEnd = { notice: CloseName | "refused"; code: number; reason: str
 export type TailState = {
   readonly phase: "opening" | "open" | "lost" | "ended";
   readonly attempt: number;
-  /** The gateway's name for this tail, from its first answer. */
+  /** The gateway's id of this tail, from its first answer. */
   readonly id: string | null;
   readonly from: TailFrom;
   /** Offset of the next byte wanted; null until the first chunk of a `last` tail says where it begins. */
   readonly next: number | null;
   readonly window: number;
-  /** Whether the gateway has ever let this tail begin: a refusal afterwards means that the right has gone. */
+  /** The gateway has accepted this tail before: a refusal after that means that the right is lost. */
   readonly begun: boolean;
-  /** Messages used up since the gateway was last told `more`. */
+  /** Messages delivered since the last `more`. */
   readonly used: number;
-  /** Attempts in a row that brought nothing. */
+  /** Attempts in a row without a chunk. */
   readonly failures: number;
 };
 
 export type TailInput =
   | { type: "opened"; attempt: number; id: string }
-  /** `offset` null: its writer did not say, so it counts as the next. */
+  /** `offset` null: the message has none, so it counts as the next. */
   | { type: "chunk"; attempt: number; offset: number | null; bytes: Uint8Array }
-  /** The application has taken a chunk that was delivered. */
-  | { type: "taken"; attempt: number }
+  /** The application has handled a chunk. */
+  | { type: "delivered"; attempt: number }
   | { type: "notice"; attempt: number; name: string }
   /** `fault`: the error's code in core/errors.ts. */
   | { type: "fault"; attempt: number; code: number; fault: string; reason: string }
   | { type: "unanswered"; attempt: number }
-  /** Some time has passed: the gateway ends a tail whose client says nothing. */
+  /** Some time has passed: the gateway ends a tail whose client sends nothing. */
   | { type: "tick"; attempt: number }
-  /** The gateway knows nothing of this tail, or does not answer. */
+  /** The gateway does not know this tail, or does not answer. */
   | { type: "unknown"; attempt: number }
   | { type: "down" }
   | { type: "up" }
@@ -60,10 +60,10 @@ export type TailInput =
 export type TailAction =
   | { do: "open"; attempt: number; from: TailFrom; window: number; afterMs: number }
   | { do: "deliver"; attempt: number; bytes: Uint8Array; offset: number }
-  /** Bytes `from` to `to` are not held any more. */
+  /** Bytes `from` to `to` are no longer stored. */
   | { do: "gap"; from: number; to: number }
   | { do: "more"; attempt: number; id: string; n: number }
-  /** Tell the gateway that this tail (an earlier attempt, or a stopped one) is not listened to. */
+  /** Stop this tail (an earlier attempt, or a stopped one) at the gateway. */
   | { do: "leave"; id: string }
   | { do: "end"; end: TailEnd };
 
@@ -76,7 +76,7 @@ export function startTail(from: TailFrom, window = DEFAULT_WINDOW): TailState {
 
 export function advanceTail(state: TailState, input: TailInput): TailStep {
   if (state.phase === "ended") return { state, actions: [] };
-  // Whatever an earlier attempt still sends has been, or will be, sent again.
+  // The current attempt has repeated, or will repeat, what an earlier attempt still sends.
   if ("attempt" in input && input.attempt !== state.attempt) return { state, actions: [] };
   switch (input.type) {
     case "up":
@@ -87,7 +87,7 @@ export function advanceTail(state: TailState, input: TailInput): TailStep {
       return credit({ ...state, phase: "open", id: input.id, begun: true });
     case "chunk":
       return chunk(state, input.offset ?? state.next ?? 0, input.bytes);
-    case "taken":
+    case "delivered":
       return credit({ ...state, used: state.used + 1 });
     case "notice":
       return notice(state, input.name);
@@ -134,7 +134,7 @@ function chunk(state: TailState, offset: number, bytes: Uint8Array): TailStep {
   };
 }
 
-/** Half a window used up: say so now, and the other half keeps the gateway sending meanwhile. */
+/** Sends credit after half a window: the other half keeps the gateway sending meanwhile. */
 function credit(state: TailState): TailStep {
   return state.used < Math.max(1, Math.floor(state.window / 2)) ? { state, actions: [] } : more(state);
 }
@@ -148,16 +148,15 @@ function more(state: TailState): TailStep {
 function notice(state: TailState, name: string): TailStep {
   if (!isCloseName(name)) return end(state, { notice: "refused", code: 0, reason: name, reconnect: false });
   const code = CLOSE_CODES[name];
-  // The missing part will not come back: the reader decides whether to go on behind it.
-  if (!code.reconnect || name === "logGap") return end(state, { notice: name, ...code });
+  if (!code.reconnect) return end(state, { notice: name, ...code });
   return retry({ ...state, id: null });
 }
 
-function fault(state: TailState, said: { code: number; fault: string; reason: string }): TailStep {
-  const { code, reason } = said;
-  if (code >= 500 || code === 429 || code === 408 || said.fault === "graph.stale") return retry(state);
-  if (said.fault === "token.expired") return end(state, { notice: "tokenEnded", ...CLOSE_CODES.tokenEnded });
-  if (said.fault === "read.forbidden" && state.begun) {
+function fault(state: TailState, refusal: { code: number; fault: string; reason: string }): TailStep {
+  const { code, reason } = refusal;
+  if (code >= 500 || code === 429 || code === 408 || refusal.fault === "graph.stale") return retry(state);
+  if (refusal.fault === "token.expired") return end(state, { notice: "tokenEnded", ...CLOSE_CODES.tokenEnded });
+  if (refusal.fault === "read.forbidden" && state.begun) {
     return end(state, { notice: "readRevoked", ...CLOSE_CODES.readRevoked });
   }
   return end(state, { notice: "refused", code, reason, reconnect: false });

@@ -6,11 +6,19 @@ import { HEADER, type MoreRequest, type StopRequest, type TailOpened, type TailR
 import { ask, decode, encode, faultOf } from "./ask.ts";
 import type { Link } from "./link.ts";
 import { header, type MsgLike, type NatsLike, type SubscriptionLike } from "./nats-like.ts";
-import { advanceTail, startTail, type TailAction, type TailEnd, type TailFrom, type TailInput } from "./tail-state.ts";
+import {
+  advanceTail,
+  startTail,
+  type TailAction,
+  type TailEnd,
+  type TailFrom,
+  type TailInput,
+  type TailState,
+} from "./tail-state.ts";
 import type { Timers } from "./timers.ts";
 
 const ANSWER_MS = 5_000;
-/** The gateway gives a silent client up after a minute. */
+/** The gateway ends the tail of a client that sends nothing for a minute. */
 const TICK_MS = 20_000;
 
 export type TailOptions = {
@@ -20,13 +28,13 @@ export type TailOptions = {
   file: string;
   /** Byte offset, `start` (the default), or `{last: N}` messages. */
   from?: TailFrom | undefined;
-  /** How many messages may be under way. */
+  /** How many messages the gateway may send before the client asks for more. */
   window?: number | undefined;
-  /** In order, each byte once. Where it returns a promise, the log waits for it: that is how to be slow. */
+  /** In order, each byte once. The log waits for a promise that it returns, so a slow reader slows the log down. */
   onBytes(bytes: Uint8Array, offset: number): void | Promise<void>;
-  /** Bytes `from` to `to` are no longer held; what follows begins at `to`. */
+  /** Bytes `from` to `to` are no longer stored; the next chunk begins at `to`. */
   onGap?(from: number, to: number): void;
-  /** Called once. Cuts of the connection do not end a tail: it goes on at the next byte. */
+  /** Called once. A lost connection does not end a tail: it resumes at the next byte. */
   onEnd?(end: TailEnd): void;
 };
 
@@ -48,98 +56,142 @@ export type TailDeps = {
 };
 
 export function openTail(deps: TailDeps, options: TailOptions): Tail {
-  const { nc, link, subjects, key, timers } = deps;
-  let state = startTail(options.from ?? "start", options.window);
-  let subscription: SubscriptionLike | null = null;
-  let cancelTimer = () => {};
-  let cancelTick = () => {};
-  let unwatch = () => {};
-  // Chunks go to the application one after another, also where it takes its time.
-  let delivery: Promise<void> = Promise.resolve();
-  const { promise: ended, resolve: resolveEnded } = deferred<TailEnd>();
+  const tail = new RunningTail(deps, options);
+  tail.start();
+  return { stop: () => tail.stop(), ended: tail.ended, next: () => tail.next };
+}
 
-  const send = (input: TailInput) => {
-    const step = advanceTail(state, input);
-    state = step.state;
-    for (const action of step.actions) perform(action);
-  };
+class RunningTail {
+  readonly #deps: TailDeps;
+  readonly #options: TailOptions;
+  readonly ended: Promise<TailEnd>;
+  readonly #resolveEnded: (end: TailEnd) => void;
+  #state: TailState;
+  #subscription: SubscriptionLike | null = null;
+  #cancelTimer = () => {};
+  #cancelTick = () => {};
+  #unwatch = () => {};
+  /** Chunks go to the application one after another, also if it is slow. */
+  #delivery: Promise<void> = Promise.resolve();
 
-  const perform = (action: TailAction) => {
+  constructor(deps: TailDeps, options: TailOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#state = startTail(options.from ?? "start", options.window);
+    const { promise, resolve } = deferred<TailEnd>();
+    this.ended = promise;
+    this.#resolveEnded = resolve;
+  }
+
+  get next(): number | null {
+    return this.#state.next;
+  }
+
+  start(): void {
+    this.#unwatch = this.#deps.link.watch((state) => {
+      if (state === "up") this.#send({ type: "up" });
+      else if (state === "down") this.#send({ type: "down" });
+      else this.stop();
+    });
+  }
+
+  stop(): void {
+    this.#send({ type: "stop" });
+  }
+
+  get #isConnected(): boolean {
+    const { link, nc } = this.#deps;
+    return link.state() === "up" && !nc.isClosed();
+  }
+
+  #send(input: TailInput): void {
+    const step = advanceTail(this.#state, input);
+    this.#state = step.state;
+    for (const action of step.actions) this.#perform(action);
+  }
+
+  #perform(action: TailAction): void {
     switch (action.do) {
       case "open":
-        cancelTimer();
-        subscription?.unsubscribe();
-        subscription = null;
-        cancelTimer = timers.after(action.afterMs, () => request(action.attempt, action.from, action.window));
-        return;
+        return this.#openAfter(action);
       case "deliver":
-        delivery = delivery.then(() => options.onBytes(action.bytes, action.offset));
-        delivery = delivery.catch(report).then(() => send({ type: "taken", attempt: action.attempt }));
+        this.#deliver(() => this.#options.onBytes(action.bytes, action.offset));
+        this.#delivery = this.#delivery.then(() => this.#send({ type: "delivered", attempt: action.attempt }));
         return;
       case "gap":
-        delivery = delivery.then(() => options.onGap?.(action.from, action.to)).catch(report);
-        return;
+        return this.#deliver(() => this.#options.onGap?.(action.from, action.to));
       case "more":
-        void tell(action.attempt, { id: action.id, n: action.n });
+        void this.#more(action.attempt, { id: action.id, n: action.n });
         return;
-      case "leave": {
-        const body: StopRequest = { id: action.id };
-        if (link.state() === "up" && !nc.isClosed()) nc.publish(subjects.api(key, "stop"), encode(body));
-        return;
-      }
+      case "leave":
+        return this.#leave(action.id);
       case "end":
-        cancelTimer();
-        cancelTick();
-        unwatch();
-        if (!nc.isClosed()) subscription?.unsubscribe();
-        delivery = delivery
-          .then(() => options.onEnd?.(action.end))
-          .catch(report)
-          .then(() => resolveEnded(action.end));
-        return;
+        return this.#end(action.end);
     }
-  };
+  }
 
-  /** Credit, with an answer asked for: only so a gateway that restarted is noticed. */
-  const tell = async (attempt: number, body: MoreRequest) => {
-    cancelTick();
-    cancelTick = timers.after(TICK_MS, () => send({ type: "tick", attempt }));
-    if (link.state() !== "up" || nc.isClosed()) return;
-    await ask(nc, subjects.api(key, "more"), body, ANSWER_MS).catch(() => send({ type: "unknown", attempt }));
-  };
+  #openAfter({ attempt, from, window, afterMs }: Extract<TailAction, { do: "open" }>): void {
+    this.#cancelTimer();
+    this.#subscription?.unsubscribe();
+    this.#subscription = null;
+    this.#cancelTimer = this.#deps.timers.after(afterMs, () => this.#request(attempt, from, window));
+  }
 
-  const request = (attempt: number, from: TailFrom, window: number) => {
-    // The next `up` opens anew.
-    if (link.state() !== "up" || nc.isClosed()) return;
-    const reply = `${subjects.inboxPrefix(key)}.tail${deps.number}.${attempt}`;
-    subscription = nc.subscribe(reply, { callback: (error, msg) => receive(attempt, error, msg) });
-    const body: TailRequest = { container: options.container, file: options.file, from, window };
+  #request(attempt: number, from: TailFrom, window: number): void {
+    // The next `up` opens again.
+    if (!this.#isConnected) return;
+    const { nc, subjects, key, timers, number } = this.#deps;
+    const reply = `${subjects.inboxPrefix(key)}.tail${number}.${attempt}`;
+    this.#subscription = nc.subscribe(reply, { callback: (error, msg) => this.#receive(attempt, error, msg) });
+    const body: TailRequest = { container: this.#options.container, file: this.#options.file, from, window };
     nc.publish(subjects.api(key, "tail"), encode(body), { reply });
-    cancelTimer = timers.after(ANSWER_MS, () => send({ type: "unanswered", attempt }));
-  };
+    this.#cancelTimer = timers.after(ANSWER_MS, () => this.#send({ type: "unanswered", attempt }));
+  }
 
-  const receive = (attempt: number, error: Error | null, msg: MsgLike) => {
-    if (error !== null) return send({ type: "fault", attempt, code: 403, fault: "", reason: error.message });
+  #receive(attempt: number, error: Error | null, msg: MsgLike): void {
+    if (error !== null) return this.#send({ type: "fault", attempt, code: 403, fault: "", reason: error.message });
     const input = read(attempt, msg);
-    if (attempt === state.attempt) cancelTimer();
-    if (input.type === "opened") {
-      cancelTick();
-      cancelTick = timers.after(TICK_MS, () => send({ type: "tick", attempt }));
-    }
-    send(input);
-  };
+    if (attempt === this.#state.attempt) this.#cancelTimer();
+    if (input.type === "opened") this.#tickLater(attempt);
+    this.#send(input);
+  }
 
-  unwatch = link.watch((now) => {
-    if (now === "up") send({ type: "up" });
-    else if (now === "down") send({ type: "down" });
-    else send({ type: "stop" });
-  });
+  /** Sends credit as a request: only a missing answer shows that the gateway has restarted. */
+  async #more(attempt: number, body: MoreRequest): Promise<void> {
+    this.#tickLater(attempt);
+    if (!this.#isConnected) return;
+    const { nc, subjects, key } = this.#deps;
+    await ask(nc, subjects.api(key, "more"), body, ANSWER_MS).catch(() => this.#send({ type: "unknown", attempt }));
+  }
 
-  return { stop: () => send({ type: "stop" }), ended, next: () => state.next };
+  #tickLater(attempt: number): void {
+    this.#cancelTick();
+    this.#cancelTick = this.#deps.timers.after(TICK_MS, () => this.#send({ type: "tick", attempt }));
+  }
+
+  #leave(id: string): void {
+    const { nc, subjects, key } = this.#deps;
+    const body: StopRequest = { id };
+    if (this.#isConnected) nc.publish(subjects.api(key, "stop"), encode(body));
+  }
+
+  #end(end: TailEnd): void {
+    this.#cancelTimer();
+    this.#cancelTick();
+    this.#unwatch();
+    if (!this.#deps.nc.isClosed()) this.#subscription?.unsubscribe();
+    this.#deliver(() => this.#options.onEnd?.(end));
+    this.#delivery = this.#delivery.then(() => this.#resolveEnded(end));
+  }
+
+  /** Calls the application after all calls before it; its errors are reported and do not end the tail. */
+  #deliver(call: () => void | Promise<void>): void {
+    this.#delivery = this.#delivery.then(call).catch(report);
+  }
 }
 
 /** What a message on a tail's reply subject says. */
-export function read(attempt: number, msg: MsgLike): TailInput {
+function read(attempt: number, msg: MsgLike): TailInput {
   const name = header(msg, HEADER.notice);
   if (name !== null) return { type: "notice", attempt, name };
   const fault = faultOf(msg);
@@ -157,7 +209,7 @@ export function read(attempt: number, msg: MsgLike): TailInput {
 }
 
 function report(error: unknown): void {
-  // The application's own fault: shown where such faults are shown, without harm to the tail.
+  // An error of the application, not of the tail.
   console.error(error);
 }
 

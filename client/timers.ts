@@ -1,4 +1,4 @@
-/** Time, given from outside so that tests need not wait. */
+/** Time, injected so that tests need not wait. */
 export type Timers = {
   /** Runs `task` after `ms`; the returned function cancels it. */
   after(ms: number, task: () => void): () => void;

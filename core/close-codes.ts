@@ -10,7 +10,6 @@ export const CLOSE_CODES = {
   graphStale: { code: 4010, reason: "the permission graph is out of date", reconnect: true },
   draining: { code: 4011, reason: "this service is shutting down", reconnect: true },
   slowConsumer: { code: 4012, reason: "too slow: what was sent was not taken in time", reconnect: true },
-  logGap: { code: 4013, reason: "part of the log is no longer held", reconnect: true },
   natsUnreachable: { code: 4014, reason: "nats-server cannot be reached", reconnect: true },
   connectTimeout: { code: 4015, reason: "no CONNECT came in time", reconnect: true },
   tooManySessions: { code: 4016, reason: "too many sessions: the newest are ended", reconnect: true },

@@ -5,7 +5,7 @@
  */
 export type Handling = "config" | "retry" | "deny" | "abort" | "bug";
 
-type Entry = { handling: Handling; message: string; remedy: string };
+type ErrorEntry = { handling: Handling; message: string; remedy: string };
 
 export const ERRORS = {
   "config.unreadable": {
@@ -361,4 +361,4 @@ export const ERRORS = {
     message: "{whose} has reached a limit: {what}",
     remedy: "stop something first, or ask less often",
   },
-} as const satisfies Record<string, Entry>;
+} as const satisfies Record<string, ErrorEntry>;

@@ -24,7 +24,7 @@ export type AppOptions = {
   isForwarder?: (address: string) => boolean;
 };
 
-export const PAGE_HEADERS = {
+const PAGE_HEADERS = {
   "Content-Security-Policy":
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; frame-ancestors 'none'",
   "Referrer-Policy": "no-referrer",

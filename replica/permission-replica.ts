@@ -17,8 +17,11 @@ import { TokenIndex, type TokenIndexOptions } from "../core/token/token-index.ts
 import { type CommitEntry, parseBeat, parseCommitEntry, readGraphEntry } from "../core/wire/graph-entry.ts";
 import { type FollowFailure, followStream, type StreamFollower } from "../runtime/nats/stream-follower.ts";
 
-/** One commit applied: who is affected. `commitTime` is UTC milliseconds in PostgreSQL. */
-export type Applied = { revision: Revision; effect: Effect; touched: Set<string>; commitTime: number };
+/**
+ * One commit, applied. `changedKeys`: the lookup keys (core/session/session.ts) of the rows that changed: tokens, containers, and users whose
+ * role changed. `commitTime`: UTC milliseconds in PostgreSQL.
+ */
+export type Applied = { revision: Revision; effect: Effect; changedKeys: Set<string>; commitTime: number };
 
 export type PermissionReplicaOptions = {
   nc: NatsConnection;
@@ -196,11 +199,11 @@ export class PermissionReplica {
 
   #apply(changes: readonly GraphChange[], revision: Revision, commitTime: number): void {
     const effect = this.#graph.apply(permissionChanges(changes));
-    const touched = this.#tokens.apply(changes);
-    this.#aliases.forgetVouchersOf(touched);
-    for (const user of this.#roles.apply(changes)) touched.add(user);
+    const changedKeys = this.#tokens.apply(changes);
+    this.#aliases.forgetVouchersOf(changedKeys);
+    for (const user of this.#roles.apply(changes)) changedKeys.add(user);
     this.#revision = revision;
-    this.#options.onApplied({ revision, effect, touched, commitTime });
+    this.#options.onApplied({ revision, effect, changedKeys, commitTime });
   }
 
   #newTokens(): TokenIndex {

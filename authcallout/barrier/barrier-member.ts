@@ -60,7 +60,7 @@ export type BarrierMemberParts = {
 
 const STREAM = "BARRIER";
 const PUBLISH_TIMEOUT_MS = 1_000;
-/** The wall clock may run ahead of the process' own by this much before we take it that the machine slept. */
+/** The wall clock may run ahead of the process' own by this much; above that, the host has slept. */
 const SLEPT_MS = 500;
 
 export class BarrierMember {
@@ -88,13 +88,9 @@ export class BarrierMember {
     return this.#follower?.failure ?? null;
   }
 
-  get roster(): Roster {
-    return this.#roster;
-  }
-
   /** May a login be answered at this moment? */
   mayAnswer(): boolean {
-    // A machine that slept counts its own clock only while it was awake, and others let our lease run out.
+    // The monotonic clock stops while a host sleeps, but the other replicas saw this lease expire.
     const drift = wallDrift();
     if (drift - this.#drift > SLEPT_MS) this.#tenure = tenureAnew(clock());
     this.#drift = drift;
@@ -163,11 +159,11 @@ export class BarrierMember {
     const [lease, tenure] = leaseToSend(this.#tenure, replica, isFit(), clock());
     this.#tenure = tenure;
     const at = nc.info && { at: { server: nc.info.server_id, cid: nc.info.client_id } };
-    void this.say({ ...lease, ...at }).catch(() => undefined);
+    void this.publish({ ...lease, ...at }).catch(() => undefined);
   }
 
   /** Resolves once BARRIER holds the entry. */
-  async say(entry: BarrierEntry): Promise<void> {
+  async publish(entry: BarrierEntry): Promise<void> {
     const { js, subjects, log } = this.#parts;
     try {
       await js.publish(barrierSubject(subjects, entry), formatBarrierEntry(entry), { timeout: PUBLISH_TIMEOUT_MS });
@@ -182,7 +178,7 @@ export class BarrierMember {
     this.#left = true;
     this.#tenure = NO_TENURE;
     const { replica } = this.#parts;
-    await this.say({ kind: "lease", replica, since: null, sent: clock(), fit: false, left: true }).catch(
+    await this.publish({ kind: "lease", replica, since: null, sent: clock(), fit: false, left: true }).catch(
       () => undefined,
     );
   }

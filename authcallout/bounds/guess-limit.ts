@@ -1,22 +1,22 @@
 /**
- * Slows guessing down: addresses whose logins keep naming no known token have nobody asked about the next ones (Arvados' API), and are told
- * so. A token that is known here is let in whoever else is at its address. Pure.
+ * Slows down guessing of tokens. If too many logins from an address had no known token, further unknown tokens from there are refused
+ * without asking Arvados' API. A known token is always accepted, whoever else is at its address. Pure.
  */
 import { networkOf } from "../../core/address.ts";
 import type { Fault } from "../../core/errors.ts";
 import { keepNewest } from "../../core/keep-newest.ts";
 
-/** Refusals that a guesser would cause, and that an honest client does not cause again and again. */
+/** Refusals that guessing causes, and that an honest client does not cause repeatedly. */
 const GUESSES: readonly string[] = ["token.unknown", "token.malformed"];
-/** Bounded: an attacker with many addresses pushes out the oldest, never the process. */
+/** An attacker with many addresses pushes out the oldest entries and does not fill memory. */
 const KEPT_ADDRESSES = 10_000;
 const MINUTE_MS = 60_000;
 
-type Bucket = { left: number; at: number };
+type GuessBudget = { left: number; at: number };
 
 export class GuessLimit {
   readonly #perMinute: number;
-  readonly #buckets = new Map<string, Bucket>();
+  readonly #buckets = new Map<string, GuessBudget>();
 
   constructor(perMinute: number) {
     this.#perMinute = perMinute;
@@ -35,7 +35,7 @@ export class GuessLimit {
     if (this.isGuess(why)) this.#change(host, -1, now);
   }
 
-  /** Keeps one try back while it is not known yet whether it is a guess: a burst costs others no more than the limit. */
+  /** Spends one try until the lookup has shown whether the token is a guess, so that a burst cannot pass the limit. */
   hold(host: string, now: number): void {
     this.#change(host, -1, now);
   }
@@ -51,7 +51,7 @@ export class GuessLimit {
     keepNewest(this.#buckets, KEPT_ADDRESSES, network, changed);
   }
 
-  #refilled({ left, at }: Bucket, now: number): Bucket {
+  #refilled({ left, at }: GuessBudget, now: number): GuessBudget {
     const gained = (Math.max(0, now - at) / MINUTE_MS) * this.#perMinute;
     return { left: Math.min(this.#perMinute, left + gained), at: now };
   }

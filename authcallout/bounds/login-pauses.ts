@@ -1,27 +1,27 @@
 /**
- * Who has to wait before coming in again. Cutting a session and letting it back in is work that others wait for, so nobody may cause it
- * without end: not by sharing and taking back in a loop with many sessions that reconnect, not by flooding, not by signing in and out.
- * Each has a budget of cuts and of logins, and waits where it is used up: a second, then longer, a few seconds at most, since it may
- * be somebody else who shares and takes back. Sessions that live are not touched. A calm minute makes it forgotten.
+ * Pauses the logins of owners who cause too much work. Others wait while a session is cut and logs in again, so nobody may cause that
+ * without end: by sharing and unsharing in a loop, by flooding, or by logging in and out. Each owner has a budget of cuts and one of
+ * logins. If one is used up, logins are paused for a second, then longer, up to a few seconds, because another user may be the one who
+ * shares and unshares. Existing sessions stay. After a minute without a pause the next one is short again.
  *
- *   free ──a budget is used up──► paused ──its time is over──► free, and paused longer the next time until all is calm
+ *   free ──a budget is used up──► paused ──its time is over──► free; the next pause is longer, until a calm minute
  *
- * Every replica hears of the same cuts from nats-server's events, so that all decide alike. Pure.
+ * Every replica sees the same cuts in nats-server's events, so all decide alike. Pure.
  */
 import { keepNewest } from "../../core/keep-newest.ts";
 
 export type PauseLimits = { cutsPerMinute: number; loginsPerMinute: number };
 
-/** `flood`: its requests were more than the gateway takes. */
+/** `flood`: far more requests than the gateway accepts. */
 export type PauseCause = "cuts" | "logins" | "flood";
 
 const MINUTE_MS = 60_000;
 export const FIRST_PAUSE_MS = 1_000;
-/** Somebody else may be to blame for cuts. */
+/** Another user may have caused the cuts. */
 export const LONGEST_PAUSE_MS = 8_000;
-/** For a flood nobody else is. */
+/** A flood is the session's own doing. */
 export const LONGEST_FLOOD_PAUSE_MS = 60_000;
-/** Sessions that wait for the same end come back spread over this part of the pause. */
+/** Logins after a pause are spread over this share of its length. */
 const SPREAD = 0.5;
 const KEPT_OWNERS = 20_000;
 
@@ -30,7 +30,7 @@ type Owner = {
   logins: number;
   /** UTC ms of the last change of the two above. */
   at: number;
-  /** How often it was paused since it was calm. */
+  /** Pauses since the last calm minute. */
   times: number;
   from: number;
   until: number;
@@ -46,14 +46,14 @@ export class LoginPauses {
     this.#onPause = onPause;
   }
 
-  /** A session of theirs was cut. */
+  /** A session of the owner was cut. */
   cut(owner: string, now: number): void {
     const known = this.#refilled(owner, now);
     known.cuts -= 1;
     if (known.cuts < 0) this.#pause(owner, known, "cuts", LONGEST_PAUSE_MS, now);
   }
 
-  /** They were let in. */
+  /** A login of the owner was accepted. */
   admitted(owner: string, now: number): void {
     const known = this.#refilled(owner, now);
     known.logins -= 1;
@@ -65,8 +65,8 @@ export class LoginPauses {
   }
 
   /**
-   * Milliseconds that this session of theirs has to wait; 0 = none.
-   * @param share 0 <= share < 1, a session's own: they come back one after another
+   * Milliseconds until this session of the owner may log in; 0 = now.
+   * @param share 0 <= share < 1, different for each session, so that they log in one after another
    */
   leftOf(owner: string, share: number, now: number): number {
     const known = this.#owners.get(owner);
@@ -75,7 +75,7 @@ export class LoginPauses {
     return Math.max(0, Math.ceil(end - now));
   }
 
-  /** How many wait now. */
+  /** How many owners are paused. */
   size(now: number): number {
     let count = 0;
     for (const { until } of this.#owners.values()) if (until > now) count += 1;
@@ -83,7 +83,7 @@ export class LoginPauses {
   }
 
   #pause(owner: string, known: Owner, cause: PauseCause, longest: number, now: number): void {
-    // What was under way when the pause began belongs to it, and those who come in spread out after it too.
+    // Cuts and logins during the pause and its spread belong to this pause.
     if (now < known.until + (known.until - known.from) * SPREAD) return;
     const ms = Math.min(longest, FIRST_PAUSE_MS * 2 ** Math.min(known.times, 10));
     known.times += 1;
@@ -103,9 +103,9 @@ export class LoginPauses {
       until: 0,
     };
     const part = Math.max(0, now - known.at) / MINUTE_MS;
-    // A minute in which nothing happened.
+    // A calm minute.
     if (part >= 1 && now - known.until >= MINUTE_MS) known.times = 0;
-    // Below zero nothing is owed: one wave of many sessions is one cause.
+    // No debt below zero: one wave of many sessions is one cause.
     known.cuts = Math.min(cutsPerMinute, Math.max(0, known.cuts) + part * cutsPerMinute);
     known.logins = Math.min(loginsPerMinute, Math.max(0, known.logins) + part * loginsPerMinute);
     known.at = now;
@@ -114,11 +114,11 @@ export class LoginPauses {
   }
 }
 
-/** A session's own share of 0 to 1, from its id: the same whoever is asked. */
+/** A number in [0, 1) from a session key, the same in every replica. */
 export function shareOf(text: string): number {
   let hash = 2_166_136_261;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 16_777_619);
-  // What differs last has come into few bits yet.
+  // The last characters have changed few bits so far.
   hash = Math.imul(hash ^ (hash >>> 15), 2_246_822_507);
   hash = Math.imul(hash ^ (hash >>> 13), 3_266_489_909);
   return ((hash ^ (hash >>> 16)) >>> 0) / 2 ** 32;

@@ -1,13 +1,14 @@
 /**
- * How many sessions there may be, and as whose each one counts. Nobody fills the places of others: a user counts by user and by token, a
- * container's token by itself (whoever has many containers running is not shut out by them), and whoever is anonymous by address, since
- * all of them have one token. Pure.
+ * How many sessions there may be, and to whose counts a session belongs. Nobody can use up what others need: a user's session counts for
+ * the user and the token; a container's session for the container, so that many containers do not lock their user out; an anonymous
+ * session for its address, because all of them have the same token. Pure.
  */
 import { type Fault, fault } from "../../core/errors.ts";
 import { keepNewest } from "../../core/keep-newest.ts";
 import type { SessionName } from "../../core/session/session.ts";
 import { suffixedParts } from "../../core/token/token.ts";
 import type { Identity } from "../../core/token/token-index.ts";
+import type { Config } from "../../runtime/config/config.ts";
 import type { Session, Sessions } from "../sessions/sessions.ts";
 
 export type SessionLimits = {
@@ -23,18 +24,29 @@ export type SessionLimits = {
   anonymous: number;
 };
 
+export function sessionLimits(config: Config): SessionLimits {
+  return {
+    perUser: config.sessionsPerUser,
+    perToken: config.sessionsPerCredential,
+    perContainer: config.sessionsPerContainer,
+    perUserContainers: config.sessionsPerUserContainers,
+    perAddress: config.sessionsPerAddress,
+    anonymous: config.sessionsAnonymous,
+  };
+}
+
 /** One count that a session is part of. */
 export type Count = { key: string; limit: number };
 
 export type SessionBoundsParts = {
   limits: SessionLimits;
   anonymousUser: string;
-  /** Who a session's token is, as far as it is known here. */
+  /** The identity behind a session token, if it is known here. */
   identity: (sessionToken: string) => Pick<Identity, "token" | "containers"> | null;
 };
 
 const ANONYMOUS = "anonymous";
-/** Bounded: of sessions that were forgotten the oldest go first. */
+/** Entries of sessions that have ended stay until newer ones push them out. */
 const KEPT_PLACES = 50_000;
 
 export class SessionBounds {
@@ -50,7 +62,7 @@ export class SessionBounds {
     return user === this.#parts.anonymousUser;
   }
 
-  /** Where an anonymous session came from: known to the replica that answered it, which tells the others. */
+  /** Sets the network of an anonymous session. The replica that answered its login knows it and publishes it to the others. */
   placed(server: string, cid: number, network: string): void {
     keepNewest(this.#places, KEPT_PLACES, `${server}:${cid}`, network);
   }
@@ -60,8 +72,8 @@ export class SessionBounds {
   }
 
   /**
-   * What a session counts towards; the first says whose it is.
-   * @param network of an anonymous one; null = not known
+   * The counts that a session belongs to; the first one names its owner.
+   * @param network of an anonymous session; null = not known
    */
   countsOf({ user, key }: Pick<SessionName, "user" | "key">, network: string | null): Count[] {
     const known = this.#parts.identity(key.sessionToken);
@@ -84,7 +96,7 @@ export class SessionBounds {
     return byKind[key.split(" ")[0] ?? ""] ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Whose session it is, for what concerns all sessions of somebody; null for an anonymous one of nobody knows where. */
+  /** The owner, whose sessions are paused together; null for an anonymous session from an unknown network. */
   ownerOf(name: Pick<SessionName, "user" | "key">, network: string | null): string | null {
     const [first] = this.countsOf(name, network);
     return first === undefined || first.key === ANONYMOUS ? null : first.key;
@@ -95,7 +107,7 @@ export class SessionBounds {
   }
 }
 
-/** Why one more cannot come in, or null. */
+/** Why one more session is refused, or null. */
 export function boundRefusal(counts: readonly Count[], sessions: Sessions, now: number): Fault | null {
   for (const { key, limit } of counts) {
     const count = sessions.countOf(key, limit, now);
@@ -105,8 +117,8 @@ export function boundRefusal(counts: readonly Count[], sessions: Sessions, now: 
 }
 
 /**
- * Of those counted so, the ones that are too many: the newest. Two replicas may each have let in the last one.
- * @param leaving being cut already
+ * The newest sessions above the limit of a count: two replicas may each have accepted the last one.
+ * @param leaving sessions that are being cut already
  */
 export function excessOf({ key, limit }: Count, sessions: Sessions, leaving: WeakSet<Session>, now: number): Session[] {
   if (sessions.countOf(key, limit + 1, now) <= limit) return [];

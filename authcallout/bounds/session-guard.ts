@@ -1,7 +1,7 @@
 /**
- * Keeps each user's sessions within bounds: refuses logins beyond them, and has the newest cut where several replicas let in too many.
- * What one replica alone knows it tells the others at once (where an anonymous session came from); the gateways hear of sessions that
- * have ended and tell of those that flood them.
+ * Keeps the sessions of each owner within bounds: it refuses logins above them, and cuts the newest sessions if several replicas accepted
+ * too many. It publishes to the other replicas what it alone knows (the network of an anonymous session) and to the gateways which
+ * sessions have ended; the gateways report sessions that flood them.
  */
 import type { Msg, NatsConnection } from "@nats-io/nats-core";
 import { networkOf } from "../../core/address.ts";
@@ -24,7 +24,7 @@ export type SessionGuardParts = {
   bounds: SessionBounds;
   pauses: LoginPauses;
   leads: () => boolean;
-  /** Sessions are to be cut. */
+  /** Cuts these sessions. */
   cut: (actions: readonly SessionAction[]) => void;
   now: () => number;
   log: Logger;
@@ -40,15 +40,15 @@ export class SessionGuard {
 
   start(): void {
     const { core, subjects } = this.#parts;
-    const hear = <T>(subject: string, take: (word: T) => void) =>
+    const hear = <T>(subject: string, onMessage: (body: T) => void) =>
       core.subscribe(subject, {
-        callback: (error: Error | null, message: Msg) => (error ? undefined : take(message.json<T>())),
+        callback: (error: Error | null, message: Msg) => (error ? undefined : onMessage(message.json<T>())),
       });
     hear<SessionOrigin>(subjects.sessionPlace, ({ server, cid, network }) => this.#placed(server, cid, network));
-    hear<SessionReport>(subjects.sessionFlood, (word) => this.#flooded(word));
+    hear<SessionReport>(subjects.sessionFlood, (report) => this.#flooded(report));
   }
 
-  /** Why somebody who is known may not come in now. */
+  /** Why a known user's login is refused now, or null. */
   refusal({ user, sessionToken }: Identity, sid: string, host: string): Fault | null {
     const { bounds, sessions, pauses, now } = this.#parts;
     const name = { user, key: { sessionToken, sid } };
@@ -59,7 +59,7 @@ export class SessionGuard {
     return ms > 0 ? fault("login.paused", { whose: owner, ms }) : boundRefusal(counts, sessions, now());
   }
 
-  /** Is about to be let in. */
+  /** The login is about to be accepted. */
   admitted({ server, cid, name }: Session, host: string): void {
     const { bounds, core, pauses, subjects, now } = this.#parts;
     const network = networkOf(host);
@@ -71,7 +71,7 @@ export class SessionGuard {
     if (!core.isClosed()) core.publish(subjects.sessionPlace, JSON.stringify(place));
   }
 
-  /** A session has come in, here or by another replica's answer. */
+  /** An answer of this or another replica has become a session. */
   connected({ server, cid, name }: Session): void {
     const { bounds, leads } = this.#parts;
     if (leads()) this.#cutExcess(bounds.countsOf(name, bounds.placeOf(server, cid)));
@@ -83,11 +83,11 @@ export class SessionGuard {
     const owner = bounds.ownerOf(name, bounds.placeOf(server, cid));
     if (kicked && owner !== null) pauses.cut(owner, now());
     if (!leads() || core.isClosed() || sessions.like({ name }).length > 0) return;
-    const word: SessionReport = { user: name.user, token: name.key.sessionToken, sid: name.key.sid };
-    core.publish(subjects.sessionEnded, JSON.stringify(word));
+    const report: SessionReport = { user: name.user, token: name.key.sessionToken, sid: name.key.sid };
+    core.publish(subjects.sessionEnded, JSON.stringify(report));
   }
 
-  /** Looks at all: where nobody led for a moment, or bounds are lower than they were. */
+  /** Checks all counts: there may have been no leader for a moment, or bounds were lowered. */
   cutExcess(): void {
     const { bounds, sessions, leads } = this.#parts;
     if (leads()) this.#cutExcess([...sessions.counts()].map((key) => ({ key, limit: bounds.limitOf(key) })));
@@ -112,7 +112,7 @@ export class SessionGuard {
     const name = { user, key: { sessionToken: token, sid } };
     const flooders = sessions.like({ name });
     const places = flooders.map(({ server, cid }) => bounds.placeOf(server, cid));
-    // It may have gone already.
+    // The session may have ended already.
     const owners = new Set((places.length > 0 ? places : [null]).map((place) => bounds.ownerOf(name, place)));
     for (const owner of owners) if (owner !== null) pauses.flooded(owner, now());
     if (!leads()) return;

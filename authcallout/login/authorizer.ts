@@ -1,5 +1,4 @@
-/** Who may come in, and with which rights: from the request and the graph in memory, without I/O. */
-
+/** Decides a login: accepted with which rights, or refused. It reads the request and the graph in memory, without I/O; responder.ts calls it. */
 import { Fault, fault } from "../../core/errors.ts";
 import type { PermissionGraph } from "../../core/graph/permission-graph.ts";
 import type { Revision } from "../../core/revision.ts";
@@ -30,28 +29,28 @@ export type AuthorizerOptions = {
   subjects: Subjects;
   /** Milliseconds. */
   sessionTtl: number;
-  /** Milliseconds of graph age beyond which nobody is let in. */
+  /** Milliseconds of graph age above which every login is refused. */
   stalenessRefuse: number;
   grantsMax: number;
 };
 
 export type Admitted = { session: SessionName; identity: Identity; admission: Admission; grants: number };
 
-/** What Arvados' API says of tokens that the graph does not know (token-lookup.ts). */
+/** What Arvados' API says about tokens that the graph does not know (token-lookup.ts). */
 export type Lookup = {
   concerns(token: ParsedToken, refusal: Fault): boolean;
   known(token: string): Voucher | "unknown" | Fault | null;
 };
 
-/** Sessions end up to this part of their time early, so that those made together do not end together. */
+/** A session ends up to this share of its life early, so that sessions that began together do not end together. */
 const TTL_JITTER = 0.1;
 
 /**
- * Null where only Arvados' API can tell: it is to be asked, and the same question put again.
- * @param lookup null = nobody is asked
+ * Returns null if only Arvados' API can tell: the caller asks it and calls again.
+ * @param lookup null = the API is never asked
  * @param now UTC milliseconds
  * @param random 0 <= random < 1
- * @param refusal why somebody who is known cannot come in now; asked before anything is made for him
+ * @param refusal why a known user is refused now (bounds, pauses); called before grants are computed
  */
 export function authorize(
   request: Pick<CalloutRequest, "token" | "user">,
@@ -73,7 +72,7 @@ export function authorize(
   }
   const identity = identify(token, request.token, view, lookup, now);
   if (identity === null || identity instanceof Fault) return identity;
-  // Everybody who is anonymous has the same token: only the session id keeps one's replies from the other.
+  // All anonymous users have the same token: only the session id separates their replies.
   if (sid === "_" && identity.token === wellKnown(options.clusterId).anonymousToken) return fault("session.id");
   const refused = refusal(identity, sid);
   if (refused) return refused;
@@ -93,9 +92,9 @@ export function authorize(
   };
   const life = options.sessionTtl * (1 - TTL_JITTER * random);
   const ends = Math.min(now + life, identity.expiresAt ?? Number.POSITIVE_INFINITY);
-  // nats-server counts whole seconds from the begun one, so it ends a session up to a second after this.
+  // nats-server counts whole seconds, rounded down, so it ends a session up to a second after this.
   const expires = Math.floor(ends / 1000) - 1;
-  // One that has no second left would end at once, and the client would loop.
+  // A session without a full second left would end at once, and the client would loop.
   if (expires * 1000 <= now + AHEAD_MS) return fault("token.expired", { token: identity.token });
   return {
     session,

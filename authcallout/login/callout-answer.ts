@@ -1,8 +1,8 @@
-/** Our answer (docs/nats-facts.md 1.3): a user JWT that says what nats-server is to enforce, or a reason, inside a response JWT, sealed. */
+/** The answer to nats-server (docs/nats-facts.md 1.3): a user JWT with the permissions to enforce, or a reason, in a response JWT, sealed. */
 import type { CalloutRequest } from "./callout-request.ts";
 import type { Signer } from "./jwt.ts";
 
-/** The account that every answer puts its user in: nothing else is ever signed. */
+/** The account of every user that the callout signs. */
 const USERS_ACCOUNT = "APP";
 const NO_LIMIT = -1;
 
@@ -40,10 +40,10 @@ export function sealedAnswer(
     sub: request.userNkey,
     aud: request.server.id,
     iat: issuedAt,
-    // The request's own end: the server itself then refuses an answer that comes too late.
+    // The request's own end: nats-server then refuses an answer that arrives too late.
     exp: request.expires,
   });
-  // A JWT and a code are plain letters: nothing in them to escape, and the JWT is long.
+  // A JWT has no characters to escape, and it is long.
   const inside = "jwt" in outcome ? `"jwt":"${outcome.jwt}"` : `"error":${JSON.stringify(outcome.error)}`;
   const text = keys.signer.signText(
     `${head.slice(0, -1)},"nats":{${inside},"type":"authorization_response","version":2}}`,

@@ -1,4 +1,4 @@
-/** nats-server's question (docs/nats-facts.md 1.2), decoded and checked. Pure but for the keys it is given. */
+/** nats-server's request (docs/nats-facts.md 1.2), decoded and checked. Pure: the keys are arguments. */
 import type { KeyObject } from "node:crypto";
 import { type Fault, fault } from "../../core/errors.ts";
 import { isStatement, verifyStatement } from "../../core/session/edge-statement.ts";
@@ -6,22 +6,22 @@ import type { Signer, Verifier } from "./jwt.ts";
 import type { Sealer } from "./xkey.ts";
 
 export type CalloutRequest = {
-  /** The nkey the answer is about: fresh for each attempt. */
+  /** The nkey that the answer names: a new one for each attempt. */
   userNkey: string;
   server: { id: string; name: string; xkey: string };
-  /** The connection's number at that server. */
+  /** The id of the connection at that server. */
   cid: number;
-  /** The client's address: as the edge states it, else that of the connection's peer. */
+  /** The client's address: as the edge states it, otherwise that of the connection's peer. */
   host: string;
-  /** Not null: it is no client of ours, or it, or the edge before it, says something about its address that is not true. */
+  /** Why the login is refused whatever its token: the wrong kind of connection, or a false statement about the client's address. */
   refusal: Fault | null;
-  /** CONNECT `user`: the session id a client chose. */
+  /** CONNECT `user`: the session id that the client chose. */
   user: string | undefined;
-  /** CONNECT `auth_token`, else `pass` unless that is the edge's: the Arvados token. */
+  /** The Arvados token: CONNECT `auth_token`, otherwise `pass` unless that is the edge's statement. */
   token: string;
   /** Seconds: when the server stops waiting. */
   expires: number;
-  /** Those of our keys that this server knows. */
+  /** The pair of the callout's keys that this server knows. */
   keys: AnswerKeys;
 };
 
@@ -29,7 +29,7 @@ export type CalloutRequest = {
 export type AnswerKeys = { signer: Signer; sealer: Sealer };
 
 export type RequestKeys = {
-  /** More than one while keys are being changed: servers that know the old ones, and servers that know the new ones, are answered. */
+  /** More than one while keys are replaced: servers that know the old pair and servers that know the new pair are both answered. */
   pairs: readonly AnswerKeys[];
   verifier: Verifier;
   /** The edge's public keys. */
@@ -93,7 +93,7 @@ export function decodeRequest(
   };
 }
 
-/** By nats-server's names: its other doors are leafnodes and MQTT, and what comes by those shows in no listing of sessions. */
+/** By nats-server's names. Connections by leafnode or MQTT appear in no listing of sessions, so they could not be cut. */
 function kindFault({ kind, type }: NonNullable<Raw["client_info"]>, host: string): Fault | null {
   const isOurs = (kind ?? "Client") === "Client" && (type === undefined || type === "nats" || type === "websocket");
   if (isOurs) return null;

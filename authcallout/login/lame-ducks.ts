@@ -1,6 +1,6 @@
 /**
- * A nats-server that is about to shut down says so (lame duck) some seconds before it closes connections. A replica that takes logins
- * over such a server goes to another one while it still can, and answers first what it was asked: a login that is lost would be refused.
+ * A lame duck announces its shutdown some seconds before it closes connections. A replica that answers logins over such a server moves
+ * to another one in that time. It answers what it has received first, because a lost login is refused.
  */
 import type { NatsConnection } from "@nats-io/nats-core";
 import { reasonOf } from "../../core/errors.ts";
@@ -18,9 +18,9 @@ export type LameDuckParts = {
   log: Logger;
 };
 
-/** Replicas on one server are told at the same time and must not leave together: the leader goes first, and is back when others go. */
+/** Replicas on one server hear of it together and must not leave together: the leader moves first, and is back when the others move. */
 const LEADER_WITHIN_MS = 500;
-/** When the leader has read the graph over its new server and holds a lease again, and before nats-server's grace period (5 s) is over. */
+/** The leader has read the graph again and holds a lease by then, and nats-server's grace period (5 s) is not over. */
 const OTHERS_MS = { from: 4_000, to: 4_800 };
 
 export function moveFromLameDucks(parts: LameDuckParts): void {
@@ -29,7 +29,10 @@ export function moveFromLameDucks(parts: LameDuckParts): void {
     for await (const status of core.status()) {
       if (status.type !== "ldm") continue;
       await moveAway(parts).catch((error: unknown) => {
-        log.warn({ reason: reasonOf(error) }, "did not leave a nats-server that shuts down before it did");
+        log.warn(
+          { reason: reasonOf(error) },
+          "moving to another nats-server failed; the client library reconnects when this one closes",
+        );
       });
     }
   })();
@@ -38,10 +41,10 @@ export function moveFromLameDucks(parts: LameDuckParts): void {
 async function moveAway({ core, group, leads, signal, random }: LameDuckParts): Promise<void> {
   const leaving = core.info?.server_id;
   await sleep(moveAfter(leads(), random()), signal);
-  // It may have been quicker, or has said it twice.
+  // The server has already closed the connection, or has announced its shutdown twice.
   if (signal.aborted || core.info?.server_id !== leaving) return;
   await group.leave();
-  // Its answers are on their way before the connection is gone.
+  // The answers are sent before the connection closes.
   await core.flush();
   // `ServingLoop` joins again.
   await core.reconnect();

@@ -1,19 +1,18 @@
 /**
- * Logins waiting for their turn. One that comes while nobody waits is answered at once, unless many come at once: they wait as soon as
- * answering has taken as long as a turn of the queue does. A queue gives way to other work every few
- * milliseconds, so that leases and removals are not kept waiting by a storm of logins; what has waited so long that nats-server
- * gives up soon is dropped unopened, and so is what comes when the queue is full.
+ * Logins that wait for their turn. A login that arrives at an empty queue is answered at once. The queue yields to other work every few
+ * milliseconds, so that a storm of logins does not delay leases and removals. It drops a login unopened if nats-server will soon stop
+ * waiting for it, and the oldest one if the queue is full.
  */
 export type LoginQueueOptions<T> = {
-  /** True when the login has been seen to, false when it cannot be answered at this moment and should wait. */
-  take: (item: T) => boolean;
-  /** Dropped after waiting so many milliseconds. */
+  /** True if the login is handled, false if it cannot be answered now and must wait. */
+  start: (item: T) => boolean;
+  /** The login is dropped after it waited `waited` milliseconds. */
   onShed: (item: T, waited: number) => void;
   /** Milliseconds; below nats-server's authorization timeout. */
   patience: number;
   length: number;
   now: () => number;
-  /** Calls back after other work has had its turn; `wait` where nothing could be done just now. */
+  /** Calls back after other work; `wait`: no login can be answered now, so later. */
   later: (callback: () => void, wait: boolean) => void;
 };
 
@@ -23,7 +22,7 @@ export class LoginQueue<T> {
   readonly #options: LoginQueueOptions<T>;
   readonly #waiting: { item: T; since: number }[] = [];
   #scheduled = false;
-  /** Milliseconds of answering at once since other work has had its turn; null = none. */
+  /** Milliseconds spent on answering at once since other work last had a turn; null = none. */
   #atOnce: number | null = null;
 
   constructor(options: LoginQueueOptions<T>) {
@@ -37,7 +36,7 @@ export class LoginQueue<T> {
   push(item: T): void {
     const { onShed, length, now } = this.#options;
     const isLong = (this.#atOnce ?? 0) >= TURN_MS;
-    if (this.#waiting.length === 0 && !isLong && this.#takeAtOnce(item)) return;
+    if (this.#waiting.length === 0 && !isLong && this.#startAtOnce(item)) return;
     // The oldest has the least time left to be answered in.
     if (this.#waiting.length >= length) {
       const oldest = this.#waiting.shift();
@@ -47,10 +46,10 @@ export class LoginQueue<T> {
     this.#schedule(!isLong);
   }
 
-  #takeAtOnce(item: T): boolean {
-    const { take, now, later } = this.#options;
+  #startAtOnce(item: T): boolean {
+    const { start, now, later } = this.#options;
     const begun = now();
-    if (!take(item)) return false;
+    if (!start(item)) return false;
     if (this.#atOnce === null) {
       later(() => {
         this.#atOnce = null;
@@ -70,7 +69,7 @@ export class LoginQueue<T> {
   }
 
   #turn(): void {
-    const { take, onShed, patience, now } = this.#options;
+    const { start, onShed, patience, now } = this.#options;
     const begun = now();
     let stuck = false;
     while (this.#waiting.length > 0 && now() - begun < TURN_MS) {
@@ -81,7 +80,7 @@ export class LoginQueue<T> {
         onShed(first.item, waited);
         continue;
       }
-      if (!take(first.item)) {
+      if (!start(first.item)) {
         stuck = true;
         break;
       }

@@ -1,7 +1,7 @@
 /**
- * Whether this replica takes logins: with a fresh graph and a lease it does. With a stale graph it leaves the queue group so that
- * another one answers; where there is no other, it stays and says why it refuses. Without a lease it leaves, whoever else is there:
- * one that was stopped and goes on knows nothing of the others yet.
+ * This replica's membership in the queue group of logins. With a fresh graph and a lease it is a member. With a stale graph it leaves, so
+ * that another replica answers; if there is no other, it stays and refuses with the reason. Without a lease it leaves in any case: a
+ * process that was suspended does not know yet which other replicas there are.
  *
  *   out ──leased, and fit or nobody else is──► in ──lease lost, or unfit and another is fit──► out
  */
@@ -9,7 +9,7 @@ import type { Msg, NatsConnection, Subscription } from "@nats-io/nats-core";
 import { reasonOf } from "../../core/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 
-export const CALLOUT_SUBJECT = "$SYS.REQ.USER.AUTH";
+const CALLOUT_SUBJECT = "$SYS.REQ.USER.AUTH";
 const GROUP = "arvados-nats-authcallout";
 
 /** Pure. */
@@ -44,14 +44,14 @@ export class QueueGroup {
     });
   }
 
-  /** In order: what has been given to us already is still answered. */
+  /** Drains: logins that were delivered already are still answered. */
   async leave(): Promise<void> {
     const leaving = this.#subscription;
     this.#subscription = null;
     await leaving?.drain().catch(() => undefined);
   }
 
-  /** At once, without a word from the server: nothing can be answered, and a reconnect must not bring the subscription back. */
+  /** At once, without the server: no login can be answered, and a reconnect must not restore the subscription. */
   drop(): void {
     this.#subscription?.unsubscribe();
     this.#subscription = null;

@@ -1,4 +1,4 @@
-/** The callout's keys from its configuration. */
+/** Reads the callout's keys from its configuration. */
 import { fault } from "../../core/errors.ts";
 import { publicKeyBytes, seedsIn, verifyingKey } from "../../core/nkey.ts";
 import type { Config } from "../../runtime/config/config.ts";
@@ -7,7 +7,7 @@ import type { RequestKeys } from "./callout-request.ts";
 import { createSigner, createVerifier } from "./jwt.ts";
 import { createSealer } from "./xkey.ts";
 
-/** @throws config.invalid where an issuer has no curve key beside it */
+/** @throws config.invalid if an issuer has no curve key */
 export function requestKeys(config: Pick<Config, "issuerSeed" | "xkeySeed" | "edgeKey" | "edgeKeyOld">): RequestKeys {
   const issuers = seedsIn(config.issuerSeed);
   const xkeys = seedsIn(config.xkeySeed);

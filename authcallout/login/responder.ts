@@ -1,6 +1,6 @@
 /**
- * Answers nats-server's logins: opens the question, lets `authorize` decide, signs and seals the answer. Between the last look at the
- * lease and `respond` nothing waits; whatever has to be waited for (BARRIER, Arvados' API) leads back to that look.
+ * Answers nats-server's logins: opens the question, lets `authorize` decide, signs and seals the answer. There is no `await` between the
+ * last check of the lease and `respond`; after each wait (for BARRIER or Arvados' API) the lease is checked again.
  */
 import type { Msg } from "@nats-io/nats-core";
 import { CLOCK_MARGIN_MS } from "../../core/barrier/timing.ts";
@@ -25,25 +25,25 @@ export type ResponderParts = {
   options: AuthorizerOptions;
   sessions: Sessions;
   guesses: GuessLimit;
-  /** How many sessions there may be, and who has to wait (session-guard.ts). Left out: nobody is bounded. */
+  /** Bounds and pauses (session-guard.ts). Left out: there are none. */
   guard?: {
     refusal(who: Identity, sid: string, host: string): Fault | null;
     admitted(session: Session, host: string): void;
   };
-  /** Milliseconds for which a login that the guard refuses is not answered, so that it is not repeated at once; left out: none. */
+  /** Milliseconds before a login that the guard refuses is answered, so that the client does not retry at once. Default 0. */
   refuseAfter?: number;
-  /** Null = nobody is asked about tokens that the graph does not know. */
+  /** Null = tokens that the graph does not know are refused without asking Arvados' API. */
   lookup: (Lookup & { ask(token: string): Promise<void> }) | null;
   /** Milliseconds that a login waits for the lookup: well under nats-server's own timeout. */
   lookupPatience: number;
   onOutage: OnOutage;
   /** May a login be answered at this moment (core/barrier/tenure.ts)? */
   mayAnswer: () => boolean;
-  /** Null where BARRIER knows the server; else resolves once it does: a removal must find every session wherever it is. */
+  /** Null if BARRIER knows the server; otherwise resolves once it does: a removal must reach the sessions of every server. */
   announce: (server: { name: string; id: string }) => Promise<void> | null;
-  /** Null where everybody can tell the session's token from its name; else resolves once they can. */
+  /** Null if every process can find the session's token; otherwise resolves once BARRIER holds an alias. */
   alias: (identity: Identity) => Promise<void> | null;
-  /** Largest message that nats-server takes. */
+  /** Bytes of the largest message that nats-server accepts. */
   maxPayload: () => number;
   now: () => number;
   random: () => number;
@@ -51,10 +51,11 @@ export type ResponderParts = {
   onResult: (result: "admitted" | Reply["result"], code: string, grants: number) => void;
 };
 
-/** What the guard refuses with. */
+/** The guard's refusals. */
 const GUARDED: readonly string[] = ["login.paused", "login.too_many_sessions"];
+/** How many refusals may be held back at a time. */
 const MOST_HELD = 1_000;
-/** Of one reason and address in ten seconds; the rest is counted. */
+/** Log lines for one reason and address in ten seconds; the others are counted. */
 const REFUSAL_LINES = 200;
 
 export class Responder {
@@ -67,16 +68,16 @@ export class Responder {
     this.#lines = new LogLimiter({ log: parts.log, now: parts.now, lines: REFUSAL_LINES });
   }
 
-  /** False where no login can be answered now. */
+  /** False if no login can be answered now. */
   accept(message: Question): boolean {
     if (!this.#parts.mayAnswer()) return false;
     this.#guarded(() => this.#open(message));
     return true;
   }
 
-  /** One that waited too long for its turn, for this reason. */
+  /** Refuses a login that waited too long for its turn. */
   shed(message: Question, why: Fault): void {
-    // Opening it costs as much as answering it: not done for nothing.
+    // Opening a question costs as much as answering it.
     if (replyTo(why.code, this.#parts.onOutage).silent) return;
     this.#guarded(() => {
       const request = this.#opened(message);
@@ -96,14 +97,14 @@ export class Responder {
     const { keys, now, onResult, log, onOutage } = this.#parts;
     const request = decodeRequest(message.data, message.headers?.get("Nats-Server-Xkey"), keys, now());
     if (!(request instanceof Fault)) return request;
-    // There is nobody to answer.
+    // The question does not say whom to answer.
     onResult(replyTo(request.code, onOutage).result, request.code, 0);
     log.warn({ ...request.facts }, request.message);
     return null;
   }
 
-  #answerAfter(word: Promise<void>, message: Question, request: CalloutRequest): void {
-    void word.then(
+  #answerAfter(stored: Promise<void>, message: Question, request: CalloutRequest): void {
+    void stored.then(
       () => this.#guarded(() => this.#answer(message, request)),
       () => this.#guarded(() => this.#refuse(message, request, fault("login.no_lease"))),
     );
@@ -112,7 +113,7 @@ export class Responder {
   /** @param asked Arvados' API has been asked, or at least waited for */
   #answer(message: Question, request: CalloutRequest, asked = false): void {
     const { now, mayAnswer, guesses } = this.#parts;
-    // Asked again, since time may have passed: from here to `respond` nothing waits.
+    // Checked again, since time may have passed. From here to `respond` there is no `await`.
     if (!mayAnswer()) return this.#refuse(message, request, fault("login.no_lease"));
     const issuedAt = Math.floor(now() / 1000);
     const outcome = this.#decide(request);
@@ -140,7 +141,7 @@ export class Responder {
     const { host } = request;
     const refusal = (who: Identity, sid: string) => guard?.refusal(who, sid, host) ?? null;
     const outcome = authorize(request, view, lookup, options, now(), random(), refusal);
-    // Whoever is known comes in: others at the address may be guessing. What is limited is guessing, and asking about guesses.
+    // A known token is accepted even if others at its address guess: only guesses, and looking them up, are limited.
     const isGuess = outcome === null || (outcome instanceof Fault && guesses.isGuess(outcome));
     return isGuess && guesses.isExhausted(host, now()) ? fault("login.guessing", { host }) : outcome;
   }
@@ -149,7 +150,7 @@ export class Responder {
     const { lookup, lookupPatience, guesses, now } = this.#parts;
     if (!lookup || asked) {
       const late = fault("lookup.unavailable", {
-        reason: "it has not answered in time, or its row is still on its way",
+        reason: "it has not answered in time, or the token's row has not arrived yet",
       });
       return this.#refuse(message, request, late);
     }
@@ -172,14 +173,14 @@ export class Responder {
       pendingUntil: request.expires * 1000 + CLOCK_MARGIN_MS,
     };
     guard?.admitted(known, request.host);
-    // Known before it is answered: a removal that comes now finds it.
+    // Added before it is answered, so that a removal that comes now finds it.
     sessions.add(known);
     message.respond(body);
     onResult("admitted", "", grants);
     log.debug({ user: session.user, revision: formatRevision(session.revision) }, "login admitted");
   }
 
-  /** Who comes back at once would cost as much as before. Where many wait, nothing is said, and nats-server's own timeout is the wait. */
+  /** Holds the refusal back, because the client retries when it arrives. If too many are held, none is sent: nats-server's timeout follows. */
   #refuseLater(message: Question, request: CalloutRequest, why: Fault): void {
     const { refuseAfter = 0 } = this.#parts;
     if (refuseAfter === 0) return this.#refuse(message, request, why);

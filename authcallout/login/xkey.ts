@@ -1,6 +1,6 @@
 /**
- * Sealed messages between nats-server and the callout: `xkv1`, a 24-byte nonce, and a NaCl box. The shared key of a server is
- * computed once and kept; the rest is libsodium's.
+ * Sealed messages between nats-server and the callout: `xkv1`, a 24-byte nonce, and a NaCl box (libsodium). The key shared with a server
+ * is computed once and cached.
  */
 import { randomFillSync } from "node:crypto";
 import sodium from "sodium-native";
@@ -8,14 +8,14 @@ import nacl from "tweetnacl";
 import { keepNewest } from "../../core/keep-newest.ts";
 import { publicKeyBytes, seedBytes } from "../../core/nkey.ts";
 
-const MARK = Buffer.from("xkv1");
+const PREFIX = Buffer.from("xkv1");
 const NONCE = sodium.crypto_secretbox_NONCEBYTES;
 const MAC = sodium.crypto_secretbox_MACBYTES;
-/** nats-server makes a new curve key at each start, so a few are ever in use. */
+/** nats-server creates a curve key at each start, so only a few are in use. */
 const KEPT_KEYS = 64;
 
 export type Sealer = {
-  /** Null where the message is not sealed by the holder of `sender` for us. */
+  /** Null if the message is not sealed for this key by the holder of `sender`. */
   open(message: Uint8Array, sender: string): Buffer | null;
   seal(message: Uint8Array, receiver: string): Buffer;
 };
@@ -36,24 +36,24 @@ export function createSealer(seed: string): Sealer {
   return {
     open(message, sender) {
       const sealed = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
-      if (sealed.length < MARK.length + NONCE + MAC || !sealed.subarray(0, MARK.length).equals(MARK)) return null;
-      const nonce = sealed.subarray(MARK.length, MARK.length + NONCE);
-      const box = sealed.subarray(MARK.length + NONCE);
+      if (sealed.length < PREFIX.length + NONCE + MAC || !sealed.subarray(0, PREFIX.length).equals(PREFIX)) return null;
+      const nonce = sealed.subarray(PREFIX.length, PREFIX.length + NONCE);
+      const box = sealed.subarray(PREFIX.length + NONCE);
       const plain = Buffer.allocUnsafe(box.length - MAC);
       try {
         return sodium.crypto_secretbox_open_easy(plain, box, nonce, sharedKey(sender)) ? plain : null;
       } catch {
-        // Not a curve key: the sender's header is nothing we can seal with.
+        // The sender's header is not a curve key.
         return null;
       }
     },
     seal(message, receiver) {
-      const sealed = Buffer.allocUnsafe(MARK.length + NONCE + MAC + message.length);
-      MARK.copy(sealed);
-      const nonce = sealed.subarray(MARK.length, MARK.length + NONCE);
+      const sealed = Buffer.allocUnsafe(PREFIX.length + NONCE + MAC + message.length);
+      PREFIX.copy(sealed);
+      const nonce = sealed.subarray(PREFIX.length, PREFIX.length + NONCE);
       randomFillSync(nonce);
       const plain = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
-      sodium.crypto_secretbox_easy(sealed.subarray(MARK.length + NONCE), plain, nonce, sharedKey(receiver));
+      sodium.crypto_secretbox_easy(sealed.subarray(PREFIX.length + NONCE), plain, nonce, sharedKey(receiver));
       return sealed;
     },
   };

@@ -1,7 +1,7 @@
 /**
- * Spares a service that does not answer, and those who would wait for it. Pure.
+ * A circuit breaker: after failures in a row no request is sent for a while, so that no login waits for a service that does not answer. Pure.
  *
- *   closed ──so many failures in a row──► open ──a while──► closed, but the next failure opens it again
+ *   closed ──FAILURES in a row──► open ──REST_MS──► closed, but the next failure opens it again
  */
 const FAILURES = 3;
 const REST_MS = 5_000;

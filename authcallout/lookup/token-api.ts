@@ -1,5 +1,4 @@
-/** Arvados' API, asked whose token this is. The token goes into the request's Authorization and nowhere else. */
-
+/** Asks Arvados' API whose token this is. The token goes into the request's Authorization and nowhere else. */
 import { Fault, fault } from "../../core/errors.ts";
 import type { Voucher } from "../../core/token/aliases.ts";
 import { reduceScopes } from "../../core/token/scopes.ts";
@@ -14,11 +13,11 @@ export type TokenApiOptions = {
   signal: AbortSignal;
 };
 
-/** More than Arvados says of any token whose scopes count here, and of most users. */
+/** Larger than Arvados' answer about any token whose scopes count here, and about most users. */
 const MAX_BODY = 512 * 1024;
 
 type Body = Record<string, unknown>;
-type Answer = Body | "refused" | "forbidden" | "too long";
+type ApiAnswer = Body | "refused" | "forbidden" | "too long";
 
 export class TokenApi {
   readonly #options: TokenApiOptions;
@@ -28,32 +27,32 @@ export class TokenApi {
   }
 
   /**
-   * What Arvados says of the token, for ever where it sets no end; null where it does not accept it, or says more of it than any use
-   * here takes. Arvados may put a row for it into its database meanwhile. Throws `lookup.unavailable` where it gives no answer: of that
-   * many tokens suffer, so nothing that stands in one token may be taken for it.
+   * What Arvados says about the token (without an end: for ever); null if Arvados does not accept it, or its answer is too long. Arvados
+   * may create a row for the token meanwhile. Throws `lookup.unavailable` if Arvados gives no answer. That opens the circuit for all tokens,
+   * so no content of one token may cause it.
    * @param token printable ASCII
    */
   async voucher(token: string): Promise<Voucher | null> {
     const signal = AbortSignal.any([this.#options.signal, AbortSignal.timeout(this.#options.timeout)]);
-    // One after the other: at the first one Arvados may have to ask another cluster.
+    // In sequence: for the first request Arvados may have to ask another cluster.
     const found = await this.#get("api_client_authorizations/current", token, signal);
     if (typeof found === "string") return null;
     const who = await this.#get("users/current", token, signal);
     if (who === "refused") return null;
-    // Its scopes may keep a token from saying who its user is, who may have much to say. It belongs to somebody all the same.
+    // Its scopes may forbid the token to read its user, or the user's record may be too long: then its owner is the user.
     const user = typeof who === "string" ? { uuid: found.owner_uuid } : who;
     const { uuid } = found;
     if (!isText(uuid) || !isUuid(uuid) || !isText(user.uuid) || !isUserUuid(user.uuid)) {
-      throw unavailable("its answer is not one of Arvados");
+      throw unavailable("its answer is not an answer of Arvados");
     }
     const until = found.expires_at == null ? Number.POSITIVE_INFINITY : Date.parse(String(found.expires_at));
-    // An end that cannot be read has come.
+    // A token whose end cannot be read counts as expired.
     if (Number.isNaN(until)) return null;
     const { scopes, over } = reduceScopes(found.scopes);
     return { token: uuid, user: user.uuid, scopes, until, ...(over ? { scopes_over: true } : {}) };
   }
 
-  async #get(path: string, token: string, signal: AbortSignal): Promise<Answer> {
+  async #get(path: string, token: string, signal: AbortSignal): Promise<ApiAnswer> {
     try {
       const { url } = this.#options;
       const headers = { accept: "application/json" };
@@ -78,7 +77,7 @@ function bodyOf(text: string): Body {
   return typeof body === "object" && body !== null ? (body as Body) : {};
 }
 
-/** Null where it is too long. */
+/** Null if it is too long. */
 async function limitedText(response: Response): Promise<string | null> {
   const parts: Uint8Array[] = [];
   let size = 0;

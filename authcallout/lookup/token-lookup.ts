@@ -1,9 +1,8 @@
 /**
- * Tokens that no row of the graph stands for, asked about at Arvados' API: of another cluster, or of an OIDC provider. Arvados mostly
- * puts a row for them into its database, which then comes through GRAPH and decides; only where none comes does the API's word count,
- * for a while. Once a row comes or goes the word is void: a row that was deleted must not live on in here.
+ * Looks tokens without a row in the graph up at Arvados' API: tokens of another cluster or of an OIDC provider. Arvados usually creates a
+ * row for such a token, which arrives through GRAPH and decides. If none arrives, the API's answer is kept as a voucher for a while. A
+ * row that arrives or is deleted voids the voucher: a deleted token must not live on here.
  */
-
 import { Fault, fault, reasonOf } from "../../core/errors.ts";
 import { keepNewest } from "../../core/keep-newest.ts";
 import type { Voucher } from "../../core/token/aliases.ts";
@@ -25,30 +24,30 @@ export type LookupResult = "row" | "vouched" | "unknown" | "outage";
 
 export type TokenLookupParts = {
   clusterId: string;
-  /** Bare tokens too, which may be of an OIDC provider. */
+  /** Look up bare tokens too: they may be an OIDC provider's. */
   bare: boolean;
-  /** Arvados' API: null where it does not accept the token; throws where it gives no answer. */
+  /** Asks Arvados' API: null if it does not accept the token; throws if it gives no answer. */
   voucher: (token: string) => Promise<Voucher | null>;
-  /** Milliseconds for which the API's word counts. */
+  /** Milliseconds for which a voucher is kept. */
   keep: number;
-  /** Milliseconds that a token's row has to come through GRAPH. */
+  /** Milliseconds that a token's row has to arrive through GRAPH. */
   arrival: number;
-  /** How many tokens are asked about at a time. */
+  /** How many requests run at a time. */
   parallel: number;
   now: () => number;
   onResult: (result: LookupResult) => void;
 };
 
-/** `unknown` = Arvados does not accept it; a fault = it could not be asked. */
+/** `unknown` = Arvados does not accept the token; a fault = Arvados could not be asked. */
 export type LookupAnswer = Voucher | "unknown" | Fault;
 
-/** Short: a token may have been made a moment later. */
+/** Short: the token may be created a moment later. */
 const KEEP_UNKNOWN_MS = 10_000;
-/** Long enough for all who wait for the same answer. */
+/** Long enough for all logins that wait for the same answer. */
 const KEEP_OUTAGE_MS = 1_000;
-/** With no more time left than this no session is begun (authorizer.ts). */
+/** No session begins if its token has less time left (authorizer.ts). */
 const LEAST_LEFT_MS = 2_000 + AHEAD_MS;
-/** Bounded: guesses push out the oldest, which are then asked about again. */
+/** Guesses push out the oldest answers, which are then asked for again. */
 const MAX_KEPT = 10_000;
 const MAX_FLIGHTS = 1_000;
 const ARRIVAL_STEP_MS = 10;
@@ -57,12 +56,12 @@ export class TokenLookup {
   readonly #parts: TokenLookupParts;
   readonly #turns: Semaphore;
   readonly #circuit = new Circuit();
-  /** These three by the SHA-256 of the token. */
+  /** The keys of these three maps are the SHA-256 of the token. */
   readonly #flights = new Map<string, Promise<void>>();
   readonly #vouchers = new Map<string, Voucher>();
   readonly #refusals = new Map<string, { answer: "unknown" | Fault; until: number }>();
-  /** Tokens whose rows came, changed or went while somebody was asking, by the count of the last time. */
-  readonly #touches = new Map<string, number>();
+  /** Token -> `#count` when its row last changed, while requests run. */
+  readonly #changes = new Map<string, number>();
   #count = 0;
   #forgotten = 0;
 
@@ -71,20 +70,20 @@ export class TokenLookup {
     this.#turns = new Semaphore(parts.parallel);
   }
 
-  /** May Arvados know more of the token than the refusal of the graph says? */
+  /** May Arvados' API know more about the token than the graph, which refuses it? */
   concerns(token: ParsedToken, refusal: Fault): boolean {
     const { clusterId, bare } = this.#parts;
     if (token.form === "v1" && !bare) return false;
     return refusal.code === "token.refresh" || (refusal.code === "token.unknown" && isOfAnother(token, clusterId));
   }
 
-  /** The same of a session's token, by its name alone. */
+  /** The same for the token behind a session token. */
   concernsName(sessionToken: string): boolean {
     const { clusterId, bare } = this.#parts;
     return isBareSessionToken(sessionToken) ? bare : isSessionTokenOfAnother(sessionToken, clusterId);
   }
 
-  /** What is known without asking; null = nothing. */
+  /** The answer that is kept; null = Arvados must be asked. */
   known(token: string): LookupAnswer | null {
     const key = sha256(token);
     const now = this.#parts.now();
@@ -93,12 +92,12 @@ export class TokenLookup {
     const refusal = this.#refusals.get(key);
     if (refusal && refusal.until > now) return refusal.answer;
     if (this.#flights.has(key)) return null;
-    if (this.#circuit.isOpen(now)) return fault("lookup.unavailable", { reason: "it has not answered lately" });
+    if (this.#circuit.isOpen(now)) return fault("lookup.unavailable", { reason: "its last requests failed" });
     const busy = this.#flights.size >= MAX_FLIGHTS;
-    return busy ? fault("lookup.unavailable", { reason: "too many tokens are being asked about" }) : null;
+    return busy ? fault("lookup.unavailable", { reason: "too many requests wait for it" }) : null;
   }
 
-  /** Resolves when there is an answer. Whoever asks about the same token at a time shares it. */
+  /** Resolves when there is an answer. Logins with the same token share one request. */
   ask(token: string): Promise<void> {
     const key = sha256(token);
     const known = this.#flights.get(key);
@@ -106,21 +105,21 @@ export class TokenLookup {
     const since = this.#count;
     const done = this.#askInTurn(key, token, since).finally(() => {
       this.#flights.delete(key);
-      if (this.#flights.size === 0) this.#touches.clear();
+      if (this.#flights.size === 0) this.#changes.clear();
     });
     this.#flights.set(key, done);
     return done;
   }
 
-  /** Rows of these tokens have come, changed or gone. */
-  touched(tokens: ReadonlySet<string>): void {
-    if (tokens.size === 0) return;
-    for (const [key, { token }] of this.#vouchers) if (tokens.has(token)) this.#vouchers.delete(key);
+  /** Rows were created, changed or deleted; `keys` are their lookup keys. */
+  forgetChanged(keys: ReadonlySet<string>): void {
+    if (keys.size === 0) return;
+    for (const [key, { token }] of this.#vouchers) if (keys.has(token)) this.#vouchers.delete(key);
     this.#count += 1;
-    if (this.#flights.size > 0) for (const token of tokens) this.#touches.set(token, this.#count);
+    if (this.#flights.size > 0) for (const key of keys) this.#changes.set(key, this.#count);
   }
 
-  /** Which rows have come and gone is not known any more. */
+  /** The graph was loaded again: nobody knows which rows changed. */
   forget(): void {
     this.#vouchers.clear();
     this.#count += 1;
@@ -158,20 +157,20 @@ export class TokenLookup {
     }
   }
 
-  /** Whether a row of the token has come, or gone, since; one that is on its way has a moment. */
+  /** Did a row of the token arrive or change since? A row on its way gets some time. */
   async #hasRow(token: string, since: number): Promise<boolean> {
-    const touched = () => this.#forgotten > since || (this.#touches.get(token) ?? 0) > since;
-    for (let waited = 0; waited < this.#parts.arrival && !touched(); waited += ARRIVAL_STEP_MS) {
+    const changed = () => this.#forgotten > since || (this.#changes.get(token) ?? 0) > since;
+    for (let waited = 0; waited < this.#parts.arrival && !changed(); waited += ARRIVAL_STEP_MS) {
       await sleep(ARRIVAL_STEP_MS);
     }
-    return touched();
+    return changed();
   }
 }
 
-/** How long a row takes from the database to here when all is well, many times over. */
+/** Many times what a row usually takes from the database to this process. */
 const ARRIVAL_MS = 250;
 
-/** By the settings; null where nobody is to be asked. */
+/** Null if the settings turn lookups off. */
 export function createTokenLookup(
   config: Config,
   signal: AbortSignal,

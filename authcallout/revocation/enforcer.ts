@@ -72,10 +72,10 @@ export class Enforcer {
     this.#parts = parts;
   }
 
-  /** What is to be done from time to time: lost sessions and lost notices are made good, and BARRIER is told of the servers. */
+  /** Runs every minute: finds lost sessions, repeats lost notices, and writes the servers into BARRIER again. */
   async maintain(): Promise<void> {
     const { member, watch, isFit } = this.#parts;
-    // Of whoever came in by a newer graph an old one knows nothing: one that was stopped and goes on has yet to read it.
+    // A replica that was suspended has a stale graph; it must not judge sessions that logged in under a newer revision.
     if (isFit()) await this.reconcile();
     if (!member.leads()) return;
     this.tellOutgrown();
@@ -86,7 +86,7 @@ export class Enforcer {
   tellOutgrown(): void {
     const { sessions, notices } = this.#parts;
     for (const session of this.outgrown(sessions.all())) {
-      notices.news({ session, do: "tell", because: "permissionsGrown" });
+      notices.news({ session, do: "notify", because: "permissionsGrown" });
     }
   }
 
@@ -100,12 +100,12 @@ export class Enforcer {
   }
 
   /** A commit has been applied to the graph: what it takes away is cut now. */
-  applied({ effect, touched, revision, commitTime }: Applied): void {
+  applied({ effect, changedKeys, revision, commitTime }: Applied): void {
     const { sessions, member } = this.#parts;
-    const losers = [...effect.shrank, ...effect.outdated, ...touched];
+    const losers = [...effect.shrank, ...effect.outdated, ...changedKeys];
     this.#history.lost(losers, revision);
     const judge = onceEach((name) => this.judge(name));
-    const actions = planActions(effect, touched, sessions, judge);
+    const actions = planActions(effect, changedKeys, sessions, judge);
     // Followers see to what they have answered themselves: nobody else may know of it yet.
     const mine = member.leads()
       ? actions
@@ -163,10 +163,10 @@ export class Enforcer {
     );
     if (signal.aborted) return;
     onPhase("settle", (now() - begun) / 1000);
-    await member.say({ kind: "settled", replica: member.replica, mark: mark.sequence }).catch(() => undefined);
+    await member.publish({ kind: "settled", replica: member.replica, mark: mark.sequence }).catch(() => undefined);
   }
 
-  /** The leader's step, if one is due. Asked at every change; a round that is under way goes on by itself. */
+  /** Starts the leader's next cutting round, if there is a mark to enforce. Called at every change. */
   consider(): void {
     const { member, log, signal } = this.#parts;
     const mark = !this.#cutting && member.leads() ? member.cuttable() : null;
@@ -174,7 +174,7 @@ export class Enforcer {
     this.#cutting = true;
     void this.#enforce(mark)
       .catch((error) => {
-        log.error({ reason: reasonOf(error) }, "a round of cutting met trouble");
+        log.error({ reason: reasonOf(error) }, "cutting revoked sessions failed; retrying");
         // Whatever it was may still be there.
         return sleep(RETRY_MS, signal);
       })
@@ -199,7 +199,7 @@ export class Enforcer {
     if (actions.length > 0) this.#carryOut(actions, null);
   }
 
-  /** Takes replicas that died without closing their connection out of the queue group: one that comes back connects anew. */
+  /** Takes replicas that died without closing their connection out of the queue group: one that is alive connects again. */
   closeLapsed(): void {
     const { member, system, log } = this.#parts;
     if (!member.leads()) return;
@@ -266,13 +266,13 @@ export class Enforcer {
     const round = new CuttingRound({ watch, kicker, servers, judge: this.judge, signal, onCut }, mark);
     await Promise.all(this.#open);
     if (!(await round.run())) return;
-    await member.say({ kind: "cut", mark });
+    await member.publish({ kind: "cut", mark });
     onPhase("cut", (now() - begun) / 1000);
   }
 
   #carryOut(actions: readonly SessionAction[], commitTime: number | null): Promise<void> {
     const work = this.#run(actions, commitTime)
-      .catch((error) => this.#parts.log.error({ reason: reasonOf(error) }, "a revocation met trouble"))
+      .catch((error) => this.#parts.log.error({ reason: reasonOf(error) }, "carrying out a revocation failed"))
       .finally(() => this.#open.delete(work));
     this.#open.add(work);
     return work;
@@ -280,7 +280,7 @@ export class Enforcer {
 
   async #run(actions: readonly SessionAction[], commitTime: number | null): Promise<void> {
     const { kicker, notices, now, onCut } = this.#parts;
-    for (const action of actions) if (action.do === "tell") notices.news(action);
+    for (const action of actions) if (action.do === "notify") notices.news(action);
     await kicker.cut(
       actions.filter(({ do: what }) => what === "cut"),
       (action) => onCut(action, commitTime === null ? null : (now() - commitTime) / 1000),

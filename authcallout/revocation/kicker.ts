@@ -23,7 +23,7 @@ export type KickerParts = {
 };
 
 const RETRY_MS = 250;
-/** Kicks wait so long for the notices before them: our connection may be to a server that stands still, and sessions are on others. */
+/** Kicks wait so long for the notices before them: the replica's own server may be stalled while sessions are on others. */
 const NOTICE_MS = 100;
 /** How many kicks are under way at once at one server: a silent one must not hold up the kicks at others. */
 const PARALLEL = 64;

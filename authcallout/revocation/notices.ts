@@ -1,5 +1,5 @@
 /**
- * What sessions are told. News (rights have grown, objects have moved) make a client sign in anew, so a user who shares and takes
+ * What sessions are told. News (rights have grown, objects have moved) make a client log in again, so a user who shares and takes
  * back in a loop must not drive others round with every turn: a session is told at once, then at most once per interval, and what
  * was held is told only if it is still news then. A word before a cut is never held.
  *
@@ -23,7 +23,7 @@ export const NEWS_INTERVAL_MS = 500;
 
 export class Notices {
   readonly #parts: NoticesParts;
-  /** By session key, which a client keeps when it signs in anew. Null: resting. */
+  /** By session key, which a client keeps when it logs in again. Null: resting. */
   readonly #held = new Map<string, SessionAction | null>();
 
   constructor(parts: NoticesParts) {

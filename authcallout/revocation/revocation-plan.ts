@@ -1,11 +1,11 @@
-/** What a change of the graph means for the sessions that live: which to cut, which to tell. Pure. */
+/** What a change of the graph means for the sessions that live: which to cut, which to notify. Pure. */
 import type { CloseName } from "../../core/close-codes.ts";
 import type { Effect } from "../../core/graph-types.ts";
 import type { SessionName } from "../../core/session/session.ts";
 import type { Session, Sessions } from "../sessions/sessions.ts";
 import type { Soundness } from "./soundness.ts";
 
-export type SessionAction = { session: Session; do: "cut" | "tell"; because: CloseName };
+export type SessionAction = { session: Session; do: "cut" | "notify"; because: CloseName };
 export type Judge = (name: SessionName) => Soundness;
 
 /** Why a session may not go on; the others may. */
@@ -26,20 +26,26 @@ export function onceEach(judge: Judge): Judge {
   };
 }
 
-/** @param touched tokens and containers whose rows changed */
+/** @param changedKeys lookup keys (core/session/session.ts) of the rows that changed */
 export function planActions(
   effect: Pick<Effect, "shrank" | "grew" | "moved" | "outdated">,
-  touched: ReadonlySet<string>,
+  changedKeys: ReadonlySet<string>,
   sessions: Sessions,
   judge: Judge,
 ): SessionAction[] {
-  const concerned = sessions.of([...effect.shrank, ...effect.outdated, ...effect.grew, ...effect.moved, ...touched]);
-  const told = [...concerned].filter(({ name }) => judge(name) === "outgrown");
+  const concerned = sessions.of([
+    ...effect.shrank,
+    ...effect.outdated,
+    ...effect.grew,
+    ...effect.moved,
+    ...changedKeys,
+  ]);
+  const lacking = [...concerned].filter(({ name }) => judge(name) === "outgrown");
   return [
     ...planCuts(concerned, judge),
-    ...told.map((session): SessionAction => {
+    ...lacking.map((session): SessionAction => {
       const moved = effect.moved.has(session.name.user);
-      return { session, do: "tell", because: moved ? "objectsMoved" : "permissionsGrown" };
+      return { session, do: "notify", because: moved ? "objectsMoved" : "permissionsGrown" };
     }),
   ];
 }

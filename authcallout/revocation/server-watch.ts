@@ -13,7 +13,7 @@ import type { SystemAccount } from "../sessions/system-account.ts";
 import { lookForServers } from "./kicker.ts";
 
 export type ServerWatchParts = {
-  member: Pick<BarrierMember, "say">;
+  member: Pick<BarrierMember, "publish">;
   system: SystemAccount;
   sessions: Sessions;
   servers: Servers;
@@ -24,7 +24,7 @@ export type ServerWatchParts = {
   onSession: (session: Session) => void;
   /** A session has ended. */
   onEnd?: (server: string, cid: number, left: { name: SessionName; kicked: boolean }) => void;
-  /** A server that an admin gave up goes on nevertheless, with its old sessions. */
+  /** A server that an admin declared gone is alive, with its old sessions. */
   onReturn: () => void;
 };
 
@@ -65,7 +65,7 @@ export class ServerWatch {
   announce(name: string, id: string): Promise<void> | null {
     if (this.#announced.has(id)) return null;
     this.#parts.servers.seen(name, id);
-    return this.#parts.member.say({ kind: "server", name, id });
+    return this.#parts.member.publish({ kind: "server", name, id });
   }
 
   /** What BARRIER says of a server. */
@@ -77,7 +77,7 @@ export class ServerWatch {
     } else {
       const forgotten = servers.forget(name);
       if (forgotten) log.warn({ name }, "an admin has declared a server gone");
-      // Should it go on nevertheless, BARRIER is to know it again.
+      // If the server is alive after all, it must be written into BARRIER again.
       if (forgotten) this.#announced.delete(forgotten);
     }
     this.#dropSessionsOfTheGone();
@@ -86,7 +86,7 @@ export class ServerWatch {
   /** BARRIER forgets what is not repeated. */
   async repeat(): Promise<void> {
     const { servers, member } = this.#parts;
-    for (const { name, id } of servers.all()) await member.say({ kind: "server", name, id });
+    for (const { name, id } of servers.all()) await member.publish({ kind: "server", name, id });
   }
 
   /** @throws where the server does not answer */

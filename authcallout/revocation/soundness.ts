@@ -13,7 +13,7 @@ export type Soundness = "same" | "outgrown" | "unsound" | "void" | "uncertain" |
 
 export class RightsHistory {
   #loaded: Revision = NO_REVISION;
-  /** User, token or container -> when it last lost something, be it only what older sessions may hold (`stale`). */
+  /** User, token or container -> when it last lost something, be it only what older sessions may hold (`outdated`). */
   readonly #lost = new Map<string, Revision>();
 
   /** The graph was read from nothing: what was lost before is not known. */
@@ -22,8 +22,8 @@ export class RightsHistory {
     this.#lost.clear();
   }
 
-  lost(marks: Iterable<string>, revision: Revision): void {
-    for (const mark of marks) this.#lost.set(mark, revision);
+  lost(lookupKeys: Iterable<string>, revision: Revision): void {
+    for (const lookupKey of lookupKeys) this.#lost.set(lookupKey, revision);
   }
 
   /**
@@ -41,11 +41,11 @@ export class RightsHistory {
     // Two users may have the same rights, admins for one, and notices and changes find a session by its user.
     if (identity?.user !== undefined && identity.user !== name.user) return "unsound";
     if (hash === name.hash) return "same";
-    const marks = token === undefined ? sessionLookupKeys(name) : [...sessionLookupKeys(name), token];
-    return marks.every((mark) => atLeast(name.revision, this.#lossOf(mark))) ? "outgrown" : "unsound";
+    const lookupKeys = token === undefined ? sessionLookupKeys(name) : [...sessionLookupKeys(name), token];
+    return lookupKeys.every((lookupKey) => atLeast(name.revision, this.#lossOf(lookupKey))) ? "outgrown" : "unsound";
   }
 
-  #lossOf(mark: string): Revision {
-    return this.#lost.get(mark) ?? this.#loaded;
+  #lossOf(lookupKey: string): Revision {
+    return this.#lost.get(lookupKey) ?? this.#loaded;
   }
 }

@@ -1,19 +1,19 @@
 /**
- * Sessions whose tokens end soon. nats-server ends those by itself, without a word, whose token's end stood when they were let in;
- * of an end that was set later it knows nothing. Pure.
+ * Sessions whose tokens expire soon. nats-server ends a session at the end that the token had at the login, and gives no reason; it does
+ * not know of an end that was set later. So the enforcer cuts these sessions, with a reason. Pure.
  */
 import type { SessionName } from "../../core/session/session.ts";
 
 /** `at`: UTC milliseconds of the token's end. */
 export type Ending = { name: SessionName; at: number };
 
-/** Milliseconds ahead of nats-server, which comes in the second that begins more than a second before the token's end (authorizer.ts). */
+/** Cut this long before nats-server would expire the session: nats-server works in whole seconds (authorizer.ts) and gives no reason. */
 export const AHEAD_MS = 250;
 const LEAD_MS = 1_000 + AHEAD_MS;
 
 export class Endings {
   readonly #bySecond = new Map<number, Map<string, Ending>>();
-  /** First second that has not been looked at. */
+  /** The first second that `removeExpired` has not passed. */
   #next: number;
 
   /** @param now UTC milliseconds, as below */
@@ -21,7 +21,7 @@ export class Endings {
     this.#next = secondOf(now);
   }
 
-  /** A session that was expected already is not expected twice. */
+  /** The same session and second count once. */
   add(ending: Ending): void {
     const { user, key } = ending.name;
     const second = Math.max(Math.floor(ending.at / 1000), this.#next);
@@ -29,14 +29,14 @@ export class Endings {
     this.#bySecond.set(second, endings.set(`${user}|${key.sessionToken}|${key.sid}`, ending));
   }
 
-  /** Those that end now; each comes once. */
+  /** Returns those that expire now, each once. */
   removeExpired(now: number): Ending[] {
-    const due: Ending[] = [];
+    const expired: Ending[] = [];
     for (const last = secondOf(now); this.#next <= last; this.#next++) {
-      due.push(...(this.#bySecond.get(this.#next)?.values() ?? []));
+      expired.push(...(this.#bySecond.get(this.#next)?.values() ?? []));
       this.#bySecond.delete(this.#next);
     }
-    return due;
+    return expired;
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * The nats-servers that may hold sessions: every one ever seen, by event, ping or answer, and not only those that answer now: a
- * server that was stopped and goes on has its old sessions still. One leaves when its name comes back under a new id, when it says
- * that it shuts down, or when an admin declares it gone. Pure.
+ * The nats-servers that may hold sessions: every server ever seen by event, ping or answer, also if it does not answer now, because a
+ * server that was suspended and resumes still has its sessions. A server leaves if its name returns under a new id, if it announces its
+ * shutdown, or if an admin declares it gone. Pure.
  */
 export type Sighting = "known" | "new" | "returned" | "former";
 
@@ -10,29 +10,29 @@ export class Servers {
   readonly #ids = new Map<string, string>();
   /** Ids whose process has certainly ended. */
   readonly #ended = new Set<string>();
-  /** Ids an admin has declared gone: should one show up again, it is looked at as a new one. */
+  /** Ids that an admin has declared gone: one that is seen again counts as new. */
   readonly #forgotten = new Set<string>();
   readonly #silent = new Set<string>();
 
-  /** @returns `new` and `returned` are to be made known and listed */
+  /** @returns `new` and `returned`: write the server into BARRIER and list its sessions */
   seen(name: string, id: string): Sighting {
     if (this.#ended.has(id)) return "former";
     this.#silent.delete(id);
     const before = this.#ids.get(name);
     if (before === id) return "known";
-    // nats-server refuses a second server of one name, so the first one has ended.
+    // A cluster refuses a second server of the same name, so the first one has ended.
     if (before !== undefined) this.#end(before);
     this.#ids.set(name, id);
     return this.#forgotten.delete(id) ? "returned" : "new";
   }
 
-  /** The server's own last word. */
+  /** The server announced its shutdown. */
   ended(id: string): void {
     for (const [name, known] of this.#ids) if (known === id) this.#ids.delete(name);
     this.#end(id);
   }
 
-  /** An admin says that it is gone. Returns its id, or null where there is none of that name. */
+  /** An admin declared it gone. Returns its id, or null if there is no server of that name. */
   forget(name: string): string | null {
     const id = this.#ids.get(name);
     if (id === undefined) return null;
@@ -56,7 +56,7 @@ export class Servers {
     return [...this.#ids.values()];
   }
 
-  /** For people: name, id, and whether it answers. */
+  /** Name, id, and whether it answers, for `/readyz` and `servers`. */
   all(): { name: string; id: string; silent: boolean }[] {
     return [...this.#ids].map(([name, id]) => ({ name, id, silent: this.#silent.has(id) }));
   }

@@ -1,6 +1,6 @@
 /**
- * The sessions that may live, as a superset: every answer given, every CONNECT event, every listing. A session leaves by its
- * DISCONNECT event, or when a listing of its server that was asked for after it was answered lacks it. Pure.
+ * The sessions that may be alive, as a superset, from answers to logins, CONNECT events and listings. A session leaves by its DISCONNECT
+ * event, or if it is missing from a listing of its server that was requested after its answer. Pure.
  */
 import type { Revision } from "../../core/revision.ts";
 import { type SessionName, sessionLookupKeys } from "../../core/session/session.ts";
@@ -11,22 +11,22 @@ export type Session = {
   name: SessionName;
   /** UTC ms of the answer or sighting. */
   since: number;
-  /** An answer of this replica that has not been seen to arrive: until then (UTC ms) it may still become a session. */
+  /** Only for an answer of this replica that is not confirmed: until then (UTC ms) it may still become a session. */
   pendingUntil?: number;
 };
 
 export class Sessions {
   readonly #countsOf: (session: Session) => readonly string[];
   readonly #all = new Map<string, Session>();
-  /** What a session was counted as when it came, which is what it is taken from when it goes. */
+  /** The counts that a session was added to, so that it is removed from the same ones. */
   readonly #counts = new Map<Session, readonly string[]>();
   readonly #byCount = new Map<string, Set<Session>>();
-  /** Answers that were seen to have become sessions by a listing alone. */
+  /** Answers of which only a listing showed that they became sessions. */
   readonly #listed = new WeakSet<Session>();
-  readonly #byMark = new Map<string, Set<Session>>();
+  readonly #byLookupKey = new Map<string, Set<Session>>();
   readonly #pending = new Set<Session>();
 
-  /** @param countsOf what a session counts as (session-bounds.ts) */
+  /** @param countsOf the counts that a session is part of (session-bounds.ts) */
   constructor(countsOf: (session: Session) => readonly string[] = () => []) {
     this.#countsOf = countsOf;
   }
@@ -42,18 +42,18 @@ export class Sessions {
     this.#all.set(key, session);
     this.#count(session);
     if (session.pendingUntil !== undefined) this.#pending.add(session);
-    for (const mark of sessionLookupKeys(session.name)) {
-      const set = this.#byMark.get(mark) ?? new Set();
-      this.#byMark.set(mark, set.add(session));
+    for (const lookupKey of sessionLookupKeys(session.name)) {
+      const set = this.#byLookupKey.get(lookupKey) ?? new Set();
+      this.#byLookupKey.set(lookupKey, set.add(session));
     }
   }
 
-  /** The session as it is known here, where it is. */
+  /** The known session of that connection, or the given one. */
   known(session: Session): Session {
     return this.#all.get(keyOf(session.server, session.cid)) ?? session;
   }
 
-  /** The session has just what it would be given at this revision: it is as good as let in then. */
+  /** The session has exactly the rights of this revision, as if it had logged in now. */
   renew(session: Session, revision: Revision): void {
     session.name = { ...session.name, revision };
   }
@@ -64,7 +64,7 @@ export class Sessions {
     if (session) this.#remove(key, session);
   }
 
-  /** More about it is known than when it came. */
+  /** Counts a session again: its network became known. */
   recount(server: string, cid: number): Session | null {
     const session = this.#all.get(keyOf(server, cid));
     if (!session) return null;
@@ -73,24 +73,24 @@ export class Sessions {
     return session;
   }
 
-  /** How many are counted so; exact from `from` on, and at most too many below. */
+  /** How many sessions are in a count. Exact if it is `from` or more; otherwise an upper bound, which is cheaper. */
   countOf(count: string, from: number, now: number): number {
     const size = this.#byCount.get(count)?.size ?? 0;
     return size < from ? size : this.counted(count, now).length;
   }
 
-  /** Those counted so, without answers that never became a session. */
+  /** The sessions of a count, without answers that never became one. */
   counted(count: string, now: number): Session[] {
     const isThere = (one: Session) => (one.pendingUntil ?? Number.POSITIVE_INFINITY) > now || this.#listed.has(one);
     return [...(this.#byCount.get(count) ?? [])].filter(isThere);
   }
 
-  /** What all are counted as. */
+  /** All counts. */
   counts(): Iterable<string> {
     return this.#byCount.keys();
   }
 
-  /** A full listing of one server, asked for at `askedAt`: sessions answered before that and not in it are gone. */
+  /** A full listing of one server, requested at `askedAt`: sessions answered before that and not in it are gone. */
   listed(server: string, listing: readonly Session[], askedAt: number): void {
     const there = new Set(listing.map((session) => session.cid));
     for (const session of [...this.#all.values()]) {
@@ -104,23 +104,23 @@ export class Sessions {
     }
   }
 
-  /** A server that came back under another id took its sessions with it. */
+  /** The server has ended, and its sessions with it. */
   forgetServer(server: string): void {
     for (const session of [...this.#all.values()]) if (session.server === server) this.remove(server, session.cid);
   }
 
-  /** Sessions of any of these users, tokens or containers (uuids). */
-  of(marks: Iterable<string>): Set<Session> {
+  /** Sessions of any of these users, tokens or containers. */
+  of(lookupKeys: Iterable<string>): Set<Session> {
     const out = new Set<Session>();
-    for (const mark of marks) for (const session of this.#byMark.get(mark) ?? []) out.add(session);
+    for (const lookupKey of lookupKeys) for (const session of this.#byLookupKey.get(lookupKey) ?? []) out.add(session);
     return out;
   }
 
-  /** Those that hear the same notices: of the same token and session id. */
+  /** The sessions that receive the same notices: those with the same user and session key. */
   like({ name: { user, key } }: { name: Pick<SessionName, "user" | "key"> }): Session[] {
-    // The narrowest mark: a user may have thousands.
-    const mark = sessionLookupKeys({ user, key }).at(-1) ?? user;
-    return [...this.of([mark])].filter(
+    // The narrowest key: a user may have thousands.
+    const lookupKey = sessionLookupKeys({ user, key }).at(-1) ?? user;
+    return [...this.of([lookupKey])].filter(
       ({ name }) => name.user === user && name.key.sessionToken === key.sessionToken && name.key.sid === key.sid,
     );
   }
@@ -143,10 +143,10 @@ export class Sessions {
     this.#all.delete(key);
     this.#pending.delete(session);
     this.#uncount(session);
-    for (const mark of sessionLookupKeys(session.name)) {
-      const set = this.#byMark.get(mark);
+    for (const lookupKey of sessionLookupKeys(session.name)) {
+      const set = this.#byLookupKey.get(lookupKey);
       set?.delete(session);
-      if (set?.size === 0) this.#byMark.delete(mark);
+      if (set?.size === 0) this.#byLookupKey.delete(lookupKey);
     }
   }
 

@@ -1,11 +1,11 @@
-/** What the system account can do for us: kick a connection, list connections, hear of them and of servers coming and going. */
+/** The system account: kicks and lists connections, and reports connections and servers that start and end. */
 import type { Msg, NatsConnection } from "@nats-io/nats-core";
 import { parseSessionName, type SessionName } from "../../core/session/session.ts";
 import type { Session } from "./sessions.ts";
 
 const REQUEST_TIMEOUT_MS = 1_000;
 const PAGE = 1_024;
-/** Pages overlap by so many rows: whoever leaves meanwhile moves the rest forward, and nobody must slip between two pages. */
+/** Pages overlap by so many rows: a connection that ends moves all later rows forward, and none may fall between two pages. */
 const OVERLAP = 64;
 /** As nats-server gives the reason in a DISCONNECT event. */
 const KICKED = "Kicked";
@@ -13,14 +13,14 @@ const NO_SUCH_CLIENT = /no such client/;
 
 type Server = { id: string; name: string };
 type ServerReply = { server?: Partial<Server>; error?: { description?: string } };
-type Row = { cid: number; authorized_user?: string };
-type ConnzReply = ServerReply & { data?: { total?: number; connections?: Row[] } };
+type ConnzRow = { cid: number; authorized_user?: string };
+type ConnzReply = ServerReply & { data?: { total?: number; connections?: ConnzRow[] } };
 type ConnectionEvent = { server: Server; client: { id: number; user?: string }; reason?: string };
 
 export type SystemAccount = {
-  /** Resolves true once that server itself says that the connection is gone; false when it does not answer. */
+  /** Resolves to true once the server itself says that the connection is gone; to false if it does not answer. */
   kick(server: string, cid: number): Promise<boolean>;
-  /** The sessions of one server. Throws when it does not answer. */
+  /** The sessions of one server. Throws if it does not answer. */
   sessionsOf(server: string, now: number): Promise<Session[]>;
   /** Servers that answer a ping now. */
   servers(): Promise<Server[]>;
@@ -28,9 +28,9 @@ export type SystemAccount = {
     connect: (session: Session) => void;
     /** @param left whose session it was, and whether it was kicked */
     disconnect: (server: string, cid: number, left?: { name: SessionName; kicked: boolean }) => void;
-    /** A server said something. */
+    /** A server sent a message. */
     seen: (server: Server) => void;
-    /** A server said that it shuts down. */
+    /** A server announced its shutdown. */
     ended: (server: string) => void;
   }): void;
 };
@@ -39,7 +39,7 @@ export function systemAccount(nc: NatsConnection, usersAccount: string, now: () 
   const ask = async <T>(subject: string, body: unknown): Promise<T> =>
     (await nc.request(subject, JSON.stringify(body), { timeout: REQUEST_TIMEOUT_MS })).json<T>();
 
-  const page = async (server: string, offset: number): Promise<Row[]> => {
+  const page = async (server: string, offset: number): Promise<ConnzRow[]> => {
     const options = { auth: true, acc: usersAccount, limit: PAGE, offset, sort: "cid" };
     const reply = await ask<ConnzReply>(`$SYS.REQ.SERVER.${server}.CONNZ`, options);
     if (!reply.data) throw new Error(reply.error?.description ?? "a listing without data");
@@ -52,7 +52,7 @@ export function systemAccount(nc: NatsConnection, usersAccount: string, now: () 
         const reply = await ask<ServerReply>(`$SYS.REQ.SERVER.${server}.KICK`, { cid });
         return !reply.error || NO_SUCH_CLIENT.test(reply.error.description ?? "");
       } catch {
-        // No answer, or nobody there: the caller decides what silence means.
+        // No answer, or no such server: the caller decides what that means.
         return false;
       }
     },
@@ -112,7 +112,7 @@ export async function allRows<R extends { cid: number }>(
   for (let offset = 0; ; ) {
     const rows = await page(offset);
     const first = rows[0];
-    // More have left than two pages share: go back until nothing can lie between.
+    // More connections ended than the pages overlap: go back until no row can lie between them.
     if (offset > 0 && (first === undefined || first.cid > last)) {
       offset = Math.max(0, offset - size);
       continue;

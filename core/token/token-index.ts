@@ -49,6 +49,14 @@ export type TokenIndexOptions = {
 /** Why a session's token is good for nothing: `unknown` = no row stands for it. */
 export type TokenEnd = "expired" | "refresh" | "user" | "container" | "scopes" | "unknown";
 
+/** The refusal at a login whose token's own row says that it has ended. */
+const END_CODES = {
+  expired: "token.expired",
+  refresh: "token.refresh",
+  user: "token.user",
+  scopes: "token.scopes",
+} as const;
+
 const ANONYMOUS_SCOPES = ["GET /"];
 const ROOT_SCOPES = ["all"];
 /** Arvados makes a token for each container. One that many name, by whatever hand, is none of theirs: it may publish no log. */
@@ -87,19 +95,19 @@ export class TokenIndex {
     return this.#overScopes.size;
   }
 
-  /** Applies rows' new values; returns the uuids of tokens and containers whose sessions must be looked at again. */
+  /** Applies rows' new values; returns the lookup keys of the sessions to check: uuids of tokens and containers. */
   apply(changes: readonly GraphChange[]): Set<string> {
-    const touched = new Set<string>();
+    const changedKeys = new Set<string>();
     for (const change of changes) {
       if (change.kind === "token") {
         this.#setToken(change.uuid, change.row);
-        touched.add(change.uuid);
+        changedKeys.add(change.uuid);
       } else if (change.kind === "container") {
-        for (const auth of this.#setContainer(change.uuid, change.row)) touched.add(auth);
-        touched.add(change.uuid);
+        for (const auth of this.#setContainer(change.uuid, change.row)) changedKeys.add(auth);
+        changedKeys.add(change.uuid);
       }
     }
-    return touched;
+    return changedKeys;
   }
 
   /** Whose token this is, or the fault that says why it is refused. */
@@ -209,7 +217,7 @@ export class TokenIndex {
       }
     }
     const end = this.#endOf(row, now);
-    if (end) return fault(`token.${end}`, { token: row.uuid, user: row.user_uuid, limit: MAX_SCOPES });
+    if (end) return fault(END_CODES[end], { token: row.uuid, user: row.user_uuid, limit: MAX_SCOPES });
     const wrong = token.form === "v2" && token.container !== null && this.#suffixFault(token, token.container);
     return wrong || this.#identityOf(row, sessionTokenOf(token));
   }
@@ -248,7 +256,7 @@ export class TokenIndex {
     return this.#tokens.get(suffixedParts(key)?.token ?? this.#bySession.get(key) ?? alias?.token ?? key);
   }
 
-  #endOf(row: TokenRow, now: number): "expired" | "refresh" | "user" | "scopes" | null {
+  #endOf(row: TokenRow, now: number): keyof typeof END_CODES | null {
     const { user_uuid, expires_at, refreshes_at, scopes_over } = row;
     if (this.#options.isUser?.(user_uuid) === false) return "user";
     if (scopes_over) return "scopes";

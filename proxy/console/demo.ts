@@ -1,11 +1,11 @@
 /** The demo's own API, which `arvados-nats dev` adds to the proxy. A proxy in production has none. */
 
 type Named = { uuid: string; name: string };
-type DemoUser = { uuid: string; token: string };
+type DemoPerson = { uuid: string; token: string };
 
 export type DemoDescription = {
   clusterId: string;
-  users: { alice: DemoUser; bob: DemoUser; admin: DemoUser };
+  users: { alice: DemoPerson; bob: DemoPerson; admin: DemoPerson };
   project: Named;
   subproject?: Named;
   collections: Named[];
@@ -14,8 +14,7 @@ export type DemoDescription = {
   shared: boolean;
 };
 
-export const ACTIONS = ["share", "unshare", "update", "create"] as const;
-export type DemoAction = (typeof ACTIONS)[number];
+export type DemoAction = "share" | "unshare" | "update" | "create";
 
 export type ActionResult = {
   action: DemoAction;

@@ -1,15 +1,15 @@
-/** What one session sees: its state, its rights, its events, its log. Draws, and knows nothing of connections. */
+/** What one session sees: its status, its rights, its events, its log. Draws, and knows nothing of connections. */
 import type { LiveEvent } from "../../client/mod.ts";
 import type { Notice, WhoamiAnswer } from "../../core/wire/wire.ts";
 import { element, find, medianOrNull, milliseconds, part } from "./dom.ts";
 import { eventRow, noticeRow } from "./event-row.ts";
 import { createLogView, type LogView } from "./log-view.ts";
-import type { SessionState } from "./session.ts";
+import type { SessionStatus } from "./session.ts";
 
 const MAX_ROWS = 100;
 const MAX_LATENCIES = 200;
 
-const STATE_TEXT: Record<SessionState, string> = {
+const STATUS_TEXT: Record<SessionStatus, string> = {
   connecting: "connecting",
   following: "live",
   disconnected: "reconnecting",
@@ -20,7 +20,7 @@ const STATE_TEXT: Record<SessionState, string> = {
 
 export type Panel = {
   readonly element: HTMLElement;
-  become(state: SessionState, who: WhoamiAnswer | null): void;
+  become(status: SessionStatus, who: WhoamiAnswer | null): void;
   listensTo(patterns: readonly string[]): void;
   /** Returns the milliseconds from commit to here. */
   event(event: LiveEvent): number | null;
@@ -56,10 +56,10 @@ export function createPanel(user: string, names: Map<string, string>, empty: str
 
   return {
     element: root,
-    become(state, who) {
-      const status = part(root, "status");
-      status.dataset.state = state;
-      if (status.textContent !== STATE_TEXT[state]) status.textContent = STATE_TEXT[state];
+    become(status, who) {
+      const shown = part(root, "status");
+      shown.dataset.state = status;
+      if (shown.textContent !== STATUS_TEXT[status]) shown.textContent = STATUS_TEXT[status];
       if (who === null) return;
       part(root, "user-uuid").textContent = who.user_uuid;
       part(root, "revision").textContent = who.revision;

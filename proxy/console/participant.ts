@@ -3,7 +3,7 @@ import type { Client, LiveEvent, TailEnd } from "../../client/mod.ts";
 import type { Notice } from "../../core/wire/wire.ts";
 import type { LogView } from "./log-view.ts";
 import type { Panel } from "./panel.ts";
-import { runSession, type SessionState } from "./session.ts";
+import { runSession, type SessionStatus } from "./session.ts";
 
 const LAST_MESSAGES = 20;
 
@@ -19,16 +19,16 @@ export type ParticipantOptions = {
   onPatterns?(patterns: readonly string[]): void;
 };
 
-/** Resolves with the last state when the session has ended. */
-export async function participate(options: ParticipantOptions): Promise<SessionState> {
+/** Resolves with the last status when the session has ended. */
+export async function participate(options: ParticipantOptions): Promise<SessionStatus> {
   const { panel, container } = options;
   const log = container === undefined ? null : panel.log();
-  let last: SessionState = "connecting";
+  let last: SessionStatus = "connecting";
   await runSession({
     ...options,
-    onState(state, who) {
-      last = state;
-      panel.become(state, who);
+    onStatus(status, who) {
+      last = status;
+      panel.become(status, who);
     },
     onClient(client) {
       client.notices((notice) => {

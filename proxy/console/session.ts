@@ -6,7 +6,7 @@ import type { WhoamiAnswer } from "../../core/wire/wire.ts";
 const RETRY_MS = 2_000;
 
 /** `refused`: by the server; from outside, a wrong token and a service that cannot check it now look the same. */
-export type SessionState = ClientStatus | "refused" | "unreachable";
+export type SessionStatus = ClientStatus | "refused" | "unreachable";
 
 export type SessionOptions = {
   websocketUrl: string;
@@ -14,7 +14,7 @@ export type SessionOptions = {
   token: string;
   /** Whether to try again after a refusal. */
   persistent: boolean;
-  onState(state: SessionState, who: WhoamiAnswer | null): void;
+  onStatus(status: SessionStatus, who: WhoamiAnswer | null): void;
   /** Called for each client: once, unless the connection closes for good. */
   onClient(client: Client): void;
 };
@@ -24,19 +24,19 @@ export async function runSession(options: SessionOptions): Promise<void> {
   const { websocketUrl, clusterId, token, persistent } = options;
   for (;;) {
     const sid = sessionId();
-    options.onState("connecting", null);
+    options.onStatus("connecting", null);
     try {
       const nc = await connect({ servers: websocketUrl, ...(await connectOptions(token, sid)) });
       const client = await createClient({ nc, clusterId, token, sid });
       options.onClient(client);
-      client.watch(options.onState);
+      client.watch(options.onStatus);
       await nc.closed();
       return;
     } catch (error) {
       // A token that cannot even be read: no server was asked.
       if (error instanceof TypeError) throw error;
       const refused = /authorization/i.test(String(error));
-      options.onState(refused ? "refused" : "unreachable", null);
+      options.onStatus(refused ? "refused" : "unreachable", null);
       if (refused && !persistent) return;
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));

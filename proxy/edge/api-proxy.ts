@@ -1,6 +1,6 @@
 /**
- * Plain HTTP to the Arvados API on the edge's own origin, for pages that are served here. A client brings its own token in
- * `Authorization`; the edge adds nothing to it but the client's address, and decides nothing.
+ * Passes plain HTTP requests to the Arvados API, for pages that the proxy serves. The client sends its own token in `Authorization`; the
+ * edge adds only the client's address, and checks no rights.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import httpProxy from "http-proxy";
@@ -9,19 +9,14 @@ import { fault, reasonOf } from "../../core/errors.ts";
 import { apiHeaders, apiRefusal, apiTarget } from "./api-request.ts";
 import { requestAddress } from "./client.ts";
 
-/** As long as Arvados itself lets a request take (API.RequestTimeout). */
+/** Arvados' own limit for a request (API.RequestTimeout). */
 export const ANSWER_WITHIN_MS = 300_000;
-
-/** @param target of the request; one that somebody behind us may read as another path is none */
-export function isApiRequest(target: string): boolean {
-  return ![null, "unclear"].includes(apiTarget(target));
-}
 
 export type ApiProxyOptions = {
   url: string;
   isForwarder: (address: string) => boolean;
   log: Logger;
-  /** @param status of the answer, `502` where Arvados gave none, `400` and `405` where the edge did not ask it */
+  /** @param status of the answer; `502` if Arvados gave none, `400` or `405` if the edge refused the request */
   onAnswer: (status: number) => void;
 };
 
@@ -31,13 +26,13 @@ export function passToArvados({ url, isForwarder, log, onAnswer }: ApiProxyOptio
     const { headers, statusCode } = answer;
     for (const name of headers.connection?.split(",") ?? []) delete headers[name.trim().toLowerCase()];
     for (const name of OWN_TO_ARVADOS) delete headers[name];
-    // What the library would write says nothing of the client's connection.
+    // The library would copy what Arvados says about its own connection to the proxy.
     headers.connection = response.shouldKeepAlive ? "keep-alive" : "close";
-    // Files in logs are users' own: as pages of this origin they could read what the console keeps.
+    // Users write the files in logs: as pages of this origin they could read what the console stores.
     headers["content-security-policy"] = "default-src 'none'; sandbox";
     headers["x-content-type-options"] = "nosniff";
     onAnswer(statusCode ?? 0);
-    // The library leaves a client waiting whose answer breaks off.
+    // If an answer breaks off, the library leaves the client waiting.
     answer.on("error", () => {});
     answer.on("close", () => {
       if (!answer.complete) response.destroy();
@@ -61,14 +56,14 @@ export function passToArvados({ url, isForwarder, log, onAnswer }: ApiProxyOptio
       refuse(response, refusal.status, refusal.message);
       return;
     }
-    // Before the library sees the request: of `Expect: 100-continue` it sends the headers before it lets anybody change them.
+    // Changed before the library sees the request: with `Expect: 100-continue` it sends the headers before any hook runs.
     request.url = target as string;
     request.headers = apiHeaders(method, headers, requestAddress(request, isForwarder));
     proxy.web(request, response);
   };
 }
 
-/** What Arvados says of the connection to it, and to browsers of its own origin. */
+/** Headers about Arvados' connection to the proxy, or for pages of Arvados' own origin. */
 const OWN_TO_ARVADOS = [
   "alt-svc",
   "clear-site-data",
@@ -81,7 +76,7 @@ const OWN_TO_ARVADOS = [
   "upgrade",
 ];
 
-/** In Arvados' own form; cut off where an answer has begun. What is left of the request is not read. */
+/** Answers as Arvados does; closes the connection if an answer has begun. The rest of the request is not read. */
 function refuse(response: ServerResponse, status: number, message: string): void {
   if (response.headersSent) response.destroy();
   else

@@ -1,6 +1,6 @@
 /**
- * Which requests go to the Arvados API, and as what: one target and one set of headers, built here from what the client sent. A target
- * that somebody behind us could read as another one goes nowhere. Pure.
+ * Which requests go to the Arvados API, and in what form: one target and one set of headers, built here from what the client sent. A
+ * target that a server behind the proxy could read as another path is refused. Pure.
  */
 import type { IncomingHttpHeaders } from "node:http";
 import { UNKNOWN_ADDRESS } from "../../core/address.ts";
@@ -9,7 +9,7 @@ import { pathOf } from "../../runtime/http-server.ts";
 /** Arvados' API and its description; neither Workbench's pages nor logins. */
 const API_PATHS = ["/arvados/v1/", "/discovery/v1/"];
 
-/** What Arvados has routes for (PROPFIND: a container's log as WebDAV), and whether a body means something there. */
+/** The methods that Arvados has routes for (PROPFIND: a container's log as WebDAV), and whether a body is allowed. */
 const METHODS: Readonly<Record<string, { body: boolean }>> = {
   GET: { body: false },
   HEAD: { body: false },
@@ -22,9 +22,9 @@ const METHODS: Readonly<Record<string, { body: boolean }>> = {
 };
 
 /**
- * All that goes over. What is not named stays here: cookies, which a page of another origin makes a browser send; whatever claims who the
- * client is or which URL it asked for (Forwarded, X-Forwarded-*, X-Real-IP, X-Original-URL, X_Forwarded_For ...); whatever belongs to one
- * hop (Connection and all it names, TE, Trailer, Upgrade, Expect, Proxy-*).
+ * The headers that are passed on. All others are dropped: cookies, which a page of another origin can make a browser send; claims about the
+ * client or the URL (Forwarded, X-Forwarded-*, X-Real-IP, X-Original-URL, X_Forwarded_For ...); headers of one hop (Connection and all
+ * that it names, TE, Trailer, Upgrade, Expect, Proxy-*).
  */
 const HEADERS = [
   "accept",
@@ -54,12 +54,12 @@ const HEADERS = [
 ] as const;
 
 /**
- * The target as it goes over; null for one that is not the API's; `unclear` for one that begins like the API's and may end elsewhere.
+ * The target to send; null if it is not the API's; `unclear` if it begins like the API's but could be read as another path.
  * @param target of the request line
  */
 export function apiTarget(target: string): string | "unclear" | null {
   if (!API_PATHS.some((prefix) => target.startsWith(prefix))) return null;
-  // Also no fragment, which has no place in a request.
+  // This also excludes a fragment, which a request must not have.
   if (!/^[\x21\x22\x24-\x7e]+$/.test(target)) return "unclear";
   const { pathname, search } = new URL(target, "http://api.invalid");
   const path = pathOf(target);
@@ -67,29 +67,29 @@ export function apiTarget(target: string): string | "unclear" | null {
   return isOne ? pathname + search : "unclear";
 }
 
-/** Of a segment of the path: whoever decodes it, once or twice, cuts it nowhere, and takes it for no `.` or `..`. */
+/** A segment of the path that no server splits, or reads as `.` or `..`, however often it decodes it. */
 function isClear(segment: string): boolean {
   let decoded: string;
   try {
     decoded = decodeURIComponent(segment);
   } catch {
-    // Not UTF-8: overlong forms of a slash or a dot are such.
+    // Not UTF-8, as overlong forms of a slash or a dot are.
     return false;
   }
-  // Some compare names as NFKC, which makes dots and slashes out of letters that look like them.
+  // Some servers normalize names to NFKC, which turns characters that look like dots and slashes into them.
   const plain = decoded.normalize("NFKC");
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are looked for.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the expression searches for them.
   if (/[/\\%\x00-\x1f\x7f]/.test(plain) || /%2e/i.test(segment)) return false;
-  // A servlet engine cuts a segment at its first semicolon; a file system may drop spaces.
+  // A servlet engine ends a segment at its first semicolon; a file system may drop spaces.
   return !/^\s*\.{1,2}\s*(?:;|$)/.test(plain);
 }
 
 export type ApiRefusal = { status: 400 | 405; message: string };
 
-/** Why a request does not go over, or null. What its length says must be one thing to everybody. */
+/** Why a request is refused, or null. Every server must read the same length of its body. */
 export function apiRefusal(method: string, httpVersion: string, headers: IncomingHttpHeaders): ApiRefusal | null {
   const allowed = Object.hasOwn(METHODS, method) ? METHODS[method] : undefined;
-  if (!allowed) return { status: 405, message: `The Arvados API takes no ${method} here.` };
+  if (!allowed) return { status: 405, message: `The Arvados API accepts no ${method} here.` };
   const { "transfer-encoding": encoding, "content-length": length } = headers;
   const isChunked = encoding !== undefined;
   if (isChunked && (encoding.toLowerCase() !== "chunked" || length !== undefined || httpVersion !== "1.1")) {
@@ -105,8 +105,8 @@ export function apiRefusal(method: string, httpVersion: string, headers: Incomin
 }
 
 /**
- * The headers as they go over; of a request without a refusal.
- * @param address of the client; Arvados is told of none where it is unknown
+ * The headers to send, for a request that is not refused.
+ * @param address of the client; not sent if it is unknown
  */
 export function apiHeaders(method: string, given: IncomingHttpHeaders, address: string): Record<string, string> {
   const headers: Record<string, string> = {};

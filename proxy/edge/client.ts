@@ -1,5 +1,5 @@
 /**
- * Who sent a request, and by which scheme: what the site's own forwarders say of it, and nobody else. And the token of a client that
+ * Who sent a request and by which scheme, as the site's own forwarders state it; nobody else is believed. Also the token of a client that
  * cannot put it into CONNECT. Pure.
  */
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
@@ -8,11 +8,10 @@ import { canonicalAddress, forwardedAddress, UNKNOWN_ADDRESS } from "../../core/
 type IsForwarder = (address: string) => boolean;
 
 /**
- * The address nearest to us that is no forwarder of the site: each of them vouches for the one it was called by, which it put at the end of
- * the list; what stands further left may be anybody's invention. A forwarder that writes what nobody understands vouches for an
- * unknown client, never for itself.
+ * The nearest address that is no forwarder of the site. Each forwarder appends the address that called it; entries further left may be
+ * forged. If a forwarder appends something that cannot be read, the client is unknown: the forwarder itself never counts as the client.
  * @param peer of the socket
- * @param forwardedFor the list, the nearest forwarder's word last; empty or undefined where none says anything
+ * @param forwardedFor the list, the nearest forwarder's entry last; empty or undefined if there is none
  * @returns an address as `canonicalAddress` writes it, or `UNKNOWN_ADDRESS`
  */
 export function clientAddress(peer: string, forwardedFor: string | undefined, isForwarder: IsForwarder): string {
@@ -30,7 +29,7 @@ export function requestAddress({ socket, headers }: Requested, isForwarder: IsFo
   return clientAddress(socket.remoteAddress ?? "", forwardedFor(headers), isForwarder);
 }
 
-/** Whether the client speaks TLS to whoever it called, which a forwarder may have ended. */
+/** Does the client use TLS, which a forwarder may have terminated? */
 export function isEncrypted({ socket, headers }: Requested, isForwarder: IsForwarder): boolean {
   if ("encrypted" in socket && socket.encrypted === true) return true;
   const peer = canonicalAddress(socket.remoteAddress ?? "");
@@ -39,7 +38,7 @@ export function isEncrypted({ socket, headers }: Requested, isForwarder: IsForwa
   return /^(?:https|wss)$/i.test(said.trim());
 }
 
-/** X-Forwarded-For, of however many header lines; where there is none, `for` of each element of Forwarded (RFC 7239). */
+/** X-Forwarded-For, from all its header lines; without it, `for` of each element of Forwarded (RFC 7239). */
 function forwardedFor(headers: IncomingHttpHeaders): string | undefined {
   const list = headers["x-forwarded-for"]?.toString();
   if (list?.trim()) return list;
@@ -47,7 +46,7 @@ function forwardedFor(headers: IncomingHttpHeaders): string | undefined {
   return hops.join(",");
 }
 
-/** The parameter of each element, `""` where one lacks it. */
+/** The parameter of each element, `""` if it is missing. */
 function forwardedPairs({ forwarded }: IncomingHttpHeaders, name: "for" | "proto"): string[] {
   if (forwarded === undefined || forwarded.trim() === "") return [];
   // A comma or semicolon in quotes separates nothing.
@@ -64,7 +63,7 @@ function forwardedPairs({ forwarded }: IncomingHttpHeaders, name: "for" | "proto
   });
 }
 
-/** From `Authorization: Bearer` or `OAuth2`, else from `?api_token=`: as Arvados takes it. Empty where there is none. */
+/** From `Authorization: Bearer` or `OAuth2`, otherwise from `?api_token=`, as in Arvados. Empty if there is none. */
 export function requestToken(headers: IncomingHttpHeaders, url: string): string {
   const [, bearer] = /^(?:Bearer|OAuth2)\s+(\S+)\s*$/i.exec(headers.authorization ?? "") ?? [];
   const query = url.slice(url.indexOf("?") + 1);

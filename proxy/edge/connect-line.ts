@@ -1,4 +1,4 @@
-/** The two lines of the NATS protocol that the edge reads: the server's INFO, and the client's CONNECT, which it writes anew. Pure. */
+/** The two lines of the NATS protocol that the edge reads: the server's INFO, and the client's CONNECT, which it rewrites. Pure. */
 import type { CloseName } from "../../core/close-codes.ts";
 
 /** As nats-server's own max_control_line. */
@@ -11,10 +11,10 @@ export type ConnectFields = Readonly<Record<string, unknown>>;
 export type ReadConnect =
   | { incomplete: true }
   | { refused: CloseName }
-  /** `rest` = what came behind it. */
+  /** `rest` = the bytes after the line. */
   | { options: ConnectFields; rest: Buffer };
 
-/** @param bytes all that the client has sent so far. nats-server takes nothing before CONNECT, so what begins otherwise is refused at once. */
+/** @param bytes all that the client has sent so far. nats-server accepts nothing before CONNECT, so anything else is refused at once. */
 export function readConnect(bytes: Buffer): ReadConnect {
   const head = bytes.subarray(0, 8).toString("latin1").toUpperCase();
   if (!"CONNECT ".startsWith(head) && !"CONNECT\t".startsWith(head)) return { refused: "connectInvalid" };
@@ -25,7 +25,7 @@ export function readConnect(bytes: Buffer): ReadConnect {
   return options ? { options, rest: bytes.subarray(end + 1) } : { refused: "connectInvalid" };
 }
 
-/** The token as the callout would take it: from `auth_token`, else from `pass`. Empty where there is none. */
+/** The token as the callout reads it: from `auth_token`, otherwise from `pass`. Empty if there is none. */
 export function tokenOf({ auth_token, pass }: ConnectFields): string {
   return ([auth_token, pass].find((value) => typeof value === "string" && value !== "") as string | undefined) ?? "";
 }
@@ -33,16 +33,16 @@ export function tokenOf({ auth_token, pass }: ConnectFields): string {
 export type Additions = { auth_token: string; pass: string; proxy_sig?: string };
 
 /**
- * The line with our own fields in place of the client's. `protocol` 0 is a client that takes one INFO, the first: nats-server sends it none
- * later on (they name its cluster's addresses), so the edge has no need to read on. nats-server reads names whatever their case, and some letters outside of ASCII
- * as well, and the last one wins: so only names that can be nothing else pass.
+ * The line with the edge's fields instead of the client's. With `protocol` 0 nats-server sends only the first INFO, so the edge need not
+ * filter later ones, which name the cluster's addresses. nats-server matches field names in any case and also some letters outside of ASCII,
+ * and the last field wins: so only plain lower-case names pass.
  */
 export function formatConnect(options: ConnectFields, additions: Additions): Buffer {
   const plain = Object.entries(options).filter(([name]) => /^[a-z_]+$/.test(name) && name !== "proxy_sig");
   return Buffer.from(`CONNECT ${JSON.stringify({ ...Object.fromEntries(plain), protocol: 0, ...additions })}\r\n`);
 }
 
-/** What clients need to know of a server. The rest is where it is: addresses and names inside, of itself and of others. */
+/** What clients need to know about a server. The other fields are internal addresses and names. */
 const INFO_FIELDS = [
   "server_id",
   "version",
@@ -68,12 +68,12 @@ export function readInfo(bytes: Buffer): ReadInfo {
   if (end < 0) return bytes.length > INFO_BYTES ? "invalid" : "incomplete";
   const info = bytes.subarray(0, 5).toString("latin1") === "INFO " ? jsonObject(bytes.subarray(5, end)) : null;
   if (!info) return "invalid";
-  // Letters of base64 only, so that nobody gets a statement about an address signed by sending it as nonce.
+  // Only base64, so that no text that means something else gets signed as a nonce.
   const { nonce } = info;
   return { nonce: typeof nonce === "string" && /^[\w-]{8,64}$/.test(nonce) ? nonce : null };
 }
 
-/** What a client gets of the bytes in which `readInfo` has found INFO: that line without addresses, and what came behind it as it is. */
+/** The bytes for the client, once `readInfo` has found INFO: that line without addresses, and all bytes after it. */
 export function clientInfo(bytes: Buffer): Buffer {
   const end = bytes.indexOf("\n");
   const info = jsonObject(bytes.subarray(5, end));
@@ -85,7 +85,7 @@ function jsonObject(bytes: Buffer): ConnectFields | null {
     const value: unknown = JSON.parse(bytes.toString());
     return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as ConnectFields) : null;
   } catch {
-    // Not JSON: no line of the protocol.
+    // Not JSON.
     return null;
   }
 }

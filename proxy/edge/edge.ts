@@ -1,6 +1,7 @@
 /**
- * The door for browsers: `/nats` leads to nats-server's WebSocket listener. nats-server knows the edge by its key (ADR-55 of NATS), and
- * authcallout learns the client's address from what the edge signs. Who may do what is decided there: this can refuse, and admit nobody.
+ * The edge: tunnels browsers' WebSockets on `/nats` to nats-server's WebSocket listener. nats-server knows the edge by its key (ADR-55 of
+ * NATS), and authcallout learns the client's address from what the edge signs. The edge can refuse a socket; it cannot admit a session,
+ * which only authcallout does. public-listener.ts attaches it.
  */
 import { type KeyObject, sign } from "node:crypto";
 import type { IncomingMessage, Server } from "node:http";
@@ -17,7 +18,7 @@ import { parseToken, sessionTokenOf } from "../../core/token/token.ts";
 import { isUntrusted } from "../../runtime/certificate.ts";
 import { pathOf, refuseUpgrade } from "../../runtime/http-server.ts";
 import { requestAddress, requestToken } from "./client.ts";
-import { formatConnect, tokenOf } from "./connect-line.ts";
+import { type ConnectFields, formatConnect, tokenOf } from "./connect-line.ts";
 import { acceptUpgrade } from "./handshake.ts";
 import { PENDING_BOUNDS, Pending, type PendingBounds, type PendingRefusal } from "./pending.ts";
 import { Renewals } from "./renewals.ts";
@@ -26,11 +27,10 @@ import { dialUpstream } from "./upstream.ts";
 
 export const NATS_PATH = "/nats";
 
-/** Something comes from us within twice this on every socket; nginx and load balancers cut after 60 s of nothing, some after 30 s. */
+/** The edge sends something on every socket within twice this time: nginx and load balancers cut an idle one after 60 s, some after 30 s. */
 const PING_EVERY_MS = 12_000;
-/** Refusals are daily business where somebody attacks, so the log has one line for many. */
-const SAY_REFUSED_EVERY_MS = 10_000;
-/** For browsers nats-server cuts its messages at 4 kB; to others all that waits goes as one, up to its max_pending. */
+const LOG_REFUSALS_EVERY_MS = 10_000;
+/** nats-server sends browsers messages of at most 4 kB, and others one message of all that is pending, up to its max_pending. */
 const USER_AGENT = "Mozilla/5.0 (arvados-nats edge)";
 
 export type EdgeOptions = {
@@ -41,146 +41,185 @@ export type EdgeOptions = {
   isForwarder: (address: string) => boolean;
   /** Milliseconds that a client has for its CONNECT. */
   connectWithin: number;
-  /** Milliseconds after which an end that takes nothing is given up. */
+  /** Milliseconds after which a socket that accepts no data is closed. */
   stalledAfter: number;
   now: () => number;
   log: Logger;
   onEnded: (because: CloseName) => void;
-  /** Sockets that have sent no CONNECT, those included that have not sent their headers. */
+  /** How many sockets may have sent no CONNECT; those that have sent no headers count too. */
   pendingBounds?: PendingBounds;
   /** A socket was refused by one of these bounds. */
   onRefused?: (by: PendingRefusal) => void;
-  /** Milliseconds between two looks for sockets on which nothing was sent. */
+  /** Milliseconds between two checks for idle sockets. */
   pingEvery?: number;
 };
 
-export type Edge = {
-  sockets(): number;
-  /** Those without CONNECT yet. */
-  pending(): number;
-  /** What authcallout has told a session: `<token>.<sid>`. */
-  told(session: string, notice: string): void;
-  close(): void;
-};
-
-/** Reasons for which a session is better off with a login of today. */
+/** Notices after which a session needs a fresh login to have all its rights. */
 const NEWS: readonly CloseName[] = ["permissionsGrown", "objectsMoved"];
 
+/** One client's WebSocket, as its upgrade request described it. */
+type Accepted = {
+  socket: Socket;
+  /** What came behind the request. */
+  head: Buffer;
+  address: string;
+  origin: string | undefined;
+  /** From the request, for clients that cannot put a token into CONNECT; empty if there is none. */
+  token: string;
+  /** Takes the socket out of those that have sent no CONNECT. */
+  leave: () => void;
+};
+
 export function attachEdge(server: Server, options: EdgeOptions): Edge {
-  const { natsWebsocketUrl, isForwarder, connectWithin, stalledAfter, now, log, onEnded } = options;
-  const keys = seedsIn(options.seed).map((seed) => signingKey(seedBytes("user", seed)));
-  const url = new URL(natsWebsocketUrl);
-  const open = new Set<Tunnel>();
-  const renewals = new Renewals({ now, later: (callback, ms) => void setTimeout(callback, ms).unref() });
-  const { pendingBounds = PENDING_BOUNDS, onRefused = () => {}, pingEvery = PING_EVERY_MS } = options;
-  const pending = new Pending(pendingBounds);
-  const leaveAsConnection = new WeakMap<Socket, () => void>();
-  const pings = setInterval(() => {
-    for (const tunnel of open) tunnel.keepAlive();
-  }, pingEvery).unref();
+  const edge = new Edge(options);
+  server.on("connection", (socket: Socket) => edge.onConnection(socket));
+  server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) =>
+    edge.onUpgrade(request, socket, head),
+  );
+  return edge;
+}
 
-  let saidRefused = Number.NEGATIVE_INFINITY;
-  let refused = 0;
-  const refuse = (bound: PendingRefusal, address: string): void => {
-    onRefused(bound);
-    refused += 1;
-    if (now() - saidRefused < SAY_REFUSED_EVERY_MS) return;
-    log.warn({ bound, address, sockets: refused }, "sockets are refused: too many are open that have sent no CONNECT");
-    saidRefused = now();
-    refused = 0;
-  };
+export class Edge {
+  readonly #options: EdgeOptions;
+  readonly #keys: readonly KeyObject[];
+  readonly #url: URL;
+  readonly #open = new Set<Tunnel>();
+  readonly #renewals: Renewals;
+  readonly #pending: Pending;
+  readonly #leaveAsConnection = new WeakMap<Socket, () => void>();
+  readonly #pings: NodeJS.Timeout;
+  #refusalLoggedAt = Number.NEGATIVE_INFINITY;
+  #refused = 0;
 
-  const accept = (client: Socket, head: Buffer, request: IncomingMessage, address: string, leave: () => void) => {
-    const { origin } = request.headers;
-    const given = requestToken(request.headers, request.url ?? "");
-    let broken: string | undefined;
-    const headers = {
-      "User-Agent": USER_AGENT,
-      ...(address === UNKNOWN_ADDRESS ? {} : { "X-Forwarded-For": address }),
-      ...(origin === undefined ? {} : { Origin: origin }),
-    };
-    const tunnel: Tunnel = new Tunnel({
-      client,
-      head,
-      connectWithin,
-      stalledAfter,
-      dial: (on) => dialUpstream({ url, headers, ...on }),
-      connect(connect, nonce) {
-        leave();
-        const token = tokenOf(connect) || given;
-        const session = sessionOf(token, connect.user);
-        if (session !== null) renewals.opened(tunnel, session);
-        return formatConnect(connect, {
-          auth_token: token,
-          pass: signStatement(keys, address, token, now()),
-          ...proofOf(keys, nonce),
-        });
-      },
-      onRefused(status) {
-        log.warn({ status, origin }, "nats-server refuses a WebSocket");
-        return status === 403 ? "originRefused" : "natsUnreachable";
-      },
-      onUpstreamError(error) {
-        broken = isUntrusted(error) ? untrusted(natsWebsocketUrl, error) : reasonOf(error);
-      },
-      onEnd(because) {
-        open.delete(tunnel);
-        renewals.ended(tunnel);
-        if (because === null) return;
-        onEnded(because);
-        // Clients that misbehave are daily business; that there is no nats-server is not.
-        const fields = { address, reason: because, ...(broken === undefined ? {} : { cause: broken }) };
-        log[because === "natsUnreachable" ? "warn" : "info"](fields, "a WebSocket was ended");
-      },
-    });
-    open.add(tunnel);
-  };
+  constructor(options: EdgeOptions) {
+    const { seed, now, pendingBounds = PENDING_BOUNDS, pingEvery = PING_EVERY_MS } = options;
+    this.#options = options;
+    this.#url = new URL(options.natsWebsocketUrl);
+    this.#keys = seedsIn(seed).map((one) => signingKey(seedBytes("user", one)));
+    this.#renewals = new Renewals({ now, later: (callback, ms) => void setTimeout(callback, ms).unref() });
+    this.#pending = new Pending(pendingBounds);
+    this.#pings = setInterval(() => {
+      for (const tunnel of this.#open) tunnel.keepAlive();
+    }, pingEvery).unref();
+  }
 
-  server.on("connection", (socket: Socket) => {
+  sockets(): number {
+    return this.#open.size;
+  }
+
+  /** Sockets that have sent no CONNECT yet. */
+  pending(): number {
+    return this.#pending.size;
+  }
+
+  /** @param session key of the session that authcallout has sent the notice to */
+  onNotice(session: string, notice: string): void {
+    if (isCloseName(notice) && NEWS.includes(notice)) this.#renewals.news(session, notice);
+  }
+
+  close(): void {
+    clearInterval(this.#pings);
+    for (const tunnel of this.#open) tunnel.end("draining");
+  }
+
+  onConnection(socket: Socket): void {
     const peer = canonicalAddress(socket.remoteAddress ?? "");
-    const place = pending.enter(peer === null || isForwarder(peer) ? null : peer);
-    if (typeof place === "string") {
-      refuse(place, peer ?? UNKNOWN_ADDRESS);
+    const leave = this.#pending.enter(peer === null || this.#options.isForwarder(peer) ? null : peer);
+    if (typeof leave === "string") {
+      this.#onRefused(leave, peer ?? UNKNOWN_ADDRESS);
       socket.destroy();
       return;
     }
-    leaveAsConnection.set(socket, place);
-    socket.once("close", place);
-  });
+    this.#leaveAsConnection.set(socket, leave);
+    socket.once("close", leave);
+  }
 
-  server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
+  onUpgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     if (pathOf(request.url ?? "") !== NATS_PATH) return refuseUpgrade(socket, "404 Not Found");
     const answer = acceptUpgrade(request);
     if ("status" in answer) return refuseUpgrade(socket, answer.status, answer.headers);
-    // From here on it counts by its client's address, not by that of the connection.
-    leaveAsConnection.get(socket)?.();
-    const address = requestAddress(request, isForwarder);
-    const leave = pending.enter(address);
+    // From here on the socket counts by the client's address, which a forwarder has added, instead of the connection's.
+    this.#leaveAsConnection.get(socket)?.();
+    const address = requestAddress(request, this.#options.isForwarder);
+    const leave = this.#pending.enter(address);
     if (typeof leave === "string") {
-      refuse(leave, address);
+      this.#onRefused(leave, address);
       return refuseUpgrade(socket, "429 Too Many Requests", ["Retry-After: 1"]);
     }
     socket.once("close", leave);
     socket.setTimeout(0);
     socket.setNoDelay(true);
     socket.write(answer);
-    accept(socket, head, request, address, leave);
-  });
+    const { headers, url = "" } = request;
+    this.#openTunnel({ socket, head, address, origin: headers.origin, token: requestToken(headers, url), leave });
+  }
 
-  return {
-    sockets: () => open.size,
-    pending: () => pending.size,
-    told(session, notice) {
-      if (isCloseName(notice) && NEWS.includes(notice)) renewals.news(session, notice);
-    },
-    close() {
-      clearInterval(pings);
-      for (const tunnel of open) tunnel.end("draining");
-    },
-  };
+  #openTunnel(accepted: Accepted): void {
+    const { socket, head, address, origin } = accepted;
+    const { connectWithin, stalledAfter, log, natsWebsocketUrl } = this.#options;
+    const headers = {
+      "User-Agent": USER_AGENT,
+      ...(address === UNKNOWN_ADDRESS ? {} : { "X-Forwarded-For": address }),
+      ...(origin === undefined ? {} : { Origin: origin }),
+    };
+    let cause: string | undefined;
+    const tunnel: Tunnel = new Tunnel({
+      client: socket,
+      head,
+      connectWithin,
+      stalledAfter,
+      dial: (on) => dialUpstream({ url: this.#url, headers, ...on }),
+      connect: (fields, nonce) => this.#connectLine(tunnel, accepted, fields, nonce),
+      onRefused(status) {
+        log.warn({ status, origin }, "nats-server refuses a WebSocket");
+        return status === 403 ? "originRefused" : "natsUnreachable";
+      },
+      onUpstreamError(error) {
+        cause = isUntrusted(error) ? untrusted(natsWebsocketUrl, error) : reasonOf(error);
+      },
+      onEnd: (because) => this.#onEnd(tunnel, address, because, cause),
+    });
+    this.#open.add(tunnel);
+  }
+
+  /** The client's CONNECT has arrived: returns the line for nats-server. */
+  #connectLine(tunnel: Tunnel, accepted: Accepted, fields: ConnectFields, nonce: string | null): Buffer {
+    accepted.leave();
+    const token = tokenOf(fields) || accepted.token;
+    const session = sessionOf(token, fields.user);
+    if (session !== null) this.#renewals.opened(tunnel, session);
+    return formatConnect(fields, {
+      auth_token: token,
+      pass: signStatement(this.#keys, accepted.address, token, this.#options.now()),
+      ...proofOf(this.#keys, nonce),
+    });
+  }
+
+  #onEnd(tunnel: Tunnel, address: string, because: CloseName | null, cause: string | undefined): void {
+    this.#open.delete(tunnel);
+    this.#renewals.ended(tunnel);
+    if (because === null) return;
+    const { log, onEnded } = this.#options;
+    onEnded(because);
+    // Misbehaving clients are normal; an unreachable nats-server is not.
+    const fields = { address, reason: because, ...(cause === undefined ? {} : { cause }) };
+    log[because === "natsUnreachable" ? "warn" : "info"](fields, "a WebSocket was ended");
+  }
+
+  /** Counts each refusal, and logs one line for all of ten seconds: during an attack there are many. */
+  #onRefused(bound: PendingRefusal, address: string): void {
+    const { now, log, onRefused } = this.#options;
+    onRefused?.(bound);
+    this.#refused += 1;
+    if (now() - this.#refusalLoggedAt < LOG_REFUSALS_EVERY_MS) return;
+    const sockets = this.#refused;
+    log.warn({ bound, address, sockets }, "sockets are refused: too many are open that have sent no CONNECT");
+    this.#refusalLoggedAt = now();
+    this.#refused = 0;
+  }
 }
 
-/** As the callout will name it, where it admits the token at all. */
+/** The session key as the callout will compute it, if it admits the token. */
 function sessionOf(text: string, user: unknown): string | null {
   const token = parseToken(text);
   const sid = typeof user === "string" || user === undefined ? parseSessionId(user) : null;
@@ -188,8 +227,8 @@ function sessionOf(text: string, user: unknown): string | null {
 }
 
 /**
- * While the key is being changed some nats-servers trust only the old one and some only the new one, and refuse whoever comes with the
- * other: then none is shown, which is no loss to a client (what authcallout believes is signed with both).
+ * While the edge's key is replaced, some nats-servers trust only the old key and some only the new one, and refuse the other. Then the edge
+ * shows none, which costs a client nothing: the statement for authcallout is signed with both keys.
  */
 function proofOf(keys: readonly KeyObject[], nonce: string | null): { proxy_sig?: string } {
   const [key, ...others] = keys;
@@ -197,7 +236,7 @@ function proofOf(keys: readonly KeyObject[], nonce: string | null): { proxy_sig?
   return { proxy_sig: sign(null, Buffer.from(nonce), key).toString("base64url") };
 }
 
-/** Here it is told with each client that cannot come in, for the proxy itself goes on. */
+/** The text of an error that stops other services; the proxy continues and logs it for each client. */
 function untrusted(url: string, error: Error): string {
   const { message, remedy } = fault("nats.untrusted", { url, reason: reasonOf(error) });
   return `${message}: ${remedy}`;

@@ -25,8 +25,8 @@ export class Pending {
   }
 
   /**
-   * @param address null: of a forwarder, whose client is not known yet; it counts in total only
-   * @returns what takes the socket out again, once however often it is called; or the bound that it would pass
+   * @param address null: a forwarder's connection, whose client is not known yet; it counts in total only
+   * @returns a function that takes the socket out (calling it again does nothing), or the bound that refuses the socket
    */
   enter(address: string | null): (() => void) | PendingRefusal {
     const network = address === null ? null : networkOf(address);

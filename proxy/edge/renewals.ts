@@ -1,19 +1,19 @@
 /**
- * Sessions at the edge that were told of more rights, or of objects that moved, and did nothing: their login is from before. Our own client
- * signs in anew by itself; a plain NATS library does when its socket ends, and subscribes again to what it had. So the edge ends those
- * sockets with the reason, some seconds later, a session not again for a while, and a few a second of all, one token's sockets and another's by
- * turns. A session that left by itself when it was told looks after itself: it is given as long for the next time, since its client paces its logins too.
+ * Renews sessions at the edge that were notified of new rights or moved objects and did not log in again. The project's client logs in
+ * again by itself; a plain NATS library does so when its socket ends, and then repeats its subscriptions. So the edge ends such a socket
+ * with the reason after a grace period. It spares a session for a while after each renewal, limits renewals in a second, and alternates
+ * between tokens. A session that ends its socket itself counts as renewed, because its client paces its own logins.
  *
- *   (none) ──news──► warned ──a grace, and an interval since the last time──► due ──its turn──► renewed
- *      ▲                │                                                      │
- *      └──── the socket ended by itself ◄──────────────────────────────────────┘
+ *   (none) ──news──► notified ──GRACE_MS, and INTERVAL_MS since the last renewal──► due ──its turn──► renewed
+ *      ▲                │                                                            │
+ *      └──── the socket ended by itself ◄────────────────────────────────────────────┘
  */
 import type { CloseName } from "../../core/close-codes.ts";
 
 export type Renewable = { end(because: CloseName): void };
 
 export const GRACE_MS = 3_000;
-/** From one renewal of a session to the next one, however often its rights come and go. */
+/** From one renewal of a session to the next one, however often its rights change. */
 export const INTERVAL_MS = 30_000;
 /** From one renewal of any session to the next one. */
 export const SPACING_MS = 20;
@@ -30,7 +30,7 @@ export class Renewals {
   readonly #sockets = new Map<Renewable, Socket>();
   readonly #byKey = new Map<string, Set<Renewable>>();
   readonly #renewed = new Map<string, number>();
-  /** By token; whose turn it was goes to the end. */
+  /** By session token, in turn: after its turn a token moves to the end. */
   readonly #due = new Map<string, Renewable[]>();
   #isBusy = false;
 
@@ -38,7 +38,7 @@ export class Renewals {
     this.#parts = parts;
   }
 
-  /** @param key of the session as its notices' subject has it: `<token>.<sid>` */
+  /** @param key the session key */
   opened(socket: Renewable, key: string): void {
     this.#sockets.set(socket, { key, because: null });
     this.#byKey.set(key, (this.#byKey.get(key) ?? new Set()).add(socket));
@@ -59,9 +59,9 @@ export class Renewals {
     for (const socket of this.#byKey.get(key) ?? []) {
       const known = this.#sockets.get(socket);
       if (!known) continue;
-      const isWarned = known.because !== null;
+      const isNotified = known.because !== null;
       known.because = because;
-      if (isWarned) continue;
+      if (isNotified) continue;
       const rest = (this.#renewed.get(key) ?? Number.NEGATIVE_INFINITY) + INTERVAL_MS - now();
       later(() => this.#queue(socket), Math.max(GRACE_MS, rest));
     }

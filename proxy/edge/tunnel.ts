@@ -1,7 +1,7 @@
 /**
- * One client's way to nats-server. The client's CONNECT is held until it is whole and nats-server's nonce is known, and passes as `connect`
- * writes it; INFO is held until it is whole, and reaches the client without internal addresses. From then on both directions are bytes:
- * frames are tracked, never decoded, and each end is read only as fast as the other one takes it.
+ * One client's tunnel to nats-server. The edge holds the client's CONNECT until it is complete and nats-server's nonce is known, and sends
+ * the line that `connect` writes; it holds INFO until it is complete, and sends it to the client without internal addresses. Then both
+ * directions are bytes: the edge tracks frames and decodes none, and reads each end only as fast as the other end takes the bytes.
  */
 import type { Socket } from "node:net";
 import { CLOSE_CODES, type CloseName } from "../../core/close-codes.ts";
@@ -18,15 +18,15 @@ import {
 } from "./frames.ts";
 import type { UpstreamParts } from "./upstream.ts";
 
-/** What may wait for a slow end before the other one is no longer read. */
+/** How much may wait for a slow end before the other end is paused. */
 const WAITING_BYTES = 64 * 1024;
-/** Of everything until CONNECT is whole, messages that are not whole included. */
+/** How much a client may send until CONNECT is complete, parts of messages included. */
 const EARLY_BYTES = 64 * 1024;
-/** nats-server's max_payload, and what a client may put before it into one WebSocket message. */
+/** nats-server's max_payload, and protocol text that a client may put into the same WebSocket message. */
 const CLIENT_FRAMES = { masked: true, messageBytes: 2 * 1024 * 1024 };
-/** nats-server sends what waits for a client, up to its max_pending, as one message. */
+/** nats-server sends all that waits for a client, up to its max_pending, as one message in many frames. */
 const SERVER_FRAMES = { masked: false, messageBytes: 256 * 1024 * 1024 };
-/** For both ends to close after one of them has begun. */
+/** How long both ends have to close after one of them has begun. */
 const CLOSE_WITHIN_MS = 5_000;
 
 const NORMAL = 1000;
@@ -41,14 +41,14 @@ export type TunnelParts = {
   dial: (on: Pick<UpstreamParts, "onRefused" | "onFrames">) => Socket;
   /** Milliseconds for CONNECT to come. */
   connectWithin: number;
-  /** Milliseconds for an end to take what waits for it. */
+  /** Milliseconds that an end has to read what waits for it. */
   stalledAfter: number;
   /** The line for nats-server. */
   connect: (options: ConnectFields, nonce: string | null) => Buffer;
   /** nats-server's listener does not upgrade. */
   onRefused: (status: number | null) => CloseName;
   onUpstreamError: (error: Error) => void;
-  /** Once. `because` null: one of the ends closed in order. */
+  /** Called once. `because` null: one of the ends closed normally. */
   onEnd: (because: CloseName | null) => void;
 };
 
@@ -59,7 +59,7 @@ export class Tunnel {
   readonly #serverFrames = new FrameTracker(SERVER_FRAMES);
   #start: Start | null = new Start();
   #deadline: NodeJS.Timeout;
-  /** A Close frame for the client that waits for the end of a frame under way. */
+  /** A Close frame for the client, sent as soon as the server's current frame has ended. */
   #closeFrame: Buffer | null = null;
   #isEnding = false;
   #isClosing = false;
@@ -74,7 +74,7 @@ export class Tunnel {
       connectWithin,
     );
     client.on("data", (chunk: Buffer) => this.#fromClient(chunk));
-    // What is wrong with a socket closes it.
+    // After an error the socket closes, and `close` follows.
     client.on("error", () => {});
     client.on("end", () => this.#clientEnded());
     client.on("close", () => this.#clientClosed());
@@ -88,15 +88,15 @@ export class Tunnel {
     if (head.length > 0) this.#fromClient(head);
   }
 
-  /** Closes both ends; the client is told why. */
+  /** Closes both ends; the client gets code and reason. */
   end(because: CloseName): void {
     const { code, reason } = CLOSE_CODES[because];
     if (this.#end(code, reason)) this.#because = because;
   }
 
   /**
-   * To be called again and again: pings the client where nothing was written to it since the last call, for proxies between us cut a
-   * connection on which nothing comes for a while. nats-server pings only clients that send nothing either.
+   * To be called regularly: pings the client if nothing was written to it since the last call, because proxies in between cut idle
+   * connections. nats-server pings only clients that send nothing either.
    */
   keepAlive(): void {
     const { client } = this.#parts;
@@ -148,7 +148,7 @@ export class Tunnel {
     this.#open(start);
   }
 
-  /** Both lines are there: from here on bytes pass. */
+  /** Both lines have arrived: from here on bytes pass. */
   #open(start: Start): void {
     const { options, nonce } = start;
     if (options === undefined || nonce === undefined || this.#isEnding) return;
@@ -179,7 +179,7 @@ export class Tunnel {
     this.#end(code, reason);
   }
 
-  /** False where that was done before. */
+  /** False if the tunnel is ending already. */
   #end(code: number, reason: string): boolean {
     if (this.#isEnding) return false;
     this.#isEnding = true;
@@ -197,7 +197,7 @@ export class Tunnel {
     this.#closeFrame = null;
     if (!this.#serverFrames.hasClosed && client.writable) client.write(frame);
     if (this.#clientFrames.hasClosed || client.readableEnded) client.end();
-    // A paused socket would not hear the client's part of the closing.
+    // A paused socket would miss the client's Close frame.
     client.resume();
     this.#leaveServer();
   }
@@ -207,11 +207,11 @@ export class Tunnel {
     if (this.#clientFrames.isBetweenFrames && !this.#clientFrames.hasClosed && upstream.writable)
       upstream.write(formatClose(NORMAL, "", true));
     upstream.end();
-    // What still comes is dropped; a paused socket would never end.
+    // A paused socket would never end; what still arrives is dropped.
     upstream.resume();
   }
 
-  /** One end has begun to close: the rest is given a while. */
+  /** One end has begun to close: both must be closed after a while. */
   #closing(): void {
     if (this.#isClosing) return;
     this.#isClosing = true;
@@ -241,7 +241,7 @@ export class Tunnel {
   #serverEnded(): void {
     if (this.#parts.client.closed) clearTimeout(this.#deadline);
     if (this.#start?.readsServer) return this.end("natsUnreachable");
-    // It has said why it closes, and the client has heard it.
+    // The server's Close frame has been passed on: it says why.
     if (this.#serverFrames.hasClosed) this.#clientEnded();
     else if (this.#closeFrame) this.#parts.client.destroy();
     else this.#end(GOING_AWAY, "nats-server has broken off");

@@ -33,7 +33,7 @@ export type GatewayParts = {
   onAnswer: (verb: string, code: string) => void;
   /** A request was dropped without an answer. */
   onDrop: () => void;
-  /** A session goes on and on beyond what may be asked: it is to be cut. */
+  /** A session floods the gateway: authcallout should cut it. */
   onFlood: (key: SessionKey, user: string) => void;
 };
 
@@ -59,7 +59,7 @@ export class Gateway {
       queue: QUEUE_GROUP,
       callback: (error, message) => {
         if (error) log.error({ reason: error.message }, "the gateway's subscription failed");
-        else this.#take(message);
+        else this.#onRequest(message);
       },
     });
   }
@@ -69,8 +69,8 @@ export class Gateway {
     this.#parts.tails.endAll("draining");
   }
 
-  /** Looks at size and number first: what is dropped costs others nothing but its delivery. */
-  #take(message: Msg): void {
+  /** Checks size and rate first: a dropped request costs others only its delivery. */
+  #onRequest(message: Msg): void {
     const { access, subjects, limits, now, onDrop, onFlood } = this.#parts;
     const { subject, data, reply = "" } = message;
     const start = subjects.root.length + ".api.".length;
@@ -86,14 +86,14 @@ export class Gateway {
     if (verdict === "drop" && !isLarge) return onDrop();
     const user = access.identity(key)?.user ?? null;
     if (user !== null && verdict === "drop") verdict = limits.ofLarge(session, user, at);
-    if (user !== null && verdict === "take") verdict = limits.ofUser(user, verb, at, canAnswer);
+    if (user !== null && verdict === "accept") verdict = limits.ofUser(user, verb, at, canAnswer);
     if (user !== null && verdict === "flood") {
       limits.flooded(user, at);
       onFlood(key, user);
     }
     if (verdict === "drop" || verdict === "flood") return onDrop();
-    if (reply !== "" && !canAnswer) return this.#refuse(verb, token, "", "verb.reply");
-    if (verdict !== "take") {
+    if (reply !== "" && !canAnswer) return this.#refuse(verb, token, "", fault("verb.reply"));
+    if (verdict !== "accept") {
       const why = isLarge
         ? fault("verb.body", { verb: verb.slice(0, 40), reason: `it has ${data.length} bytes, more than ${MOST_BODY}` })
         : fault("limit.reached", { whose: "this session, or its user", what: "requests a second, or under way" });
@@ -164,10 +164,10 @@ export class Gateway {
     return { id: tails.open(key, user, { app, js, jsm, reply, subject, from, credit: window, refusal }) };
   }
 
-  /** @param why a fault, its code alone, or what went wrong with us; a session causes as many as it likes, so they are counted */
+  /** @param why a fault, or what failed in the gateway. A session can cause any number of refusals, so the log limits them. */
   #refuse(verb: string, token: string, reply: string, why: unknown): void {
     const { app, log, onAnswer } = this.#parts;
-    const known = why instanceof Fault ? why : why === "verb.reply" ? fault(why) : null;
+    const known = why instanceof Fault ? why : null;
     const code = known?.code ?? "internal";
     const label = VERBS.includes(verb as Verb) ? verb : "unknown";
     onAnswer(label, code);

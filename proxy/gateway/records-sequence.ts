@@ -1,6 +1,6 @@
 /**
- * RECORDS' last sequence, as of a moment after it was asked for: an older one would have a client believe that it has heard what it has not. Who
- * asks while a read is under way waits for the next one, together with all others: as many reads as fit one behind the other, not one each.
+ * RECORDS' last sequence, read after the call: with an older one a client would believe that it had received events that it had not. Calls
+ * during a read wait for the next read and share it, so there is one read at a time.
  */
 export class RecordsSequence {
   readonly #read: () => Promise<number>;

@@ -1,7 +1,7 @@
 /**
- * How much a session, and all of a user's together, may ask of the gateway. What is beyond is dropped before anything of it is read; one
- * answer a second says so. A session that goes on far beyond it floods: it is to be cut, since what nats-server has to deliver to us waits in
- * one line for everybody.
+ * How many requests a session, and all sessions of a user together, may send to the gateway. Requests above the limit are dropped before
+ * they are read; one answer a second says so. A session that exceeds the limit by far floods: it is cut, because all requests wait for the
+ * gateway in one queue of nats-server.
  *
  *   within ──bucket empty──► over (refused once a second, else dropped) ──far over──► flooding (reported)
  *
@@ -10,7 +10,7 @@
 import { keepNewest } from "../../core/keep-newest.ts";
 
 /** `refuse`, `large`: and say so. `drop`: say nothing. `flood`: the first time in a while. */
-export type RequestVerdict = "take" | "refuse" | "large" | "drop" | "flood";
+export type RequestVerdict = "accept" | "refuse" | "large" | "drop" | "flood";
 
 /** Bytes; the longest body that a verb can need is far below. */
 export const MOST_BODY = 4_096;
@@ -34,7 +34,7 @@ const ANSWER_MS = 1_000;
 /** So long each further large body of one who has flooded, in whichever session, is a flood. */
 const KNOWN_FLOODER_MS = 60_000;
 export const UNDER_WAY_PER_SESSION = 50;
-export const UNDER_WAY_PER_USER = 200;
+const UNDER_WAY_PER_USER = 200;
 const KEPT = 20_000;
 
 type Bucket = { left: number; excess: number; at: number; answeredAt: number; reportedAt: number; underWay: number };
@@ -61,7 +61,7 @@ export class RequestLimits {
     const cost = COSTS[verb] ?? USUAL_COST;
     const bucket = this.#bucket(`session ${session}`, this.#rate, now);
     const isLarge = bytes > MOST_BODY;
-    if (!isLarge && bucket.underWay < UNDER_WAY_PER_SESSION && spend(bucket, cost)) return "take";
+    if (!isLarge && bucket.underWay < UNDER_WAY_PER_SESSION && spend(bucket, cost)) return "accept";
     const flood = this.#rate * FLOOD;
     bucket.excess += isLarge ? flood / LARGE_FLOOD : cost;
     if (bucket.excess > flood) return reportOnce(bucket, now);
@@ -85,7 +85,7 @@ export class RequestLimits {
     const sessions = isAnonymous ? ANONYMOUS_SESSIONS : USER_SESSIONS;
     const bucket = this.#bucket(`user ${user}`, this.#rate * sessions, now);
     const most = isAnonymous ? UNDER_WAY_PER_USER * 10 : UNDER_WAY_PER_USER;
-    if (bucket.underWay < most && spend(bucket, COSTS[verb] ?? USUAL_COST)) return "take";
+    if (bucket.underWay < most && spend(bucket, COSTS[verb] ?? USUAL_COST)) return "accept";
     return canAnswer && isDue(bucket, now) ? "refuse" : "drop";
   }
 

@@ -52,7 +52,7 @@ export class ServedTail {
   }
 
   /** `n` further messages may be sent; 0 only says that the client is still there. */
-  grant(n: number, now: number): void {
+  addCredit(n: number, now: number): void {
     this.seen = now;
     this.#credit = Math.min(this.#credit + n, MAX_WINDOW);
     if (this.#credit > 0) this.#more.resolve();

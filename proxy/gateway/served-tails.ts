@@ -28,11 +28,11 @@ export type TailLimits = {
   isAnonymous: (user: string) => boolean;
 };
 
-type Entry = { id: string; session: string; user: string; key: SessionKey; tail: ServedTail };
+type OpenTail = { id: string; session: string; user: string; key: SessionKey; tail: ServedTail };
 
 export class ServedTails {
-  readonly #entries = new Map<string, Entry>();
-  readonly #bySession = new Map<string, Set<Entry>>();
+  readonly #entries = new Map<string, OpenTail>();
+  readonly #bySession = new Map<string, Set<OpenTail>>();
   readonly #limits: TailLimits;
   /** User, or of an anonymous one its session -> how many. */
   readonly #counts = new Map<string, number>();
@@ -59,7 +59,7 @@ export class ServedTails {
   open(key: SessionKey, user: string, parts: TailParts): string {
     const session = sessionOf(key);
     this.#refuseBeyond(user, session);
-    const entry: Entry = { id: randomUUID(), session, user, key, tail: new ServedTail(parts, this.#now()) };
+    const entry: OpenTail = { id: randomUUID(), session, user, key, tail: new ServedTail(parts, this.#now()) };
     this.#entries.set(entry.id, entry);
     this.#bySession.set(session, (this.#bySession.get(session) ?? new Set()).add(entry));
     this.#count(entry, 1);
@@ -88,7 +88,7 @@ export class ServedTails {
   }
 
   addCredit(key: SessionKey, id: string, n: number): void {
-    this.#own(key, id).tail.grant(n, this.#now());
+    this.#own(key, id).tail.addCredit(n, this.#now());
   }
 
   stop(key: SessionKey, id: string): void {
@@ -96,9 +96,9 @@ export class ServedTails {
   }
 
   /** Looks again at the tails of these users and tokens; with null, at all. */
-  recheck(marks: ReadonlySet<string> | null): void {
+  recheck(lookupKeys: ReadonlySet<string> | null): void {
     for (const entry of this.#entries.values()) {
-      if (marks === null || sessionLookupKeys(entry).some((mark) => marks.has(mark))) entry.tail.recheck();
+      if (lookupKeys === null || sessionLookupKeys(entry).some((one) => lookupKeys.has(one))) entry.tail.recheck();
     }
   }
 
@@ -131,7 +131,7 @@ export class ServedTails {
     return this.#counts.get(whose) ?? 0;
   }
 
-  #count({ user, session }: Entry, by: number): void {
+  #count({ user, session }: OpenTail, by: number): void {
     for (const whose of this.#limits.isAnonymous(user) ? [user, session] : [user]) {
       const count = this.#countOf(whose) + by;
       if (count > 0) this.#counts.set(whose, count);
@@ -140,7 +140,7 @@ export class ServedTails {
   }
 
   /** A tail belongs to the session that opened it, and nobody else's guess of its id helps. */
-  #own(key: SessionKey, id: string): Entry {
+  #own(key: SessionKey, id: string): OpenTail {
     const entry = this.#entries.get(id);
     if (entry?.session !== sessionOf(key)) throw fault("tail.unknown", { id });
     return entry;

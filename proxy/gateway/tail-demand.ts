@@ -12,15 +12,19 @@ const SUBJECTS_PER_MESSAGE = 1_000;
 export class TailDemand {
   readonly #store: NatsConnection;
   readonly #subject: string;
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | null = null;
 
-  constructor(store: NatsConnection, subjects: Subjects, tailed: () => Iterable<string>) {
+  constructor(store: NatsConnection, subjects: Subjects) {
     this.#store = store;
     this.#subject = subjects.tailed;
-    this.#timer = setInterval(() => this.say(tailed()), TAILED_REPEAT_MS);
   }
 
-  say(logs: Iterable<string>): void {
+  /** Publishes the logs that are tailed again and again. */
+  repeat(tailed: () => Iterable<string>): void {
+    this.#timer = setInterval(() => this.publish(tailed()), TAILED_REPEAT_MS);
+  }
+
+  publish(logs: Iterable<string>): void {
     const all = [...new Set(logs)];
     for (let at = 0; at < all.length && !this.#store.isClosed(); at += SUBJECTS_PER_MESSAGE) {
       const body: Tailed = { subjects: all.slice(at, at + SUBJECTS_PER_MESSAGE) };
@@ -29,6 +33,6 @@ export class TailDemand {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    if (this.#timer) clearInterval(this.#timer);
   }
 }

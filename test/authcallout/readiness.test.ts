@@ -4,7 +4,7 @@ import { failureSays } from "../../replica/replica-health.ts";
 
 const STATE: CalloutState = {
   graph: { fresh: true, revision: "1.5", age: 0, failure: null },
-  takesLogins: true,
+  acceptsLogins: true,
   lease: { held: true, replicas: 1, leads: true, failure: null },
   servers: [],
   sessions: 0,

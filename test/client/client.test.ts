@@ -323,3 +323,19 @@ describe("a client's tail", () => {
     assert.equal((await second.tail.ended).notice, "stopped");
   });
 });
+
+describe("a client whose gateway does not answer", () => {
+  it("asks no more once the connection is closed", async () => {
+    const { nc, client, timers } = await world([ALICE]);
+    await settle();
+    nc.answer = () => Promise.reject(new Error("TIMEOUT"));
+    nc.down();
+    nc.up();
+    await settle();
+    assert.equal(timers.length, 1, "it asks again later");
+    await nc.close();
+    await settle();
+    assert.equal(timers.length, 0);
+    client.close();
+  });
+});

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { errors } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
+import { createLogins } from "../../../authcallout/login/logins.ts";
 import { Responder } from "../../../authcallout/login/responder.ts";
-import { createLogins } from "../../../authcallout/logins.ts";
 import { systemAccount } from "../../../authcallout/sessions/system-account.ts";
 import { until } from "../../../dev/testing/until.ts";
 import { deferred } from "../../../runtime/deferred.ts";

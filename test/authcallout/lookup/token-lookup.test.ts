@@ -119,13 +119,13 @@ describe("tokens asked about at Arvados' API", () => {
     const { lookup, answers, results } = world({ arrival: 10_000 });
     answers.set("t", async () => {
       await Promise.resolve();
-      lookup.touched(new Set([UUID]));
+      lookup.forgetChanged(new Set([UUID]));
       return voucher();
     });
     await lookup.ask("t");
     assert.equal(lookup.known("t"), null);
     const late = lookup.ask("other");
-    setImmediate(() => lookup.touched(new Set([UUID])));
+    setImmediate(() => lookup.forgetChanged(new Set([UUID])));
     await late;
     assert.deepEqual(results, ["row", "row"], "one that comes a little later is waited for");
   });
@@ -133,9 +133,9 @@ describe("tokens asked about at Arvados' API", () => {
   it("lose their voucher when a row of theirs comes or goes, and when the graph is read anew", async () => {
     const { lookup } = world();
     await lookup.ask("t");
-    lookup.touched(new Set(["yyyyy-gj3su-000000000000002"]));
+    lookup.forgetChanged(new Set(["yyyyy-gj3su-000000000000002"]));
     assert.ok(lookup.known("t"), "negative control: another's row");
-    lookup.touched(new Set([UUID]));
+    lookup.forgetChanged(new Set([UUID]));
     assert.equal(lookup.known("t"), null);
     await lookup.ask("t");
     lookup.forget();
@@ -143,7 +143,7 @@ describe("tokens asked about at Arvados' API", () => {
   });
 
   it("get no voucher where the row went, or the graph was read anew, while Arvados was being asked", async () => {
-    for (const change of [(it: TokenLookup) => it.touched(new Set([UUID])), (it: TokenLookup) => it.forget()]) {
+    for (const change of [(it: TokenLookup) => it.forgetChanged(new Set([UUID])), (it: TokenLookup) => it.forget()]) {
       const { lookup, answers } = world();
       const answer = deferred<Voucher>();
       answers.set("t", () => answer.promise);

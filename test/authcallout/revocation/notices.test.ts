@@ -35,7 +35,7 @@ function world() {
     }
   };
   const news = (cid: number, user?: string) =>
-    notices.news({ session: session(cid, user), do: "tell", because: "permissionsGrown" });
+    notices.news({ session: session(cid, user), do: "notify", because: "permissionsGrown" });
   return { notices, told, counted, timers, state, pass, news };
 }
 
@@ -100,8 +100,8 @@ describe("a change of the graph", () => {
   const sessions = new Sessions();
   sessions.add(session(1));
   sessions.add(session(2, "carol"));
-  const plan = (effect: Partial<typeof none>, soundness: ReturnType<Judge>, touched: string[] = []) =>
-    planActions({ ...none, ...effect }, new Set(touched), sessions, () => soundness).map((action) => [
+  const plan = (effect: Partial<typeof none>, soundness: ReturnType<Judge>, changedKeys: string[] = []) =>
+    planActions({ ...none, ...effect }, new Set(changedKeys), sessions, () => soundness).map((action) => [
       action.session.cid,
       action.do,
       action.because,
@@ -109,8 +109,8 @@ describe("a change of the graph", () => {
   const bob = new Set(["bob"]);
 
   it("is told to those who have gained, or whose objects have moved, and to nobody else", () => {
-    assert.deepEqual(plan({ grew: bob }, "outgrown"), [[1, "tell", "permissionsGrown"]]);
-    assert.deepEqual(plan({ moved: bob }, "outgrown"), [[1, "tell", "objectsMoved"]]);
+    assert.deepEqual(plan({ grew: bob }, "outgrown"), [[1, "notify", "permissionsGrown"]]);
+    assert.deepEqual(plan({ moved: bob }, "outgrown"), [[1, "notify", "objectsMoved"]]);
     assert.deepEqual(plan({ grew: bob }, "same"), [], "who has it already");
   });
 

@@ -21,7 +21,7 @@ describe("a nats-server that was given up and goes on", () => {
       },
     };
     const watch = new ServerWatch({
-      member: { say: async (entry) => void said.push(entry) },
+      member: { publish: async (entry) => void said.push(entry) },
       system,
       sessions: new Sessions(),
       servers: new Servers(),

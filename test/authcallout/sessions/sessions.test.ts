@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { type Session, Sessions } from "../../../authcallout/sessions/sessions.ts";
-import { formatSessionName, parseSessionId, parseSessionName } from "../../../core/session/session.ts";
 
 function session(cid: number, user = "alice", token = "token", since = 0, server = "S1"): Session {
   return {
@@ -56,28 +55,5 @@ describe("the sessions that may live", () => {
     sessions.add(session(2, "bob", "t", 0, "S2"));
     sessions.forgetServer("S1");
     assert.deepEqual(cids(sessions.all()), [2]);
-  });
-});
-
-describe("a session's name", () => {
-  it("survives the way through nats-server", () => {
-    const { name } = session(1);
-    assert.deepEqual(parseSessionName(formatSessionName(name)), name);
-    const proven = { ...name, proof: "0123456789abcdef01234567" };
-    assert.deepEqual(parseSessionName(formatSessionName(proven)), proven);
-  });
-
-  it("is nobody else's", () => {
-    for (const text of ["", "alice", "a|b|c|1.2", "a|b|c|x|h", "a|b|c|1.2|h|more"]) {
-      assert.equal(parseSessionName(text), null, text);
-    }
-  });
-
-  it("takes only ids that cannot be guessed or break a subject", () => {
-    assert.equal(parseSessionId(undefined), "_");
-    assert.equal(parseSessionId("abcdefghijklmnop"), "abcdefghijklmnop");
-    for (const bad of ["short", "a".repeat(33), "abcdefghijklmno.", "abcdefghijklmno*", "abcdefghijklmno>"]) {
-      assert.equal(parseSessionId(bad), null, bad);
-    }
   });
 });

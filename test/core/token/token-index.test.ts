@@ -199,10 +199,10 @@ describe("the token index", () => {
       const running = identify(index, suffixed);
       assert.ok(typeof running !== "string");
       assert.deepEqual(running.containers, [CONTAINER]);
-      const touched = index.apply([
+      const changedKeys = index.apply([
         { kind: "container", uuid: CONTAINER, row: containerRow({ state: "Complete", auth_uuid: null }) },
       ]);
-      assert.ok(touched.has(TOKEN) && touched.has(CONTAINER), "its sessions are looked at again");
+      assert.ok(changedKeys.has(TOKEN) && changedKeys.has(CONTAINER), "its sessions are looked at again");
       const done = identify(index, v2);
       assert.ok(typeof done !== "string");
       assert.deepEqual(done.containers, []);

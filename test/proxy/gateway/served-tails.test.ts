@@ -1,10 +1,10 @@
 /** How many logs a user may follow, and why a tail ends. */
 import assert from "node:assert/strict";
 import type { MsgHdrs } from "@nats-io/nats-core";
-import { until } from "../../dev/testing/until.ts";
-import type { TailParts } from "../../proxy/gateway/served-tail.ts";
-import { ServedTails, type TailLimits } from "../../proxy/gateway/served-tails.ts";
-import { silentLog } from "../../runtime/log/log.ts";
+import { until } from "../../../dev/testing/until.ts";
+import type { TailParts } from "../../../proxy/gateway/served-tail.ts";
+import { ServedTails, type TailLimits } from "../../../proxy/gateway/served-tails.ts";
+import { silentLog } from "../../../runtime/log/log.ts";
 
 function world(limits: Partial<TailLimits> = {}) {
   const ends: string[] = [];

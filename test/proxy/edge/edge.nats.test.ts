@@ -6,17 +6,17 @@ import { createServer as createTlsServer } from "node:https";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { WebSocket, WebSocketServer } from "ws";
-import { seedBytes, signingKey } from "../../core/nkey.ts";
-import { type NatsServer, startNatsServer } from "../../dev/servers/nats-server.ts";
-import { until } from "../../dev/testing/until.ts";
-import type { EdgeOptions } from "../../proxy/edge/edge.ts";
-import { createLog } from "../../runtime/log/log.ts";
-import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
-import { type ConnectOpts, startTestCallout } from "../support/callout.ts";
-import { createAuthority } from "../support/certificates.ts";
-import { disposable, type EdgeDoor, listening, openEdge } from "../support/edge-listener.ts";
-import { startNats, type TestNats } from "../support/nats.ts";
-import { connectLine, isAdmitted, openRawClient, type RawClient } from "../support/raw-client.ts";
+import { seedBytes, signingKey } from "../../../core/nkey.ts";
+import { type NatsServer, startNatsServer } from "../../../dev/servers/nats-server.ts";
+import { until } from "../../../dev/testing/until.ts";
+import type { EdgeOptions } from "../../../proxy/edge/edge.ts";
+import { createLog } from "../../../runtime/log/log.ts";
+import { generateKeys, publicKeys } from "../../../streams-config/keys.ts";
+import { type ConnectOpts, startTestCallout } from "../../support/callout.ts";
+import { createAuthority } from "../../support/certificates.ts";
+import { disposable, type EdgeDoor, listening, openEdge } from "../../support/edge-listener.ts";
+import { startNats, type TestNats } from "../../support/nats.ts";
+import { connectLine, isAdmitted, openRawClient, type RawClient } from "../../support/raw-client.ts";
 
 describe("the edge", () => {
   let nats: TestNats;

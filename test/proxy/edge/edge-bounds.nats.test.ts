@@ -1,17 +1,17 @@
 /** What the edge keeps from happening: too many sockets without a login, sockets that fall silent, clients that learn of servers inside. */
 import assert from "node:assert/strict";
-import { readNats } from "../../cli/doctor/read-nats.ts";
-import { natsFindings } from "../../cli/doctor/streams.ts";
-import type { NatsServer } from "../../dev/servers/nats-server.ts";
-import { until } from "../../dev/testing/until.ts";
-import type { EdgeOptions } from "../../proxy/edge/edge.ts";
-import { createLog } from "../../runtime/log/log.ts";
-import { declaredStreams } from "../../streams-config/streams.ts";
-import { startTestCallout } from "../support/callout.ts";
-import { disposable, openEdge } from "../support/edge-listener.ts";
-import { startNats, type TestNats } from "../support/nats.ts";
-import { connectLine, isAdmitted, openRawClient, type RawClient } from "../support/raw-client.ts";
-import { openRawSocket } from "../support/raw-http.ts";
+import { readNats } from "../../../cli/doctor/read-nats.ts";
+import { natsFindings } from "../../../cli/doctor/streams.ts";
+import type { NatsServer } from "../../../dev/servers/nats-server.ts";
+import { until } from "../../../dev/testing/until.ts";
+import type { EdgeOptions } from "../../../proxy/edge/edge.ts";
+import { createLog } from "../../../runtime/log/log.ts";
+import { declaredStreams } from "../../../streams-config/streams.ts";
+import { startTestCallout } from "../../support/callout.ts";
+import { disposable, openEdge } from "../../support/edge-listener.ts";
+import { startNats, type TestNats } from "../../support/nats.ts";
+import { connectLine, isAdmitted, openRawClient, type RawClient } from "../../support/raw-client.ts";
+import { openRawSocket } from "../../support/raw-http.ts";
 
 describe("the edge", () => {
   let nats: TestNats;

@@ -1,12 +1,12 @@
 import { strict as assert } from "node:assert";
 import {
-  FOLLOW_START,
-  type FollowPhase,
-  follow,
-  type SessionAction,
-  type SessionInput,
-  type SessionState,
-} from "../../client/session-state.ts";
+  advanceGrants,
+  GRANTS_START,
+  type GrantsAction,
+  type GrantsInput,
+  type GrantsPhase,
+  type GrantsState,
+} from "../../client/grants-state.ts";
 import { CLOSE_CODES, type CloseName } from "../../core/close-codes.ts";
 import type { Notice, WhoamiAnswer } from "../../core/wire/wire.ts";
 
@@ -20,12 +20,12 @@ const who = (revision: string): WhoamiAnswer => ({
 });
 const notice = (name: CloseName, revision = "1.9"): Notice => ({ notice: name, revision, ...CLOSE_CODES[name] });
 
-const STATES: Record<FollowPhase, SessionState> = {
-  down: FOLLOW_START,
-  asking: { ...FOLLOW_START, phase: "asking" },
-  settled: { ...FOLLOW_START, phase: "settled", who: who("1.5") },
-  renewing: { ...FOLLOW_START, phase: "renewing", who: who("1.5") },
-  ended: { ...FOLLOW_START, phase: "ended" },
+const STATES: Record<GrantsPhase, GrantsState> = {
+  down: GRANTS_START,
+  asking: { ...GRANTS_START, phase: "asking" },
+  current: { ...GRANTS_START, phase: "current", who: who("1.5") },
+  renewing: { ...GRANTS_START, phase: "renewing", who: who("1.5") },
+  ended: { ...GRANTS_START, phase: "ended" },
 };
 const INPUTS = {
   up: { type: "up" },
@@ -38,11 +38,11 @@ const INPUTS = {
   shrunk: { type: "notice", notice: notice("permissionsChanged") },
   draining: { type: "notice", notice: notice("draining") },
   tokenEnded: { type: "notice", notice: notice("tokenEnded") },
-} satisfies Record<string, SessionInput>;
+} satisfies Record<string, GrantsInput>;
 
-type Did = SessionAction["do"];
+type Did = GrantsAction["do"];
 /** Every phase by every input: the phase after it, and what is done. A new phase or input does not compile until filled in. */
-const TABLE: Record<FollowPhase, Record<keyof typeof INPUTS, [FollowPhase, ...Did[]]>> = {
+const TABLE: Record<GrantsPhase, Record<keyof typeof INPUTS, [GrantsPhase, ...Did[]]>> = {
   down: {
     up: ["asking", "ask"],
     down: ["down"],
@@ -58,7 +58,7 @@ const TABLE: Record<FollowPhase, Record<keyof typeof INPUTS, [FollowPhase, ...Di
   asking: {
     up: ["asking", "ask"],
     down: ["down"],
-    answer: ["settled", "subscribe"],
+    answer: ["current", "subscribe"],
     unanswered: ["asking", "askLater"],
     refused: ["asking"],
     grown: ["renewing", "renew"],
@@ -67,16 +67,16 @@ const TABLE: Record<FollowPhase, Record<keyof typeof INPUTS, [FollowPhase, ...Di
     draining: ["asking"],
     tokenEnded: ["ended", "end"],
   },
-  settled: {
+  current: {
     up: ["asking", "ask"],
     down: ["down"],
-    answer: ["settled"],
-    unanswered: ["settled"],
+    answer: ["current"],
+    unanswered: ["current"],
     refused: ["renewing", "renew"],
     grown: ["renewing", "renew"],
     moved: ["renewing", "renew"],
     shrunk: ["asking", "ask"],
-    draining: ["settled"],
+    draining: ["current"],
     tokenEnded: ["ended", "end"],
   },
   renewing: {
@@ -106,47 +106,47 @@ const TABLE: Record<FollowPhase, Record<keyof typeof INPUTS, [FollowPhase, ...Di
 };
 
 describe("following grants", () => {
-  for (const phase of Object.keys(TABLE) as FollowPhase[]) {
+  for (const phase of Object.keys(TABLE) as GrantsPhase[]) {
     it(`knows what to do with everything while ${phase}`, () => {
       for (const name of Object.keys(INPUTS) as (keyof typeof INPUTS)[]) {
-        const { state, actions } = follow(STATES[phase], INPUTS[name]);
+        const { state, actions } = advanceGrants(STATES[phase], INPUTS[name]);
         assert.deepEqual([state.phase, ...actions.map((action) => action.do)], TABLE[phase][name], name);
       }
     });
   }
 
   it("asks again while the gateway is older than the notice, and uses its answer meanwhile", () => {
-    let step = follow(STATES.settled, INPUTS.shrunk);
-    step = follow(step.state, { type: "answer", who: who("1.8") });
+    let step = advanceGrants(STATES.current, INPUTS.shrunk);
+    step = advanceGrants(step.state, { type: "answer", who: who("1.8") });
     assert.deepEqual(
       step.actions.map((action) => action.do),
       ["subscribe", "askLater"],
     );
-    step = follow(step.state, { type: "answer", who: who("1.10") });
-    assert.equal(step.state.phase, "settled");
+    step = advanceGrants(step.state, { type: "answer", who: who("1.10") });
+    assert.equal(step.state.phase, "current");
     assert.equal(step.state.notBefore, null);
   });
 
   it("keeps the newest of several notices", () => {
-    let { state } = follow(STATES.settled, { type: "notice", notice: notice("permissionsGrown", "2.1") });
-    ({ state } = follow(state, { type: "notice", notice: notice("permissionsGrown", "1.99") }));
+    let { state } = advanceGrants(STATES.current, { type: "notice", notice: notice("permissionsGrown", "2.1") });
+    ({ state } = advanceGrants(state, { type: "notice", notice: notice("permissionsGrown", "1.99") }));
     assert.equal(state.notBefore, "2.1");
   });
 
   it("logs in again at most three times for a grant that stays refused at one revision", () => {
-    let state = STATES.settled;
+    let state = STATES.current;
     const renewals: boolean[] = [];
     for (let i = 0; i < 5; i++) {
-      const step = follow(state, { type: "refused" });
+      const step = advanceGrants(state, { type: "refused" });
       renewals.push(step.actions.length === 1);
       state = step.state;
       if (state.phase !== "renewing") continue;
-      for (const input of [INPUTS.down, INPUTS.up, { type: "answer", who: who("1.5") }] satisfies SessionInput[]) {
-        ({ state } = follow(state, input));
+      for (const input of [INPUTS.down, INPUTS.up, { type: "answer", who: who("1.5") }] satisfies GrantsInput[]) {
+        ({ state } = advanceGrants(state, input));
       }
     }
     assert.deepEqual(renewals, [true, true, true, false, false]);
-    ({ state } = follow(follow(state, INPUTS.up).state, { type: "answer", who: who("1.6") }));
-    assert.equal(follow(state, { type: "refused" }).state.phase, "renewing", "a new revision, a new try");
+    ({ state } = advanceGrants(advanceGrants(state, INPUTS.up).state, { type: "answer", who: who("1.6") }));
+    assert.equal(advanceGrants(state, { type: "refused" }).state.phase, "renewing", "a new revision, a new try");
   });
 });

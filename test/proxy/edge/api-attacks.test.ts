@@ -1,14 +1,14 @@
-/** Attacks on the API door, against a backend that records each byte it gets: what was judged is what goes over, once. */
+/** Attacks on requests to the Arvados API, against a backend that records each byte: it gets what the edge has checked, once. */
 import assert from "node:assert/strict";
 import { createServer, type Socket } from "node:net";
 import fc from "fast-check";
-import { createApp } from "../../proxy/app.ts";
-import { passToArvados } from "../../proxy/edge/api-proxy.ts";
-import { apiTarget } from "../../proxy/edge/api-request.ts";
-import { createPublicListener } from "../../proxy/public-listener.ts";
-import { silentLog } from "../../runtime/log/log.ts";
-import { generateKeys } from "../../streams-config/keys.ts";
-import { askRaw } from "../support/raw-http.ts";
+import { createApp } from "../../../proxy/app.ts";
+import { passToArvados } from "../../../proxy/edge/api-proxy.ts";
+import { apiTarget } from "../../../proxy/edge/api-request.ts";
+import { createPublicListener } from "../../../proxy/public-listener.ts";
+import { silentLog } from "../../../runtime/log/log.ts";
+import { generateKeys } from "../../../streams-config/keys.ts";
+import { askRaw } from "../../support/raw-http.ts";
 
 const ANSWER = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 /** No request of this test is longer; a backend that waits for more answers anyway. */

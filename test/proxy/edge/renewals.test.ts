@@ -1,7 +1,7 @@
 /** Whose socket the edge ends so that its library signs in anew, and how often. */
 import assert from "node:assert/strict";
-import type { CloseName } from "../../core/close-codes.ts";
-import { GRACE_MS, INTERVAL_MS, type Renewable, Renewals, SPACING_MS } from "../../proxy/edge/renewals.ts";
+import type { CloseName } from "../../../core/close-codes.ts";
+import { GRACE_MS, INTERVAL_MS, type Renewable, Renewals, SPACING_MS } from "../../../proxy/edge/renewals.ts";
 
 function world() {
   let clock = 0;

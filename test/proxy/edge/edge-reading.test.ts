@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import fc from "fast-check";
-import { parseNetworks } from "../../core/address.ts";
-import { signingKey, verifyingKey } from "../../core/nkey.ts";
-import { signStatement, verifyStatement } from "../../core/session/edge-statement.ts";
-import { clientAddress, isEncrypted, requestAddress, requestToken } from "../../proxy/edge/client.ts";
-import { clientInfo, formatConnect, readConnect, readInfo, tokenOf } from "../../proxy/edge/connect-line.ts";
+import { parseNetworks } from "../../../core/address.ts";
+import { signingKey, verifyingKey } from "../../../core/nkey.ts";
+import { signStatement, verifyStatement } from "../../../core/session/edge-statement.ts";
+import { clientAddress, isEncrypted, requestAddress, requestToken } from "../../../proxy/edge/client.ts";
+import { clientInfo, formatConnect, readConnect, readInfo, tokenOf } from "../../../proxy/edge/connect-line.ts";
 
 const bytes = (text: string) => Buffer.from(text);
 
