@@ -1,8 +1,8 @@
 /** WebSocket frames as the edge tracks them, beside the library that decodes each. `FRAME_INPUTS` = how many random ones. */
 import assert from "node:assert/strict";
-import { mulberry32 } from "../../dev/testing/random.ts";
-import { FrameReader, FrameTracker, formatClose, formatFrame, OPCODE } from "../../proxy/edge/frames.ts";
-import { frameInput, referenceReceiver } from "../support/frame-inputs.ts";
+import { mulberry32 } from "../../../dev/testing/random.ts";
+import { FrameReader, FrameTracker, formatClose, formatFrame, OPCODE } from "../../../proxy/edge/frames.ts";
+import { frameInput, referenceReceiver } from "../../support/frame-inputs.ts";
 
 const INPUTS = Number(process.env.FRAME_INPUTS ?? 20_000);
 const RULES = [

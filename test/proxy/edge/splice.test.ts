@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { createServer as createHttpServer, type IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { connect } from "node:net";
-import { until } from "../../dev/testing/until.ts";
-import { attachEdge, type Edge } from "../../proxy/edge/edge.ts";
-import { type Frame, FrameReader, FrameTracker, formatClose, formatFrame, OPCODE } from "../../proxy/edge/frames.ts";
-import { acceptUpgrade } from "../../proxy/edge/handshake.ts";
-import { silentLog } from "../../runtime/log/log.ts";
-import { generateKeys } from "../../streams-config/keys.ts";
-import { listening } from "../support/edge-listener.ts";
-import { connectLine } from "../support/raw-client.ts";
+import { until } from "../../../dev/testing/until.ts";
+import { attachEdge, type Edge } from "../../../proxy/edge/edge.ts";
+import { type Frame, FrameReader, FrameTracker, formatClose, formatFrame, OPCODE } from "../../../proxy/edge/frames.ts";
+import { acceptUpgrade } from "../../../proxy/edge/handshake.ts";
+import { silentLog } from "../../../runtime/log/log.ts";
+import { generateKeys } from "../../../streams-config/keys.ts";
+import { listening } from "../../support/edge-listener.ts";
+import { connectLine } from "../../support/raw-client.ts";
 
 const UPGRADE =
   "GET /nats HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
