@@ -13,6 +13,7 @@ const PAGE_BYTES = 64 * 1024;
 const PAGES = 128;
 
 export class SpillFile {
+  readonly #folder: string;
   readonly #fd: number;
   readonly #buffer = Buffer.allocUnsafe(WRITE_BYTES);
   /** In the order of their last use. */
@@ -22,7 +23,8 @@ export class SpillFile {
 
   /** @throws spill.failed */
   constructor(folder = tmpdir()) {
-    this.#fd = guarded(folder, () => {
+    this.#folder = folder;
+    this.#fd = this.#guarded(() => {
       const place = mkdtempSync(join(folder, "arvados-nats-"));
       try {
         return openSync(join(place, "spill"), "w+", 0o600);
@@ -71,8 +73,8 @@ export class SpillFile {
   #readBytes(place: number, end: number): Buffer {
     const bytes = Buffer.allocUnsafe(Math.max(0, end - place));
     for (let done = 0; done < bytes.length; ) {
-      const count = guarded("", () => readSync(this.#fd, bytes, done, bytes.length - done, place + done));
-      if (count === 0) throw fault("spill.failed", { folder: "", reason: "the file ends early" });
+      const count = this.#guarded(() => readSync(this.#fd, bytes, done, bytes.length - done, place + done));
+      if (count === 0) throw fault("spill.failed", { folder: this.#folder, reason: "the file ends early" });
       done += count;
     }
     return bytes;
@@ -91,21 +93,17 @@ export class SpillFile {
 
   #write(bytes: Buffer): void {
     for (let done = 0; done < bytes.length; ) {
-      const count = guarded("", () => writeSync(this.#fd, bytes, done, bytes.length - done, this.#written));
+      const count = this.#guarded(() => writeSync(this.#fd, bytes, done, bytes.length - done, this.#written));
       done += count;
       this.#written += count;
     }
   }
-}
 
-function guarded<T>(folder: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw fault(
-      "spill.failed",
-      { folder: folder || "the temporary folder", reason: reasonOf(error) },
-      { cause: error },
-    );
+  #guarded<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw fault("spill.failed", { folder: this.#folder, reason: reasonOf(error) }, { cause: error });
+    }
   }
 }
