@@ -132,8 +132,12 @@ export function customBytes(bodyBytes: number, subjects: number): number {
   return subjects * (bodyBytes + MESSAGE_BYTES);
 }
 
-/** A user's allowance in a window, by RECORDS' bounds: a tenth of it, if he spends all of it as long as messages live (`maxAge`, milliseconds). */
+/**
+ * A user's allowance in a window by the bounds of RECORDS: with every window spent, a user fills a tenth of RECORDS.
+ * @param maxAge milliseconds for which messages live
+ */
 export function customAllowance(maxBytes: number, maxAge: number, window = CUSTOM_WINDOW_MS): number {
+  if (maxBytes <= 0 || maxAge <= 0) return Number.POSITIVE_INFINITY;
   return Math.floor((maxBytes * SHARE * window) / maxAge);
 }
 

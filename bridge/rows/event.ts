@@ -35,8 +35,8 @@ export type LookedUp = ReadonlyMap<string, RowValues>;
 export type EventContext = {
   rows: CommitRows;
   state: GraphRowSet;
-  /** Where objects were last heard of. */
-  places: Pick<LastOwners, "of" | "deletedLink" | "deletedToken">;
+  /** The owners that objects had last. */
+  owners: Pick<LastOwners, "of" | "deletedLink" | "deletedToken">;
   lookedUp: LookedUp;
 };
 
@@ -52,8 +52,8 @@ export function objectToLookUp(log: LogRow, rows: CommitRows): string | null {
 }
 
 /** Does the log row claim that an object moved from where nothing here tells that it was? */
-export function claimsUnknownMove(log: LogRow, { rows, state, places }: Omit<EventContext, "lookedUp">): boolean {
-  if (log.event_type !== "update" || log.old === null || places.of(log.object_uuid, state) !== undefined) return false;
+export function claimsUnknownMove(log: LogRow, { rows, state, owners }: Omit<EventContext, "lookedUp">): boolean {
+  if (log.event_type !== "update" || log.old === null || owners.of(log.object_uuid, state) !== undefined) return false;
   const claimed = unpacked(log.old).owner_uuid;
   const owner = rows.ofUuid(log.object_uuid)?.last?.row.owner_uuid;
   return claimed !== undefined && owner !== undefined && owner !== claimed;
@@ -63,7 +63,7 @@ function changeEvents(log: LogRow, context: EventContext): EventToRoute[] {
   const resource = resourceOf(log.object_uuid);
   if (!resource) return [];
   if (log.event_type === "delete") return deleteEvents(log, resource, context);
-  const { rows, state, places } = context;
+  const { rows, state, owners } = context;
   const history = rows.ofUuid(log.object_uuid);
   // By the rows as of the commit, what it created and deleted again never was.
   if (!history?.last || history.last.table !== resource || !log.new) return [];
@@ -71,7 +71,7 @@ function changeEvents(log: LogRow, context: EventContext): EventToRoute[] {
   const facts = factsOfRow(log.object_uuid, resource, history.last.row, state);
   const present: EventToRoute = { event: body(log, resource, facts.owner, shown(unpacked(log.new))), facts };
   if (log.event_type === "create") return [present];
-  const former = places.of(log.object_uuid, state);
+  const former = owners.of(log.object_uuid, state);
   // Where it was before is for our own rows and events to say: a log row may name any owner.
   if (former === undefined) {
     const claimed = log.old === null ? undefined : unpacked(log.old).owner_uuid;
@@ -80,24 +80,24 @@ function changeEvents(log: LogRow, context: EventContext): EventToRoute[] {
   return former === null || former === facts.owner ? [present] : [leftEvent(log, resource, facts, former), present];
 }
 
-function deleteEvents(log: LogRow, resource: Resource, { rows, state, places }: EventContext): EventToRoute[] {
+function deleteEvents(log: LogRow, resource: Resource, { rows, state, owners }: EventContext): EventToRoute[] {
   const old = log.old === null ? null : unpacked(log.old);
   if (!old || !isTable(resource)) return [];
   const history = rows.ofId(resource, keyOf(resource, old));
   if (!history || history.last !== null || history.isNew) return [];
   const facts = factsOfAttributes(log.object_uuid, resource, old, state);
-  const former = history.written?.row.owner_uuid ?? places.of(log.object_uuid, state);
-  if (contradicts(facts, former, places)) return [];
+  const former = history.written?.row.owner_uuid ?? owners.of(log.object_uuid, state);
+  if (contradicts(facts, former, owners)) return [];
   return [{ event: body(log, resource, facts.owner, shown(old)), facts, deleted: true }];
 }
 
 /** Does a log row tell otherwise than our own rows where a deleted object lived? */
-function contradicts(facts: ObjectFacts, former: unknown, places: EventContext["places"]): boolean {
+function contradicts(facts: ObjectFacts, former: unknown, owners: EventContext["owners"]): boolean {
   if (facts.resource === "api_client_authorizations") {
-    const token = places.deletedToken(facts.uuid);
+    const token = owners.deletedToken(facts.uuid);
     return token !== undefined && token.user_uuid !== facts.tokenUser;
   }
-  const link = facts.resource === "links" ? places.deletedLink(facts.uuid) : undefined;
+  const link = facts.resource === "links" ? owners.deletedLink(facts.uuid) : undefined;
   if (link && facts.link?.linkClass !== "permission") return true;
   if (link && (link.tail_uuid !== facts.link?.tail || link.head_uuid !== facts.link.head)) return true;
   return former !== undefined && former !== facts.owner;

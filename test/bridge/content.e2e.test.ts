@@ -1,6 +1,8 @@
 /** Rows that an admin's SQL, an old database or a hostile user may hold: each costs at most itself, and nothing that cannot be read grants. */
 import assert from "node:assert/strict";
 import type { Commit } from "../../bridge/commit/commit.ts";
+import { CommitHandler, type Handled } from "../../bridge/commit/commit-handler.ts";
+import type { Guards } from "../../bridge/guards.ts";
 import { until } from "../../dev/testing/until.ts";
 import { type BridgeWorld, startBridgeWorld } from "../support/bridge-world.ts";
 
@@ -255,12 +257,14 @@ describe("a log row in a transaction with a change", () => {
 describe("a commit that handling fails at", () => {
   it("is tried again, by whichever bridge leads, and then left out with its events, and nothing else", async () => {
     const poison = "zzzzz-4zz18-poisonpoisonpoi";
-    const seams = {
-      onHandle({ logs }: Commit) {
-        for (const log of logs) if (log.object_uuid === poison) throw new TypeError("a fault of ours");
-      },
-    };
-    await using world = await startBridgeWorld({}, async () => {}, seams);
+    class FailingHandler extends CommitHandler {
+      override async handle(commit: Commit, inSnapshot: boolean): Promise<Handled> {
+        for (const log of commit.logs) if (log.object_uuid === poison) throw new TypeError("a defect of ours");
+        return super.handle(commit, inSnapshot);
+      }
+    }
+    const guards: Partial<Guards> = { createHandler: (parts, behind) => new FailingHandler(parts, behind) };
+    await using world = await startBridgeWorld({}, async () => {}, guards);
     const { arvados } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });
     await world.records();

@@ -26,9 +26,9 @@ function log(event_type: string, properties: unknown, object_uuid = COLLECTION):
 function eventsOf(
   { rows, logs }: Commit,
   state: GraphRowSet,
-  { lookedUp = new Map(), places = new LastOwners() }: { lookedUp?: LookedUp; places?: LastOwners } = {},
+  { lookedUp = new Map(), owners = new LastOwners() }: { lookedUp?: LookedUp; owners?: LastOwners } = {},
 ) {
-  const groups = [...logs].map((log) => groupOf(log, { rows, state, places, lookedUp }));
+  const groups = [...logs].map((log) => groupOf(log, { rows, state, owners, lookedUp }));
   return { events: groups.flat(), untrue: groups.filter((group) => group.length === 0).length };
 }
 const commit = commitOf;
@@ -99,7 +99,7 @@ describe("record events", () => {
 
     for (const [what, claimed] of Object.entries({ "the former owner": PROJECT, "another owner": VICTIM })) {
       it(`say where the object was heard of that it left, and not where to, though the log row names ${what}`, () => {
-        const { events } = eventsOf(commit([moved], [claim(claimed)]), state, { places: known });
+        const { events } = eventsOf(commit([moved], [claim(claimed)]), state, { owners: known });
         const [left, present] = events;
         assert.equal(left?.event.event_type, "left");
         assert.equal(left?.left, PROJECT);
@@ -111,12 +111,12 @@ describe("record events", () => {
 
     it("say nowhere that it left where nobody knows where it was, whatever the log row claims", () => {
       const one = commit([moved], [claim(VICTIM)]);
-      const places = new LastOwners();
+      const owners = new LastOwners();
       assert.deepEqual(
-        [...one.logs].map((its) => claimsUnknownMove(its, { rows: one.rows, state, places })),
+        [...one.logs].map((its) => claimsUnknownMove(its, { rows: one.rows, state, owners })),
         [true],
       );
-      const { events } = eventsOf(one, state, { places });
+      const { events } = eventsOf(one, state, { owners });
       assert.deepEqual(
         events.map(({ event, gap }) => [event.event_type, gap]),
         [["update", true]],
@@ -147,10 +147,10 @@ describe("record events", () => {
   });
 
   it("of a deletion do not go where the log row alone says that the object was", () => {
-    const places = new LastOwners();
-    places.note(COLLECTION, PROJECT);
+    const owners = new LastOwners();
+    owners.note(COLLECTION, PROJECT);
     const forged = log("delete", { old_attributes: { ...attributes, owner_uuid: VICTIM } });
-    assert.deepEqual(eventsOf(commit([gone], [forged]), state, { places }), { events: [], untrue: 1 });
+    assert.deepEqual(eventsOf(commit([gone], [forged]), state, { owners }), { events: [], untrue: 1 });
   });
 
   describe("that are no changes", () => {

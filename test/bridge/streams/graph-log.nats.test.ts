@@ -105,13 +105,13 @@ describe("GRAPHLOG", () => {
     }
     const atFloor = await first.found(5);
     assert.deepEqual([atFloor.alice, atFloor.undo?.floor], [10, "4:4:"], "nothing before the graph began can be had");
-    for (let i = 0; i < 30; i++) await first.log.say(60n);
+    for (let i = 0; i < 30; i++) await first.log.publishStored(60n);
     await first.close();
     for (let i = 0; i < 3; i++) await (await lead()).close();
 
     const last = await lead();
     const quiet = await last.found(70);
-    assert.deepEqual([quiet.undone, quiet.alice, quiet.saidStored, quiet.upTo], [[], 60, 60n, 60n]);
+    assert.deepEqual([quiet.undone, quiet.alice, quiet.declaredStored, quiet.upTo], [[], 60, 60n, 60n]);
     assert.deepEqual((await last.found(40)).undone, [50, 60]);
   });
 

@@ -5,6 +5,7 @@ import { FencedPublisher, type Message, type PublisherOptions } from "../../../b
 import { Fault } from "../../../core/errors.ts";
 import type { MovedEntry } from "../../../core/wire/wire.ts";
 import { until } from "../../../dev/testing/until.ts";
+import { NO_FENCE } from "../../support/bridge-guards.ts";
 import { messageCount, startNats, type TestNats } from "../../support/nats.ts";
 
 const subject = (name: string) => `arvados.zzzzz.rec.${name}`;
@@ -24,21 +25,18 @@ describe("a fenced publisher", () => {
   });
   afterEach(() => nats[Symbol.asyncDispose]());
 
-  async function open(options: Partial<PublisherOptions> = {}, onSent?: (messages: number, isBatch: boolean) => void) {
+  async function open(options: Partial<PublisherOptions> = {}) {
     const nc = await nats.connect("bridge", "STORE");
     const { state } = await (await jetstreamManager(nc)).streams.info("RECORDS");
-    const publisher = new FencedPublisher(
-      {
-        nc,
-        stream: "RECORDS",
-        lastSequence: state.last_seq,
-        inboxPrefix: "_INBOX.bridge",
-        now: Date.now,
-        onFailed: (fault) => failures.push(fault),
-        ...options,
-      },
-      onSent,
-    );
+    const publisher = new FencedPublisher({
+      nc,
+      stream: "RECORDS",
+      lastSequence: state.last_seq,
+      inboxPrefix: "_INBOX.bridge",
+      now: Date.now,
+      onFailed: (fault) => failures.push(fault),
+      ...options,
+    });
     return { nc, publisher };
   }
 
@@ -63,9 +61,10 @@ describe("a fenced publisher", () => {
 
   it("lets units share a batch under load, and none is torn", async () => {
     const batches: number[] = [];
-    const { publisher } = await open({}, (messages, isBatch) => {
+    const onSent = (messages: number, isBatch: boolean) => {
       if (isBatch) batches.push(messages);
-    });
+    };
+    const { publisher } = await open({ onSent });
     for (let i = 0; i < 400; i++) publisher.push(Array.from({ length: 7 }, () => message(`b${i}`)));
     await publisher.acknowledged();
     assert.ok(batches.length < 20, `${batches.length} batches`);
@@ -92,7 +91,7 @@ describe("a fenced publisher", () => {
     });
 
     it(`without its fence would let ${what} in`, async () => {
-      const old = await open({ fenced: false });
+      const old = await open({ fence: NO_FENCE });
       const next = await open();
       next.publisher.push([message("new")]);
       await next.publisher.acknowledged();

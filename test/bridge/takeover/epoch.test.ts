@@ -10,18 +10,18 @@ const quiet: Evidence = {
   storedLsn: 90n,
   hasHole: false,
   slot: { isNew: false, confirmed: 50n },
-  saidStored: 60n,
+  declaredStored: 60n,
   graphLogReaches: true,
   server: { id: "A", replicas: 1 },
   ends: { graph: 10, records: 20 },
-  witnessed: null,
+  seenWhileLeading: null,
 };
 
 const CASES: [what: string, evidence: Partial<Evidence>, epoch: number, positionsHold: boolean][] = [
   ["goes on where nothing has happened", {}, 3, true],
   [
     "goes on over a restart of the server that this bridge saw lose nothing",
-    restarted({ witnessed: { graph: 10, records: 20 } }),
+    restarted({ seenWhileLeading: { graph: 10, records: 20 } }),
     3,
     true,
   ],
@@ -29,22 +29,22 @@ const CASES: [what: string, evidence: Partial<Evidence>, epoch: number, position
   ["begins with a restart of the only server that nobody saw", restarted({}), 4, true],
   [
     "begins where the stream is shorter than what it has acknowledged",
-    { witnessed: { graph: 10, records: 21 } },
+    { seenWhileLeading: { graph: 10, records: 21 } },
     4,
     true,
   ],
-  ["begins where the graph is shorter", { witnessed: { graph: 11, records: 20 } }, 4, true],
+  ["begins where the graph is shorter", { seenWhileLeading: { graph: 11, records: 20 } }, 4, true],
   ["goes on where the catalogs are as they were", { ...withCatalogs("a"), catalogs: "a" }, 3, true],
   ["goes on where a bridge of before did not say how they were", { catalogs: "a" }, 3, true],
   ["begins where somebody changed what is decoded", { ...withCatalogs("a"), catalogs: "b" }, 4, true],
   ["begins with a hole", { hasHole: true }, 4, true],
   ["begins with a new slot", { slot: { isNew: true, confirmed: 70n } }, 4, true],
   ["begins with a slot that was moved, or made anew by hand", { slot: { isNew: false, confirmed: 61n } }, 4, true],
-  ["begins where no bridge has ever said what is stored", { saidStored: null }, 4, true],
+  ["begins where no bridge has ever said what is stored", { declaredStored: null }, 4, true],
   ["begins where the routes of then cannot be had back", { graphLogReaches: false }, 4, true],
   [
     "begins for that reason also where this bridge saw nothing lost",
-    { graphLogReaches: false, witnessed: { graph: 10, records: 20 } },
+    { graphLogReaches: false, seenWhileLeading: { graph: 10, records: 20 } },
     4,
     true,
   ],
@@ -80,13 +80,18 @@ describe("an epoch", () => {
 });
 
 describe("that every commit comes again", () => {
-  const SURE: Partial<Evidence>[] = [{}, { hasHole: true }, restarted({}), { witnessed: { graph: 11, records: 20 } }];
+  const SURE: Partial<Evidence>[] = [
+    {},
+    { hasHole: true },
+    restarted({}),
+    { seenWhileLeading: { graph: 11, records: 20 } },
+  ];
   const UNSURE: Partial<Evidence>[] = [
     { slot: { isNew: true, confirmed: 50n } },
     { slot: { isNew: false, confirmed: 61n } },
     // A hole is the reason that is given; that the slot was lost too, nobody can tell any more.
     { hasHole: true, graph: { epoch: 2, system } },
-    { hasHole: true, saidStored: null },
+    { hasHole: true, declaredStored: null },
     { database: { id: "8", timeline: 1, lsn: 100n } },
   ];
 
