@@ -61,7 +61,7 @@ function commitReports(metrics: Metrics, log: Logger): Pick<TermListener, "onCom
   };
 }
 
-type RowReports = Pick<TermListener, "onDropped" | "onReduced" | "onUnreadable" | "onOver">;
+type RowReports = Pick<TermListener, "onDropped" | "onReduced" | "onTooDeep" | "onUnreadable" | "onOver">;
 
 function rowReports(metrics: Metrics, log: Logger, lines: LogLimiter): RowReports {
   const unreadable = metrics.counter(
@@ -77,6 +77,10 @@ function rowReports(metrics: Metrics, log: Logger, lines: LogLimiter): RowReport
     "reduced_rows_total",
     "Rows left out because handling them failed, which is a defect of ours",
   );
+  const tooDeep = metrics.counter(
+    "events_too_deep_total",
+    "Record events that lack a route because their object is nested too deep",
+  );
   const over = metrics.counter("graph_rows_over_total", "Rows too large for GRAPH: they grant nothing", ["kind"]);
   return {
     onDropped: () => dropped.inc(),
@@ -84,6 +88,11 @@ function rowReports(metrics: Metrics, log: Logger, lines: LogLimiter): RowReport
       reduced.inc();
       const what = "a log row could not be made an event: it is left out";
       lines.say("error", "left out", () => ({ err: error }), what);
+    },
+    onTooDeep(uuid) {
+      tooDeep.inc();
+      const what = "an object is nested too deep for a subject: its events lack routes";
+      lines.say("warn", "too deep", () => ({ uuid }), what);
     },
     onUnreadable(table, column) {
       unreadable.inc({ table, column });

@@ -62,6 +62,8 @@ export type TermListener = Pick<StreamsOptions, "onPublished"> & {
   onReduced: (error: unknown) => void;
   /** A custom event has no route because its writer has spent the allowance. */
   onDropped: () => void;
+  /** An event lacks a route because its object is nested too deep. */
+  onTooDeep: (uuid: string) => void;
   /** A value of a row cannot be understood, and grants nothing. */
   onUnreadable: (table: TableName, column: string) => void;
   /** A row is too large for GRAPH, and grants nothing. */

@@ -30,6 +30,8 @@ export type EventRouterParts = {
   onDropped: () => void;
   /** A log row could not be made an event, which is a defect of ours: that event is left out. */
   onReduced: (error: unknown) => void;
+  /** An event lacks a route because its object is nested too deep. */
+  onTooDeep: (uuid: string) => void;
 };
 
 /** The graph's rows as of the commit, and the time (UTC ms) at which it is routed. */
@@ -133,9 +135,11 @@ export class EventRouter {
   }
 
   #subjectsOf(item: EventToRoute, at: number): string[] {
-    const { subjects } = this.#parts;
-    const { shownAs } = item;
+    const { graph, subjects, onTooDeep } = this.#parts;
+    const { facts, shownAs } = item;
+    const before = graph.overlong;
     const routes = this.#routesOf(item, at);
+    if (graph.overlong > before) onTooDeep(shownAs?.uuid ?? facts.uuid);
     return routes.map((route) =>
       subjects.record(
         shownAs ? route.replace(/[^.]+\.[^.]+$/, `${subjectToken(shownAs.uuid)}.${shownAs.resource}`) : route,
