@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readCatalog } from "../../../bridge/postgres/catalog.ts";
 import { connectPostgres, preflight, withClient } from "../../../bridge/postgres/preflight.ts";
-import { declaredPublications, differencesOf, mendSql } from "../../../bridge/postgres/publications.ts";
+import { declaredPublications, differencesOf, repairSql } from "../../../bridge/postgres/publications.ts";
 import { setupDb } from "../../../bridge/postgres/setup-db.ts";
 import { publicationFinding } from "../../../cli/doctor/publications.ts";
 import { type FreshDatabase, freshDatabase } from "../../support/postgres.ts";
@@ -158,7 +158,7 @@ describe("publications that are there", () => {
       await db.query("DROP PUBLICATION p; CREATE PUBLICATION p FOR ALL TABLES");
       const catalog = await readCatalog(sql, "public", ["p"]);
       const [records] = declaredPublications(NAMES, catalog);
-      await assert.rejects(sql.query(`${mendSql(records, catalog)}; SELECT 1 / 0`), /division by zero/);
+      await assert.rejects(sql.query(`${repairSql(records, catalog)}; SELECT 1 / 0`), /division by zero/);
       assert.ok(differencesOf(records, await readCatalog(sql, "public", ["p"]))?.length, "as it was");
       await setUp();
     } finally {
