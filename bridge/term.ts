@@ -7,7 +7,6 @@
  * events are published unless RECORDS has them, routed by the graph at its time. `leader.ts` begins a term and ends it by closing `scope`.
  */
 import { jetstream } from "@nats-io/jetstream";
-import type pg from "pg";
 import { Fault, fault } from "../core/errors.ts";
 import { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { GraphOptions } from "../core/graph-types.ts";
@@ -24,20 +23,15 @@ import type { CommitHandler, Handled } from "./commit/commit-handler.ts";
 import { CustomRate, customAllowance } from "./commit/custom-rate.ts";
 import { EventRouter } from "./commit/event-router.ts";
 import type { PastGraph } from "./commit/past-graph.ts";
-import { Replication } from "./commit/replication.ts";
 import { SilentChanges } from "./commit/silent-changes.ts";
-import type { Guards } from "./guards.ts";
-import { ALL_TABLES, type FoundTables } from "./postgres/found-tables.ts";
-import { connectPostgres, type DatabaseTarget, preflight } from "./postgres/preflight.ts";
 import type { RowChange } from "./postgres/row.ts";
-import type { SetupNames } from "./postgres/setup-db.ts";
-import { confirmedPosition, ensureSlot, identifySystem, type Slot } from "./postgres/slot.ts";
 import { readSnapshot, type Snapshot } from "./postgres/snapshot.ts";
 import type { TableName } from "./postgres/tables.ts";
 import { publishBeat } from "./progress/beat.ts";
 import { type Beat, Progress } from "./progress/progress.ts";
 import { GraphRowSet } from "./rows/graph-row-set.ts";
 import { lookUpOwners, lookUpRows } from "./rows/owner-lookup.ts";
+import { openSource, type Source, type SourceOptions } from "./source.ts";
 import { BarrierClient } from "./streams/barrier-client.ts";
 import { GraphLogWriter } from "./streams/graph-log-writer.ts";
 import { GraphWriter } from "./streams/graph-writer.ts";
@@ -73,19 +67,15 @@ export type TermListener = Pick<StreamsOptions, "onPublished"> & {
   onBeat: (beat: Beat) => void;
 };
 
-export type TermOptions = Omit<StreamsOptions, "onPublished" | "fence"> & {
-  database: DatabaseTarget;
-  names: SetupNames;
-  /** An earlier term found that PostgreSQL cannot decode what the slot keeps: the slot is created again. */
-  slotIsUnreadable: boolean;
-  graph: GraphOptions;
-  /** Milliseconds after which nats-server has synced what it acknowledged. */
-  syncDelay: number;
-  /** Row changes without a log row make events too. */
-  publishSilent: boolean;
-  guards: Guards;
-  listener: TermListener;
-};
+export type TermOptions = Omit<StreamsOptions, "onPublished" | "fence"> &
+  SourceOptions & {
+    graph: GraphOptions;
+    /** Milliseconds after which nats-server has synced what it acknowledged. */
+    syncDelay: number;
+    /** Row changes without a log row make events too. */
+    publishSilent: boolean;
+    listener: TermListener;
+  };
 
 /** A term whose commits flow. */
 export type RunningTerm = Pick<Epoch, "epoch" | "reason"> & {
@@ -95,17 +85,6 @@ export type RunningTerm = Pick<Epoch, "epoch" | "reason"> & {
   state: GraphRowSet;
   /** Resolves with the error that ended the term. */
   ended: Promise<Error>;
-};
-
-/** PostgreSQL, and the slot that this bridge now reads. */
-type Source = {
-  sql: pg.Client;
-  tables: FoundTables;
-  catalogs: Awaited<ReturnType<Guards["watchCatalogs"]>>;
-  replication: Replication;
-  slot: Slot;
-  system: Awaited<ReturnType<typeof identifySystem>>;
-  endKeepAlive: () => void;
 };
 
 /** The database as the snapshot shows it. */
@@ -135,6 +114,7 @@ export class Term {
   /** Handles one commit. Replication waits for it. */
   readonly #handling = deferred<(commit: Commit) => Promise<void>>();
   #handler: CommitHandler | null = null;
+  #endKeepAlive = (): void => {};
 
   constructor(options: TermOptions, scope: Scope) {
     this.#options = options;
@@ -162,42 +142,19 @@ export class Term {
   };
 
   async #prepare(): Promise<Source> {
-    const { database, names, guards, slotIsUnreadable } = this.#options;
-    const sql = await this.#connect("PostgreSQL connection");
-    // Before the tables are checked, so that a change from here on is noticed.
-    const watchSql = await this.#connect("PostgreSQL connection that watches the catalogs");
-    const catalogs = await guards.watchCatalogs(watchSql, database.schema ?? ALL_TABLES.schema, names);
-    const publications = [names.publication, names.logPublication];
-    const tables = await preflight(sql, database, publications);
-    const { isNew } = await ensureSlot(sql, names.slot, slotIsUnreadable);
-    const replication = await this.#openReplication(publications, tables.schema);
-    // Only now: an older leader may have confirmed until its last moment.
-    const slot = { isNew, confirmed: await confirmedPosition(sql, names.slot) };
-    const endKeepAlive = this.#progress.keepAlive(replication, slot.confirmed, this.#fail);
-    this.#scope.defer("confirmations", endKeepAlive);
-    return { sql, tables, catalogs, replication, slot, system: await identifySystem(database), endKeepAlive };
-  }
-
-  async #connect(what: string): Promise<pg.Client> {
-    const sql = await connectPostgres(this.#options.database, this.#fail);
-    this.#scope.defer(what, () => sql.end());
-    return sql;
-  }
-
-  async #openReplication(publications: readonly string[], schema: string): Promise<Replication> {
-    const { database, names } = this.#options;
-    const replication = await Replication.open({
-      connection: database,
-      slot: names.slot,
-      publications,
-      schema,
-      onCommit: async (commit) => (await this.#handling.promise)(commit),
-      onQuiet: (lsn) => this.#handler?.quiet(lsn),
-      onPassed: (lsn) => this.#progress.passed(lsn),
-    });
-    this.#scope.defer("replication", () => replication.stop());
-    void replication.ended.then((error) => this.#fail(error ?? new Error("replication has ended")));
-    return replication;
+    const source = await openSource(
+      this.#options,
+      {
+        onCommit: async (commit) => (await this.#handling.promise)(commit),
+        onQuiet: (lsn) => this.#handler?.quiet(lsn),
+        onPassed: (lsn) => this.#progress.passed(lsn),
+        onLost: this.#fail,
+      },
+      this.#scope,
+    );
+    this.#endKeepAlive = this.#progress.keepAlive(source.replication, source.slot.confirmed, this.#fail);
+    this.#scope.defer("confirmations", this.#endKeepAlive);
+    return source;
   }
 
   async #readSnapshot({ sql, tables }: Source): Promise<DatabaseRows> {
@@ -338,7 +295,7 @@ export class Term {
 
   /** From now on commits are handled, and beats say how far they are. */
   #flow(
-    { catalogs, replication, slot, endKeepAlive }: Source,
+    { catalogs, replication, slot }: Source,
     { snapshot }: DatabaseRows,
     { core, takenOver }: TermStreams,
     { log, writer, upTo }: PublishedGraph,
@@ -347,7 +304,7 @@ export class Term {
     const failures = new FailureRecord(takenOver.failure, (failure) => log.publishFailure(failure));
     this.#handler = handler;
     this.#handling.resolve((commit) => this.#handle(commit, handler, snapshot, failures));
-    endKeepAlive();
+    this.#endKeepAlive();
     const parts = {
       readFlushed: () => catalogs.flushed(),
       onStored: (lsn: Lsn) => handler.passed(lsn),

@@ -48,17 +48,11 @@ export class CustomRate {
   /** By the window's number. */
   readonly #open = new Map<number, OpenWindow>();
   #closed: Range[] = [];
-  #dropped = 0;
 
   constructor({ allowance, window = CUSTOM_WINDOW_MS, users = USERS }: CustomRateOptions) {
     this.#allowance = allowance;
     this.#window = window;
     this.#users = users;
-  }
-
-  /** Events that had no route, the announced ones among them. */
-  get dropped(): number {
-    return this.#dropped;
   }
 
   /**
@@ -76,7 +70,6 @@ export class CustomRate {
     const after = before + bytes > this.#allowance ? Number.POSITIVE_INFINITY : before + bytes;
     spent.set(key, after);
     if (after <= this.#allowance) return "routed";
-    this.#dropped++;
     return before > this.#allowance ? "dropped" : "announced";
   }
 

@@ -91,15 +91,7 @@ export async function startChaosWorld(options: WorldOptions = {}): Promise<Chaos
     admin: { bridge: ADMIN },
     syncInterval,
   });
-  await postgres.createDatabase(DATABASE);
-  await createSchema(postgres.url(DATABASE));
-  await setupDb(databaseTarget(config), setupNames(config), { dryRun: false, print: () => {} });
-  const pool = new pg.Pool({ connectionString: postgres.url(DATABASE), max: 20, connectionTimeoutMillis: 2_000 });
-  // A killed server: the next query tells, of a client in use too.
-  pool.on("error", () => {});
-  pool.on("connect", (client) => client.on("error", () => {}));
-  await pool.query(`ALTER SYSTEM SET wal_sender_timeout = ${walSenderTimeout}`);
-  await pool.query("SELECT pg_reload_conf()");
+  const pool = await openDatabase(postgres, config, walSenderTimeout);
   const arvados = createSimulator({ pool, clusterId: nats.clusterId });
   await openCommitLog(pool);
   await arvados.seed();
@@ -155,4 +147,18 @@ export async function startChaosWorld(options: WorldOptions = {}): Promise<Chaos
       await rm(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** Arvados' database, set up for a bridge. */
+async function openDatabase(postgres: PostgresServer, config: Config, walSenderTimeout: number): Promise<pg.Pool> {
+  await postgres.createDatabase(DATABASE);
+  await createSchema(postgres.url(DATABASE));
+  await setupDb(databaseTarget(config), setupNames(config), { dryRun: false, print: () => {} });
+  const pool = new pg.Pool({ connectionString: postgres.url(DATABASE), max: 20, connectionTimeoutMillis: 2_000 });
+  // When the server is killed the next query reports it, also of a client in use.
+  pool.on("error", () => {});
+  pool.on("connect", (client) => client.on("error", () => {}));
+  await pool.query(`ALTER SYSTEM SET wal_sender_timeout = ${walSenderTimeout}`);
+  await pool.query("SELECT pg_reload_conf()");
+  return pool;
 }
