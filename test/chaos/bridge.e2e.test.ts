@@ -62,7 +62,7 @@ async function wakeUp({ unfenced = false } = {}) {
 }
 
 describe("a bridge that was stopped while another took over", () => {
-  it("changes nothing by what it had under way, nor when it wakes up", async () => {
+  it("changes nothing by its late messages or after it continues", async () => {
     const { findings, grown, refused, said } = await wakeUp();
     assertNone(findings);
     assert.equal(grown, 0);
@@ -71,7 +71,7 @@ describe("a bridge that was stopped while another took over", () => {
     assert.match(said.join("\n"), /somebody else wrote into stream RECORDS|acknowledged nothing|"could not lead/);
   });
 
-  it("would repeat itself without the fence", async () => {
+  it("would repeat events without the fence", async () => {
     const { findings, refused } = await wakeUp({ unfenced: true });
     assert.ok(
       findings.some(({ what }) => what === "repeated"),

@@ -92,7 +92,7 @@ async function story({ today = false } = {}) {
 }
 
 describe("a commit that comes again because its bridge was killed between GRAPH and RECORDS", () => {
-  it("goes where it would have gone at first, whatever has changed since", async () => {
+  it("is routed as it would have been at first, whatever has changed since", async () => {
     const { epoch, ...routes } = await story();
     assert.deepEqual(routes, {
       atHome: ["create owner.project"],
@@ -103,7 +103,7 @@ describe("a commit that comes again because its bridge was killed between GRAPH 
     assert.equal(epoch, 1, "nothing was lost");
   });
 
-  it("would be told to others, or to nobody, by the graph of today", async () => {
+  it("would be routed to other readers, or to none, by the present graph", async () => {
     const routes = await story({ today: true });
     assert.deepEqual(routes.atHome, ["create owner.outer.project"]);
     assert.deepEqual(routes.shared, ["create owner.outer.project"]);

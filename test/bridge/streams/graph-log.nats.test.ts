@@ -93,7 +93,7 @@ describe("GRAPHLOG", () => {
     };
   }
 
-  it("tells what to put back for any position, across bridges and long quiet times", async () => {
+  it("has what to put back for any position, across bridges and long quiet times", async () => {
     const first = await lead({ floor: "4:4:" });
     await first.commits(10, 60);
     for (const [target, alice] of [
@@ -115,7 +115,7 @@ describe("GRAPHLOG", () => {
     assert.deepEqual((await last.found(40)).undone, [50, 60]);
   });
 
-  it("puts half a commit back, and a commit that GRAPH has not", async () => {
+  it("puts back half a commit, and a commit that GRAPH does not have", async () => {
     const first = await lead({ floor: "4:4:" });
     await first.commits(10, 30);
     await first.log.write([changeTo(40, 30)], 40n, first.toGraph.promisedSequence + 2);
@@ -130,7 +130,7 @@ describe("GRAPHLOG", () => {
     assert.deepEqual([half.undone, half.alice], [[40], 30]);
   });
 
-  it("cannot tell where it has been rolled back behind GRAPH, and where its old entries are gone", async () => {
+  it("reports that it cannot where it is older than GRAPH, and where its old entries are gone", async () => {
     const first = await lead({ floor: "4:4:" });
     await first.commits(10, 30);
     await first.close();
@@ -165,7 +165,7 @@ describe("GRAPHLOG", () => {
     assert.equal((await third.found(90)).undo, null);
   });
 
-  it("takes nothing from a bridge that has been replaced", async () => {
+  it("stores nothing of a bridge that was replaced", async () => {
     const first = await lead({ floor: "4:4:" });
     await first.commits(10, 30);
     const second = await lead({ upTo: 30n });

@@ -265,8 +265,8 @@ async function live(seed: number, loses: boolean): Promise<Model> {
   return model;
 }
 
-describe("what GRAPHLOG keeps", () => {
-  it("gives back the graph before any commit, from the graph after any later one", () => {
+describe("GRAPHLOG", () => {
+  it("restores the graph before any commit, from the graph after any later one", () => {
     for (let seed = 1; seed <= 20; seed++) {
       const random = mulberry32(seed);
       const state = new GraphRowSet("zzzzz");
@@ -287,7 +287,7 @@ describe("what GRAPHLOG keeps", () => {
     }
   });
 
-  it("need not have what nothing is to be put back of, but for the log's own sake must not have lost it", () => {
+  it("is enough without entries where nothing must be put back, but not where it has lost its end", () => {
     const newest: NewestOfGraph = { sequence: 7, epoch: 1, lsn: 50n, log: 3 };
     const none = { entries: [], floor: null };
     const said = (target: Lsn, named: GraphLogEntry | null, first: number, log: number | null = 3) => {
@@ -305,13 +305,13 @@ describe("what GRAPHLOG keeps", () => {
     assert.equal(said(50n, entry, 2, null), null, "GRAPH is of before there was a log");
   });
 
-  it("routes every commit that comes again by the graph of then, wherever bridges crash", async () => {
+  it("routes every repeated commit by the graph at its time, wherever bridges crash", async () => {
     let wrongNow = 0;
     for (let seed = 1; seed <= 60; seed++) wrongNow += (await live(seed, false)).wrongNow;
     assert.ok(wrongNow > 100, `by the graph of now only ${wrongNow} would go wrong`);
   });
 
-  it("does so, or says that it cannot, when streams lose their unsynced ends", async () => {
+  it("does so, or reports that it cannot, when streams lose their unsynced ends", async () => {
     let epochs = 0;
     for (let seed = 1; seed <= 60; seed++) epochs += (await live(seed, true)).epoch;
     assert.ok(epochs > 60, "some began anew");
@@ -328,7 +328,7 @@ describe("an entry of GRAPHLOG", () => {
     }
   });
 
-  it("is none where anything in it has another shape: then nothing can be put back, and the bridge leads all the same", () => {
+  it("is rejected where a part has another shape: then nothing can be put back, and the bridge still leads", () => {
     const odd: unknown[] = [null, 7, {}, { ...entry, epoch: "1" }, { ...entry, replaced: {} }, { ...entry, floor: 7 }];
     for (const replaced of [
       null,

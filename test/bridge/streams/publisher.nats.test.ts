@@ -59,7 +59,7 @@ describe("a fenced publisher", () => {
     publisher.close();
   });
 
-  it("lets units share a batch under load, and none is torn", async () => {
+  it("lets units share a batch under load, and splits none", async () => {
     const batches: number[] = [];
     const onSent = (messages: number, isBatch: boolean) => {
       if (isBatch) batches.push(messages);
@@ -76,7 +76,7 @@ describe("a fenced publisher", () => {
     "a single message": [message("x")],
     "a batch": [message("x"), message("y")],
   })) {
-    it(`shuts out an older leader's ${what}`, async () => {
+    it(`refuses ${what} of an older leader`, async () => {
       const old = await open();
       const next = await open();
       next.publisher.push([message("new")]);
@@ -90,7 +90,7 @@ describe("a fenced publisher", () => {
       next.publisher.close();
     });
 
-    it(`without its fence would let ${what} in`, async () => {
+    it(`without its fence would store ${what} of an older leader`, async () => {
       const old = await open({ fence: NO_FENCE });
       const next = await open();
       next.publisher.push([message("new")]);
@@ -103,7 +103,7 @@ describe("a fenced publisher", () => {
     });
   }
 
-  it("stores nothing behind a message that was refused", async () => {
+  it("stores nothing after a refused message", async () => {
     const { nc, publisher } = await open();
     publisher.push([{ ...message("big"), body: "x".repeat(1024 * 1024 - 1_000) }]);
     publisher.push([{ ...message("bad"), headers: { "Nats-Rollup": "all" } }]);

@@ -23,7 +23,7 @@ async function readBack(fetch: Fetch) {
 }
 
 describe("what RECORDS holds, read back", () => {
-  it("has no hole where a consumer ended with its server before it gave all", async () => {
+  it("has no hole where a consumer ended with its server before it delivered all", async () => {
     const nothing: Fetch = async () => [];
     assert.deepEqual(await readBack(nothing), { hasHole: false, lastSequence: 5, made: 2 });
   });
