@@ -83,7 +83,7 @@ export const OPTIONAL_COLUMNS: { [T in TableName]?: Partial<Record<(typeof TABLE
   collections: { current_version_uuid: "nothing: it is published for readers of their own" },
   containers: {
     locked_by_uuid: "queue entries do not say which dispatcher has locked a container",
-    runtime_token: "a container that was given a token cannot be told from one that was not",
+    runtime_token: "a container with a token of its own cannot be distinguished from one without",
   },
   api_client_authorizations: { refreshes_at: "a token of another cluster counts until it expires" },
 };

@@ -122,8 +122,8 @@ function customEvents(log: LogRow, context: EventContext): EventToRoute[] {
 
 function customFacts(uuid: string, resource: Resource, { rows, state, lookedUp }: EventContext): ObjectFacts | null {
   if (resource === "users") {
-    // For the readers of what the user owns, not for everyone who may read the user's record: routed as a collection of the user that nobody
-    // shares by itself.
+    // For the readers of what the user owns, not for everyone who may read the user's record: routed as a collection of the user that is not
+    // shared by itself.
     const thing = `${uuid.slice(0, 5)}-4zz18-000000000000000`;
     return state.row("user", uuid) ? { uuid: thing, resource: "collections", owner: uuid } : null;
   }

@@ -178,7 +178,7 @@ describe("TRUNCATE", () => {
     await world.records();
     assert.equal(await world.graphRow("user", alice), null);
     assert.equal(await world.graphRow("group", project), null);
-    // PostgreSQL makes a table anew for it, which is a change of what is published: each may begin a term, and none does twice.
+    // PostgreSQL creates a new table file, which is a change of the catalogs: each may begin a term, and none begins two.
     assert.ok((await world.terms()) <= 4, "a term for each");
     await world.first.stop();
     const second = await world.launch();
@@ -197,7 +197,7 @@ describe("a log row in a transaction with a change", () => {
     const { uuid: to } = await arvados.createProject({ name: "to", owner: alice });
     const { uuid: seen } = await arvados.createCollection({ name: "seen", owner: from });
     await world.records();
-    // Another bridge, which has heard of nothing: RECORDS tells.
+    // Another bridge, which knows no owners: it reads them from RECORDS.
     await world.first.stop();
     const second = await world.launch();
     const move = (uuid: string, claimed: string) =>

@@ -76,7 +76,7 @@ describe("hostile rows", () => {
     assert.equal(of("my_event")[0]?.event.untrusted, true);
     assert.deepEqual(of("my_event")[0]?.event.properties, { text: "hi" });
     assert.equal(of("huge")[0]?.event.properties, undefined);
-    // To those who may read what alice owns, and not to everyone who may see her record.
+    // To the readers of what alice owns, and not to everyone who may read her record.
     assert.deepEqual(
       of("file_download").map(({ subject }) => subject),
       [`${root}${alice}.${alice}.users`],

@@ -1,4 +1,4 @@
-/** The staleness clock on a database in which nobody writes: it must beat all the same, or nobody could sign in on a quiet night. */
+/** The beat on an idle database: it must advance, or logins would be refused on a quiet night. */
 import { databaseTarget, runBridge, setupNames } from "../../bridge/main.ts";
 import { setupDb } from "../../bridge/postgres/setup-db.ts";
 import { until } from "../../dev/testing/until.ts";

@@ -1,6 +1,6 @@
 /**
- * A bridge as a process of its own, which a test can kill or stop: `bridge-process.ts <file with the configuration as JSON> <flags as JSON>`.
- * It ends when its standard input does: whoever started it is gone then.
+ * A bridge in its own process, which a test can kill or stop: `bridge-process.ts <file with the configuration as JSON> <flags as JSON>`.
+ * It ends when its standard input does, because its parent process is gone then.
  */
 import { readFile } from "node:fs/promises";
 import { runBridge } from "../../bridge/main.ts";

@@ -1,4 +1,4 @@
-/** What nats-server acknowledged is gone: a new epoch says so, and what can be had again comes again. */
+/** Acknowledged messages are lost: a new epoch begins, and their commits come again where PostgreSQL has them. */
 import assert from "node:assert/strict";
 import { until } from "../../dev/testing/until.ts";
 import type { BridgeProcess } from "./bridge-child.ts";
@@ -27,7 +27,7 @@ async function powerLoss({ isIndexNewer, bridgeSurvives, lose }: Loss) {
   const bridge = world.bridge("a");
   await using reader = await world.follow();
   await leading(bridge);
-  // Is somewhere else after each turn, so that what comes again has to be routed by the graph of then.
+  // Moves in each turn, so that repeated commits must be routed by the graph at their time.
   const { uuid: wanderer } = await world.arvados.createProject({ name: "wanderer", owner: scene.user });
   const wander = async (home: string) => {
     await world.arvados.createCollection({ name: `on the way to ${home}`, owner: wanderer });
@@ -157,7 +157,7 @@ describe("after the replication slot was lost", () => {
     assert.equal((await lead())?.epoch, 2);
     await scene.publish(3);
 
-    // By hand, while no bridge runs: what is committed before it is made again comes to nobody.
+    // By hand, while no bridge runs: commits before it is created again are in no stream.
     await bridge.stop();
     await dropped();
     await world.arvados.createUser({ username: "unheard" });

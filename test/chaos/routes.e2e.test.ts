@@ -1,4 +1,4 @@
-/** A commit that a bridge repeats goes where it would have gone at first: it is routed by the graph of then, not by today's. */
+/** A repeated commit is routed as it would have been at first: by the graph at its time, not by the present one. */
 import assert from "node:assert/strict";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { wellKnown } from "../../core/uuid.ts";

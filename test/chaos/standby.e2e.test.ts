@@ -1,4 +1,4 @@
-/** A standby that lags takes the primary's place: another history of the same database begins where the standby was. */
+/** A standby that lags is promoted: another history of the same database begins at its position. */
 import assert from "node:assert/strict";
 import { jetstreamManager } from "@nats-io/jetstream";
 import pg from "pg";

@@ -103,7 +103,7 @@ describe("custom events of one user", () => {
         });
       });
 
-    /** Whether some reader who starts where `from` says judges what is not stored otherwise than the first one. */
+    /** Does a reader that starts at `from` give an unstored event another verdict than the first reader? */
     const differs = (from: (one: CustomRate, stored: Lsn) => Lsn, users: number) =>
       fc.check(
         fc.property(rowsArbitrary, fc.nat(60), fc.nat(60), (rows, a, b) => {

@@ -8,7 +8,7 @@ import { deltas, GROUPS, rows, USERS } from "../../core/graph/universe.ts";
 const ROLE = "zzzzz-j7d0g-00000000000role";
 const ALICE = "zzzzz-tpzed-0000000000alice";
 
-/** Rows as the bridge holds them, the change of a commit, and what it says of it. */
+/** The bridge's rows, the change of a commit, and whether it is a removal. */
 class Rows {
   readonly #rows = new Map<string, PermissionChange>();
 
@@ -29,7 +29,7 @@ class Rows {
   }
 }
 
-/** Whether there is a change that takes a role which the bridge does not notice; each group and user may give one. */
+/** Is there a change that removes a role and that the bridge does not notice? Each group and user may give one. */
 function missesOne(isRole: (rows: Rows, group: string) => boolean): boolean {
   const tables = [...GROUPS, ...USERS].map((uuid): RoleTable => new Map([[uuid, ["auditor"]]]));
   const { failed } = fc.check(

@@ -22,7 +22,7 @@ function log(event_type: string, properties: unknown, object_uuid = COLLECTION):
   assert.ok(row);
   return row;
 }
-/** The events in one list, and how many log rows nothing stands behind. */
+/** The events in one list, and how many log rows are not true. */
 function eventsOf(
   { rows, logs }: Commit,
   state: GraphRowSet,

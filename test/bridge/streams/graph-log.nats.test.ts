@@ -1,4 +1,4 @@
-/** GRAPHLOG beside GRAPH on a real nats-server: what a bridge that takes the lead reads of it, whatever the last one left behind. */
+/** GRAPHLOG and GRAPH on a real nats-server: what a new leader reads of them, in whatever state the last one left them. */
 import assert from "node:assert/strict";
 import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -43,7 +43,7 @@ describe("GRAPHLOG", () => {
     await nats[Symbol.asyncDispose]();
   });
 
-  /** A bridge that takes the lead in epoch 1; the first one begins the graph. */
+  /** A bridge that begins a term in epoch 1; the first one begins the graph. */
   async function lead({ floor = null, upTo = 0n }: { floor?: string | null; upTo?: Lsn } = {}) {
     const { subjects } = nats;
     const nc = await nats.connect("bridge", "CORE");
@@ -75,12 +75,12 @@ describe("GRAPHLOG", () => {
       log,
       toGraph,
       failures,
-      /** Commits at 10, 20, ... each set Alice anew. */
+      /** Commits at 10, 20, ... each change Alice. */
       async commits(from: number, to: number, note = "") {
         for (let lsn = from; lsn <= to; lsn += 10) await graph.write([changeTo(lsn, lsn - 10, note)], BigInt(lsn), 0);
         await Promise.all([toGraph.acknowledged(), toLog.acknowledged()]);
       },
-      /** What the next bridge finds: Alice as of `target`, or null where that cannot be told. */
+      /** What the next bridge finds: Alice as of `target`, or null where that is not known. */
       async found(target: number) {
         const stored = await readStoredGraph(nc, jsm, subjects);
         const read = await readGraphLog(nc, jsm, subjects, { target: BigInt(target), newest: stored.newest });

@@ -1,4 +1,4 @@
-/** The graph of then, rebuilt from the one of now and GRAPHLOG: a model of a bridge that crashes anywhere, against the real parts. */
+/** An earlier graph, restored from the present one and GRAPHLOG: a model of a bridge that crashes anywhere, against the real parts. */
 import assert from "node:assert/strict";
 import type { Commit } from "../../../bridge/commit/commit.ts";
 import { PastGraph } from "../../../bridge/commit/past-graph.ts";
@@ -22,7 +22,7 @@ import { commitOf } from "../../support/commits.ts";
 type Rows = Map<string, GraphChange>;
 const rowsOf = (changes: Iterable<GraphChange>): Rows =>
   new Map([...changes].map(({ kind, uuid, row }) => [`${kind}:${uuid}`, { kind, uuid, row } as GraphChange]));
-/** What stands there, to compare. */
+/** The rows, to compare. */
 const standing = (rows: Iterable<GraphChange>) =>
   [...rows]
     .filter(({ row }) => row !== null)
@@ -89,7 +89,7 @@ class Model {
   #asOne: Lsn = 0n;
   #confirmations: Lsn[] = [];
   #at = 0;
-  /** How many commits the graph of now would have routed wrongly. */
+  /** How many commits the present graph would have routed wrongly. */
   wrongNow = 0;
 
   constructor(seed: number) {
@@ -103,7 +103,7 @@ class Model {
     this.history.push(rowsOf(this.#database.all()));
   }
 
-  /** A bridge takes the lead. Returns false where it crashed on the way. */
+  /** A bridge begins a term. Returns false where it crashed meanwhile. */
   start(mayCutShort: boolean): boolean {
     const count = this.commits.length;
     // What was written and not flushed counts, and may be gone after a crash of PostgreSQL.
@@ -170,7 +170,7 @@ class Model {
     return [...changes, null].every(store);
   }
 
-  /** The bridge takes the next commit. Returns false where it crashed. */
+  /** The bridge handles the next commit. Returns false where it crashed. */
   async next(stores: boolean): Promise<boolean> {
     const commit = this.commits[this.#at] as Commit;
     this.#pass(commit.lsn - 1n);
@@ -204,7 +204,7 @@ class Model {
     this.#past = null;
   }
 
-  /** Everything stands, and PostgreSQL is told. */
+  /** Everything is stored and confirmed. */
   confirm(): void {
     const frontier = this.commits[this.#at - 1]?.lsn ?? 0n;
     if (this.records !== frontier || frontier < this.#asOne) return;
@@ -212,7 +212,7 @@ class Model {
     this.#confirmations.push(frontier);
   }
 
-  /** PostgreSQL crashes: it may forget what it was told last. */
+  /** PostgreSQL crashes: it may forget the last confirmation. */
   forgetConfirmations(): void {
     this.confirmed = pick([0n, ...this.#confirmations], this.random);
   }

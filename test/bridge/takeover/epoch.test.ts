@@ -89,7 +89,7 @@ describe("the proof that every commit comes again", () => {
   const UNSURE: Partial<Evidence>[] = [
     { slot: { isNew: true, confirmed: 50n } },
     { slot: { isNew: false, confirmed: 61n } },
-    // A hole is the reason that is given; that the slot was lost too, nobody can tell any more.
+    // The hole is the reported reason. That the slot was lost too cannot be known any more.
     { hasHole: true, graph: { epoch: 2, system } },
     { hasHole: true, declaredStored: null },
     { database: { id: "8", timeline: 1, lsn: 100n } },

@@ -5,7 +5,7 @@ import { startNats } from "../../support/nats.ts";
 
 type Fetch = (consumer: Consumer, options: object) => Promise<AsyncIterable<JsMsg> | Iterable<JsMsg>>;
 
-/** The first consumer gives what it gives by `fetch`. */
+/** The first consumer delivers what `fetch` returns. */
 async function readBack(fetch: Fetch) {
   await using nats = await startNats();
   const nc = await nats.connect("bridge", "STORE");
