@@ -4,7 +4,8 @@
  */
 import type { Logger } from "pino";
 import { type AuthcalloutSeams, runAuthcallout } from "../authcallout/main.ts";
-import { type BridgeSeams, databaseTarget, runBridge, setupNames } from "../bridge/main.ts";
+import type { Guards } from "../bridge/guards.ts";
+import { databaseTarget, runBridge, setupNames } from "../bridge/main.ts";
 import { setupDb } from "../bridge/postgres/setup-db.ts";
 import { type ProxyExtras, runProxy } from "../proxy/main.ts";
 import { isReady } from "../runtime/admin-server.ts";
@@ -41,7 +42,7 @@ export type StackOptions = {
   natsConf?: string;
   overrides?: ConfigOverrides;
   proxy?: (stack: Pick<Stack, "arvados" | "cluster">) => Promise<ProxyExtras>;
-  bridge?: BridgeSeams;
+  bridge?: Partial<Guards>;
   authcallout?: AuthcalloutSeams;
   /** nats-server ended by itself. */
   onUnexpectedExit?: (reason: string) => void;

@@ -1,52 +1,52 @@
 /**
- * Holds commits until PostgreSQL's catalogs have been looked at behind them: what was committed before this one may have been decoded without a
- * table that somebody took out of a publication, and then a revocation is missed. A look takes a fraction of a millisecond; under load one serves
- * all that has come meanwhile. Half a second of events would else go out before a beat notices.
+ * Holds commits until PostgreSQL's catalogs were checked after them. An earlier commit may have been decoded without a table that was missing
+ * from a publication, and then a revocation is missed; the beat alone would notice it only after half a second of events. A check takes a
+ * fraction of a millisecond, and under load one check serves all commits that came meanwhile. `term.ts` creates one for each term.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { type Lsn, laterLsn } from "../../core/lsn.ts";
 
-/** After each look nobody looks for so many times as long as it took, so that at most a fifth of one of PostgreSQL's processors goes into it. */
+/** After each check a pause of so many times its duration: checks use at most a fifth of one processor of PostgreSQL. */
 const REST = 4;
 const MAX_REST_MS = 10;
 
 export class CatalogCheck {
-  readonly #look: () => Promise<unknown>;
-  readonly #onLooked: () => void;
+  readonly #check: () => Promise<unknown>;
+  readonly #onChecked: () => void;
   readonly #fail: (error: unknown) => void;
   #upTo: Lsn = 0n;
   #wanted: Lsn = 0n;
-  #looking = false;
+  #checking = false;
 
   /**
-   * @param look rejects where the catalogs have changed
-   * @param onLooked more commits may pass
+   * @param check rejects where the catalogs have changed
+   * @param onChecked more commits may pass
    */
-  constructor(look: () => Promise<unknown>, onLooked: () => void, fail: (error: unknown) => void) {
-    this.#look = look;
-    this.#onLooked = onLooked;
+  constructor(check: () => Promise<unknown>, onChecked: () => void, fail: (error: unknown) => void) {
+    this.#check = check;
+    this.#onChecked = onChecked;
     this.#fail = fail;
   }
 
-  /** Has a look been taken that began after the commit at `lsn` had come? If not, one is taken. */
+  /** Has a check begun after the commit at `lsn` came, and ended? If not, one is started. */
   passed(lsn: Lsn): boolean {
     if (lsn <= this.#upTo) return true;
     this.#wanted = laterLsn(lsn, this.#wanted);
-    if (!this.#looking) void this.#run().catch(this.#fail);
+    if (!this.#checking) void this.#run().catch(this.#fail);
     return false;
   }
 
   async #run(): Promise<void> {
-    this.#looking = true;
+    this.#checking = true;
     while (this.#wanted > this.#upTo) {
       const wanted = this.#wanted;
-      const begun = performance.now();
-      await this.#look();
-      const took = performance.now() - begun;
+      const startedAt = performance.now();
+      await this.#check();
+      const took = performance.now() - startedAt;
       this.#upTo = wanted;
-      this.#onLooked();
+      this.#onChecked();
       await delay(Math.min(MAX_REST_MS, REST * took));
     }
-    this.#looking = false;
+    this.#checking = false;
   }
 }

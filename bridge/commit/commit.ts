@@ -1,4 +1,4 @@
-/** One committed transaction as the bridge sees it, assembled from pgoutput messages; what is too much for memory is in a file. */
+/** One committed transaction, assembled from pgoutput messages. Rows that do not fit into memory are in a file. */
 import type { Lsn } from "../../core/lsn.ts";
 import { textBytes } from "../postgres/bounded-columns.ts";
 import type { ColumnForm, PgMessage, Relation } from "../postgres/pgoutput.ts";
@@ -10,14 +10,14 @@ import { type LogRow, logRow, logRowBytes } from "../rows/log-row.ts";
 import { COMMIT_MEMORY, SpillList, type SpillOptions } from "../spill/spill-list.ts";
 
 export type Commit = {
-  /** End of the commit record: the position to confirm, and the one events carry. */
+  /** End of the commit record: the position that is confirmed and that events carry. */
   lsn: Lsn;
   xid: number;
   /** UTC milliseconds. */
   time: number;
   rows: CommitRows;
   logs: SpillList<LogRow>;
-  /** Log rows that cannot be events, of any writer. */
+  /** Number of log rows that cannot be events. */
   badLogs: number;
 };
 
@@ -29,7 +29,7 @@ export class CommitAssembler {
     this.#memory = memory;
   }
 
-  /** Takes one message; returns the commit that it completes, or null. The caller closes the commit. @throws spill.failed */
+  /** Returns the commit that the message completes, or null. The caller closes the commit. @throws spill.failed */
   add(message: PgMessage): Commit | null {
     switch (message.tag) {
       case "begin":
@@ -63,7 +63,7 @@ export class CommitAssembler {
     }
   }
 
-  /** Lets go of a transaction that never ended. */
+  /** Discards a transaction that has not ended. */
   close(): void {
     if (this.#open) closeCommit(this.#open);
     this.#open = null;
@@ -96,13 +96,13 @@ export function closeCommit({ rows, logs }: Pick<Commit, "rows" | "logs">): void
   logs.close();
 }
 
-/** How the columns of a table are read. A log row's properties stay bytes: they may be of any size, and most of them are not looked at. */
+/** How the columns of a table are read. A log row's properties stay bytes: they may have any size, and most of them are not used. */
 export function columnForms(table: string): ReadonlyMap<string, ColumnForm> | null {
   if (table !== "logs" && !isTable(table)) return null;
   return new Map(READ_TABLES[table].map((name) => [name, name === "properties" ? "bytes" : textBytes(name)]));
 }
 
-/** Of a row that is not in the graph only its place is of use, and a huge transaction may hold very many. */
+/** Of a row that is not in the graph only the owner is needed, and a huge transaction may hold very many of them. */
 function keptOf(table: TableName, row: RowValues): RowValues {
   if (KIND_OF_TABLE[table]) return row;
   const { uuid, owner_uuid, trash_at } = row;

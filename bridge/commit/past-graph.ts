@@ -1,7 +1,7 @@
 /**
- * The graph as it was when commits that must be repeated were first routed: what GRAPH holds, put back by GRAPHLOG to hold nothing newer
- * than the first of them, and then every commit applied in its order, also those that it may hold already (rows are state, not
- * difference). It routes, and nothing else: what sessions may read is made from GRAPH.
+ * The graph at the time at which repeated commits were first routed: the rows of GRAPH, put back by GRAPHLOG until they are not newer than the
+ * first of those commits; then every commit is applied in order, also one that the rows hold already (rows are states, not differences).
+ * It only routes events; grants are computed from GRAPH. `CommitHandler` uses it until it reaches the present.
  */
 import { isDeepStrictEqual } from "node:util";
 import { formatLsn, type Lsn } from "../../core/lsn.ts";
@@ -15,12 +15,12 @@ import type { Commit } from "./commit.ts";
 
 export type PastGraphOptions = {
   clusterId: string;
-  /** What GRAPH holds, by `kind:uuid`. It is put back in place. */
+  /** The rows of GRAPH by `kind:uuid`. The map is changed. */
   rows: Map<string, GraphChange>;
   undo: Undo;
-  /** What turns those rows into the present ones. */
+  /** The changes from those rows to the present ones. */
   changes: Iterable<GraphChange>;
-  /** No commit behind this position is in the present rows: from there on they are the ones to route by. */
+  /** The present rows hold no commit after this position: from there on they route. */
   until: Lsn;
   lookUpOwners: (state: GraphRowSet) => Promise<Replacement[]>;
 };
@@ -29,9 +29,9 @@ export class PastGraph {
   readonly state: GraphRowSet;
   readonly until: Lsn;
   readonly #lookUpOwners: PastGraphOptions["lookUpOwners"];
-  /** Commits that the rows were read after, and that were routed by them at first too. */
+  /** Commits that are in the rows from the start, and were first routed by them too. */
   readonly #contains: (xid: number) => boolean;
-  /** Owners that were looked up when their commit first came, by its position. */
+  /** By position of a commit: the owners that were looked up when it first came. */
   readonly #owners = new Map<string, GraphRows["owner"][]>();
   /** Rows in which this graph and the present one may differ. */
   readonly #differing = new Map<string, Pick<GraphChange, "kind" | "uuid">>();
@@ -50,7 +50,7 @@ export class PastGraph {
     this.state.load(rows.values());
   }
 
-  /** Applies a commit; returns what it changed. */
+  /** Applies a commit and returns its changes. */
   async repeat({ lsn, xid, rows }: Commit): Promise<Replacement[]> {
     if (this.#contains(xid)) return [];
     const changes = await applySliced(this.state, rows);
@@ -67,7 +67,7 @@ export class PastGraph {
     for (const { kind, uuid } of changes) this.#differing.set(`${kind}:${uuid}`, { kind, uuid });
   }
 
-  /** What turns this graph into the one of `present`. */
+  /** The changes from this graph to `present`. */
   changesTo(present: GraphRowSet): GraphChange[] {
     const changes = [...this.#differing.values()].map(
       ({ kind, uuid }) => ({ kind, uuid, row: present.row(kind, uuid) ?? null }) as GraphChange,

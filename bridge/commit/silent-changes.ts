@@ -1,7 +1,7 @@
 /**
- * Changes that Arvados writes past its audit log (or all of them, where audit logging is off), as events of type `silent`: only when
- * something changed that an event shows. Default replica identity gives no old row, so what was last seen of each object is
- * remembered, up to a bound; an object not seen lately counts as changed, and where it was before is not known.
+ * Makes events of type `silent` for changes that have no log row, or for all where Arvados' audit logging is off: only where a shown value
+ * changed. The default replica identity has no former row, so the last seen values of each object are remembered, up to a bound. An object that
+ * was not seen lately counts as changed, and its former owner is not known.
  */
 import { isUuid, kindOf } from "../../core/uuid.ts";
 import { type RowValues, textOrNull } from "../postgres/row.ts";
@@ -28,32 +28,32 @@ const COMPARED = [
   "expires_at",
 ] as const;
 
-type Seen = { owner: string | null; signature: string };
+type SeenObject = { owner: string | null; signature: string };
 
 export class SilentChanges {
   /** In the order of their last change. */
-  readonly #seen = new Map<string, Seen>();
+  readonly #seen = new Map<string, SeenObject>();
 
   *eventsOf(commit: Commit, state: GraphRowSet): Generator<EventToRoute[], void, void> {
-    const told = toldOf(commit.logs);
+    const logged = loggedIn(commit.logs);
     try {
-      yield* this.#untold(commit, state, told.is);
+      yield* this.#unlogged(commit, state, logged.is);
     } finally {
-      told.close();
+      logged.close();
     }
   }
 
-  *#untold(
+  *#unlogged(
     commit: Commit,
     state: GraphRowSet,
-    isTold: (uuid: string) => boolean,
+    isLogged: (uuid: string) => boolean,
   ): Generator<EventToRoute[], void, void> {
     for (const { table, op, row } of commit.rows) {
       if (row === null) continue;
       const uuid = String(row.uuid);
       const before = this.#seen.get(uuid);
       const now = this.#remember(uuid, row);
-      if (isTold(uuid) || !isUuid(uuid) || before?.signature === now.signature) {
+      if (isLogged(uuid) || !isUuid(uuid) || before?.signature === now.signature) {
         yield [];
         continue;
       }
@@ -77,7 +77,7 @@ export class SilentChanges {
     }
   }
 
-  #remember(uuid: string, row: RowValues): Seen {
+  #remember(uuid: string, row: RowValues): SeenObject {
     const seen = {
       owner: textOrNull(row.owner_uuid),
       signature: COMPARED.map((name) => String(row[name])).join("\n"),
@@ -89,16 +89,16 @@ export class SilentChanges {
   }
 }
 
-/** Whether there is a log row about an object. Of very many the list itself is asked, through an index. */
-function toldOf(logs: SpillList<LogRow>): { is: (uuid: string) => boolean; close: () => void } {
+/** Whether there is a log row about an object. A spilled list is read through an index. */
+function loggedIn(logs: SpillList<LogRow>): { is: (uuid: string) => boolean; close: () => void } {
   if (!logs.isSpilled) {
-    const told = new Set<string>();
-    for (const { object_uuid } of logs) told.add(object_uuid);
-    return { is: (uuid) => told.has(uuid), close() {} };
+    const logged = new Set<string>();
+    for (const { object_uuid } of logs) logged.add(object_uuid);
+    return { is: (uuid) => logged.has(uuid), close() {} };
   }
   const index = new SpillIndex();
-  for (const [place, { object_uuid }] of logs.entries()) index.add(object_uuid, place);
+  for (const [offset, { object_uuid }] of logs.entries()) index.add(object_uuid, offset);
   index.seal();
-  const is = (uuid: string) => index.find(uuid).some((place) => logs.at(place).object_uuid === uuid);
+  const is = (uuid: string) => index.find(uuid).some((offset) => logs.at(offset).object_uuid === uuid);
   return { is, close: () => index.close() };
 }

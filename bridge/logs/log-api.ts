@@ -1,4 +1,4 @@
-/** Parts of a container's log files from the Arvados API, as they are now, live or saved. */
+/** Reads parts of a container's log files from the Arvados API, while the container runs and later. */
 import { arvadosGet, whyNoAnswer } from "../../runtime/arvados-get.ts";
 
 export type LogFileName = { request: string; container: string; file: string };
@@ -30,7 +30,7 @@ export function createLogApi({ url, token, timeoutMs }: LogApiOptions): ReadLog 
         token,
         headers: {
           range: `bytes=${from}-${from + length - 1}`,
-          // A compressed answer's offsets would be those of something else.
+          // In a compressed answer the offsets would not be those of the file.
           "accept-encoding": "identity",
         },
         signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
@@ -45,7 +45,7 @@ export function createLogApi({ url, token, timeoutMs }: LogApiOptions): ReadLog 
 async function answerOf(response: Response, from: number, length: number): Promise<LogAnswer> {
   const { status, headers } = response;
   if (status === 200) {
-    // The whole file: the range was not heeded, as for an empty one.
+    // The whole file: the server ignored the range, as it does for an empty file.
     const size = headers.get("content-length");
     const data = await bytesOf(response, from, length);
     return { type: "read", data, size: size === null ? null : Number(size) };
@@ -58,10 +58,13 @@ async function answerOf(response: Response, from: number, length: number): Promi
   await response.body?.cancel();
   if (status === 416) return { type: "short" };
   if (status === 404) return { type: "absent" };
-  return { type: "failed", reason: status === 206 ? "it sent another range than was asked for" : `status ${status}` };
+  return {
+    type: "failed",
+    reason: status === 206 ? "the answer has another range than requested" : `status ${status}`,
+  };
 }
 
-/** `length` bytes of a body behind the first `skip`, and no more of it in memory. */
+/** `length` bytes of a body after the first `skip`. No more of it is kept in memory. */
 async function bytesOf(response: Response, skip: number, length: number): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let left = length;

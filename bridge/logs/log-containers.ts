@@ -1,15 +1,15 @@
-/** The containers as the log follower needs them: how far the life of each is, and a request by which its log is reached. */
+/** The containers as the log follower needs them: the phase of each, and a container request through which its log is read. */
 import type { ContainerPhase } from "../../core/logs/log-copy.ts";
 import type { RowChange } from "../postgres/row.ts";
 import type { GraphRowSet } from "../rows/graph-row-set.ts";
 
-/** So long after its end a log is still begun: a reader who asks for it at that moment gets it. */
+/** The log of an ended container can still be started for so long, so that a reader who asks at that moment gets it. */
 const RECENT_MS = 600_000;
 
 export class LogContainers {
   readonly #state: GraphRowSet;
   readonly #now: () => number;
-  /** Of containers that are not over, and of those asked for since; null = none names it. */
+  /** Of containers that have not ended, and of those asked for since; null = no request names the container. */
   readonly #requests = new Map<string, string | null>();
   /** UTC ms at which this bridge saw a container end. */
   readonly #ended = new Map<string, number>();
@@ -33,7 +33,7 @@ export class LogContainers {
     }
   }
 
-  /** Containers that run now. */
+  /** Containers that are locked or running. */
   *live(): Generator<string> {
     for (const container of this.#requests.keys()) if (this.phase(container) === "live") yield container;
   }
@@ -42,7 +42,7 @@ export class LogContainers {
   request(container: string): string | null {
     const known = this.#requests.get(container);
     if (known === null || (known !== undefined && this.#names(known, container))) return known;
-    // Seldom: an old container, or one whose request now names another.
+    // Rare: an old container, or one whose request names another container by now.
     let found: string | null = null;
     for (const change of this.#state.all()) {
       if (change.kind === "cr" && change.row?.container_uuid === container) found = change.uuid;
@@ -51,7 +51,7 @@ export class LogContainers {
     return found;
   }
 
-  /** After these rows of a commit have been applied: the containers about which something may be new. */
+  /** To be called after these rows of a commit are applied to the state. Returns the containers that may have changed. */
   apply(rows: Iterable<RowChange>): string[] {
     const changed: string[] = [];
     for (const { table, row } of rows) {
@@ -65,7 +65,7 @@ export class LogContainers {
     return changed;
   }
 
-  /** Lets go of what is long over. */
+  /** Forgets containers that ended long ago. */
   sweep(): void {
     for (const container of this.#requests.keys()) {
       if (this.phase(container) !== "past") continue;

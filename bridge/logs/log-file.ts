@@ -1,4 +1,4 @@
-/** One log file being followed: does what `core/logs/log-copy.ts` decides, one step after another. */
+/** Copies one log file into LOGS: it executes what `core/logs/log-copy.ts` decides, step by step. `LogFollower` creates one for each file. */
 import { setTimeout as delay } from "node:timers/promises";
 import { reasonOf } from "../../core/errors.ts";
 import {
@@ -19,7 +19,7 @@ export type LogFileParts = {
   file: string;
   subject: string;
   phase: () => ContainerPhase;
-  /** The container request by which the file is reached; null = none. */
+  /** The container request through which the file is read; null = none. */
   request: () => string | null;
   read: ReadLog;
   turns: Semaphore;
@@ -27,14 +27,14 @@ export type LogFileParts = {
   rules: LogCopyRules;
   now: () => number;
   log: Logger;
-  /** What a request to the Arvados API brought. */
+  /** The result of a request to the Arvados API. */
   onAnswer: (result: LogAnswer["type"]) => void;
   onStored: (bytes: number) => void;
 };
 
 export type LogFileEnd = "complete" | "left" | "stopped";
 
-/** Failures in a row after which a person should know. */
+/** After so many failures in a row the log line is a warning. */
 const LOUD_AFTER = 5;
 
 export class LogFile {
@@ -46,7 +46,7 @@ export class LogFile {
     this.#parts = parts;
   }
 
-  /** Something about the container may be new: it is looked at now. */
+  /** The container may have changed: ends the current wait. */
   wake(): void {
     this.#wake.abort();
   }
@@ -56,7 +56,7 @@ export class LogFile {
     this.#wake.abort();
   }
 
-  /** Resolves when nothing more is to be done. */
+  /** Resolves when the copy is complete, no longer wanted, or stopped. */
   async run(): Promise<LogFileEnd> {
     const { now, phase, rules } = this.#parts;
     let step = startFollow();
@@ -75,7 +75,7 @@ export class LogFile {
         try {
           return { type: "looked", stored: await store.last(subject) };
         } catch (error) {
-          this.#say("LOGS cannot be read", reasonOf(error), failures);
+          this.#log("LOGS cannot be read", reasonOf(error), failures);
           return { type: "failed" };
         }
       case "ask":
@@ -86,7 +86,7 @@ export class LogFile {
           onStored(action.message.data.length);
           return { type: "stored", sequence };
         } catch (error) {
-          this.#say("LOGS does not take a part of a log", reasonOf(error), failures);
+          this.#log("LOGS does not accept a part of a log", reasonOf(error), failures);
           return { type: "refused" };
         }
       case "wait":
@@ -100,13 +100,13 @@ export class LogFile {
     const done = await turns.acquire(container);
     try {
       const request = this.#parts.request();
-      // Nobody asks for it any more, so Arvados shows its log to nobody.
+      // Without a request Arvados shows the log to nobody.
       if (request === null) return { type: "absent" };
-      // Nothing is asked after the end, and its answer is not awaited.
+      // Ended by stop(), which does not wait for the answer.
       const answer = await read({ request, container, file }, from, length, this.#stop.signal);
       if (this.#stop.signal.aborted) return { type: "failed" };
       onAnswer(answer.type);
-      if (answer.type === "failed") this.#say("the Arvados API does not hand out a log", answer.reason, failures);
+      if (answer.type === "failed") this.#log("the Arvados API does not return a log", answer.reason, failures);
       return answer;
     } finally {
       done();
@@ -120,7 +120,7 @@ export class LogFile {
     if (this.#wake.signal.aborted) this.#wake = new AbortController();
   }
 
-  #say(what: string, reason: string, failures: number): void {
+  #log(what: string, reason: string, failures: number): void {
     if (this.#stop.signal.aborted) return;
     const { container, file, log } = this.#parts;
     log[failures === LOUD_AFTER ? "warn" : "debug"]({ container, file, failures, reason }, `${what}; trying again`);

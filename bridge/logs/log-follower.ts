@@ -1,6 +1,6 @@
 /**
- * Which log files are followed: those that clients of a gateway tail, by what the gateways repeat, or, where that is set, those of
- * every running container. One poller per file, however many readers.
+ * Decides which log files are copied: those that clients of a gateway tail, which the gateways repeat, or by setting those of every running
+ * container. One copy for each file, however many readers. `log-following.ts` creates one for each term.
  */
 import { reasonOf } from "../../core/errors.ts";
 import { LOG_FILES } from "../../core/logs/log-files.ts";
@@ -17,7 +17,7 @@ export type LogFollowerParts = {
   always: boolean;
 } & Omit<LogFileParts, "container" | "file" | "subject" | "phase" | "request">;
 
-/** More files than this are not followed at a time: what clients name is bounded too. */
+/** At most so many files are followed at a time, because clients choose the names. */
 const MAX_FILES = 20_000;
 const NAMES: ReadonlySet<string> = new Set(LOG_FILES);
 
@@ -32,7 +32,7 @@ export class LogFollower {
     for (const container of parts.containers.live()) this.#followAll(container);
   }
 
-  /** Files under way. */
+  /** Files that are being copied. */
   get size(): number {
     let count = 0;
     for (const { end } of this.#files.values()) if (end === null) count++;
@@ -44,12 +44,12 @@ export class LogFollower {
     const until = this.#parts.now() + TAILED_LEASE_MS;
     for (const subject of subjects) {
       const named = logOfSubject(this.#parts.subjects.root, subject);
-      // Only what crunch-run writes: other names are not asked for with the system root token.
+      // Only files that crunch-run writes: the system root token is used for no other name.
       if (named && NAMES.has(named.file)) this.#follow(named.container, named.file, until);
     }
   }
 
-  /** The rows of a commit that the permission graph's rows hold by now. */
+  /** To be called after these rows of a commit are applied to the permission graph's rows. */
   apply(rows: Iterable<RowChange>): void {
     const { containers } = this.#parts;
     const changed = new Set(containers.apply(rows));
@@ -58,7 +58,7 @@ export class LogFollower {
     for (const { container, file } of this.#files.values()) if (changed.has(container)) file.wake();
   }
 
-  /** Lets go of what nobody tails any more, and of what is over. */
+  /** Stops files that nobody tails any more, and forgets those that ended. */
   sweep(): void {
     const { containers, now } = this.#parts;
     containers.sweep();

@@ -1,4 +1,4 @@
-/** The log follower as part of the bridge: whether it runs, what it may use, and its metrics. It lives as long as a lead. */
+/** Connects the log follower to the bridge: whether it runs, its limits, its metrics. `leader.ts` starts one for each term. */
 import { type JetStreamManager, jetstream } from "@nats-io/jetstream";
 import type { Msg, NatsConnection } from "@nats-io/nats-core";
 import { reasonOf } from "../../core/errors.ts";
@@ -16,15 +16,15 @@ import { LogStore } from "./log-store.ts";
 
 const REQUEST_TIMEOUT_MS = 30_000;
 const REQUESTS_PER_CONTAINER = 2;
-/** With the requests under way this bounds what is held in memory. */
+/** With the number of requests this bounds the memory. */
 const READ_BYTES = 1024 * 1024;
-/** With its headers below what LOGS takes as one message. */
+/** With its headers a chunk fits into a message of LOGS. */
 const CHUNK_BYTES = LOG_MESSAGE_BYTES - 1_024;
 const SWEEP_MS = 1_000;
 
 /**
- * `nc`: a connection in STORE of its own, so that logs do not hold up records. What is acquired is released by `scope`.
- * Not async: between what `state` holds now and the first commit that the follower is told of there is none.
+ * `nc`: a connection in STORE that nothing else uses, so that logs do not delay records. `scope` releases what is acquired.
+ * Not async, so that no commit is missed between the current `state` and the first call of `apply`.
  */
 export type FollowLogs = (nc: NatsConnection, jsm: JetStreamManager, state: GraphRowSet, scope: Scope) => LogFollower;
 
@@ -33,7 +33,7 @@ export function logFollowing({ config, log, metrics }: ServiceContext): FollowLo
   const { arvadosApiUrl: url, systemRootToken: token, logFollower: settings } = config;
   const now = Date.now;
   let running: LogFollower | null = null;
-  const bytes = metrics.counter("follower_bytes_total", "Bytes of logs that the log follower has put into LOGS");
+  const bytes = metrics.counter("follower_bytes_total", "Bytes of logs that the log follower wrote into LOGS");
   const requests = metrics.counter("follower_requests_total", "Requests for logs to the Arvados API by result", [
     "result",
   ]);
@@ -72,7 +72,7 @@ export function logFollowing({ config, log, metrics }: ServiceContext): FollowLo
     scope.defer("log follower's sweep", () => clearInterval(sweep));
     nc.subscribe(subjects.tailed, {
       callback(error, message) {
-        if (error) log.error({ reason: reasonOf(error) }, "the gateways' tails cannot be heard");
+        if (error) log.error({ reason: reasonOf(error) }, "the list of tailed logs cannot be received");
         else follower.tailed(tailedIn(message));
       },
     });
@@ -85,7 +85,7 @@ function tailedIn(message: Msg): string[] {
     const { subjects } = message.json<Partial<Tailed>>();
     return Array.isArray(subjects) ? subjects.filter((subject) => typeof subject === "string") : [];
   } catch {
-    // Written by no gateway of ours; nobody is asked to answer for it.
+    // Not from one of our gateways, and no answer is expected.
     return [];
   }
 }

@@ -1,4 +1,4 @@
-/** LOGS as the log follower sees it: the last message of a file, and the next one behind it. */
+/** Reads the last message of a log file in LOGS, and appends the next one. */
 import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
 import { headers as makeHeaders } from "@nats-io/nats-core";
 import { type LogMessage, placeAfter, type StoredLog } from "../../core/logs/log-copy.ts";
@@ -16,7 +16,7 @@ export class LogStore {
     this.#jsm = jsm;
   }
 
-  /** By the stream's leader: a replica may lag. */
+  /** Asks the stream's leader, because a stream replica may lag. */
   async last(subject: string): Promise<StoredLog> {
     const message = await this.#jsm.streams.getMessage(STREAM, { last_by_subj: subject });
     if (message === null) return null;
@@ -29,7 +29,7 @@ export class LogStore {
     return { ...place, complete: message.header.has(HEADER.logComplete) };
   }
 
-  /** The message's sequence. @throws where LOGS has another last message on the subject than the one it follows, or does not answer */
+  /** Returns the message's sequence. @throws where LOGS does not answer, or its last message on the subject is not the one that `follows` names */
   async put(subject: string, { offset, base, data, complete, follows }: LogMessage): Promise<number> {
     const headers = makeHeaders();
     headers.set(HEADER.logOffset, String(offset));

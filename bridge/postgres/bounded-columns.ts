@@ -1,4 +1,4 @@
-/** Columns as SQL reads them: no more of a long text than shows that it is too long, so that no row is larger than others. */
+/** Columns as SQL reads them: of a long text only as much as shows that it is too long, so that no row is much larger than others. */
 import type { FoundTables } from "./found-tables.ts";
 import { type RowValues, TOO_LONG } from "./row.ts";
 import { type TableName, TEXT_BYTES } from "./tables.ts";
@@ -11,7 +11,7 @@ export function columnsSql({ columns }: FoundTables, table: TableName): string {
   return names.map((name) => (LONG.has(name) ? `left(${name}, ${textBytes(name) + 1}) AS ${name}` : name)).join(", ");
 }
 
-/** The row, its values cut as those of the replication stream are. */
+/** The row with the same bounds on its values as in the replication stream. */
 export function boundedRow(row: RowValues): RowValues {
   for (const name in row) {
     const value = row[name];
@@ -20,7 +20,7 @@ export function boundedRow(row: RowValues): RowValues {
   return row;
 }
 
-/** Bytes of a column's text that are taken. */
+/** Bytes of a column's text that are read. */
 export function textBytes(name: string): number {
   return name in TEXT_BYTES ? TEXT_BYTES[name as keyof typeof TEXT_BYTES] : TEXT_BYTES.other;
 }

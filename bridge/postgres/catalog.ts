@@ -1,19 +1,19 @@
-/** What PostgreSQL's catalogs say of the tables that are read and of the publications: read whole, and as a fingerprint that is cheap. */
+/** Reads PostgreSQL's catalogs about the tables that are read and the publications: in full, and as a cheap fingerprint. */
 import pg from "pg";
 import type { ReadTable } from "./found-tables.ts";
 import { READ_TABLES } from "./tables.ts";
 
-/** `relreplident`: the primary key, nothing, the whole row, an index. */
+/** `relreplident`: the primary key, nothing, the full row, an index. */
 export type ReplicaIdentity = "d" | "n" | "f" | "i";
 
-/** A table that holds rows: by what its updates and deletes are known. */
+/** A table that holds rows: what identifies the row of an update or delete. */
 export type Keyed = {
-  /** In SQL. */
+  /** As SQL. */
   name: string;
   /** `relkind`. */
   kind: string;
   identity: ReplicaIdentity;
-  /** Of the key or the index; none where there is none, or where the identity is the whole row. */
+  /** Of the key or the index; empty where there is none, or where the identity is the full row. */
   identityColumns: readonly string[];
 };
 
@@ -22,9 +22,9 @@ export type CatalogTable = Omit<Keyed, "name"> & {
   columns: readonly string[];
   /** `relpersistence`. */
   persistence: string;
-  /** Tables that inherit from it and are no partitions, in SQL. */
+  /** Tables that inherit from it and are no partitions, as SQL. */
   heirs: readonly string[];
-  /** What holds its rows where it is partitioned. */
+  /** The partitions that hold its rows, where it is partitioned. */
   leaves: readonly Keyed[];
 };
 
@@ -34,7 +34,7 @@ export type PublishedTable = {
   name: string;
   columns: readonly string[] | null;
   filtered: boolean;
-  /** An update or delete of it has something to be known by. */
+  /** It has a replica identity. */
   keyed: boolean;
 };
 
@@ -79,7 +79,7 @@ const TABLES_SQL = `
    WHERE n.nspname = $1 AND c.relname = ANY ($2) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
    ORDER BY array_position($2, c.relname::text)`;
 
-/** As JSON where a column is not of every version. */
+/** By JSON where some versions lack a column. */
 const publicationsSql = (version: number) => `
   SELECT p.pubname AS name, p.puballtables AS all, p.pubviaroot AS "viaRoot",
          json_build_object('insert', p.pubinsert, 'update', p.pubupdate, 'delete', p.pubdelete, 'truncate', p.pubtruncate) AS publishes,
@@ -109,16 +109,16 @@ export async function readCatalog(
   return { version, schema, tables: tables.rows, publications: published.rows };
 }
 
-/** As PostgreSQL counts: 170004 is 17.4. */
+/** As `server_version_num`: 170004 is 17.4. */
 export async function serverVersion(client: pg.Client): Promise<number> {
   const { rows } = await client.query<{ server_version_num: string }>("SHOW server_version_num");
   return Number(rows[0]?.server_version_num);
 }
 
-/** The objects by which commits are decoded, by oid. `logs`: the table of log rows, where it is partitioned. */
+/** Oids of the objects that decide how commits are decoded. `logs`: the table of log rows, where it is partitioned. */
 export type CatalogOids = { publications: string[]; tables: string[]; logs: string | null; schema: string };
 
-/** The tables that are read, with the partitions of all but `logs`: of those there is a new one each day or month, and each is as good as another. */
+/** With the partitions of all tables but `logs`: those change every day or month, and it does not matter. */
 export async function catalogOids(
   client: pg.Client,
   schema: string,
@@ -141,8 +141,8 @@ export async function catalogOids(
 }
 
 /**
- * One text of all that decides what of a commit is decoded, and how: the publications, what belongs to them, the tables with the columns that
- * are read, their keys and heirs. It holds the rows' versions (`xmin`), so it also differs after a change that was taken back.
+ * A hash of everything that decides what of a commit is decoded, and how: the publications and what belongs to them, the tables with the
+ * columns that are read, their keys and heirs. It includes the rows' versions (`xmin`), so it also differs after a change was reverted.
  * @param quick only the publications and the tables themselves: not their columns, keys and heirs
  */
 export function fingerprintSql(
@@ -150,7 +150,7 @@ export function fingerprintSql(
   version: number,
   quick = false,
 ): string {
-  // A list may be empty; no object has the oid 0.
+  // SQL has no empty list, and no object has the oid 0.
   const any = (oids: readonly string[]) => `IN (${["0", ...oids].join(", ")})`;
   const columns = [...new Set<string>(Object.values(READ_TABLES).flat())].map((name) => pg.escapeLiteral(name));
   const parts = [

@@ -1,4 +1,4 @@
-/** Arvados' tables as they are in this database: an older or newer Arvados may lack some, or some of their columns. Pure. */
+/** Arvados' tables in this database: an older or newer Arvados may lack some, or some of their columns. Pure. */
 import { OPTIONAL_COLUMNS, OPTIONAL_TABLES, READ_TABLES, type TableName } from "./tables.ts";
 
 export type ReadTable = keyof typeof READ_TABLES;
@@ -7,14 +7,14 @@ const READ = Object.entries(READ_TABLES) as [ReadTable, readonly string[]][];
 
 export type FoundTables = {
   schema: string;
-  /** By table: the columns that are read and that are there. A table that is not there is missing. */
+  /** By table: the columns that are read and exist. A table that does not exist is missing. */
   columns: Readonly<Partial<Record<ReadTable, readonly string[]>>>;
 };
 
-/** All that is read, as an Arvados of today has it. */
+/** All tables and columns that are read. */
 export const ALL_TABLES: FoundTables = { schema: "public", columns: READ_TABLES };
 
-/** The table's name in SQL, whatever the session's search_path is. Both are names without anything to escape. */
+/** The table's name as SQL, independent of the session's search_path. Neither name needs escaping. */
 export function sqlName({ schema }: Pick<FoundTables, "schema">, table: ReadTable): string {
   return `${schema}.${table}`;
 }
@@ -23,7 +23,7 @@ export function hasTable({ columns }: FoundTables, name: string | null): name is
   return name !== null && name !== "logs" && Object.hasOwn(columns, name);
 }
 
-/** What is read of those tables, by all the columns that each has. */
+/** The tables and columns that are read, out of those that exist. */
 export function foundOf(there: Readonly<Record<string, readonly string[]>>, schema: string): FoundTables {
   const found = READ.flatMap(([table, wanted]) => {
     const columns = there[table];
@@ -32,10 +32,10 @@ export function foundOf(there: Readonly<Record<string, readonly string[]>>, sche
   return { schema, columns: Object.fromEntries(found) };
 }
 
-/** A table or a column of it that is not there; `loss`: what that costs, null = nothing works without it. */
+/** A table or column that does not exist; `loss`: what that costs, null = nothing works without it. */
 export type Lack = { what: string; loss: string | null };
 
-/** What is read and not there, by the columns of each table that is. Pure. */
+/** The tables and columns that are read and do not exist. */
 export function lackingOf(there: Readonly<Record<string, readonly string[]>>): Lack[] {
   return READ.flatMap(([table, wanted]): Lack[] => {
     const columns = there[table];

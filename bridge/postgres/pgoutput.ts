@@ -1,14 +1,14 @@
 /**
- * Reads pgoutput, version 1 (PostgreSQL's "Logical Replication Message Formats"): only the tables and columns that the bridge asks for,
- * and no value longer than a bound. Pure.
+ * Decodes pgoutput, version 1 (PostgreSQL's "Logical Replication Message Formats"): only the tables and columns that the bridge asks for, and
+ * no value longer than a bound. Pure; `commit/replication.ts` calls it.
  */
 import type { Lsn } from "../../core/lsn.ts";
 import { type RowValues, TOO_LONG } from "./row.ts";
 
-/** How a column is taken: as text of at most so many bytes (longer: `TOO_LONG`), or as the bytes that stand in the message. */
+/** How a column is read: as text of at most so many bytes (longer: `TOO_LONG`), or as the bytes of the message. */
 export type ColumnForm = number | "bytes";
 
-/** The columns to take of a table; null = none of its rows matter. */
+/** The columns to read of a table; null = its rows are skipped. */
 export type ColumnSelection = (schema: string, table: string) => ReadonlyMap<string, ColumnForm> | null;
 
 export type Relation = { schema: string; name: string };
@@ -27,7 +27,7 @@ export type PgMessage =
 /** 2000-01-01, where PostgreSQL's clock begins, in UTC milliseconds. */
 const POSTGRES_EPOCH_MS = 946_684_800_000;
 
-type Described = Relation & { columns: { name: string; form: ColumnForm | null }[]; isTaken: boolean };
+type Described = Relation & { columns: { name: string; form: ColumnForm | null }[]; isRead: boolean };
 
 export class PgoutputReader {
   readonly #columns: ColumnSelection;
@@ -37,7 +37,7 @@ export class PgoutputReader {
     this.#columns = columns;
   }
 
-  /** Null for what is of no use here. Throws where the message is not one of pgoutput. */
+  /** Null for a message that is not needed. @throws where it is no pgoutput message */
   read(data: Buffer): PgMessage | null {
     switch (String.fromCharCode(data[0] as number)) {
       case "B":
@@ -76,35 +76,35 @@ export class PgoutputReader {
       // Type and its modifier.
       at = name.end + 8;
     }
-    const relation = { schema: schema.text, name: table.text, columns, isTaken: forms !== null };
+    const relation = { schema: schema.text, name: table.text, columns, isRead: forms !== null };
     this.#relations.set(data.readUInt32BE(1), relation);
   }
 
   #insert(data: Buffer): PgMessage | null {
     const relation = this.#relationAt(data, 1);
-    return relation.isTaken ? { tag: "insert", relation, new: tuple(data, 6, relation).row } : null;
+    return relation.isRead ? { tag: "insert", relation, new: tuple(data, 6, relation).row } : null;
   }
 
   #update(data: Buffer): PgMessage | null {
     const relation = this.#relationAt(data, 1);
-    if (!relation.isTaken) return null;
+    if (!relation.isRead) return null;
     if (data[5] === 0x4e) return { tag: "update", relation, old: null, new: tuple(data, 6, relation).row };
     const old = tuple(data, 6, relation);
     const { row } = tuple(data, old.end + 1, relation);
-    // With a whole former row at hand no value is unknown; a former key is NULL everywhere else.
+    // A full former row has every value; a former key is NULL in all other columns.
     if (data[5] === 0x4f) for (const name in old.row) if (row[name] === undefined) row[name] = old.row[name];
     return { tag: "update", relation, old: old.row, new: row };
   }
 
   #delete(data: Buffer): PgMessage | null {
     const relation = this.#relationAt(data, 1);
-    return relation.isTaken ? { tag: "delete", relation, old: tuple(data, 6, relation).row } : null;
+    return relation.isRead ? { tag: "delete", relation, old: tuple(data, 6, relation).row } : null;
   }
 
   #truncate(data: Buffer): PgMessage {
     const count = data.readUInt32BE(1);
     const relations = Array.from({ length: count }, (_, place) => this.#relationAt(data, 6 + 4 * place));
-    return { tag: "truncate", relations: relations.filter(({ isTaken }) => isTaken) };
+    return { tag: "truncate", relations: relations.filter(({ isRead }) => isRead) };
   }
 
   #relationAt(data: Buffer, at: number): Described {
@@ -114,7 +114,7 @@ export class PgoutputReader {
   }
 }
 
-/** A number of columns, then each: `n` (NULL), `u` (unchanged), or `t` / `b`, a length and the value. */
+/** The number of columns, then for each: `n` (NULL), `u` (unchanged), or `t` / `b`, a length and the value. */
 function tuple(data: Buffer, start: number, { columns }: Described): { row: RowValues; end: number } {
   const row: RowValues = {};
   const count = data.readUInt16BE(start);

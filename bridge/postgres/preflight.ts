@@ -1,4 +1,4 @@
-/** Is this Arvados' database, and can it be followed? Each answer is a fault that names the remedy. */
+/** Checks that this is Arvados' database and that the bridge can follow it. Each failure is a fault with a remedy. */
 import pg from "pg";
 import { fault, reasonOf } from "../../core/errors.ts";
 import { SESSION_SQL, sessionConfig } from "../../runtime/postgres-session.ts";
@@ -8,18 +8,18 @@ import {
   declaredPublications,
   differencesOf,
   foundIn,
-  mendSql,
   type PublicationNames,
+  repairSql,
   unfitTables,
 } from "./publications.ts";
 import { READ_TABLES } from "./tables.ts";
 
-/** A pg client configuration with the fields that messages name. `schema`: of Arvados' tables, default `public`. */
+/** A pg client configuration with the fields that error messages name. `schema`: of Arvados' tables, default `public`. */
 export type DatabaseTarget = pg.ClientConfig & { host: string; port: number; database: string; schema?: string };
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** Opens a session as all of ours are (`postgres-session.ts`). The caller ends it. */
+/** Opens a session with our settings (`postgres-session.ts`). The caller ends it. */
 export async function connectPostgres(target: DatabaseTarget, onError: (error: Error) => void): Promise<pg.Client> {
   const client = new pg.Client({
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -50,7 +50,7 @@ export async function withClient<T>(target: DatabaseTarget, run: (client: pg.Cli
   }
 }
 
-/** PostgreSQL's own refusals (SQLSTATE classes 28, 3D, 42) are a matter of configuration, the rest may pass. */
+/** Refusals by PostgreSQL itself (SQLSTATE classes 28, 3D, 42) need another configuration; all other errors may pass. */
 export function connectFault(target: DatabaseTarget, error: unknown): Error {
   const address = `${target.host}:${target.port}/${target.database}`;
   const code = (error as { code?: string }).code ?? "";
@@ -58,7 +58,7 @@ export function connectFault(target: DatabaseTarget, error: unknown): Error {
   return fault(name, { address, reason: reasonOf(error) || code }, { cause: error });
 }
 
-/** Arvados' tables as they are here; one that must be there and is not, or that PostgreSQL cannot publish, is a fault. */
+/** Reads the catalog. A required table that is missing, or that PostgreSQL cannot publish, is a fault. */
 export async function fitCatalog(
   client: pg.Client,
   { database, schema = ALL_TABLES.schema }: DatabaseTarget,
@@ -82,20 +82,20 @@ export async function fitCatalog(
   return catalog;
 }
 
-/** Without it there is nothing to decode. */
+/** Without logical WAL nothing is decoded. */
 export async function checkWal(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ wal_level: string }>("SHOW wal_level");
   const level = rows[0]?.wal_level ?? "unknown";
   if (level !== "logical") throw fault("postgres.no_logical_wal", { level });
 }
 
-/** A standby may lag, and its slots are not the primary's: whoever followed it would go on into another history when it is promoted. */
+/** A standby may lag, and its slots are not the primary's: after its promotion a bridge that follows it would read another history. */
 async function checkPrimary(client: pg.Client, { host, port, database }: DatabaseTarget): Promise<void> {
   const { rows } = await client.query<{ standby: boolean }>("SELECT pg_is_in_recovery() AS standby");
   if (rows[0]?.standby) throw fault("postgres.standby", { address: `${host}:${port}/${database}` });
 }
 
-/** Tables in which row-level security hides rows from this role: each may be a right that is missed, or a revocation. */
+/** Tables in which row-level security hides rows from this role: a right or a revocation could be missed. */
 export async function hiddenTables(client: pg.Client, schema: string): Promise<string[]> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -105,7 +105,7 @@ export async function hiddenTables(client: pg.Client, schema: string): Promise<s
   return rows.map(({ name }) => name);
 }
 
-/** Everything the bridge needs before it starts but the slot (`slot.ts`), each lack with its remedy. */
+/** Checks everything that the bridge needs but the slot (`slot.ts`). */
 export async function preflight(
   client: pg.Client,
   target: DatabaseTarget,
@@ -127,7 +127,7 @@ export async function preflight(
   return foundIn(catalog);
 }
 
-/** Null where what is published is what the bridge reads, or more of it. */
+/** Null where the publications hold everything that the bridge reads, or more. */
 export function harmfulDifferences(
   names: PublicationNames,
   catalog: Catalog,
@@ -135,7 +135,7 @@ export function harmfulDifferences(
   const harmful = declaredPublications(names, catalog).flatMap((declared) => {
     const differences = differencesOf(declared, catalog) ?? [{ what: "there is none", harm: "misses" as const }];
     const what = differences.filter(({ harm }) => harm !== "spare").map((it) => it.what);
-    return what.length > 0 ? [{ what: `${declared.name}: ${what.join("; ")}`, sql: mendSql(declared, catalog) }] : [];
+    return what.length > 0 ? [{ what: `${declared.name}: ${what.join("; ")}`, sql: repairSql(declared, catalog) }] : [];
   });
   if (harmful.length === 0) return null;
   return { difference: harmful.map(({ what }) => what).join("; "), sql: harmful.map(({ sql }) => sql).join("; ") };

@@ -1,6 +1,6 @@
 /**
- * What the bridge wants PostgreSQL to publish, how that differs from what it does publish, and the SQL that mends it. Pure.
- * A publication that lacks something is noticed by nobody: PostgreSQL decodes the commit without it, and a revocation is missed.
+ * What PostgreSQL must publish for the bridge, how the actual publications differ, and the SQL that repairs them. Pure.
+ * PostgreSQL does not report what a publication lacks: it decodes the commit without it, and a revocation is missed.
  */
 import pg from "pg";
 import type { Catalog, CatalogPublication, CatalogTable, Keyed } from "./catalog.ts";
@@ -9,7 +9,7 @@ import { isTable, KEY_OF } from "./tables.ts";
 
 export type PublicationNames = { publication: string; logPublication: string };
 
-/** What a publication should hold: the columns by table, null = all of them. */
+/** What a publication must hold: the columns by table, null = all of them. */
 export type DeclaredPublication = {
   name: string;
   schema: string;
@@ -17,15 +17,15 @@ export type DeclaredPublication = {
   insertsOnly: boolean;
 };
 
-/** `misses`: changes would not be seen. `breaks`: Arvados' own writes fail. `spare`: it costs something, and no more. */
+/** `misses`: changes are not decoded. `breaks`: Arvados' own writes fail. `spare`: it costs time and space only. */
 export type Harm = "misses" | "breaks" | "spare";
 
 export type PublicationDifference = { what: string; harm: Harm };
 
-/** A table of which no publication can make something that works; `sql` mends it, null = nothing that fits in a line. */
+/** A table that no publication can publish correctly; `sql` repairs it, null = a statement is not enough. */
 export type Unfit = { what: string; sql: string | null };
 
-/** Column lists in publications exist since PostgreSQL 15; before, whole tables are published and columns dropped at the door. */
+/** Publications have column lists since PostgreSQL 15; older ones publish all columns, and the bridge skips those that it does not read. */
 const COLUMN_LISTS_SINCE = 150_000;
 
 const KINDS: Readonly<Record<string, string>> = {
@@ -38,7 +38,7 @@ export function foundIn({ tables, schema }: Catalog): FoundTables {
   return foundOf(Object.fromEntries(tables.map(({ name, columns }) => [name, columns])), schema);
 }
 
-/** Both publications, for the tables that are there. */
+/** Both publications, for the tables that exist. */
 export function declaredPublications(
   names: PublicationNames,
   catalog: Catalog,
@@ -60,13 +60,13 @@ export function declaredPublications(
   ];
 }
 
-/** Where the whole row is the replica identity, a list of columns makes Arvados' own updates fail; else it must hold the identity. */
+/** A column list must hold the replica identity. With the full row as identity every list makes Arvados' own updates fail. */
 function publishedColumns(version: number, read: readonly string[], keyed: readonly Keyed[]): readonly string[] | null {
   if (version < COLUMN_LISTS_SINCE || keyed.some(({ identity }) => identity === "f")) return null;
   return [...new Set([...read, ...keyed.flatMap(({ identityColumns }) => identityColumns)])];
 }
 
-/** The tables that hold its rows: it, or its partitions. */
+/** The tables that hold its rows: itself, or its partitions. */
 function keyedOf({ leaves, ...table }: CatalogTable): readonly Keyed[] {
   return table.kind === "p" ? leaves : [table];
 }
@@ -75,10 +75,13 @@ export function unfitTables({ tables, schema }: Catalog): Unfit[] {
   return tables.flatMap((table): Unfit[] => {
     const name = sqlName({ schema }, table.name);
     const kind = KINDS[table.kind];
-    if (kind) return [{ what: `${name} is ${kind}, of which PostgreSQL decodes nothing`, sql: null }];
+    if (kind) return [{ what: `${name} is ${kind}, which PostgreSQL does not decode`, sql: null }];
     const unfit: Unfit[] = [];
     if (table.persistence === "u") {
-      unfit.push({ what: `${name} is unlogged, so nothing of it is decoded`, sql: `ALTER TABLE ${name} SET LOGGED` });
+      unfit.push({
+        what: `${name} is unlogged, which PostgreSQL does not decode`,
+        sql: `ALTER TABLE ${name} SET LOGGED`,
+      });
     }
     for (const heir of table.heirs) {
       unfit.push({
@@ -99,7 +102,7 @@ export function unfitTables({ tables, schema }: Catalog): Unfit[] {
   });
 }
 
-/** What an update or a delete of the table would lack. */
+/** Problems with what identifies a row in updates and deletes of the table. */
 function unkeyed(name: string, { identity, identityColumns }: Keyed, key: string): Unfit[] {
   const set = (to: string) => `ALTER TABLE ${name} REPLICA IDENTITY ${to}`;
   if (identity === "f" || identityColumns.includes(key)) return [];
@@ -125,7 +128,7 @@ function unkeyed(name: string, { identity, identityColumns }: Keyed, key: string
   ];
 }
 
-/** How the publication differs from what is declared; none = not at all. Null: there is no such publication. */
+/** How the publication differs from what is declared, the harmful differences first. Null: it does not exist. */
 export function differencesOf(declared: DeclaredPublication, catalog: Catalog): PublicationDifference[] | null {
   const publication = catalog.publications.find(({ name }) => name === declared.name);
   if (!publication) return null;
@@ -219,12 +222,12 @@ export function createSql(declared: DeclaredPublication): string {
   return `CREATE PUBLICATION ${pg.escapeIdentifier(declared.name)} FOR TABLE ${tableList(declared)} WITH (publish = '${kindsOf(declared)}', publish_via_partition_root = true)`;
 }
 
-/** Makes the publication, or brings it into line, without a moment in which there is none. To be run as one transaction. */
-export function mendSql(declared: DeclaredPublication, catalog: Catalog): string {
+/** Creates the publication or repairs it. To be run as one transaction, so that a publication always exists. */
+export function repairSql(declared: DeclaredPublication, catalog: Catalog): string {
   const found = catalog.publications.find((it) => it.name === declared.name);
   const name = pg.escapeIdentifier(declared.name);
   if (!found) return createSql(declared);
-  // PostgreSQL turns none of these into another kind.
+  // PostgreSQL cannot alter a publication of this kind.
   if (found.all) return `DROP PUBLICATION ${name}; ${createSql(declared)}`;
   return `ALTER PUBLICATION ${name} SET TABLE ${tableList(declared)}; ALTER PUBLICATION ${name} SET (publish = '${kindsOf(declared)}', publish_via_partition_root = true)`;
 }

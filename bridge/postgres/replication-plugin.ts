@@ -1,4 +1,4 @@
-/** The library's pgoutput, started in a session that is set as ours are, and with options that every PostgreSQL knows. */
+/** The library's pgoutput plugin, with our session settings and with options that every PostgreSQL version knows. */
 import pg from "pg";
 import { PgoutputPlugin } from "pg-logical-replication";
 import { SESSION_SQL } from "../../runtime/postgres-session.ts";
@@ -11,7 +11,7 @@ export class Pgoutput extends PgoutputPlugin {
     this.#publications = publications;
   }
 
-  /** Messages are handed over as they come: what throws here would end the process. */
+  /** Messages are not decoded here: an error would end the process. */
   // biome-ignore lint/suspicious/noExplicitAny: the library's own message type is not used
   override parse(buffer: Buffer): any {
     return buffer;

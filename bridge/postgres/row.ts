@@ -1,12 +1,12 @@
 /**
- * Rows of the database as pgoutput sends them. Values are text: bigint and timestamp columns stay strings. `undefined` = a long value
- * that did not change (an unchanged TOAST datum), which is not the same as null. `TOO_LONG` = a value longer than any that Arvados
- * writes into such a column: it is not kept, and nothing may be granted by it.
+ * Rows of the database as pgoutput sends them. Values are text: bigint and timestamp columns stay strings. `undefined` = a long value that did
+ * not change (an unchanged TOAST datum), which is not null. `TOO_LONG` = a value longer than any that Arvados writes into such a column: it is
+ * not kept, and grants nothing.
  */
 import type { RowId } from "../../core/rows.ts";
 import type { TableName } from "./tables.ts";
 
-/** Survives being written as JSON: ask `isTooLong`. */
+/** It may have been written as JSON and read back, so compare with `isTooLong`. */
 export const TOO_LONG = Object.freeze({ tooLong: true });
 
 export function isTooLong(value: unknown): boolean {
@@ -22,14 +22,14 @@ export type RowChange =
   /** Every row of the table is gone. */
   | { table: TableName; op: "truncate"; id: null; row: null };
 
-/** Milliseconds before which no time of Arvados lies: what cannot be read as a time has long passed. */
+/** Earlier than all times of Arvados: an unreadable time counts as long past. */
 const LONG_AGO = 0;
-/** Years beyond 9999 are as good as never. */
+/** Years after 9999 count as never. */
 const TIME = /^(\d{4,6})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?( BC)?$/;
 
 /**
- * UTC milliseconds of a `timestamp without time zone`, which Arvados keeps in UTC, written in ISO style; null = never: NULL, `infinity`
- * and years after 9999. `-infinity`, years before Christ and everything that cannot be read have passed.
+ * UTC milliseconds of a `timestamp without time zone` in ISO style, which Arvados keeps in UTC. Null = never: NULL, `infinity` and years after
+ * 9999. `-infinity`, years before Christ and everything that cannot be read count as past.
  */
 export function utcMillis(text: unknown): number | null {
   if (text === null || text === undefined || text === "infinity") return null;
@@ -37,7 +37,7 @@ export function utcMillis(text: unknown): number | null {
   return time === undefined ? LONG_AGO : time;
 }
 
-/** Does `utcMillis` only assume that this time has passed? */
+/** Does `utcMillis` count this time as past only because it cannot be read? */
 export function isUnreadableTime(text: unknown): boolean {
   return utcMillis(text) === LONG_AGO && readTime(text) === undefined;
 }

@@ -1,17 +1,17 @@
-/** What `arvados-nats setup-db` does to Arvados' database: two publications and a replication slot. No table is altered. */
+/** Sets up Arvados' database for the bridge (`arvados-nats setup-db`): two publications and a replication slot. No table is altered. */
 import type pg from "pg";
 import { fault } from "../../core/errors.ts";
 import type { Catalog } from "./catalog.ts";
 import { checkWal, type DatabaseTarget, fitCatalog, withClient } from "./preflight.ts";
-import { createSql, declaredPublications, differencesOf, mendSql } from "./publications.ts";
+import { createSql, declaredPublications, differencesOf, repairSql } from "./publications.ts";
 import { slotSql } from "./slot.ts";
 
 export type SetupNames = { slot: string; publication: string; logPublication: string };
 
-/** `done`: what it does, in the past. `sql` is one transaction. */
+/** `done`: the verb that reports it. `sql` is one transaction. */
 export type SetupStep = { what: string; done: "made" | "brought into line"; sql: string };
 
-/** The statements that this database needs; none where nothing differs. Pure. */
+/** The steps that this database needs; none where nothing differs. Pure. */
 export function setupSteps(names: SetupNames, catalog: Catalog, slots: readonly string[]): SetupStep[] {
   const [records, logs] = declaredPublications(names, catalog);
   const contents = [
@@ -24,7 +24,7 @@ export function setupSteps(names: SetupNames, catalog: Catalog, slots: readonly 
     if (differences === null) return [{ what: `${name} ${what}`, done: "made", sql: createSql(declared) }];
     if (differences.length === 0) return [];
     const differed = differences.map((difference) => difference.what).join("; ");
-    return [{ what: `${name} (${differed})`, done: "brought into line", sql: mendSql(declared, catalog) }];
+    return [{ what: `${name} (${differed})`, done: "brought into line", sql: repairSql(declared, catalog) }];
   });
   if (!slots.includes(names.slot)) {
     const what = `replication slot ${names.slot}`;
@@ -33,7 +33,7 @@ export function setupSteps(names: SetupNames, catalog: Catalog, slots: readonly 
   return steps;
 }
 
-/** Makes what is missing, brings into line what differs, and prints each step; with `dryRun` prints the SQL only. Returns the steps. */
+/** Creates what is missing, repairs what differs, and prints each step; with `dryRun` prints the SQL only. Returns the steps. */
 export async function setupDb(
   target: DatabaseTarget,
   names: SetupNames,
@@ -41,7 +41,7 @@ export async function setupDb(
 ): Promise<SetupStep[]> {
   return withClient(target, async (client) => {
     const catalog = await fitCatalog(client, target, [names.publication, names.logPublication]);
-    // The dry run shows what is to come, whatever has to be done before.
+    // The dry run prints the SQL even where wal_level has to be changed first.
     if (!dryRun) await checkWal(client);
     const steps = setupSteps(names, catalog, await slotNames(client));
     for (const step of steps) {

@@ -1,4 +1,4 @@
-/** The replication slot and the place in history it belongs to: which database, which timeline, from which position on. */
+/** The replication slot, and the history that it belongs to: which database system, which timeline, from which position. */
 import pg from "pg";
 import { fault } from "../../core/errors.ts";
 import { type Lsn, parseLsn } from "../../core/lsn.ts";
@@ -10,15 +10,15 @@ import { connectFault, type DatabaseTarget } from "./preflight.ts";
 export type SystemIdentity = { id: string; timeline: number };
 
 export type Slot = {
-  /** PostgreSQL may send what was committed from here on. */
+  /** PostgreSQL sends commits from this position on. */
   confirmed: Lsn;
-  /** It was lost and created again: what was committed in between never comes. */
+  /** It was lost and created again: commits in between are never sent. */
   isNew: boolean;
 };
 
 type SlotRow = { confirmed: string | null; wal_status: string | null; plugin: string; active_pid: number | null };
 
-/** From PostgreSQL 17 on standbys may be told to keep a copy of it (`sync_replication_slots`). */
+/** From PostgreSQL 17 on a standby can keep a copy of the slot (`sync_replication_slots`). */
 const FAILOVER_SLOTS_SINCE = 170_000;
 
 export function slotSql(name: string, serverVersion: number): string {
@@ -27,8 +27,8 @@ export function slotSql(name: string, serverVersion: number): string {
 }
 
 /**
- * The slot as it is; one that is missing or no longer usable is created again.
- * @param isUnreadable what it keeps cannot be decoded
+ * The slot. A missing or unusable one is created again.
+ * @param isUnreadable PostgreSQL cannot decode what the slot keeps
  */
 export async function ensureSlot(client: pg.Client, name: string, isUnreadable = false): Promise<Slot> {
   const found = await readSlot(client, name);
@@ -39,11 +39,11 @@ export async function ensureSlot(client: pg.Client, name: string, isUnreadable =
     await client.query("SELECT pg_drop_replication_slot($1)", [name]);
   }
   await client.query(slotSql(name, await serverVersion(client)));
-  const made = await readSlot(client, name);
-  return { confirmed: parseLsn(made?.confirmed ?? "0/0"), isNew: true };
+  const created = await readSlot(client, name);
+  return { confirmed: parseLsn(created?.confirmed ?? "0/0"), isNew: true };
 }
 
-/** How far PostgreSQL has been told to forget. Once we are the reader, nobody else moves it. */
+/** The confirmed position. While this bridge reads the slot, no other one moves it. */
 export async function confirmedPosition(client: pg.Client, name: string): Promise<Lsn> {
   return parseLsn((await readSlot(client, name))?.confirmed ?? "0/0");
 }
@@ -57,17 +57,17 @@ async function readSlot(client: pg.Client, name: string): Promise<SlotRow | unde
   return rows[0];
 }
 
-/** Asked over a replication connection: what ordinary SQL tells of the timeline lags behind a promotion. */
+/** Over a replication connection: after a promotion ordinary SQL still shows the old timeline for a while. */
 export async function identifySystem(target: DatabaseTarget): Promise<SystemIdentity & { lsn: Lsn }> {
-  // `replication` is missing in the driver's types.
+  // The driver's types lack `replication`.
   const options = { ...sessionConfig(target, "arvados-nats"), replication: "database" } as pg.ClientConfig;
   const client = new pg.Client(options);
-  client.on("error", () => {}); // Told by the query that fails.
+  client.on("error", () => {}); // The query that fails reports it.
   try {
     await client.connect();
     const { rows } = await client.query<{ systemid: string; timeline: number; xlogpos: string }>("IDENTIFY_SYSTEM");
     const [row] = rows;
-    if (!row) throw new Error("IDENTIFY_SYSTEM says nothing");
+    if (!row) throw new Error("IDENTIFY_SYSTEM returned no row");
     return { id: String(row.systemid), timeline: Number(row.timeline), lsn: parseLsn(row.xlogpos) };
   } catch (error) {
     throw connectFault(target, error);

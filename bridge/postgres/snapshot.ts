@@ -1,4 +1,4 @@
-/** Reads the rows of the permission graph as of one moment, and tells which transactions that moment already contains. */
+/** Reads the rows of the permission graph in one snapshot, and which transactions that snapshot contains. */
 import type pg from "pg";
 import { type Lsn, parseLsn } from "../../core/lsn.ts";
 import { boundedRow, columnsSql } from "./bounded-columns.ts";
@@ -6,24 +6,24 @@ import { type FoundTables, sqlName } from "./found-tables.ts";
 import type { RowChange } from "./row.ts";
 import { GRAPH_TABLES, keyOf } from "./tables.ts";
 
-/** Rows in one query; of tokens fewer, since each may have long scopes. */
+/** Rows in one query; fewer tokens, because each may have long scopes. */
 const PAGE = 10_000;
 const TOKEN_PAGE = 1_000;
 
 export type Snapshot = {
   /** As PostgreSQL writes it: `xmin:xmax:xip,...`. */
   text: string;
-  /** No transaction that was committed behind this position is part of what was read. */
+  /** No transaction that was committed after this position is in the snapshot. */
   until: Lsn;
-  /** Is the transaction with this 32-bit id part of what was read? */
+  /** Is the transaction with this 32-bit id in the snapshot? */
   contains(xid: number): boolean;
 };
 
-/** Hands every row over, as inserts, in pages. The client must be in no transaction. */
+/** Passes every row to `onRows`, as inserts, in pages. The client must not be in a transaction. */
 export async function readSnapshot(
   client: pg.Client,
   tables: FoundTables,
-  take: (rows: RowChange[]) => void,
+  onRows: (rows: RowChange[]) => void,
 ): Promise<Snapshot> {
   await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
   try {
@@ -38,7 +38,7 @@ export async function readSnapshot(
           text: `SELECT ${columnsSql(tables, table)} FROM ${sqlName(tables, table)} WHERE id > $1 ${filter} ORDER BY id LIMIT ${size}`,
           values: [after],
         });
-        take(page.rows.map((row) => ({ table, op: "insert", id: keyOf(table, row), row: boundedRow(row) })));
+        onRows(page.rows.map((row) => ({ table, op: "insert", id: keyOf(table, row), row: boundedRow(row) })));
         if (page.rows.length < size) break;
         after = String(page.rows.at(-1)?.id);
       }
@@ -51,8 +51,8 @@ export async function readSnapshot(
 }
 
 /**
- * Visibility in a PostgreSQL snapshot `xmin:xmax:xip,...` (64-bit ids) of a 32-bit transaction id as pgoutput sends it.
- * Ids wrap: the 64-bit one meant is the one nearest to xmax.
+ * Visibility of a 32-bit transaction id, as pgoutput sends it, in a PostgreSQL snapshot `xmin:xmax:xip,...` (64-bit ids). Ids wrap, so the
+ * 64-bit id nearest to xmax is meant.
  */
 export function visibleIn(snapshot: string): (xid: number) => boolean {
   const [xmin = "0", xmax = "0", running = ""] = snapshot.split(":");

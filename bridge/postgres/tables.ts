@@ -1,6 +1,6 @@
 /**
- * What the bridge reads of Arvados' database. Column lists hold the key (the replica identity): a publication without it,
- * or with a row filter on another column, makes Arvados' own UPDATEs and DELETEs fail (docs/arvados-permissions.md 2).
+ * The tables and columns of Arvados' database that the bridge reads. Column lists hold the key (the replica identity): a publication without
+ * it, or with a row filter on another column, makes Arvados' own UPDATEs and DELETEs fail (docs/arvados-permissions.md 2).
  */
 
 import type { RowId } from "../../core/rows.ts";
@@ -26,7 +26,7 @@ export function isTable(name: string): name is TableName {
   return Object.hasOwn(TABLES, name);
 }
 
-/** The column by which a row is known: the primary key, all that a DELETE carries. */
+/** The column that identifies a row: the primary key, the only value that a DELETE has. */
 export const KEY_OF: Record<TableName, "id" | "uuid"> = {
   users: "id",
   groups: "id",
@@ -41,7 +41,7 @@ export const KEY_OF: Record<TableName, "id" | "uuid"> = {
   virtual_machines: "id",
 };
 
-/** The key in a row, or in the little that a DELETE carries: a number where JavaScript holds it exactly, else its text. */
+/** The key of a row, also from a DELETE: a number where JavaScript holds it exactly, otherwise its text. */
 export function keyOf(table: TableName, row: Readonly<Record<string, unknown>>): RowId {
   const key = row[KEY_OF[table]];
   const number = Number(key);
@@ -49,8 +49,8 @@ export function keyOf(table: TableName, row: Readonly<Record<string, unknown>>):
 }
 
 /**
- * Bytes up to which a column's text is taken. Most hold 255 characters of at most 4 bytes; those that may be longer in Arvados hold
- * a list of scopes, and a token.
+ * A column's text is read up to so many bytes. Most columns hold 255 characters of at most 4 bytes; longer ones hold a list of scopes or
+ * a token.
  */
 export const TEXT_BYTES = { other: 1_024, scopes: MAX_SCOPES_TEXT, runtime_token: 4_096 };
 
@@ -68,7 +68,7 @@ export const LOG_COLUMNS = [
 /** Every table that is read, with its columns. */
 export const READ_TABLES = { ...TABLES, logs: LOG_COLUMNS } as const satisfies Record<string, readonly string[]>;
 
-/** Tables that an older or newer Arvados may lack, and what is lost by it. All others must be there. */
+/** Tables that an older or newer Arvados may lack, and what is lost then. All others must exist. */
 export const OPTIONAL_TABLES: Partial<Record<TableName, string>> = {
   workflows: "no events about workflows",
   credentials: "no events about credentials",
@@ -76,19 +76,19 @@ export const OPTIONAL_TABLES: Partial<Record<TableName, string>> = {
   virtual_machines: "no events about virtual machines, and no rights by a link to one",
 };
 
-/** Columns that an older or newer Arvados may lack, and what is lost by it. All others must be there. */
+/** Columns that an older or newer Arvados may lack, and what is lost then. All others must exist. */
 export const OPTIONAL_COLUMNS: { [T in TableName]?: Partial<Record<(typeof TABLES)[T][number], string>> } = {
   users: { redirect_to_user_uuid: "accounts that were merged into others count as accounts of their own" },
   groups: { frozen_by_uuid: "no project counts as frozen" },
   collections: { current_version_uuid: "nothing: it is published for readers of their own" },
   containers: {
     locked_by_uuid: "queue entries do not say which dispatcher has locked a container",
-    runtime_token: "a container that was given a token cannot be told from one that was not",
+    runtime_token: "a container with a token of its own cannot be distinguished from one without",
   },
   api_client_authorizations: { refreshes_at: "a token of another cluster counts until it expires" },
 };
 
-/** The tables the permission graph is read from at start, in the order in which they are read. */
+/** The tables that the permission graph is read from at start, in this order. */
 export const GRAPH_TABLES = [
   "users",
   "groups",

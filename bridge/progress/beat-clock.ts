@@ -1,6 +1,6 @@
 /**
- * The staleness clock: the bridge samples PostgreSQL's flush position at time t; the beat is the newest t whose position
- * replication has passed and GRAPH has acknowledged. A bare pulse would go on while a huge transaction is decoded and removals wait. Pure.
+ * Up to which moment GRAPH is complete. The bridge samples PostgreSQL's flush position at time t; the beat is the newest t whose position
+ * replication has passed and GRAPH has acknowledged. So it stalls while a huge transaction is decoded and removals wait. Pure.
  */
 import { type Lsn, laterLsn } from "../../core/lsn.ts";
 
@@ -11,7 +11,7 @@ export class BeatClock {
 
   /** At `time` (UTC ms, taken before the query) PostgreSQL had flushed up to `lsn`. */
   sample(time: number, lsn: Lsn): void {
-    // An idle database says the same position again, and nothing will pass it.
+    // An idle database stays at the same position, and nothing will pass it.
     if (lsn <= this.#passed) this.#beat = time;
     else this.#samples.push({ time, lsn });
   }
@@ -28,7 +28,7 @@ export class BeatClock {
     this.#samples.splice(0, reached);
   }
 
-  /** UTC milliseconds up to which the graph is known to be complete; null before the first. */
+  /** UTC milliseconds up to which the graph is complete; null = not known yet. */
   get beat(): number | null {
     return this.#beat;
   }

@@ -1,11 +1,11 @@
-/** What a beat of the bridge takes: its time, and saying up to when the graph is complete. */
+/** A beat of the bridge: when it comes, and the message that says up to which moment GRAPH is complete. */
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { Revision } from "../../core/revision.ts";
 import type { Subjects } from "../../core/subjects.ts";
 
-export const BEAT_MS = 500;
+const BEAT_MS = 500;
 
-/** Runs the work every BEAT_MS, one at a time. Returns what stops it. */
+/** Runs the work at once and then BEAT_MS after each end; after an error no more. Returns what stops it. */
 export function repeat(work: () => Promise<void>, onError: (error: unknown) => void): () => void {
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
@@ -24,7 +24,7 @@ export function repeat(work: () => Promise<void>, onError: (error: unknown) => v
   };
 }
 
-/** Says up to when the graph is complete, and at which revision. Not stored. */
-export function sayBeat(core: NatsConnection, subjects: Subjects, time: number | null, revision: Revision): void {
+/** Up to which moment and at which revision GRAPH is complete. The message is not stored. */
+export function publishBeat(core: NatsConnection, subjects: Subjects, time: number | null, revision: Revision): void {
   if (time !== null) core.publish(subjects.graphBeat, JSON.stringify({ time, revision }));
 }

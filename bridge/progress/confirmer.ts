@@ -1,6 +1,6 @@
 /**
- * Which position PostgreSQL may forget: nats-server acknowledges before it syncs to disk, so a position counts as safe only
- * once what was stored up to it is older than nats-server's `sync_interval` plus a margin (ADR 1). Pure.
+ * Which position PostgreSQL may forget. nats-server acknowledges before it syncs to disk, so a position is safe only once its messages are older
+ * than nats-server's `sync_interval` plus a margin (ADR 1). Pure.
  */
 import type { Lsn } from "../../core/lsn.ts";
 
@@ -12,7 +12,7 @@ export class Confirmer {
   #waiting: { lsn: Lsn; since: number; storedAt: number }[] = [];
   #confirmed: Lsn = 0n;
 
-  /** @param delay milliseconds after which an acknowledged message is surely on disk */
+  /** @param delay milliseconds after which an acknowledged message is on disk */
   constructor(delay: number) {
     this.#delay = delay;
   }

@@ -1,11 +1,11 @@
 /**
- * Up to which WAL position everything has been done, where the work on commits overlaps: commits are opened and closed in parts,
- * and positions without work pass in between. Pure.
+ * Up to which position all work is done, while the work on several commits overlaps. Commits are opened and closed in parts; positions without
+ * work pass in between. Pure.
  */
 import type { Lsn } from "../../core/lsn.ts";
 
 export class PositionTracker {
-  /** Parts of commits under way, in commit order. */
+  /** Open parts of commits, in commit order. */
   #open: { lsn: Lsn; parts: number }[] = [];
   #passed: Lsn = 0n;
   #frontier: Lsn = 0n;
@@ -15,7 +15,7 @@ export class PositionTracker {
     this.#onReached = onReached;
   }
 
-  /** A part of the commit at `lsn` is under way; commits come in their order. */
+  /** A part of the commit at `lsn` begins. Commits come in their order. */
   open(lsn: Lsn): void {
     const last = this.#open.at(-1);
     if (last?.lsn === lsn) last.parts++;
@@ -30,19 +30,15 @@ export class PositionTracker {
     this.#reach(done < this.#passed ? done : this.#passed);
   }
 
-  /** Nothing up to `lsn` is still to be opened. */
+  /** Nothing up to `lsn` will be opened any more. */
   passed(lsn: Lsn): void {
     if (lsn > this.#passed) this.#passed = lsn;
     this.#reach(0n);
   }
 
-  /** Everything up to here has been done. */
+  /** Everything up to here is done. */
   get frontier(): Lsn {
     return this.#frontier;
-  }
-
-  get isIdle(): boolean {
-    return this.#open.length === 0;
   }
 
   #reach(lsn: Lsn): void {

@@ -1,11 +1,11 @@
-/** What of a commit GRAPH and GRAPHLOG can take: a row that is larger than any of Arvados' own denies, and stops nothing. Pure. */
+/** The part of a commit that fits into GRAPH and GRAPHLOG. A row larger than Arvados' own rows grants nothing, and delays nothing. Pure. */
 
 import type { Replacement } from "../../core/rows.ts";
 import { denyingChange } from "../../core/wire/graph-entry.ts";
 
-/** Characters of a row's values; as JSON 768 KiB at the most, of the 1 MiB that nats-server takes. The largest of use are scopes. */
+/** Characters of a row's values: as JSON at most 768 KiB, of the 1 MiB that nats-server accepts. The largest useful values are scopes. */
 const MAX_ROW = 128 * 1024;
-/** As long as Arvados' columns are; what is longer has no subject. */
+/** The length of Arvados' columns. A longer uuid has no subject. */
 const MAX_UUID = 255;
 
 export type Bounded = { changes: Replacement[]; over: Replacement[] };
@@ -23,7 +23,7 @@ function fits({ uuid, row, replaced }: Replacement): boolean {
   return uuid.length <= MAX_UUID && sizeOf(row) <= MAX_ROW && sizeOf(replaced) <= MAX_ROW;
 }
 
-/** What was there before and did not fit was never stored. */
+/** A former row that did not fit was not stored: its denying row was. */
 function cut({ kind, uuid, row, replaced }: Replacement): Replacement {
   const change = sizeOf(row) <= MAX_ROW ? { kind, uuid, row } : denyingChange(kind, uuid);
   const before = sizeOf(replaced) <= MAX_ROW ? replaced : denyingChange(kind, uuid).row;

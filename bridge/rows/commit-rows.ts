@@ -1,6 +1,6 @@
 /**
- * The rows that a transaction changed, in its order, until its end is known: log rows come behind their objects, and both may be millions.
- * What became of an object in the whole commit is found by its uuid, or by the key of its row.
+ * The rows that a transaction changed, in its order. They are kept until the transaction ends, because log rows come after their objects, and
+ * both may be millions. The history of an object in the commit is found by its uuid, or by the key of its row.
  */
 import { setImmediate } from "node:timers/promises";
 import type { RowId } from "../../core/rows.ts";
@@ -11,21 +11,21 @@ import { COMMIT_MEMORY, SpillList, type SpillOptions } from "../spill/spill-list
 
 export type Written = Extract<RowChange, { op: "insert" | "update" }>;
 
-/** What a commit did to a row. */
+/** The changes of one row in a commit. */
 export type RowHistory = {
-  /** The row as the commit left it; null = it is gone. */
+  /** The row after the commit; null = it is deleted. */
   last: Written | null;
-  /** The row as the commit last wrote it, also where it is gone; null = it was only deleted. */
+  /** The row as last written, also where it is deleted; null = it was only deleted. */
   written: Written | null;
-  /** It is there since this commit. */
+  /** The commit created it. */
   isNew: boolean;
   inserted: boolean;
   updated: boolean;
 };
 
-/** Rows looked at between two looks at the sockets. */
+/** Rows that are indexed before the event loop gets a turn. */
 const SLICE = 5_000;
-/** What an object takes besides its texts. */
+/** Memory of an object besides its texts. */
 const ROW_BYTES = 250;
 
 export class CommitRows implements Iterable<RowChange> {
@@ -45,7 +45,7 @@ export class CommitRows implements Iterable<RowChange> {
     return this.#list.length;
   }
 
-  /** Has the commit rows of this table? */
+  /** Does the commit change rows of this table? */
   has(table: TableName): boolean {
     return this.#tables.has(table);
   }
@@ -60,18 +60,18 @@ export class CommitRows implements Iterable<RowChange> {
     return this.#list[Symbol.iterator]();
   }
 
-  /** Null: the commit has no row that has, or had, this uuid. Of a large commit only after `prepare`. */
+  /** Null: no row of the commit has or had this uuid. Needs `prepare`. */
   ofUuid(uuid: string): RowHistory | null {
     const list = this.#read(uuidName(uuid), (change) => change.row?.uuid === uuid);
     const written = list.at(-1);
     if (!written || written.change.row === null) return null;
     const { table, id } = written.change;
     const history = this.ofId(table, id);
-    // Its row may bear another uuid since.
+    // The row may have another uuid by now.
     return history?.last?.row.uuid === uuid ? history : history && { ...history, last: null };
   }
 
-  /** Null: the commit did nothing to the row with this key. */
+  /** Null: the commit did not change the row with this key. */
   ofId(table: TableName, id: RowId): RowHistory | null {
     const list = this.#read(
       keyName(table, id),
@@ -90,7 +90,7 @@ export class CommitRows implements Iterable<RowChange> {
     };
   }
 
-  /** To be awaited before `ofUuid` and `ofId` are asked. */
+  /** To be awaited before `ofUuid` and `ofId` are called: it indexes a commit that is in a file. */
   async prepare(): Promise<void> {
     if (!this.#list.isSpilled) return;
     const index = new SpillIndex(this.#options.folder);

@@ -1,7 +1,7 @@
 /**
- * Record events from a commit: which `logs` rows are true, what they say, and where the object they speak of lives. Pure.
- * A `logs` row is only a hint, for any token holder may insert one: it becomes an event when the same transaction changed that
- * object's own row, and owner and kind come from that row. Rows of other types become custom events, marked untrusted.
+ * Makes record events of a commit's `logs` rows: which rows are true, what the event says, and which owner its object has. Pure;
+ * `commit/event-router.ts` calls it. A `logs` row alone proves nothing, because any token holder may insert one. It becomes an event when the
+ * same transaction changed that object's own row; owner and kind come from that row. Rows of other types become custom events, marked untrusted.
  */
 import type { ObjectFacts } from "../../core/graph-types.ts";
 import { kindOf, type Resource, resourceOf } from "../../core/uuid.ts";
@@ -14,33 +14,33 @@ import type { LastOwners } from "./last-owners.ts";
 import { type Attributes, CHANGE_TYPES, EVENT_ATTRIBUTES, type LogRow, unpacked } from "./log-row.ts";
 import { factsOfAttributes, factsOfRow } from "./object-facts.ts";
 
-/** An event and what it is routed by: where the object lives now, that it was deleted, or the owner it has left. */
+/** An event and what it is routed by: the object's facts, that it was deleted, or the owner that it left. */
 export type EventToRoute = {
   event: RecordEvent;
   facts: ObjectFacts;
   deleted?: true;
   left?: string;
-  /** The object that the subject names at its end, where `facts` only stand for it. */
+  /** The object at the end of the subject, where `facts` are of another object with the same readers. */
   shownAs?: { uuid: string; resource: Resource };
-  /** Where the object was before is not known. */
+  /** The former owner of the object is not known. */
   gap?: true;
-  /** Of a custom event: who wrote its log row; null = not known. */
+  /** Of a custom event: the user who wrote its log row; null = not known. */
   actor?: string | null;
 };
 
-/** Rows of objects that custom events speak of and the commit did not change, by uuid: looked up beforehand. */
+/** By uuid: rows of objects that custom events are about and the commit did not change. */
 export type LookedUp = ReadonlyMap<string, RowValues>;
 
-/** What a commit's log rows are held against. */
+/** What a commit's log rows are checked against. */
 export type EventContext = {
   rows: CommitRows;
   state: GraphRowSet;
-  /** Where objects were last heard of. */
-  places: Pick<LastOwners, "of" | "deletedLink" | "deletedToken">;
+  /** The owners that objects had last. */
+  owners: Pick<LastOwners, "of" | "deletedLink" | "deletedToken">;
   lookedUp: LookedUp;
 };
 
-/** The events of one log row: none where nothing true stands behind it. */
+/** The events of one log row: none where the row is not true. */
 export function eventsOf(log: LogRow, context: EventContext): EventToRoute[] {
   return CHANGE_TYPES.has(log.event_type) ? changeEvents(log, context) : customEvents(log, context);
 }
@@ -51,9 +51,9 @@ export function objectToLookUp(log: LogRow, rows: CommitRows): string | null {
   return rows.ofUuid(log.object_uuid)?.last ? null : log.object_uuid;
 }
 
-/** Does the log row claim that an object moved from where nothing here tells that it was? */
-export function claimsUnknownMove(log: LogRow, { rows, state, places }: Omit<EventContext, "lookedUp">): boolean {
-  if (log.event_type !== "update" || log.old === null || places.of(log.object_uuid, state) !== undefined) return false;
+/** Does the log row claim that an object moved, while its former owner is not known here? */
+export function claimsUnknownMove(log: LogRow, { rows, state, owners }: Omit<EventContext, "lookedUp">): boolean {
+  if (log.event_type !== "update" || log.old === null || owners.of(log.object_uuid, state) !== undefined) return false;
   const claimed = unpacked(log.old).owner_uuid;
   const owner = rows.ofUuid(log.object_uuid)?.last?.row.owner_uuid;
   return claimed !== undefined && owner !== undefined && owner !== claimed;
@@ -63,16 +63,16 @@ function changeEvents(log: LogRow, context: EventContext): EventToRoute[] {
   const resource = resourceOf(log.object_uuid);
   if (!resource) return [];
   if (log.event_type === "delete") return deleteEvents(log, resource, context);
-  const { rows, state, places } = context;
+  const { rows, state, owners } = context;
   const history = rows.ofUuid(log.object_uuid);
-  // By the rows as of the commit, what it created and deleted again never was.
+  // An object that the commit created and deleted has no row after it.
   if (!history?.last || history.last.table !== resource || !log.new) return [];
   if (log.event_type === "create" ? !history.inserted : !history.updated) return [];
   const facts = factsOfRow(log.object_uuid, resource, history.last.row, state);
   const present: EventToRoute = { event: body(log, resource, facts.owner, shown(unpacked(log.new))), facts };
   if (log.event_type === "create") return [present];
-  const former = places.of(log.object_uuid, state);
-  // Where it was before is for our own rows and events to say: a log row may name any owner.
+  const former = owners.of(log.object_uuid, state);
+  // The former owner comes from our own rows and events: a log row may name any owner.
   if (former === undefined) {
     const claimed = log.old === null ? undefined : unpacked(log.old).owner_uuid;
     return [claimed === undefined || claimed === facts.owner ? present : { ...present, gap: true }];
@@ -80,36 +80,36 @@ function changeEvents(log: LogRow, context: EventContext): EventToRoute[] {
   return former === null || former === facts.owner ? [present] : [leftEvent(log, resource, facts, former), present];
 }
 
-function deleteEvents(log: LogRow, resource: Resource, { rows, state, places }: EventContext): EventToRoute[] {
+function deleteEvents(log: LogRow, resource: Resource, { rows, state, owners }: EventContext): EventToRoute[] {
   const old = log.old === null ? null : unpacked(log.old);
   if (!old || !isTable(resource)) return [];
   const history = rows.ofId(resource, keyOf(resource, old));
   if (!history || history.last !== null || history.isNew) return [];
   const facts = factsOfAttributes(log.object_uuid, resource, old, state);
-  const former = history.written?.row.owner_uuid ?? places.of(log.object_uuid, state);
-  if (contradicts(facts, former, places)) return [];
+  const former = history.written?.row.owner_uuid ?? owners.of(log.object_uuid, state);
+  if (contradicts(facts, former, owners)) return [];
   return [{ event: body(log, resource, facts.owner, shown(old)), facts, deleted: true }];
 }
 
-/** Does a log row tell otherwise than our own rows where a deleted object lived? */
-function contradicts(facts: ObjectFacts, former: unknown, places: EventContext["places"]): boolean {
+/** Does a log row name another owner of a deleted object than our own rows? */
+function contradicts(facts: ObjectFacts, former: unknown, owners: EventContext["owners"]): boolean {
   if (facts.resource === "api_client_authorizations") {
-    const token = places.deletedToken(facts.uuid);
+    const token = owners.deletedToken(facts.uuid);
     return token !== undefined && token.user_uuid !== facts.tokenUser;
   }
-  const link = facts.resource === "links" ? places.deletedLink(facts.uuid) : undefined;
+  const link = facts.resource === "links" ? owners.deletedLink(facts.uuid) : undefined;
   if (link && facts.link?.linkClass !== "permission") return true;
   if (link && (link.tail_uuid !== facts.link?.tail || link.head_uuid !== facts.link.head)) return true;
   return former !== undefined && former !== facts.owner;
 }
 
-/** The last event on the path an object has left: that it went, not where to. */
+/** The last event on the path that an object has left. It does not say where the object is now. */
 function leftEvent(log: LogRow, resource: Resource, facts: ObjectFacts, oldOwner: string): EventToRoute {
   const event = { ...body(log, resource, oldOwner, { uuid: log.object_uuid }), event_type: "left" };
   return { event, facts, left: oldOwner };
 }
 
-/** Of what is no change of the object: anybody may have written it, about any object. */
+/** Events of rows that describe no change: any token holder may have written the row, about any object. */
 function customEvents(log: LogRow, context: EventContext): EventToRoute[] {
   const resource = resourceOf(log.object_uuid);
   if (!resource) return [];
@@ -122,8 +122,8 @@ function customEvents(log: LogRow, context: EventContext): EventToRoute[] {
 
 function customFacts(uuid: string, resource: Resource, { rows, state, lookedUp }: EventContext): ObjectFacts | null {
   if (resource === "users") {
-    // For those who may read what the user owns, not for everyone who may see the user's record: the route of a thing of the
-    // user's that nobody shares by itself.
+    // For the readers of what the user owns, not for everyone who may read the user's record: routed as a collection of the user that is not
+    // shared by itself.
     const thing = `${uuid.slice(0, 5)}-4zz18-000000000000000`;
     return state.row("user", uuid) ? { uuid: thing, resource: "collections", owner: uuid } : null;
   }

@@ -1,6 +1,6 @@
 /**
- * The rows that GRAPH should hold, by kind and uuid, with the numeric ids that deletes are known by.
- * Turns row changes into graph changes; says which heads of permission links must be looked up. Pure.
+ * The rows that GRAPH must hold, by kind and uuid, with the keys that identify rows in deletes. It turns row changes into graph changes, and
+ * knows which heads of permission links must be looked up. Pure; a term has one, and `commit/past-graph.ts` another.
  */
 import type { GraphChange, GraphKind, GraphRows, Replacement, RowId } from "../../core/rows.ts";
 import { isGroupUuid, isUserUuid, isUuid } from "../../core/uuid.ts";
@@ -13,13 +13,13 @@ export class GraphRowSet {
   readonly #rows = new Map<GraphKind, Map<string, GraphRows[GraphKind]>>();
   /** `table:key` -> uuid, of every row kept here. */
   readonly #keys = new Map<string, string>();
-  /** How many permission links have this object, neither user nor group, as their head. */
+  /** By object that is neither user nor group: how many permission links have it as their head. */
   readonly #headCount = new Map<string, number>();
   readonly #unknown = new Set<string>();
   readonly #forgotten = new Set<string>();
   readonly #context: RowContext;
 
-  /** @param unreadable told of each value that says nothing, and so grants nothing */
+  /** @param unreadable called for each value that cannot be understood, and so grants nothing */
   constructor(clusterId: string, unreadable: RowContext["unreadable"] = () => {}) {
     this.#context = { clusterId, userUuid: (key) => this.uuidOf("users", key), unreadable };
   }
@@ -39,31 +39,31 @@ export class GraphRowSet {
     }
   }
 
-  /** Takes in rows as GRAPH holds them. A head without an owner had none. */
+  /** Loads rows as GRAPH holds them. A head without an owner had none. */
   load(changes: Iterable<GraphChange>): void {
     for (const { kind, uuid, row } of changes) {
       if (row === null) continue;
       const table = tableOfKind(kind, uuid);
-      // Rows of earlier versions have a number here, whatever the table's key is.
+      // Earlier versions wrote a number here, whatever the table's key is.
       if (table) this.#keys.set(`${table}:${KEY_OF[table] === "uuid" ? uuid : row.id}`, uuid);
       this.#set(kind, uuid, row);
     }
     this.#unknown.clear();
   }
 
-  /** Applies a commit's row changes; returns what changed in the graph, each row once: its last value, and the one before the commit. */
+  /** Applies a commit's row changes. Returns what changed in the graph, each row once: its value after and before the commit. */
   apply(changes: Iterable<RowChange>): Replacement[] {
     const effect = new GraphEffect();
     for (const change of changes) this.applyOne(change, effect);
     return this.finish(effect);
   }
 
-  /** A part of `apply`, for commits that are taken in slices: one row change. */
+  /** One row change: a part of `apply`, for commits that are applied in slices. */
   applyOne(change: RowChange, effect: GraphEffect): void {
     try {
       for (const replacement of this.#changesOf(change)) effect.note(replacement);
     } catch (error) {
-      // No row is worth the others: as one that is gone it grants nothing.
+      // One bad row must not stop the others: it counts as deleted and grants nothing.
       this.#context.unreadable(change.table, "(row)");
       if (change.id === null) throw error;
       for (const replacement of this.#forgetKey(change.table, change.id)) effect.note(replacement);
@@ -77,7 +77,7 @@ export class GraphRowSet {
     return effect.replacements();
   }
 
-  /** Heads of permission links whose owner must be looked up; each is named once (one that does not exist may come as a row later). */
+  /** Heads of permission links whose owner must be looked up. Each is returned once: a head that does not exist may come as a row later. */
   drainUnknownHeads(): string[] {
     const heads = [...this.#unknown].filter((head) => !this.row("owner", head));
     this.#unknown.clear();
@@ -119,7 +119,7 @@ export class GraphRowSet {
     }
   }
 
-  /** No row has this key any more: what stood for it goes, unless another row bears its uuid by now. */
+  /** No row has this key any more: its graph row is removed, unless another row has its uuid by now. */
   *#forgetKey(table: TableName, key: RowId): Generator<Replacement | null> {
     const uuid = this.uuidOf(table, key);
     if (uuid === undefined) return;
@@ -129,7 +129,7 @@ export class GraphRowSet {
     }
   }
 
-  /** A user's tokens name the user by number, so they are those of the new uuid. */
+  /** Tokens refer to their user by number, so they are now the new uuid's. */
   *#renameUser(before: string, user_uuid: string): Generator<Replacement | null> {
     for (const [uuid, row] of this.#rows.get("token") ?? []) {
       const token = row as GraphRows["token"];
@@ -141,7 +141,7 @@ export class GraphRowSet {
     const { table, id } = change;
     const kind = KIND_OF_TABLE[table];
     if (!kind || kind === "owner") return null;
-    // The conversion table is keyed by kind, so the row it returns is of that kind: TypeScript cannot follow that through a union.
+    // The conversion table is keyed by kind, so it returns a row of that kind. TypeScript cannot follow that through a union.
     const convert = CONVERT[kind] as (...args: unknown[]) => Omit<GraphRows[GraphKind], "id" | "uuid"> | null;
     const values = convert(change.row, this.row(kind, uuid), this.#context);
     const row = values && ({ id, uuid, ...values } as GraphRows[GraphKind]);
@@ -161,12 +161,12 @@ export class GraphRowSet {
     return { kind, uuid, row, replaced: old ?? null } as Replacement;
   }
 
-  /** The owner row of an object whose last permission link has gone. */
+  /** Removes the owner row of an object whose last permission link is gone. */
   #forget(head: string): Replacement | null {
     return this.#headCount.has(head) ? null : this.#set("owner", head, null);
   }
 
-  /** Where a tracked head lives now. */
+  /** The new owner of an object that is the head of a permission link. */
   #ownerChange({ table, id, row }: Written, uuid: string): Replacement | null {
     if (table === "users" || table === "groups" || table === "links" || !this.#headCount.has(uuid)) return null;
     if (row.owner_uuid === undefined) return null;
@@ -191,7 +191,7 @@ export class GraphRowSet {
   }
 }
 
-/** What a commit changes in the graph, each row once: its last value, and the one before the commit. */
+/** What a commit changes in the graph, each row once: its value after and before the commit. */
 export class GraphEffect {
   readonly #changes = new Map<string, Replacement>();
 
@@ -207,7 +207,7 @@ export class GraphEffect {
   }
 }
 
-/** What a row of the table may stand for in the graph. */
+/** The kinds of graph rows that a row of the table may have. */
 function kindsOf(table: TableName): GraphKind[] {
   const kind = KIND_OF_TABLE[table];
   return kind === undefined ? ["owner"] : [kind, "owner"];

@@ -1,4 +1,4 @@
-/** Arvados' rows as the GRAPH stream carries them. Secrets end here: a token's row leaves this file as hashes. */
+/** Converts Arvados' rows into rows of GRAPH. No secret passes: a token's row becomes hashes here. Pure. */
 import type { GraphKind, GraphRows, RowId, TokenRow } from "../../core/rows.ts";
 import { type ReducedScopes, reduceScopesText } from "../../core/token/scopes.ts";
 import { saltedSecret, sha256 } from "../../core/token/token.ts";
@@ -17,35 +17,35 @@ export const KIND_OF_TABLE: Partial<Record<TableName, GraphKind>> = {
 
 const TABLE_OF_KIND = new Map(Object.entries(KIND_OF_TABLE).map(([table, kind]) => [kind, table as TableName]));
 
-/** The table that such a row is of; an owner row stands for an object of any kind. */
+/** The table of such a row. An owner row may be of an object of any table. */
 export function tableOfKind(kind: GraphKind, uuid: string): TableName | undefined {
   return kind === "owner" ? ((resourceOf(uuid) as TableName | null) ?? undefined) : TABLE_OF_KIND.get(kind);
 }
 
-/** What a conversion may lean on: the cluster, who a user's numeric key is, and somebody to tell of values that say nothing. */
+/** What a conversion needs: the cluster, users by numeric key, and a callback for values that cannot be understood. */
 export type RowContext = {
   clusterId: string;
   userUuid: (key: RowId) => string | undefined;
   unreadable: (table: TableName, column: string) => void;
 };
 
-type Values<K extends GraphKind> = Omit<GraphRows[K], "id" | "uuid">;
+type GraphValues<K extends GraphKind> = Omit<GraphRows[K], "id" | "uuid">;
 type Convert<K extends GraphKind> = (
   row: RowValues,
   old: GraphRows[K] | undefined,
   context: RowContext,
-) => Values<K> | null;
+) => GraphValues<K> | null;
 
 /**
- * By kind: the values to carry, or null where the graph has no use for the row (a link of another class, a request without container).
- * A value that is not sent because it did not change is taken from the row as it was.
+ * By kind: the values in GRAPH, or null where the graph does not need the row (a link of another class, a request without container). A value
+ * that PostgreSQL does not send because it did not change is copied from the former row.
  */
 export const CONVERT: { [K in Exclude<GraphKind, "owner">]: Convert<K> } = {
   user: (row, old) => ({
     owner_uuid: changed(row.owner_uuid, old?.owner_uuid, text, ""),
     is_admin: isTrue(row.is_admin),
     is_active: isTrue(row.is_active),
-    // What cannot be read may name another account, and then this one is nobody's.
+    // An unreadable value may name another account, so this account grants nothing.
     redirect_to_user_uuid: changed(row.redirect_to_user_uuid, old?.redirect_to_user_uuid, textOrUnreadable, null),
   }),
   group: (row, old, context) => ({
@@ -91,10 +91,10 @@ export const CONVERT: { [K in Exclude<GraphKind, "owner">]: Convert<K> } = {
   },
 };
 
-/** In the place of a name or hash that cannot be read: there is one, and nothing is equal to it. */
+/** Instead of a name or hash that cannot be read: no real value is equal to it. */
 const UNREADABLE = "unreadable";
 
-/** @param former where the row was not known, nothing */
+/** @param nothing where neither the value nor the former row is known */
 function changed<T>(value: unknown, former: T | undefined, convert: (value: unknown) => T, nothing: T): T {
   return value === undefined ? (former ?? nothing) : convert(value);
 }
@@ -105,7 +105,7 @@ function time(row: RowValues, table: TableName, column: string, { unreadable }: 
   return utcMillis(value);
 }
 
-/** Booleans are words over SQL, letters in the replication stream. */
+/** A boolean is `true` in the snapshot, `t` in the replication stream. */
 function isTrue(value: unknown): boolean {
   return value === true || value === "t";
 }
@@ -127,7 +127,7 @@ function salted(value: unknown, clusterId: string): string {
   return typeof value === "string" ? sha256(saltedSecret(value, clusterId)) : UNREADABLE;
 }
 
-/** The scopes column, as far as it means something; undefined = a large value that the update did not touch. */
+/** The scopes of a token; undefined = a large value that the update did not change. */
 function scopesOf(value: unknown, old: TokenRow | undefined): ReducedScopes {
   if (value === undefined) return { scopes: old?.scopes ?? [], over: old?.scopes_over === true };
   return isTooLong(value) ? { scopes: [], over: true } : reduceScopesText(text(value));

@@ -1,9 +1,9 @@
 /**
- * Finds members of a JSON object in UTF-8 text without building its values: any token holder may write a log row of any size and depth.
- * Time grows with the length, memory with what is asked for, and no depth overflows the stack. Pure.
+ * Finds members of a JSON object in UTF-8 text without creating its values, because any token holder may write a log row of any size and
+ * depth. Time grows with the length, memory with the number of names, and no depth overflows the stack. Pure.
  */
 
-/** A value's place in the text. */
+/** Where a value starts and ends in the text. */
 export type Span = { start: number; end: number };
 
 const QUOTE = 0x22;
@@ -14,12 +14,12 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
-/** Longer names are none of those that are asked for, and are not decoded. */
+/** Longer names are not decoded: nobody asks for them. */
 const MAX_NAME = 64;
 
 /**
- * The members called `names` of the object that `text` is; of several with one name the last counts, as in JSON.parse. Null where it is
- * no object, or ends within one. Values are only told apart, not checked: parse what you take.
+ * The members of the object `text` that have one of these names. Of several with one name the last counts, as in JSON.parse. Null where the text
+ * is no object, or ends within one. Values are not validated: the caller parses those that it uses.
  */
 export function membersOf(text: Buffer, names: ReadonlySet<string>, { start, end }: Span): Map<string, Span> | null {
   const found = new Map<string, Span>();
@@ -44,7 +44,7 @@ export function membersOf(text: Buffer, names: ReadonlySet<string>, { start, end
   }
 }
 
-/** Are no more than `limit` objects and arrays open at once? */
+/** Are objects and arrays nested at most `limit` deep? */
 export function isNoDeeperThan(text: Buffer, limit: number, { start, end }: Span): boolean {
   let depth = 0;
   for (let at = start; at < end; at++) {
@@ -83,20 +83,20 @@ function isSpace(byte: number): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
-/** Behind the string that begins at `start`; -1 where it does not end. */
+/** The end of the string that begins at `start`; -1 where it does not end. */
 function stringEnd(text: Buffer, start: number, end: number): number {
   for (let at = start + 1; ; ) {
     const quote = text.indexOf(QUOTE, at);
     if (quote < 0 || quote >= end) return -1;
     let before = quote - 1;
     while (before > start && text[before] === BACKSLASH) before--;
-    // An even number of backslashes are escaped themselves.
+    // An even number of backslashes escape each other, not the quote.
     if ((quote - 1 - before) % 2 === 0) return quote + 1;
     at = quote + 1;
   }
 }
 
-/** Behind the value that begins at `start`; -1 where there is none, or it does not end. */
+/** The end of the value that begins at `start`; -1 where there is none, or it does not end. */
 function skipValue(text: Buffer, start: number, end: number): number {
   const first = text[start];
   if (start >= end) return -1;

@@ -1,6 +1,6 @@
 /**
- * The owner at which an object was last heard of: by the graph's own rows, or the last event about it. So a log row, which anybody may
- * write, cannot put a word about an object on somebody else's path. Memory is bounded; what has been forgotten is unknown. Pure.
+ * The last known owner of each object: by the graph's rows, or by the last event about it. A log row, which any token holder may write, therefore
+ * cannot direct an event to another user's path. Memory is bounded; a forgotten owner is unknown. Pure.
  */
 import type { LinkRow, Replacement, TokenRow } from "../../core/rows.ts";
 import type { GraphRowSet } from "./graph-row-set.ts";
@@ -8,12 +8,12 @@ import type { GraphRowSet } from "./graph-row-set.ts";
 const REMEMBERED = 50_000;
 
 export class LastOwners {
-  /** In the order of the last word. */
+  /** The last noted one is last. */
   readonly #owners = new Map<string, string | null>();
-  /** Links and tokens by uuid, whose kind it tells. */
+  /** Links and tokens that the current commit deleted. */
   readonly #deleted = new Map<string, LinkRow | TokenRow>();
 
-  /** Undefined: not known. Null: nobody's. */
+  /** Undefined: not known. Null: it has no owner. */
   of(uuid: string, state: GraphRowSet): string | null | undefined {
     const noted = this.#owners.get(uuid);
     if (noted !== undefined) return noted;
@@ -28,7 +28,7 @@ export class LastOwners {
     if (this.#owners.size > REMEMBERED) this.#owners.delete(this.#owners.keys().next().value as string);
   }
 
-  /** A commit's changes of the graph, before its events are made: they tell where objects were. */
+  /** The graph changes of a commit, before its events are made: they hold the former owners. */
   replaced(changes: Iterable<Replacement>): void {
     this.#deleted.clear();
     for (const { kind, uuid, row, replaced } of changes) {

@@ -1,6 +1,6 @@
 /**
- * A row of Arvados' `logs` table, cut down at the door: a huge transaction is held in memory until its commit, manifests and secrets
- * are of no use, and `properties` may hold megabytes of anything, since any token holder may insert a row. Pure.
+ * A row of Arvados' `logs` table, reduced as it is read: a huge transaction is kept until its commit, manifests and secrets are not needed, and
+ * `properties` may hold megabytes of anything, because any token holder may insert a row. Pure; `commit/commit.ts` calls it.
  */
 import { isUuid } from "../../core/uuid.ts";
 import { isUnreadableTime, type RowValues, textOrNull, utcMillis } from "../postgres/row.ts";
@@ -8,7 +8,7 @@ import { isNoDeeperThan, membersOf, type Span } from "./json-members.ts";
 
 export type Attributes = Record<string, unknown>;
 
-/** JSON text of what `KEPT` leaves of a row's attributes. */
+/** JSON text of a row's attributes, only those in `KEPT`. */
 export type Packed = string;
 
 export function unpacked(text: Packed): Attributes {
@@ -20,12 +20,12 @@ export type LogRow = {
   event_type: string;
   /** UTC milliseconds. */
   at: number;
-  /** Of events that are no change of an object: who wrote the row (Arvados sets it at every save); null = not known. */
+  /** Of custom events: the user who wrote the row (Arvados sets it at every save); null = not known. */
   actor: string | null;
-  /** Attributes before and after, packed: as JSON text they take a third of the memory. */
+  /** Attributes before and after the change. JSON text needs a third of the memory. */
   old: Packed | null;
   new: Packed | null;
-  /** Of events that are no change of an object: the properties, where they are not too long. */
+  /** Of custom events: the properties, where they are not too long. */
   properties: Attributes | null;
 };
 
@@ -42,17 +42,17 @@ export const EVENT_ATTRIBUTES = [
   "modified_by_user_uuid",
 ] as const;
 
-/** What events show, and what it takes to know where a deleted object lived. */
+/** What events show, and what identifies the owner of a deleted object. */
 const KEPT = ["id", ...EVENT_ATTRIBUTES, "link_class", "tail_uuid", "head_uuid", "user_id"] as const;
 
-/** Event types that speak of a change of the object's row. */
+/** Event types that describe a change of the object's row. All others are custom. */
 export const CHANGE_TYPES: ReadonlySet<string> = new Set(["create", "update", "delete"]);
 
 /** Longer values are left out; Arvados' own columns of these names hold 255 characters. */
 const MAX_VALUE = 1_024;
-/** Of a value's text: each character may be written as an escape of 6 bytes. */
+/** Of a value's text: each character may be an escape of 6 bytes. */
 const MAX_VALUE_BYTES = 6 * MAX_VALUE + 2;
-/** Properties of custom events, as bytes of JSON text, and objects and arrays in them that are open at once: clients parse them too. */
+/** Bounds on the properties of custom events: bytes of JSON text, and nesting. Clients parse them too. */
 const MAX_PROPERTIES = 16_384;
 const MAX_DEPTH = 32;
 const EVENT_TYPE = /^[\w.-]{1,64}$/;
@@ -60,7 +60,7 @@ const EVENT_TYPE = /^[\w.-]{1,64}$/;
 const ATTRIBUTES: ReadonlySet<string> = new Set(["old_attributes", "new_attributes"]);
 const KEPT_NAMES: ReadonlySet<string> = new Set(KEPT);
 
-/** Null for a row that cannot be an event: NULL where Arvados always has a value, or nonsense where it has a uuid. `properties` is text in UTF-8. */
+/** Null for a row that cannot be an event: it has NULL where Arvados always has a value, or no valid uuid. `properties` is UTF-8 text. */
 export function logRow(row: RowValues): LogRow | null {
   const { object_uuid, event_type } = row;
   const at = utcMillis(row.event_at);
@@ -79,7 +79,7 @@ export function logRow(row: RowValues): LogRow | null {
   return { object_uuid, event_type, at, actor: null, old, new: after, properties: null };
 }
 
-/** About how much memory it takes. */
+/** Approximate memory of the row. */
 export function logRowBytes({ old, new: after, properties }: LogRow): number {
   return 400 + (old?.length ?? 0) + (after?.length ?? 0) + (properties ? MAX_PROPERTIES : 0);
 }
@@ -89,22 +89,22 @@ function bytesOf(value: unknown): Buffer {
   return Buffer.from(typeof value === "string" ? value : "");
 }
 
-/** Also null: YAML of before 2017, which begins with `---`; empty means {}. */
+/** Null also for the YAML of before 2017, which begins with `---`. */
 function propertiesOf(text: Buffer, whole: Span): Attributes | null {
   if (text.length > MAX_PROPERTIES || !isNoDeeperThan(text, MAX_DEPTH, whole)) return null;
   const value = parsed(text, whole);
   return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Attributes) : null;
 }
 
-/** Null where the attributes are no object. */
-function packed(text: Buffer, span: Span | undefined): Packed | null {
-  const members = span && membersOf(text, KEPT_NAMES, span);
+/** Null where the attributes are not an object. */
+function packed(text: Buffer, whole: Span | undefined): Packed | null {
+  const members = whole && membersOf(text, KEPT_NAMES, whole);
   if (!members) return null;
   const kept: Attributes = {};
   for (const name of KEPT) {
-    const place = members.get(name);
-    if (place === undefined || place.end - place.start > MAX_VALUE_BYTES) continue;
-    const value = isComposite(text[place.start]) ? undefined : parsed(text, place);
+    const span = members.get(name);
+    if (span === undefined || span.end - span.start > MAX_VALUE_BYTES) continue;
+    const value = isComposite(text[span.start]) ? undefined : parsed(text, span);
     if (value === undefined || (typeof value === "string" && value.length > MAX_VALUE)) continue;
     kept[name] = value;
   }
@@ -116,7 +116,7 @@ function isComposite(byte: number | undefined): boolean {
   return byte === 0x7b || byte === 0x5b;
 }
 
-/** Undefined where it is no JSON. */
+/** Undefined where it is not JSON. */
 function parsed(text: Buffer, { start, end }: Span): unknown {
   try {
     return JSON.parse(text.toString("utf8", start, end));

@@ -1,4 +1,4 @@
-/** Where an object lives, from its own row or, once that is gone, from the last attributes that its log row told. Pure. */
+/** The facts by which an object is routed: from its own row or, once that is deleted, from the last attributes in its log row. Pure. */
 import type { ObjectFacts } from "../../core/graph-types.ts";
 import type { Resource } from "../../core/uuid.ts";
 import { type RowValues, textOrNull, utcMillis } from "../postgres/row.ts";
@@ -21,7 +21,7 @@ export function factsOfRow(uuid: string, resource: Resource, row: RowValues, sta
   return facts;
 }
 
-/** For deletes the log row's last attributes say where the object lived: its numeric id has vouched for the row. */
+/** For deletes the log row's last attributes name the owner. The caller has checked by the numeric id that the row was deleted. */
 export function factsOfAttributes(uuid: string, resource: Resource, row: Attributes, state: GraphRowSet): ObjectFacts {
   const facts: ObjectFacts = { uuid, resource, owner: textOrNull(row.owner_uuid) };
   if (resource === "links") {

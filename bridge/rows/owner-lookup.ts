@@ -1,4 +1,4 @@
-/** What is asked of PostgreSQL about objects that are not in memory: where the heads of permission links live, and rows that custom events speak of. */
+/** Queries PostgreSQL for objects that are not in memory: owners of the heads of permission links, and rows that custom events are about. */
 import type pg from "pg";
 import type { Replacement } from "../../core/rows.ts";
 import { resourceOf } from "../../core/uuid.ts";
@@ -11,7 +11,7 @@ import type { GraphRowSet } from "./graph-row-set.ts";
 /** At most this many uuids in one query. */
 const BATCH = 1_000;
 
-/** Fills in the owners that the state misses; an object that is not there has none, and its row may come later. */
+/** Adds the owners that the state misses. An object that does not exist has none; its row may come later. */
 export async function lookUpOwners(client: pg.Client, tables: FoundTables, state: GraphRowSet): Promise<Replacement[]> {
   const byTable = new Map<TableName, string[]>();
   for (const head of state.drainUnknownHeads()) {
@@ -36,7 +36,7 @@ export async function lookUpOwners(client: pg.Client, tables: FoundTables, state
   return changes;
 }
 
-/** The published columns of these objects' rows, as they are now; those that do not exist are left out. */
+/** The published columns of these objects' current rows. Objects that do not exist are missing. */
 export async function lookUpRows(
   client: pg.Client,
   tables: FoundTables,

@@ -1,10 +1,10 @@
-/** Work on very many rows, cut so that sockets are looked at in between: PostgreSQL ends a reader that says nothing for a minute. */
+/** Work on very many rows in slices, so that the event loop gets turns: PostgreSQL ends a reader that is silent for a minute. */
 import { setImmediate } from "node:timers/promises";
 import type { Replacement } from "../../core/rows.ts";
 import type { RowChange } from "../postgres/row.ts";
 import { GraphEffect, type GraphRowSet } from "./graph-row-set.ts";
 
-/** Rows taken, or log rows made events, between two looks at the sockets. */
+/** Rows that are handled before the event loop gets a turn. */
 export const SLICE = 500;
 
 export function* slicesOf<T>(items: Iterable<T>): Generator<T[], void, void> {
@@ -18,7 +18,7 @@ export function* slicesOf<T>(items: Iterable<T>): Generator<T[], void, void> {
   if (slice.length > 0) yield slice;
 }
 
-/** `GraphState.apply`, in slices. */
+/** `GraphRowSet.apply`, in slices. */
 export async function applySliced(state: GraphRowSet, rows: Iterable<RowChange>): Promise<Replacement[]> {
   const effect = new GraphEffect();
   for (const changes of slicesOf(rows)) {

@@ -1,6 +1,6 @@
 /**
- * A temporary file for what a huge transaction leaves no room for in memory: bytes are appended and read back by their place. The file has
- * no name once it is open, so a process that dies leaves nothing behind. Reads and writes are short, and synchronous.
+ * A temporary file for the parts of a huge transaction that do not fit into memory. Bytes are appended and read back by their offset. The file
+ * has no name once it is open, so a process that is killed leaves nothing. Reads and writes are short and synchronous.
  */
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,11 +8,12 @@ import { join } from "node:path";
 import { fault, reasonOf } from "../../core/errors.ts";
 
 const WRITE_BYTES = 256 * 1024;
-/** Pages kept of what was read. */
+/** Pages that are kept after reading. */
 const PAGE_BYTES = 64 * 1024;
 const PAGES = 128;
 
 export class SpillFile {
+  readonly #folder: string;
   readonly #fd: number;
   readonly #buffer = Buffer.allocUnsafe(WRITE_BYTES);
   /** In the order of their last use. */
@@ -22,12 +23,13 @@ export class SpillFile {
 
   /** @throws spill.failed */
   constructor(folder = tmpdir()) {
-    this.#fd = guarded(folder, () => {
-      const place = mkdtempSync(join(folder, "arvados-nats-"));
+    this.#folder = folder;
+    this.#fd = this.#guarded(() => {
+      const own = mkdtempSync(join(folder, "arvados-nats-"));
       try {
-        return openSync(join(place, "spill"), "w+", 0o600);
+        return openSync(join(own, "spill"), "w+", 0o600);
       } finally {
-        rmSync(place, { recursive: true });
+        rmSync(own, { recursive: true });
       }
     });
   }
@@ -36,30 +38,30 @@ export class SpillFile {
     return this.#written + this.#buffered;
   }
 
-  /** Returns where the bytes begin. @throws spill.failed */
+  /** Returns the offset of the bytes. @throws spill.failed */
   append(bytes: Buffer): number {
-    const place = this.size;
+    const offset = this.size;
     if (bytes.length > WRITE_BYTES - this.#buffered) this.#flush();
     if (bytes.length > WRITE_BYTES) this.#write(bytes);
     else {
       bytes.copy(this.#buffer, this.#buffered);
       this.#buffered += bytes.length;
     }
-    return place;
+    return offset;
   }
 
-  /** Up to `length` bytes from `place` on: fewer at the end. @throws spill.failed */
-  read(place: number, length: number): Buffer {
+  /** `length` bytes from `offset` on, fewer at the end of the file. @throws spill.failed */
+  read(offset: number, length: number): Buffer {
     this.#flush();
-    const end = Math.min(place + length, this.#written);
-    const page = Math.floor(place / PAGE_BYTES);
+    const end = Math.min(offset + length, this.#written);
+    const page = Math.floor(offset / PAGE_BYTES);
     const isWhole = (page + 1) * PAGE_BYTES <= this.#written;
-    if (!isWhole || end > (page + 1) * PAGE_BYTES) return this.#readBytes(place, end);
+    if (!isWhole || end > (page + 1) * PAGE_BYTES) return this.#readBytes(offset, end);
     const start = page * PAGE_BYTES;
-    return this.#page(page).subarray(place - start, end - start);
+    return this.#page(page).subarray(offset - start, end - start);
   }
 
-  /** What is read once is mostly read again, or what stands beside it. */
+  /** Bytes that are read once are often read again, or their neighbours are. */
   #page(number: number): Buffer {
     const page = this.#pages.get(number) ?? this.#readBytes(number * PAGE_BYTES, (number + 1) * PAGE_BYTES);
     this.#pages.delete(number);
@@ -68,11 +70,11 @@ export class SpillFile {
     return page;
   }
 
-  #readBytes(place: number, end: number): Buffer {
-    const bytes = Buffer.allocUnsafe(Math.max(0, end - place));
+  #readBytes(offset: number, end: number): Buffer {
+    const bytes = Buffer.allocUnsafe(Math.max(0, end - offset));
     for (let done = 0; done < bytes.length; ) {
-      const count = guarded("", () => readSync(this.#fd, bytes, done, bytes.length - done, place + done));
-      if (count === 0) throw fault("spill.failed", { folder: "", reason: "the file ends early" });
+      const count = this.#guarded(() => readSync(this.#fd, bytes, done, bytes.length - done, offset + done));
+      if (count === 0) throw fault("spill.failed", { folder: this.#folder, reason: "the file ends early" });
       done += count;
     }
     return bytes;
@@ -91,21 +93,17 @@ export class SpillFile {
 
   #write(bytes: Buffer): void {
     for (let done = 0; done < bytes.length; ) {
-      const count = guarded("", () => writeSync(this.#fd, bytes, done, bytes.length - done, this.#written));
+      const count = this.#guarded(() => writeSync(this.#fd, bytes, done, bytes.length - done, this.#written));
       done += count;
       this.#written += count;
     }
   }
-}
 
-function guarded<T>(folder: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw fault(
-      "spill.failed",
-      { folder: folder || "the temporary folder", reason: reasonOf(error) },
-      { cause: error },
-    );
+  #guarded<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw fault("spill.failed", { folder: this.#folder, reason: reasonOf(error) }, { cause: error });
+    }
   }
 }

@@ -1,34 +1,34 @@
 /**
- * Finds places by name where there are too many of them for memory: sorted runs in a temporary file, of which memory holds only every
- * 256th entry. Different names may share an entry: the caller compares what stands at the place.
+ * Finds offsets by name where there are too many for memory: sorted runs in a temporary file, of which memory holds only every 256th entry.
+ * Different names may share a hash, so the caller compares the item at the offset.
  */
 import { SpillFile } from "./spill-file.ts";
 
-/** Entries of a run: with a hash of 32 bits in front, a number of an entry fits into what a float holds exactly. */
+/** Entries of a run: the hash of 32 bits and the number of an entry together fit into a float exactly. */
 const RUN = 2 ** 20;
 const BLOCK = 256;
 const ENTRY_BYTES = 16;
 
-type Run = { start: number; length: number /** Each block's first hash. */; firsts: Uint32Array };
+type IndexRun = { start: number; length: number /** Each block's first hash. */; firsts: Uint32Array };
 
 export class SpillIndex {
   readonly #file: SpillFile;
-  readonly #runs: Run[] = [];
+  readonly #runs: IndexRun[] = [];
   readonly #keys = new Float64Array(RUN);
-  readonly #places = new Float64Array(RUN);
+  readonly #offsets = new Float64Array(RUN);
   #count = 0;
 
   constructor(folder?: string) {
     this.#file = new SpillFile(folder);
   }
 
-  add(name: string, place: number): void {
+  add(name: string, offset: number): void {
     this.#keys[this.#count] = hashOf(name) * RUN + this.#count;
-    this.#places[this.#count] = place;
+    this.#offsets[this.#count] = offset;
     if (++this.#count === RUN) this.seal();
   }
 
-  /** To be called behind the last `add`. */
+  /** To be called after the last `add`. */
   seal(): void {
     if (this.#count === 0) return;
     const keys = this.#keys.subarray(0, this.#count).sort();
@@ -38,13 +38,13 @@ export class SpillIndex {
       const hash = Math.floor(key / RUN);
       if (at % BLOCK === 0) firsts[at / BLOCK] = hash;
       bytes.writeDoubleLE(hash, at * ENTRY_BYTES);
-      bytes.writeDoubleLE(this.#places[key % RUN] as number, at * ENTRY_BYTES + 8);
+      bytes.writeDoubleLE(this.#offsets[key % RUN] as number, at * ENTRY_BYTES + 8);
     }
     this.#runs.push({ start: this.#file.append(bytes), length: this.#count, firsts });
     this.#count = 0;
   }
 
-  /** Places that may be of this name, in ascending order: all that are, and now and then one that is not. */
+  /** Offsets of this name, in ascending order. Rarely one of another name is among them. */
   find(name: string): number[] {
     const hash = hashOf(name);
     return this.#runs.flatMap((run) => this.#findIn(run, hash));
@@ -54,8 +54,8 @@ export class SpillIndex {
     this.#file.close();
   }
 
-  #findIn({ start, length, firsts }: Run, hash: number): number[] {
-    // The last block that begins before the hash: entries of one hash may begin at its end.
+  #findIn({ start, length, firsts }: IndexRun, hash: number): number[] {
+    // The last block that begins with a smaller hash: entries of this hash may begin at its end.
     const block = Math.max(0, firstAtLeast(firsts.length, (at) => firsts[at] as number, hash) - 1);
     const found: number[] = [];
     for (let from = block * BLOCK; from < length; from += BLOCK) {
@@ -70,7 +70,7 @@ export class SpillIndex {
   }
 }
 
-/** Of ascending values the place of the first that is `wanted` or more. */
+/** The index of the first of ascending values that is `wanted` or more. */
 function firstAtLeast(count: number, valueAt: (at: number) => number, wanted: number): number {
   let low = 0;
   let high = count;
@@ -82,7 +82,7 @@ function firstAtLeast(count: number, valueAt: (at: number) => number, wanted: nu
   return low;
 }
 
-/** FNV-1a, and its bits mixed once more. */
+/** FNV-1a with another mixing step. */
 function hashOf(name: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < name.length; at++) hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193);

@@ -1,4 +1,4 @@
-/** A list that is kept in memory up to a number of bytes, and in a temporary file beyond. Items are JSON, and have a place each. */
+/** A list in memory up to a number of bytes, and then in a temporary file. Items are JSON values; each is found by its offset. */
 import { SpillFile } from "./spill-file.ts";
 
 const READ_BYTES = 256 * 1024;
@@ -7,11 +7,11 @@ const LENGTH_BYTES = 4;
 export type SpillOptions = {
   /** Bytes in memory before the file is used. */
   limit: number;
-  /** Where the file is made; left out: the system's temporary folder. */
+  /** Folder of the file. Default: the system's temporary folder. */
   folder?: string;
 };
 
-/** What is held of a commit in memory: of its rows, and of its log rows. */
+/** A commit's rows may need so much memory, and so may its log rows. */
 export const COMMIT_MEMORY: SpillOptions = { limit: 16 * 1024 * 1024 };
 
 export class SpillList<T> implements Iterable<T> {
@@ -29,12 +29,12 @@ export class SpillList<T> implements Iterable<T> {
     return this.#length;
   }
 
-  /** Is part of it in a file? Then places are not those of memory any more. */
+  /** Is the list in a file? Offsets from before are not valid any more. */
   get isSpilled(): boolean {
     return this.#file !== null;
   }
 
-  /** @param bytes about how much memory the item takes */
+  /** @param bytes approximate memory of the item */
   append(item: T, bytes: number): void {
     this.#length++;
     this.#bytes += bytes;
@@ -47,34 +47,34 @@ export class SpillList<T> implements Iterable<T> {
     for (const [, item] of this.entries()) yield item;
   }
 
-  /** Each item with its place, in order. */
-  *entries(): Generator<[place: number, item: T], void, void> {
+  /** Each item with its offset, in order. */
+  *entries(): Generator<[offset: number, item: T], void, void> {
     if (!this.#file) {
       yield* this.#items.entries();
       return;
     }
-    let place = 0;
+    let offset = 0;
     let chunk: Buffer = Buffer.alloc(0);
     let at = 0;
-    while (place < this.#file.size) {
+    while (offset < this.#file.size) {
       let length = at + LENGTH_BYTES <= chunk.length ? chunk.readUInt32LE(at) : -1;
       if (length < 0 || at + LENGTH_BYTES + length > chunk.length) {
-        chunk = this.#file.read(place, READ_BYTES);
+        chunk = this.#file.read(offset, READ_BYTES);
         length = chunk.readUInt32LE(0);
-        if (LENGTH_BYTES + length > chunk.length) chunk = this.#file.read(place, LENGTH_BYTES + length);
+        if (LENGTH_BYTES + length > chunk.length) chunk = this.#file.read(offset, LENGTH_BYTES + length);
         at = 0;
       }
       const start = at + LENGTH_BYTES;
-      yield [place, JSON.parse(chunk.toString("utf8", start, start + length)) as T];
+      yield [offset, JSON.parse(chunk.toString("utf8", start, start + length)) as T];
       at = start + length;
-      place += LENGTH_BYTES + length;
+      offset += LENGTH_BYTES + length;
     }
   }
 
-  at(place: number): T {
-    if (!this.#file) return this.#items[place] as T;
-    const length = this.#file.read(place, LENGTH_BYTES).readUInt32LE(0);
-    return JSON.parse(this.#file.read(place + LENGTH_BYTES, length).toString("utf8")) as T;
+  at(offset: number): T {
+    if (!this.#file) return this.#items[offset] as T;
+    const length = this.#file.read(offset, LENGTH_BYTES).readUInt32LE(0);
+    return JSON.parse(this.#file.read(offset + LENGTH_BYTES, length).toString("utf8")) as T;
   }
 
   close(): void {

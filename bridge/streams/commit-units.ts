@@ -1,6 +1,6 @@
 /**
- * A commit's routed events as messages, cut into units: one where it can be stored at once, else parts that say so. Pure, and lazy, so
- * that of a huge commit only one part is in memory as messages.
+ * Turns a commit's routed events into units of messages: one unit where it fits, otherwise numbered parts. Pure and lazy, so that only one
+ * part of a huge commit is in memory as messages. `CommitHandler` calls it.
  */
 import { formatLsn, type Lsn } from "../../core/lsn.ts";
 import { formatRevision, type Revision } from "../../core/revision.ts";
@@ -10,11 +10,11 @@ import type { Message, MovedBody } from "./publisher.ts";
 
 export type RoutedEvent = {
   event: RecordEvent;
-  /** Its place within the commit, whatever the others' routes are: a repeated commit gives the same numbers. */
+  /** Its number within the commit, independent of routes: a repeated commit gives the same numbers. */
   ordinal: number;
-  /** In full. Empty: nobody may see it. */
+  /** Full subjects. Empty: nobody may read it. */
   subjects: string[];
-  /** The object has left these subjects, or nobody knows where it was. */
+  /** The object has left these subjects, or its former owner is not known. */
   moved?: "left" | "unknown";
 };
 
@@ -23,20 +23,20 @@ export type CommitFrame = {
   lsn: Lsn;
   time: number;
   revision: Revision;
-  /** Bytes of a body that nats-server surely takes. */
+  /** Bytes of a body that nats-server accepts. */
   maxBody: number;
 };
 
-/** The last event that RECORDS holds, under which subjects it is there, and whether its commit is there to its end. */
+/** The last event in RECORDS, the subjects under which it is stored, and whether its commit is stored to its end. */
 export type StoredEvent = { lsn: Lsn; ordinal: number; subjects: ReadonlySet<string>; isWhole: boolean };
 
-/** More of them go as a batch, which costs some milliseconds once and less for each message. */
+/** More copies are sent as a batch, which costs some milliseconds once and less for each message. */
 const MAX_COPIES = 16;
 
 /**
- * A commit's only event is whole under each of its subjects. So its copies need not appear at once, which is an atomic batch and has
- * everybody behind it wait: they are numbered, and go one by one.
- * @param stored what RECORDS holds of this very commit, where it holds only a part
+ * The copies of a commit's only event need not appear at once, because each subject has the whole event. So they are numbered and sent one by
+ * one: an atomic batch would delay all later messages.
+ * @param stored the last event of this commit in RECORDS, where RECORDS holds a part of the commit
  */
 export async function* unitsOf(
   frame: CommitFrame,
@@ -80,16 +80,16 @@ export async function* unitsOf(
 }
 
 function numbered(message: Message, copies: readonly Message[]): Message {
-  const place = `${copies.indexOf(message) + 1}/${copies.length}`;
-  return { ...message, headers: { ...message.headers, [HEADER.copy]: place } };
+  const position = `${copies.indexOf(message) + 1}/${copies.length}`;
+  return { ...message, headers: { ...message.headers, [HEADER.copy]: position } };
 }
 
-/** Whether these messages may appear one after the other. */
+/** May these messages appear one after the other? */
 export function areCopies(messages: readonly Message[]): boolean {
   return messages[0]?.headers[HEADER.copy] !== undefined;
 }
 
-/** What all messages of a commit have in common. */
+/** The headers of all messages of a commit. */
 function commonHeaders({ epoch, lsn, time, revision }: CommitFrame): Record<string, string> {
   return {
     [HEADER.epoch]: String(epoch),
@@ -114,13 +114,13 @@ function messagesOf(
   const messages: Message[] = names.map((subject) => ({ subject, headers, body: text }));
   if (!moved) return messages;
   const subject = names[0] as string;
-  // Behind the last event on the old path, in the same unit: so its sequence is known once this one's is.
+  // After the last event on the old path and in the same unit, so that the event's sequence follows from this one.
   const body: MovedBody = moved === "left" ? { left: subject, before: names.length } : { left: null };
   messages.push({ subject: subjects.moved(event.object_uuid), headers, body });
   return messages;
 }
 
-/** An event that is too long for nats-server says only which object it is about. */
+/** An event that is too long for nats-server only names its object. */
 function bodyOf(event: RecordEvent, maxBody: number): string {
   const text = JSON.stringify(event);
   if (Buffer.byteLength(text) <= maxBody) return text;

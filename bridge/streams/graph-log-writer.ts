@@ -1,4 +1,4 @@
-/** Writes GRAPHLOG: what each commit of GRAPH replaces, just before the commit itself, and up to where everything is stored. */
+/** Writes GRAPHLOG: what each commit of GRAPH replaces, just before the commit itself; and the position up to which all streams hold everything. */
 import { formatLsn, type Lsn, laterLsn } from "../../core/lsn.ts";
 import type { Replacement } from "../../core/rows.ts";
 import type { Subjects } from "../../core/subjects.ts";
@@ -6,14 +6,14 @@ import { type GraphLogEntry, partsOf, type StoredPosition, UP_TO_HEADER } from "
 import type { HandlingFailure } from "./handling-failure.ts";
 import type { FencedPublisher } from "./publisher.ts";
 
-/** Messages under way before a commit waits. */
+/** A commit waits while so many messages are not acknowledged. */
 const MAX_PENDING = 256;
 
 export type GraphLogOptions = {
   epoch: number;
-  /** Nothing in GRAPH is of a later commit. */
+  /** GRAPH holds nothing of a later commit. */
   upTo: Lsn;
-  /** The graph begins with the first commit that is written, as read in this snapshot: it replaces nothing that could be had back. */
+  /** The graph begins with the first commit that is written, as this snapshot shows it: nothing older can be put back. */
   floor: string | null;
 };
 
@@ -32,14 +32,14 @@ export class GraphLogWriter {
     this.#floor = floor;
   }
 
-  /** Nothing in GRAPH is of a commit behind this one. */
+  /** GRAPH holds nothing of a later commit. */
   get upTo(): Lsn {
     return this.#upTo;
   }
 
   /**
-   * What the commit at `lsn`, which ends at sequence `commit` of GRAPH, replaces. Resolves with the sequence of its last message as
-   * soon as there is room; `onStored` is called once that is acknowledged.
+   * What the commit at `lsn`, which ends at sequence `commit` of GRAPH, replaces. Resolves with the sequence of the last message as soon as
+   * there is room; `onStored` is called once that message is acknowledged.
    */
   async write(
     changes: readonly Replacement[],
@@ -65,13 +65,13 @@ export class GraphLogWriter {
   }
 
   /** All streams hold everything up to here. */
-  async say(stored: Lsn, onStored: () => void = () => {}): Promise<void> {
+  async publishStored(stored: Lsn, onStored: () => void = () => {}): Promise<void> {
     await this.#push(this.#subjects.graphLogStored, { lsn: formatLsn(stored) }, onStored);
   }
 
-  /** Handling a commit failed; resolves once that is acknowledged. */
-  async trouble(trouble: HandlingFailure): Promise<void> {
-    await this.#push(this.#subjects.graphLogTrouble, trouble);
+  /** Handling a commit failed; resolves once the message is acknowledged. */
+  async publishFailure(failure: HandlingFailure): Promise<void> {
+    await this.#push(this.#subjects.graphLogTrouble, failure);
     await this.#publisher.acknowledged();
   }
 

@@ -1,18 +1,18 @@
 /**
- * What GRAPHLOG tells: with each commit of GRAPH the values it replaced, so that the graph can be put back to what it was when a commit
- * that must be repeated was first routed. Pure.
+ * The entries of GRAPHLOG: the values that each commit of GRAPH replaced. By them the graph is put back to its state at the time at which a
+ * repeated commit was first routed. Pure.
  */
 
 import { type Lsn, parseLsn } from "../../core/lsn.ts";
 import type { GraphChange, GraphRows, Replacement } from "../../core/rows.ts";
 import { isGraphRow } from "../../core/wire/graph-entry.ts";
 
-/** A change without its new value: GRAPH has that. Owners keep it, since they are looked up, and may be others today. */
+/** A change without its new value, which GRAPH has. An owner row keeps it: it was looked up, and a lookup may find another one today. */
 export type Replaced = Pick<Replacement, "kind" | "uuid" | "replaced"> & { row?: GraphRows["owner"] };
 
-/** On every message of GRAPH: the sequence in GRAPHLOG of the entry that holds what it replaced. */
+/** On every message of GRAPH: the sequence of the entry in GRAPHLOG that holds what it replaced. */
 export const GRAPH_LOG_HEADER = "Arvados-Graph-Log";
-/** On every message of GRAPHLOG but a leader's: nothing in GRAPH up to here is of a later commit. It never falls within an epoch. */
+/** On every message of GRAPHLOG but a leader's: GRAPH holds nothing of a later commit so far. It does not decrease within an epoch. */
 export const UP_TO_HEADER = "Arvados-Up-To";
 
 /** Body of `graphlog.commit`; a large commit has several, and its messages in GRAPH name the last one. */
@@ -24,22 +24,22 @@ export type GraphLogEntry = {
   commit: number;
   replaced: Replaced[];
   /**
-   * The graph begins here, as read from the database in this snapshot (`xmin:xmax:xip`): nothing before it can be had back, and what
-   * the snapshot contains was routed by it.
+   * The graph begins here, as read from the database in this snapshot (`xmin:xmax:xip`): no earlier graph can be put back, and commits in the
+   * snapshot were routed by it.
    */
   floor?: string;
 };
 
-/** Body of `graphlog.stored`: all streams hold everything up to here. Said before PostgreSQL is told. */
+/** Body of `graphlog.stored`: all streams hold everything up to here. It is stored before the position is confirmed. */
 export type StoredPosition = { lsn: string };
 
-/** What must be put back, in the order of the log, and the snapshot that this leads to where the graph began with one. */
+/** The entries to put back, in the order of the log; and the snapshot that this leads to, where the graph began with one. */
 export type Undo = { entries: GraphLogEntry[]; floor: string | null };
 
-/** Bytes of replaced values in one message: what stands around them fits into what nats-server takes at the most. */
+/** Bytes of replaced values in one message. With the rest of the message they fit into what nats-server accepts. */
 const PART_BYTES = 512 * 1024;
 
-/** Cuts what a commit replaced into parts that fit into a message each; at least one. */
+/** Splits what a commit replaced into at least one part; each part fits into a message. */
 export function partsOf(changes: readonly Replacement[]): Replaced[][] {
   const parts: Replaced[][] = [[]];
   let bytes = 0;
@@ -56,24 +56,24 @@ export function partsOf(changes: readonly Replacement[]): Replaced[][] {
   return parts;
 }
 
-/** Puts back, in `rows` (by `kind:uuid`), what the entries replaced, the last one first. */
+/** Puts back what the entries replaced in `rows` (by `kind:uuid`), the last entry first. */
 export function rollBack(rows: Map<string, GraphChange>, entries: readonly GraphLogEntry[]): void {
   for (const { replaced: values } of entries.toReversed()) {
     for (const { kind, uuid, replaced: row } of values) rows.set(`${kind}:${uuid}`, { kind, uuid, row } as GraphChange);
   }
 }
 
-/** The newest message of GRAPH that is no leader's, and where it says that the values it replaced stand. */
+/** The newest message of GRAPH but a leader's; `log`: the sequence in GRAPHLOG of what it replaced. */
 export type NewestOfGraph = { sequence: number; epoch: number; lsn: Lsn; log: number | null };
 
 /**
- * Follows GRAPHLOG in sequence, from a message at or before the last one that is not newer than `target`, and keeps what must be put
- * back so that nothing of a later commit is left.
+ * Reads GRAPHLOG in sequence, from a message at or before the last one that is not newer than `target`, and collects what must be put back so
+ * that nothing of a later commit is left.
  */
 export class GraphLogReader {
   readonly #target: Lsn;
   #next: number;
-  /** The last place behind which everything that is newer than the target stands; null = there is none, or something is missing since. */
+  /** Everything that is newer than the target comes after this sequence; null = not found, or a message is missing since. */
   #since: number | null = null;
   #undo: Undo = { entries: [], floor: null };
   #upTo: Lsn = 0n;
@@ -83,7 +83,7 @@ export class GraphLogReader {
     this.#target = target;
   }
 
-  /** Of the last message that says so. */
+  /** Of the last message that has it. */
   get upTo(): Lsn {
     return this.#upTo;
   }
@@ -102,8 +102,8 @@ export class GraphLogReader {
   }
 
   /**
-   * Null: the log cannot tell.
-   * @param named the entry that the newest message of GRAPH names, as the log has it
+   * Null: the log does not reach far enough, or has a gap.
+   * @param named the entry of the log that the newest message of GRAPH names
    * @param ends sequences of the stream
    */
   undo(newest: NewestOfGraph, named: GraphLogEntry | null, ends: { first: number; last: number }): Undo | null {
@@ -116,8 +116,8 @@ export class GraphLogReader {
 }
 
 /**
- * The entry in a message of GRAPHLOG; null for what is none, which another version may have written. Whoever follows the log takes it
- * for missing: without it nothing can be put back.
+ * The entry in a message of GRAPHLOG; null for a body that is no entry, which another version may have written. It counts as missing, because
+ * without it nothing can be put back.
  */
 export function parseGraphLogEntry(body: string): GraphLogEntry | null {
   try {

@@ -1,4 +1,4 @@
-/** Writes the permission graph into GRAPH: rows, then the entry that ends the commit. Its sequence is the commit's revision. */
+/** Writes the permission graph into GRAPH: rows, then the entry that ends the commit, whose sequence is the commit's revision. */
 
 import { formatLsn, type Lsn } from "../../core/lsn.ts";
 import { NO_REVISION, type Revision } from "../../core/revision.ts";
@@ -11,16 +11,16 @@ import { GRAPH_LOG_HEADER } from "./graph-log.ts";
 import type { GraphLogWriter } from "./graph-log-writer.ts";
 import { type FencedPublisher, MAX_UNIT, type Message } from "./publisher.ts";
 
-/** Messages under way before a commit waits. */
+/** A commit waits while so many messages are not acknowledged. */
 const MAX_PENDING = 10_000;
-/** A commit of more rows goes as a batch, which costs some milliseconds once and less for each message. */
+/** A commit of more rows is sent as batches, which cost some milliseconds once and less for each message. */
 const MAX_PLAIN = 16;
 
 export class GraphWriter {
   readonly #publisher: FencedPublisher;
   readonly #subjects: Subjects;
   readonly #log: GraphLogWriter;
-  readonly #place: Pick<CommitEntry, "epoch" | "system">;
+  readonly #origin: Pick<CommitEntry, "epoch" | "system">;
   readonly #onOver: (row: { kind: string; uuid: string }) => void;
   #revision: Revision;
   #stored: Revision = NO_REVISION;
@@ -29,32 +29,32 @@ export class GraphWriter {
     publisher: FencedPublisher,
     log: GraphLogWriter,
     subjects: Subjects,
-    place: Pick<CommitEntry, "epoch" | "system">,
-    /** A row was larger than any that is of use: it denies. */
+    origin: Pick<CommitEntry, "epoch" | "system">,
+    /** A row is too large for GRAPH, and grants nothing. */
     onOver: (row: { kind: string; uuid: string }) => void = () => {},
   ) {
     this.#onOver = onOver;
     this.#publisher = publisher;
     this.#log = log;
     this.#subjects = subjects;
-    this.#place = place;
-    this.#revision = { epoch: place.epoch, sequence: 0 };
+    this.#origin = origin;
+    this.#revision = { epoch: origin.epoch, sequence: 0 };
   }
 
-  /** Of the last commit handed over. */
+  /** Of the last written commit. */
   get revision(): Revision {
     return this.#revision;
   }
 
-  /** Of the last commit that is acknowledged. */
+  /** Of the last acknowledged commit. */
   get stored(): Revision {
     return this.#stored;
   }
 
   /**
-   * Resolves with the commit's revision as soon as there is room; `onStored` is called once all of it is acknowledged, `onLogged` once
-   * GRAPHLOG has acknowledged what it replaces. That goes first, and is not waited for: each message here names its place there, so
-   * a reader sees what is missing.
+   * Resolves with the commit's revision as soon as there is room. `onStored` is called once all of it is acknowledged, `onLogged` once GRAPHLOG
+   * has acknowledged what it replaces. That is sent first, and nothing waits for it: each message here names its sequence there, so a reader
+   * notices what is missing.
    */
   async write(
     all: readonly Replacement[],
@@ -68,7 +68,7 @@ export class GraphWriter {
     const commit = this.#publisher.promisedSequence + changes.length + 1;
     const log = await this.#log.write(changes, lsn, commit, onLogged);
     const headers = {
-      [HEADER.epoch]: String(this.#place.epoch),
+      [HEADER.epoch]: String(this.#origin.epoch),
       [HEADER.lsn]: formatLsn(lsn),
       [GRAPH_LOG_HEADER]: String(log),
     };
@@ -77,9 +77,9 @@ export class GraphWriter {
       headers,
       body: formatGraphEntry(change),
     }));
-    const entry: CommitEntry = { ...this.#place, lsn: formatLsn(lsn), time };
+    const entry: CommitEntry = { ...this.#origin, lsn: formatLsn(lsn), time };
     messages.push({ subject: this.#subjects.graphCommit, headers, body: JSON.stringify(entry) });
-    // Followers apply nothing before the entry that ends the commit, so it may come in parts, and revocations wait for no batch.
+    // Followers apply a commit only when its last entry comes, so it may be sent in parts, and a revocation waits for no batch.
     const part = messages.length <= MAX_PLAIN ? 1 : MAX_UNIT;
     while (messages.length > part) await this.#push(messages.splice(0, part), () => {});
     let revision: Revision = NO_REVISION;
@@ -87,7 +87,7 @@ export class GraphWriter {
       this.#stored = revision;
       onStored();
     });
-    revision = { epoch: this.#place.epoch, sequence };
+    revision = { epoch: this.#origin.epoch, sequence };
     this.#revision = revision;
     return revision;
   }

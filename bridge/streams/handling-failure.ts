@@ -1,28 +1,28 @@
 /**
- * The commit that handling failed at, for a reason that is not a lost connection or a refusing server: a fault of ours, which would come
- * again with the next try. It is stored in GRAPHLOG before that try, so that the bridge that leads next, wherever it runs, knows. A row
- * is guarded by itself (`commit-handler.ts`); this is for what no row can be blamed for.
+ * The commit at which handling failed although no connection was lost and no server refused: a defect of ours, which the next try would meet
+ * again. It is stored in GRAPHLOG before that try, so that the next leader knows, wherever it runs. A failure at one row does not come here
+ * (`commit/event-router.ts`).
  */
 import { formatLsn, type Lsn } from "../../core/lsn.ts";
 
-/** Body of `graphlog.trouble`. `tries` that failed so far. Never the content of a row. */
+/** Body of `graphlog.trouble`; `tries` counts those that failed. It never holds the content of a row. */
 export type HandlingFailure = { lsn: string; tries: number; reason: string };
 
-/** Tries that fail before the commit's events are left out. */
+/** After so many failed tries the commit's events are left out. */
 const TRIES = 2;
 const MAX_REASON = 200;
 
-export class TroubleRecord {
+export class FailureRecord {
   #stored: HandlingFailure | null;
-  readonly #store: (trouble: HandlingFailure) => Promise<void>;
+  readonly #store: (failure: HandlingFailure) => Promise<void>;
 
   /** @param store resolves once it is acknowledged */
-  constructor(stored: HandlingFailure | null, store: (trouble: HandlingFailure) => Promise<void>) {
+  constructor(stored: HandlingFailure | null, store: (failure: HandlingFailure) => Promise<void>) {
     this.#stored = stored;
     this.#store = store;
   }
 
-  /** Has the commit been tried often enough? Then its rows stay as the graph was read, and it makes no events. */
+  /** Has the commit failed often enough? Then the graph stays as it was read, and the commit makes no events. */
   isHopeless(lsn: Lsn): boolean {
     return this.#stored?.lsn === formatLsn(lsn) && this.#stored.tries >= TRIES;
   }

@@ -1,13 +1,14 @@
 /**
- * Fenced publishing of whole units. A unit of one message goes by itself, up to 64 under way; a unit of several goes as an atomic batch
- * (ADR-50), and units that wait meanwhile share the next one, so that load makes batches larger, not slower.
+ * Publishes whole units into one stream, fenced. A unit of one message is sent by itself, up to 64 at a time. A unit of several is sent as an
+ * atomic batch (ADR-50); units that wait meanwhile share the next batch, so load makes batches larger, not slower.
  *
- * Whatever is sent first says which last sequence the stream must have. So of two bridges only one can write, and after a lost
- * message nothing gets through: the publisher fails as a whole, and whoever leads next reads back what was stored.
+ * The first message of each names the last sequence that the stream must have (`fence.ts`). So only one of two bridges can write, and after a
+ * lost message nothing is stored: the publisher fails as a whole, and the next leader reads back what was stored.
  */
-import { createInbox, type Msg, headers as makeHeaders, type NatsConnection } from "@nats-io/nats-core";
+import { createInbox, type Msg, type MsgHdrs, headers as makeHeaders, type NatsConnection } from "@nats-io/nats-core";
 import { type Fault, fault } from "../../core/errors.ts";
 import type { MovedEntry } from "../../core/wire/wire.ts";
+import { FENCE, type Fence } from "./fence.ts";
 
 export type Message = {
   subject: string;
@@ -15,13 +16,13 @@ export type Message = {
   body: string | MovedBody;
 };
 
-/** Body of `moved.<uuid>`, which names a message of the same unit by its sequence: that many places `before` this one. */
+/** Body of `moved.<uuid>`. It names a message of the same unit by its sequence, which is `before` messages earlier. */
 export type MovedBody = { left: string; before: number } | { left: null };
 
-/** What nats-server takes as one batch. */
+/** nats-server accepts no larger batch. */
 export const MAX_UNIT = 1_000;
 const SINGLES_IN_FLIGHT = 64;
-/** One is being stored while the next is on its way. */
+/** nats-server stores one while the next is sent. */
 const BATCHES_IN_FLIGHT = 2;
 const SILENCE_MS = 10_000;
 /** The server's error code for an expected last sequence that does not hold. */
@@ -38,17 +39,19 @@ export type PublisherOptions = {
   lastSequence: number;
   inboxPrefix: string;
   now: () => number;
-  /** Told once; nothing is published after it. */
+  /** Called once; nothing is published afterwards. */
   onFailed: (error: Fault) => void;
-  /** false = the fence is left out, to show in a test what it is good for. */
-  fenced?: boolean;
+  /** How many messages were sent together. */
+  onSent?: (messages: number, isBatch: boolean) => void;
+  fence?: Fence;
 };
 
 export class FencedPublisher {
   readonly #options: PublisherOptions;
   readonly #inbox: string;
   readonly #id: string;
-  /** Sequence of the last message sent, handed over, acknowledged. */
+  readonly #fence: Fence;
+  /** Sequences of the last messages that were sent, pushed, acknowledged. */
   #sent: number;
   #promised: number;
   #stored: number;
@@ -60,24 +63,23 @@ export class FencedPublisher {
   #waiters: (() => void)[] = [];
   readonly #timer: NodeJS.Timeout;
   readonly #unsubscribe: () => void;
-  readonly #onUnit: (messages: number, isBatch: boolean) => void;
 
-  constructor(options: PublisherOptions, onSent: (messages: number, isBatch: boolean) => void = () => {}) {
+  constructor(options: PublisherOptions) {
     this.#options = options;
-    this.#onUnit = onSent;
+    this.#fence = options.fence ?? FENCE;
     this.#sent = this.#promised = this.#stored = options.lastSequence;
     this.#inbox = createInbox(options.inboxPrefix);
     this.#id = this.#inbox.slice(-22);
     const subscription = options.nc.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => {
-        if (!error) this.#take(message);
+        if (!error) this.#onAnswer(message);
       },
     });
     this.#unsubscribe = () => subscription.unsubscribe();
     this.#timer = setInterval(() => this.#checkSilence(), 1_000);
   }
 
-  /** The sequence of the last message handed over, if all goes well. */
+  /** The sequence that the last pushed message will have unless publishing fails. */
   get promisedSequence(): number {
     return this.#promised;
   }
@@ -86,12 +88,12 @@ export class FencedPublisher {
     return this.#stored;
   }
 
-  /** Messages that were handed over and are not acknowledged. */
+  /** Messages that were pushed and are not acknowledged. */
   get pending(): number {
     return this.#promised - this.#stored;
   }
 
-  /** Hands over messages that shall stand in the stream together or not at all. Returns the sequence of the last. */
+  /** Messages that must be in the stream together or not at all. Returns the sequence of the last. */
   push(messages: readonly Message[], onStored: () => void = () => {}): number {
     if (messages.length === 0 || messages.length > MAX_UNIT) throw new RangeError(`a unit of ${messages.length}`);
     this.#queue.push({ messages, onStored });
@@ -100,7 +102,7 @@ export class FencedPublisher {
     return this.#promised;
   }
 
-  /** Resolves when at most `messages` wait for their acknowledgement. Throws what publishing met. */
+  /** Resolves when at most `messages` wait for their acknowledgement. @throws the fault that publishing failed with */
   async acknowledged(messages = 0): Promise<void> {
     while (this.pending > messages && !this.#failed) {
       await new Promise<void>((resolve) => this.#waiters.push(resolve));
@@ -140,39 +142,39 @@ export class FencedPublisher {
   }
 
   #send(units: Unit[], isBatch: boolean): void {
-    const { nc, fenced = true, now } = this.#options;
     const flight = this.#nextFlight++;
     const expected = this.#sent;
     const messages = units.length === 1 ? (units[0] as Unit).messages : units.flatMap((unit) => unit.messages);
     const last = messages.length - 1;
     for (const [index, message] of messages.entries()) {
       const headers = makeHeaders();
-      for (const name in message.headers) headers.set(name, message.headers[name] as string);
+      setAll(headers, message.headers);
       if (isBatch) {
         headers.set("Nats-Batch-Id", `${this.#id}-${flight}`);
         headers.set("Nats-Batch-Sequence", String(index + 1));
         if (index === last) headers.set("Nats-Batch-Commit", "1");
       }
-      // In a batch the server takes an expectation with the first message only; the others cannot come without it.
-      if (index === 0 && fenced) headers.set("Nats-Expected-Last-Sequence", String(expected));
-      nc.publish(message.subject, bodyOf(message, expected + index + 1), {
+      // In a batch nats-server accepts an expectation with the first message only; the others are not stored without it.
+      if (index === 0) setAll(headers, this.#fence.headers(expected));
+      this.#options.nc.publish(message.subject, bodyOf(message, expected + index + 1), {
         headers,
         ...(index === last ? { reply: `${this.#inbox}.${flight}` } : {}),
       });
     }
     this.#sent += messages.length;
     if (isBatch) this.#batches++;
-    this.#onUnit(messages.length, isBatch);
-    this.#flights.set(flight, { units, expected, last: this.#sent, sentAt: now(), isBatch, isStored: false });
+    this.#options.onSent?.(messages.length, isBatch);
+    const sentAt = this.#options.now();
+    this.#flights.set(flight, { units, expected, last: this.#sent, sentAt, isBatch, isStored: false });
   }
 
-  #take(message: Msg): void {
+  #onAnswer(message: Msg): void {
     if (this.#failed) return;
-    const { stream, fenced = true } = this.#options;
+    const { stream } = this.#options;
     const flight = this.#flights.get(Number(message.subject.slice(this.#inbox.length + 1)));
     if (!flight || flight.isStored) return;
     if (message.headers?.code) {
-      return this.#fail(fault("stream.refused", { stream, reason: `nobody answers (${message.headers.code})` }));
+      return this.#fail(fault("stream.refused", { stream, reason: `nothing answers (${message.headers.code})` }));
     }
     const ack = message.json<PubAck>();
     if (ack.error) {
@@ -180,17 +182,18 @@ export class FencedPublisher {
       if (ack.error.err_code !== WRONG_LAST_SEQUENCE) return this.#fail(fault("stream.refused", { stream, reason }));
       return this.#fail(fault("stream.fenced", { stream, expected: flight.expected }));
     }
-    if (fenced && ack.seq !== flight.last)
+    if (!this.#fence.holds(ack.seq, flight.last)) {
       return this.#fail(fault("stream.fenced", { stream, expected: flight.expected }));
+    }
     flight.isStored = true;
     if (flight.isBatch) this.#batches--;
-    this.#settle();
+    this.#reportStored();
     this.#pump();
     for (const resolve of this.#waiters.splice(0)) resolve();
   }
 
-  /** In order: what stands behind something unacknowledged is not stored yet as far as anybody may know. */
-  #settle(): void {
+  /** In order: a flight counts as stored only once all flights before it are. */
+  #reportStored(): void {
     for (const [number, flight] of this.#flights) {
       if (!flight.isStored) return;
       this.#flights.delete(number);
@@ -205,13 +208,17 @@ export class FencedPublisher {
     this.#fail(fault("stream.silent", { stream: this.#options.stream, seconds: SILENCE_MS / 1_000 }));
   }
 
-  #fail(error: Fault, tell = true): void {
+  #fail(error: Fault, notify = true): void {
     if (this.#failed) return;
     this.#failed = error;
     this.#queue = [];
     for (const resolve of this.#waiters.splice(0)) resolve();
-    if (tell) this.#options.onFailed(error);
+    if (notify) this.#options.onFailed(error);
   }
+}
+
+function setAll(headers: MsgHdrs, values: Readonly<Record<string, string>>): void {
+  for (const name in values) headers.set(name, values[name] as string);
 }
 
 function bodyOf({ body }: Message, sequence: number): string {

@@ -1,6 +1,6 @@
 /**
- * QUEUE holds one entry per container that is Queued, Locked or Running, for dispatchers. Final containers leave it. Like a record, an entry
- * waits until the removals before it have been enforced: who is no dispatcher any more hears no container that was committed since.
+ * Writes QUEUE: one entry for each container that is Queued, Locked or Running, for dispatchers. Final containers leave it. Like a record, an
+ * entry waits until the removals before it are enforced, so that a user who is no dispatcher any more does not get later containers.
  */
 import type { Barrier } from "../../core/barrier/bridge-side.ts";
 import type { Revision } from "../../core/revision.ts";
@@ -11,16 +11,16 @@ import type { FencedPublisher, Message } from "./publisher.ts";
 export type QueueEntry = {
   uuid: string;
   state: string;
-  /** Exact: a decimal string, for priorities go beyond 2^53. */
+  /** A decimal string, because priorities may be above 2^53. */
   priority: string;
   locked_by_uuid: string | null;
 };
 
 const WAITING_STATES = new Set(["Queued", "Locked", "Running"]);
-/** A final state stays this long, so that whoever watches sees it; then nats-server removes the entry. */
+/** A final state stays this long for readers; then nats-server removes the entry. */
 const FINAL_TTL = "60s";
 
-/** A container row's queue entry, and whether the container is still to be dispatched or watched. Pure. */
+/** A container row's queue entry, and whether the container waits or runs. Pure. */
 export function queueEntry(row: Record<string, unknown>): { entry: QueueEntry; waiting: boolean } {
   const state = String(row.state);
   return {
@@ -34,11 +34,8 @@ export function queueEntry(row: Record<string, unknown>): { entry: QueueEntry; w
   };
 }
 
-/** What turns the stored entries (JSON by uuid) into those wanted. An entry that is not wanted leaves as cancelled. Pure. */
-export function queueDifference(
-  stored: ReadonlyMap<string, string>,
-  wanted: ReadonlyMap<string, QueueEntry>,
-): QueueEntry[] {
+/** The entries that bring the stored ones (JSON by uuid) to those wanted. A stored one that is not wanted becomes cancelled. Pure. */
+function queueDifference(stored: ReadonlyMap<string, string>, wanted: ReadonlyMap<string, QueueEntry>): QueueEntry[] {
   const out = [...wanted.values()].filter((entry) => stored.get(entry.uuid) !== JSON.stringify(entry));
   for (const [uuid, text] of stored) {
     if (wanted.has(uuid) || !isWaiting(text)) continue;
@@ -55,19 +52,19 @@ function isWaiting(text: string): boolean {
   }
 }
 
-/** Entries that wait for a barrier, beyond those of the start; replication is held back when there are more. */
+/** Replication waits while more entries wait for the barrier, those of the start not counted. */
 const MAX_WAITING = 20_000;
 
-type Waiting = { behind: Revision; message: Message; onStored: () => void };
+type WaitingEntry = { behind: Revision; message: Message; onStored: () => void };
 
 export class QueueWriter {
   readonly #publisher: Pick<FencedPublisher, "push" | "acknowledged">;
   readonly #subjects: Subjects;
   readonly #barrier: Pick<Barrier, "released">;
-  /** Containers with an entry: Arvados writes a running container's row all the time, for reasons that are not the queue's. */
+  /** Entries by container. Arvados writes a running container's row often without a change of its entry. */
   readonly #entries = new Map<string, string>();
   /** In commit order. */
-  #waiting: Waiting[] = [];
+  #waiting: WaitingEntry[] = [];
   #limit: number;
   #idle: (() => void)[] = [];
 
@@ -89,7 +86,7 @@ export class QueueWriter {
     return this.#waiting.length;
   }
 
-  /** At start: from what the stream holds to what the database says, behind whatever happened before. */
+  /** At the start of a term: brings the stream to the database, behind everything that happened before. */
   bringIntoLine(
     stored: ReadonlyMap<string, string>,
     wanted: ReadonlyMap<string, QueueEntry>,
@@ -104,8 +101,8 @@ export class QueueWriter {
   }
 
   /**
-   * Writes the entries of a commit's container rows once the removals up to `behind` are enforced; `open` and `close` bracket each that is
-   * under way.
+   * Writes the entries of a commit's container rows once the removals up to `behind` are enforced. `open` is called for each entry, and `close`
+   * once it is stored.
    */
   enqueue(changes: Iterable<RowChange>, behind: Revision, open: () => void, close: () => void): void {
     for (const change of changes) {
@@ -119,13 +116,13 @@ export class QueueWriter {
     this.release();
   }
 
-  /** Resolves when there is room for the next commit. Throws what publishing met. */
+  /** Resolves when there is room for the next commit. @throws the fault that publishing failed with */
   async room(): Promise<void> {
     while (this.#waiting.length > this.#limit) await new Promise<void>((resolve) => this.#idle.push(resolve));
     await this.#publisher.acknowledged(1_000);
   }
 
-  /** Look again: a barrier may have opened. */
+  /** Publishes the entries that need not wait any more, after a cut. */
   release(): void {
     let count = 0;
     for (const { behind, message, onStored } of this.#waiting) {

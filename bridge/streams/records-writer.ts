@@ -1,77 +1,71 @@
 /**
- * Releases routed commits to RECORDS, in order: each only once its graph changes stand in GRAPH, the removals it stands behind have
- * been enforced, and nobody has changed what PostgreSQL decodes (`CatalogCheck`). The graph passes meanwhile, also behind a huge commit; what
- * waits here is bounded.
+ * Releases routed commits to RECORDS, in order. A commit waits until its graph changes are in GRAPH, the removals before it are enforced, and
+ * the catalogs were checked after it (`CatalogCheck`). The graph does not wait for that, and what waits here is bounded.
  */
-import { Barrier } from "../../core/barrier/bridge-side.ts";
+import type { Barrier } from "../../core/barrier/bridge-side.ts";
 import { formatLsn, type Lsn, parseLsn } from "../../core/lsn.ts";
 import { atLeast, type Revision } from "../../core/revision.ts";
 import { SpillQueue } from "../spill/spill-queue.ts";
 import { areCopies } from "./commit-units.ts";
 import type { FencedPublisher, Message } from "./publisher.ts";
 
-/** A commit, or a part of a large one: what shall appear together. */
+/** A commit, or a part of a large one: messages that must appear together. */
 export type RecordsUnit = {
   lsn: Lsn;
-  /** The graph by which it was routed. */
+  /** The graph that it was routed by. */
   revision: Revision;
   /** The removal that must be enforced first. */
   behind: Revision;
   messages: Message[];
 };
 
-/** Units that wait are kept in memory up to so many bytes, then in a file; when that is full, replication waits too. */
+/** Waiting units are kept in memory up to so many bytes, then in a file up to so many; then replication waits too. */
 const MEMORY_BYTES = 32 * 1024 * 1024;
 const FILE_BYTES = 4 * 1024 ** 3;
-/** Messages handed over to the publisher and not acknowledged yet, up to which more are handed over. */
+/** No more messages are released while so many are not acknowledged. */
 const MAX_PENDING = 20_000;
-/** What a message takes besides its texts. */
+/** Memory of a message besides its texts. */
 const MESSAGE_BYTES = 800;
 
-/** A unit as it can be written as JSON. */
-type Waiting = Omit<RecordsUnit, "lsn"> & { lsn: string };
+/** A unit in a form that can be written as JSON. */
+type WaitingUnit = Omit<RecordsUnit, "lsn"> & { lsn: string };
+
+export type RecordsWriterParts = {
+  publisher: FencedPublisher;
+  barrier: Pick<Barrier, "released">;
+  /** Up to which revision GRAPH is acknowledged. */
+  graphStored: () => Revision;
+  /** Nothing that was committed up to this position can be missing. */
+  isChecked: (lsn: Lsn) => boolean;
+  /** A unit of the commit at `lsn` is acknowledged. */
+  onStored: (lsn: Lsn) => void;
+};
 
 export class RecordsWriter {
-  readonly barrier = new Barrier();
-  readonly #publisher: FencedPublisher;
-  readonly #graphStored: () => Revision;
-  readonly #isVouchedFor: (lsn: Lsn) => boolean;
-  readonly #onStored: (lsn: Lsn) => void;
-  readonly #waiting = new SpillQueue<Waiting>({ limit: MEMORY_BYTES });
+  readonly #parts: RecordsWriterParts;
+  readonly #waiting = new SpillQueue<WaitingUnit>({ limit: MEMORY_BYTES });
   #idle: (() => void)[] = [];
 
-  /**
-   * @param graphStored up to which revision GRAPH is acknowledged
-   * @param isVouchedFor nothing can have been left out of what was committed up to this position
-   * @param onStored a unit of the commit at `lsn` is acknowledged
-   */
-  constructor(
-    publisher: FencedPublisher,
-    graphStored: () => Revision,
-    isVouchedFor: (lsn: Lsn) => boolean,
-    onStored: (lsn: Lsn) => void,
-  ) {
-    this.#publisher = publisher;
-    this.#graphStored = graphStored;
-    this.#isVouchedFor = isVouchedFor;
-    this.#onStored = onStored;
+  constructor(parts: RecordsWriterParts) {
+    this.#parts = parts;
   }
 
-  /** Takes a unit; waits while too much waits. @throws spill.failed */
+  /** Resolves when there is room for the next unit. @throws spill.failed */
   async enqueue({ lsn, ...unit }: RecordsUnit): Promise<void> {
     this.#waiting.push({ ...unit, lsn: formatLsn(lsn) }, bytesOf(unit.messages));
-    // Asked at once, whatever else it waits for: one look serves all that wait.
-    this.#isVouchedFor(lsn);
+    // Asked at once, whatever else the unit waits for: one check of the catalogs serves all that wait.
+    this.#parts.isChecked(lsn);
     this.release();
     while (this.#waiting.bytes > FILE_BYTES) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  /** Look again: a barrier may have opened, GRAPH or RECORDS may have acknowledged. */
+  /** Publishes what no longer has to wait: a cut was heard, the catalogs were checked, or GRAPH or RECORDS has acknowledged. */
   release(): void {
+    const { publisher, barrier, graphStored, isChecked } = this.#parts;
     for (;;) {
-      const unit = this.#publisher.pending < MAX_PENDING ? this.#waiting.peek() : undefined;
-      if (!unit || !this.barrier.released(unit.behind) || !atLeast(this.#graphStored(), unit.revision)) break;
-      if (!this.#isVouchedFor(parseLsn(unit.lsn))) break;
+      const unit = publisher.pending < MAX_PENDING ? this.#waiting.peek() : undefined;
+      if (!unit || !barrier.released(unit.behind) || !atLeast(graphStored(), unit.revision)) break;
+      if (!isChecked(parseLsn(unit.lsn))) break;
       this.#waiting.shift();
       this.#push(unit);
     }
@@ -82,11 +76,12 @@ export class RecordsWriter {
     this.#waiting.close();
   }
 
-  #push({ messages, lsn }: Waiting): void {
+  #push({ messages, lsn }: WaitingUnit): void {
+    const { publisher, onStored } = this.#parts;
     const alone = areCopies(messages) ? messages.slice(0, -1) : [];
-    for (const message of alone) this.#publisher.push([message]);
-    this.#publisher.push(messages.slice(alone.length), () => {
-      this.#onStored(parseLsn(lsn));
+    for (const message of alone) publisher.push([message]);
+    publisher.push(messages.slice(alone.length), () => {
+      onStored(parseLsn(lsn));
       this.release();
     });
   }

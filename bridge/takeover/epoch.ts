@@ -1,38 +1,38 @@
 /**
- * Which epoch a new leader is in: the last one goes on while it is proven that both streams still hold all that they ever acknowledged,
- * of the same database. Anything else begins a new epoch, which readers can tell. Pure.
+ * Decides the epoch of a new leader. It stays the same while both streams provably hold everything that they ever acknowledged, of the same
+ * database. Otherwise it grows by one, which readers notice. Pure; `take-over.ts` collects the evidence.
  *
- *   database restored or another one   ──► positions of before mean nothing   ┐
- *   slot lost, or moved by hand        ──► commits may be in no stream        │
- *   publications or tables changed     ──► commits may not have been decoded  │
- *   stream shorter, or with a hole     ──► acknowledged messages are gone     ├─► epoch + 1
- *   server restarted, nobody saw it    ──► may have lost its unsynced end     │
- *   graph log cut short                ──► routes of then cannot be had back  ┘
+ *   another database, or a restored one  ──► older positions mean nothing             ┐
+ *   slot lost, or moved by hand          ──► commits may be in no stream              │
+ *   publications or tables changed       ──► commits may not have been decoded        │
+ *   stream shorter, or with a hole       ──► acknowledged messages are gone           ├─► epoch + 1
+ *   server restarted while nobody led    ──► it may have lost its unsynced end        │
+ *   graph log cut short                  ──► repeated commits cannot be routed again  ┘
  */
 import type { Lsn } from "../../core/lsn.ts";
 import type { SystemIdentity } from "../postgres/slot.ts";
 
 export type Evidence = {
-  /** What the streams say; null = nothing yet. */
+  /** The last entries in the streams; null = there is none. */
   graph: { epoch: number; system: SystemIdentity } | null;
   records: { epoch: number; system: SystemIdentity; server: string; catalogs?: string } | null;
   database: SystemIdentity & { lsn: Lsn };
   /** The greatest position that RECORDS holds; null = none. */
   storedLsn: Lsn | null;
   hasHole: boolean;
-  /** `confirmed`: PostgreSQL has forgotten what was committed before. */
+  /** `confirmed`: PostgreSQL has forgotten earlier commits. */
   slot: { isNew: boolean; confirmed: Lsn };
-  /** What decides how commits are decoded (`CatalogWatch`), as it is now; the streams say how it was. */
+  /** Fingerprint of what decides how commits are decoded (`CatalogWatch`), as of now; `records` has the former one. */
   catalogs?: string;
-  /** Up to where a bridge said that all is stored, before it confirmed any of it; null = GRAPHLOG does not tell. */
-  saidStored: Lsn | null;
-  /** GRAPHLOG tells how to put the graph back to before the first commit that must be repeated. */
+  /** All streams hold everything up to here: written before it is confirmed; null = GRAPHLOG has no such entry. */
+  declaredStored: Lsn | null;
+  /** By GRAPHLOG the graph can be put back to before the first commit that must be repeated. */
   graphLogReaches: boolean;
   /** Which start of nats-server answers, and whether others hold copies of what it acknowledges. */
   server: { id: string; replicas: number };
   ends: StreamEnds;
-  /** What this process saw acknowledged while it led before; null = it has not led. */
-  witnessed: StreamEnds | null;
+  /** What this process saw acknowledged in its last term; null = it has not led. */
+  seenWhileLeading: StreamEnds | null;
 };
 
 /** Last sequences. */
@@ -53,11 +53,11 @@ export type EpochReason =
 
 export type Epoch = {
   epoch: number;
-  /** Why it is a new one; null = the last goes on. */
+  /** Why it is a new one; null = it is the last one. */
   reason: EpochReason | null;
-  /** Positions in RECORDS are of this database's WAL: events up to there need not be repeated. */
+  /** Positions in RECORDS are positions of this database: events up to there need not be repeated. */
   positionsHold: boolean;
-  /** And every commit behind what the streams surely hold comes again. */
+  /** And PostgreSQL sends every commit again that the streams may not hold. */
   commitsHold: boolean;
 };
 
@@ -65,37 +65,37 @@ export function decideEpoch(evidence: Evidence): Epoch {
   const last = Math.max(evidence.graph?.epoch ?? 0, evidence.records?.epoch ?? 0);
   const reason = reasonOf(evidence);
   const positionsHold = reason !== "another database" && reason !== "database went back" && reason !== "first start";
-  const { graph, records, slot, saidStored } = evidence;
-  const slotHolds = !slot.isNew && saidStored !== null && slot.confirmed <= saidStored;
-  // Where a bridge ended while it began an epoch, nobody knows for which reason.
+  const { graph, records, slot, declaredStored } = evidence;
+  const slotHolds = !slot.isNew && declaredStored !== null && slot.confirmed <= declaredStored;
+  // If a bridge ended while it began an epoch, its reason is not known.
   const commitsHold = positionsHold && slotHolds && !catalogsChanged(evidence) && graph?.epoch === records?.epoch;
   return { epoch: reason === null ? last : last + 1, reason, positionsHold, commitsHold };
 }
 
 function reasonOf(evidence: Evidence): EpochReason | null {
-  const { graph, records, database, storedLsn, slot, saidStored } = evidence;
+  const { graph, records, database, storedLsn, slot, declaredStored } = evidence;
   if (!graph && !records) return "first start";
-  for (const said of [graph?.system, records?.system]) {
-    if (said && (said.id !== database.id || said.timeline !== database.timeline)) return "another database";
+  for (const system of [graph?.system, records?.system]) {
+    if (system && (system.id !== database.id || system.timeline !== database.timeline)) return "another database";
   }
   if (storedLsn !== null && database.lsn < storedLsn) return "database went back";
   if (slot.isNew) return "slot lost";
-  // No bridge confirms what none has said to be stored: the slot was created again by hand, or advanced.
-  if (saidStored !== null && slot.confirmed > saidStored) return "slot was moved";
+  // A bridge confirms only what is declared as stored: the slot was created again by hand, or advanced.
+  if (declaredStored !== null && slot.confirmed > declaredStored) return "slot was moved";
   if (catalogsChanged(evidence)) return "publications changed";
   if (evidence.hasHole) return "stream has a hole";
   if (!graph || !records || graph.epoch !== records.epoch) return "streams disagree";
-  const isCutShort = saidStored === null || !evidence.graphLogReaches;
+  const isCutShort = declaredStored === null || !evidence.graphLogReaches;
   return lossOf(evidence) ?? (isCutShort ? "graph log cut short" : null);
 }
 
-/** Bridges of before did not say it: that is no difference. */
+/** Older bridges wrote no fingerprint: that is no difference. */
 function catalogsChanged({ catalogs, records }: Evidence): boolean {
   return catalogs !== undefined && records?.catalogs !== undefined && catalogs !== records.catalogs;
 }
 
-function lossOf({ server, records, ends, witnessed }: Evidence): EpochReason | null {
-  if (witnessed) return ends.graph < witnessed.graph || ends.records < witnessed.records ? "stream went back" : null;
-  // With copies elsewhere a restart of one server loses nothing.
+function lossOf({ server, records, ends, seenWhileLeading: seen }: Evidence): EpochReason | null {
+  if (seen) return ends.graph < seen.graph || ends.records < seen.records ? "stream went back" : null;
+  // With stream replicas the restart of one server loses nothing.
   return server.replicas === 1 && server.id !== records?.server ? "server restarted unseen" : null;
 }

@@ -1,4 +1,4 @@
-/** The first message of a new leader in a stream: from then on nothing that an older one still has under way gets in. */
+/** The first message of a new leader in a stream. It fences out an older leader: what that one still sends is refused. */
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { headers as makeHeaders, type NatsConnection } from "@nats-io/nats-core";
 import { fault } from "../../core/errors.ts";
@@ -9,12 +9,8 @@ const TIMEOUT_MS = 5_000;
 
 export type StreamLeaderEntry = { stream: string; subject: string; body: string };
 
-/** Appends the entry behind `expected`; false = the stream has grown meanwhile. */
-export async function appendLeaderEntry(
-  nc: NatsConnection,
-  entry: StreamLeaderEntry,
-  expected: number,
-): Promise<boolean> {
+/** Appends the entry after sequence `expected`; false = the stream has grown meanwhile. */
+async function appendLeaderEntry(nc: NatsConnection, entry: StreamLeaderEntry, expected: number): Promise<boolean> {
   const headers = makeHeaders();
   headers.set("Nats-Expected-Last-Sequence", String(expected));
   const answer = await nc.request(entry.subject, entry.body, { headers, timeout: TIMEOUT_MS });
@@ -25,8 +21,8 @@ export async function appendLeaderEntry(
 }
 
 /**
- * Reads the stream with `read`, appends what `entry` makes of it, and reads again while an older leader's messages still come in.
- * Returns what was read and the entry's sequence.
+ * Reads the stream with `read` and appends the `entry` for what was read. Starts again while an older leader's messages still come in. Returns
+ * what was read and the entry's sequence.
  */
 export async function writeLeaderEntry<T>(
   nc: NatsConnection,

@@ -1,4 +1,4 @@
-/** Looks into a stream that only the bridge writes: single messages, the first one that is late enough, all from there on. */
+/** Reads a stream that only the bridge writes: single messages, the first late one, and all from a sequence on. */
 import {
   DeliverPolicy,
   type JetStreamClient,
@@ -12,12 +12,12 @@ import type { StreamName } from "../../streams-config/accounts.ts";
 const NO_MESSAGE = 10037;
 const PAGE = 1_000;
 const EXPIRES_MS = 5_000;
-/** Consumers that give nothing, one after the other. */
+/** So many consumers in a row may deliver nothing. */
 const TRIES = 3;
 
 export type StreamReader = { js: JetStreamClient; jsm: JetStreamManager; stream: StreamName };
 
-/** Null where it is missing. */
+/** Null where the message is missing. */
 export function messageAt({ jsm, stream }: StreamReader, seq: number): Promise<StoredMsg | null> {
   return orNull(jsm.streams.getMessage(stream, { seq }));
 }
@@ -27,8 +27,8 @@ export function lastMessageOn({ jsm, stream }: StreamReader, subject: string): P
 }
 
 /**
- * The first sequence of `first`…`last` behind all that are early, by bisection; what is missing, or says nothing, is taken for late, so that
- * the answer is at worst too early.
+ * The first sequence of `first`…`last` after all early messages, by bisection. A missing message counts as late, so the result is at worst too
+ * early.
  */
 export async function firstLate(
   reader: StreamReader,
@@ -47,29 +47,33 @@ export async function firstLate(
 }
 
 /**
- * Hands over what the stream holds from `from` to `last` at least, in order. A consumer ends with its server, of several servers too: what it
- * did not give is asked for by itself, and is missing, with all behind it, only where that is not there.
+ * Passes the messages from `from` to at least `last` to `onMessage`, in order, until one is missing. A consumer ends when its server does, also
+ * in a cluster; so a message that it did not deliver is read alone before it counts as missing.
  */
 export async function readFrom(
   reader: StreamReader,
   { from, last }: { from: number; last: number },
-  take: (message: JsMsg) => void,
+  onMessage: (message: JsMsg) => void,
 ): Promise<void> {
   let next = from;
   for (let silent = 0; next <= last; ) {
     const before = next;
     await consume(reader, next, (message) => {
       next = message.seq + 1;
-      take(message);
+      onMessage(message);
     });
     if (next > last || (await messageAt(reader, next)) === null) return;
     silent = next === before ? silent + 1 : 0;
-    if (silent === TRIES) throw new Error(`${reader.stream} does not give message ${next}, though it is there`);
+    if (silent === TRIES) throw new Error(`${reader.stream} does not deliver message ${next}, which it holds`);
   }
 }
 
-/** As much as one consumer gives in a row: it numbers what it sends, and never sends again what was lost on its way. */
-async function consume({ js, jsm, stream }: StreamReader, from: number, take: (message: JsMsg) => void): Promise<void> {
+/** The messages of one consumer without a gap: it numbers its deliveries, and does not repeat a lost one. */
+async function consume(
+  { js, jsm, stream }: StreamReader,
+  from: number,
+  onMessage: (message: JsMsg) => void,
+): Promise<void> {
   const { consumer, info } = await ephemeralConsumer({
     js,
     jsm,
@@ -77,23 +81,23 @@ async function consume({ js, jsm, stream }: StreamReader, from: number, take: (m
     inactiveMs: 30_000,
     reads: { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from },
   });
-  let taken = 0;
-  for (let isWhole = true; isWhole && taken < info.num_pending; ) {
-    const before = taken;
-    const page = Math.min(info.num_pending - taken, PAGE);
+  let delivered = 0;
+  for (let isWhole = true; isWhole && delivered < info.num_pending; ) {
+    const before = delivered;
+    const page = Math.min(info.num_pending - delivered, PAGE);
     for await (const message of await consumer.fetch({ max_messages: page, expires: EXPIRES_MS })) {
-      if (message.info.deliverySequence !== taken + 1) break;
-      taken++;
-      take(message);
+      if (message.info.deliverySequence !== delivered + 1) break;
+      delivered++;
+      onMessage(message);
     }
-    isWhole = taken === before + page;
+    isWhole = delivered === before + page;
   }
   await consumer.delete().catch(() => false);
 }
 
-async function orNull(asked: Promise<StoredMsg | null>): Promise<StoredMsg | null> {
+async function orNull(read: Promise<StoredMsg | null>): Promise<StoredMsg | null> {
   try {
-    return await asked;
+    return await read;
   } catch (error) {
     if ((error as { code?: number }).code === NO_MESSAGE) return null;
     throw error;

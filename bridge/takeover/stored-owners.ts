@@ -1,15 +1,15 @@
-/** Where RECORDS last heard of objects: the owner in the subject of the last event about each. */
+/** The owners that objects had last by RECORDS: the owner in the subject of the last event about each. */
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { type Subjects, subjectToken } from "../../core/subjects.ts";
 import { resourceOf } from "../../core/uuid.ts";
 
-/** Projects above an object, up to which it is looked for. */
+/** An object is found below at most so many owners. */
 const DEPTH = 12;
-/** nats-server answers with at most 1,024 messages; an object stands under a handful of subjects. */
+/** nats-server answers with at most 1,024 messages; an object has a handful of subjects. */
 const BATCH = 10;
 
-/** By uuid: the owner. Objects of which nothing is stored, or whose last word is that they left, are missing. */
-export async function lookUpPlaces(
+/** Owners by uuid. An object without a stored event, or whose last event is `left`, is missing. */
+export async function lookUpLastOwners(
   jsm: JetStreamManager,
   subjects: Subjects,
   uuids: readonly string[],

@@ -1,6 +1,6 @@
 /**
- * What RECORDS holds, read back by a new leader from the position that PostgreSQL still keeps: where its good part ends, and whether
- * something is missing. After a power loss the server's last sequence may be newer than its messages.
+ * Reads RECORDS back for a new leader, from the position that PostgreSQL still keeps: the last event before the first gap, and whether there is
+ * a gap. After a power loss the server's last sequence may be newer than its messages. `take-over.ts` calls it.
  */
 import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
 import { type Lsn, parseLsn } from "../../core/lsn.ts";
@@ -13,12 +13,12 @@ export type StoredRecords = {
   leader: LeaderEntry | null;
   lastSequence: number;
   replicas: number;
-  /** The last event of the good part, of whatever epoch; null = there is none. */
+  /** The last event before the first gap, of any epoch; null = there is none. */
   last: (StoredEvent & { sequence: number }) | null;
   hasHole: boolean;
 };
 
-/** @param kept events of commits before this position are known to be stored: PostgreSQL has forgotten them */
+/** @param kept events of commits before this position are stored: PostgreSQL has forgotten those commits */
 export async function readStoredRecords(
   js: JetStreamClient,
   jsm: JetStreamManager,
@@ -35,21 +35,21 @@ export async function readStoredRecords(
   const isKnown = ({ header }: { header: Header }) => (positionOf(header)?.lsn ?? kept) < kept;
   const from =
     state.messages === 0 ? state.last_seq + 1 : await firstLate(reader, { first, last: state.last_seq }, isKnown);
-  const tail = new EpochEndReader(from);
+  const end = new EpochEndReader(from);
   await readFrom(reader, { from, last: state.last_seq }, ({ seq, subject, headers }) =>
-    tail.add(seq, subject, positionOf(headers)),
+    end.add(seq, subject, positionOf(headers)),
   );
-  const hasHole = state.messages > 0 && tail.next <= state.last_seq;
+  const hasHole = state.messages > 0 && end.next <= state.last_seq;
   return {
     leader,
     lastSequence: state.last_seq,
     replicas: config.num_replicas,
-    last: tail.last ?? (await lastEventBefore(reader, subjects, { from, since, resume: leader?.resume ?? 0 })),
+    last: end.last ?? (await lastEventBefore(reader, subjects, { from, since, resume: leader?.resume ?? 0 })),
     hasHole,
   };
 }
 
-/** Follows messages in sequence and keeps the last event; stops counting at the first gap. Pure. */
+/** Reads messages in sequence and keeps the last event before the first gap. Pure. */
 export class EpochEndReader {
   #next: number;
   #last: (Position & { sequence: number; subjects: Set<string> }) | null = null;
@@ -58,7 +58,7 @@ export class EpochEndReader {
     this.#next = from;
   }
 
-  /** The sequence that should come next; after a gap: the first missing one. */
+  /** The next sequence; after a gap the first missing one. */
   get next(): number {
     return this.#next;
   }
@@ -78,7 +78,7 @@ export class EpochEndReader {
   }
 }
 
-/** The tail holds no event: the last one of the epoch before it, else the one that the epoch goes on from. */
+/** Where nothing was read: the last event of this epoch before, or the event that the epoch continues. */
 async function lastEventBefore(
   reader: StreamReader,
   subjects: Subjects,
@@ -92,14 +92,14 @@ async function lastEventBefore(
   const names = new Set([message.subject]);
   for (let sequence = message.seq - 1; ; sequence--) {
     const before = sequence > 0 ? await messageAt(reader, sequence) : null;
-    const its = positionOf(before?.header);
-    if (!before || its?.lsn !== position.lsn || its.ordinal !== position.ordinal) break;
+    const previous = positionOf(before?.header);
+    if (!before || previous?.lsn !== position.lsn || previous.ordinal !== position.ordinal) break;
     names.add(before.subject);
   }
   return { ...position, sequence: message.seq, subjects: names };
 }
 
-/** `isWhole`: the stream may end here without having half a commit. */
+/** `isWhole`: this message ends its commit. */
 type Position = { lsn: Lsn; ordinal: number; isWhole: boolean };
 
 type Header = { get(name: string): string };
@@ -108,7 +108,7 @@ export function positionOf(header: Header | undefined): Position | null {
   const lsn = header?.get(HEADER.lsn);
   if (!header || !lsn) return null;
   const part = header.get(HEADER.part);
-  // The server stores a batch's own headers with it: one that ends without its commit was cut off by a power loss.
+  // The server stores the headers of a batch: a batch without its last message was cut off by a power loss.
   const endsBatch = header.get("Nats-Batch-Id") === "" || header.get("Nats-Batch-Commit") !== "";
   const [copy, copies] = header.get(HEADER.copy).split("/");
   return {

@@ -1,4 +1,4 @@
-/** What GRAPH and QUEUE hold, read back by a new leader, and what brings GRAPH into line with the database. */
+/** Reads GRAPH and QUEUE back for a new leader, and compares GRAPH with the database. */
 import { type JetStreamManager, type JsMsg, jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { fault } from "../../core/errors.ts";
@@ -13,7 +13,7 @@ import { GRAPH_LOG_HEADER, type NewestOfGraph } from "../streams/graph-log.ts";
 export type StoredGraph = {
   rows: Map<string, GraphChange>;
   commit: CommitEntry | null;
-  /** Null: there is nothing but leaders' entries. */
+  /** Null: there are only leaders' entries. */
   newest: NewestOfGraph | null;
 };
 
@@ -57,7 +57,7 @@ export async function readStoredQueue(
   return { entries, lastSequence: state.last_seq };
 }
 
-/** Hands over every message that the stream holds now. A leader's term ends with its connection, and this with it. */
+/** Passes every message that the stream holds now to `onMessage`. A leader's term ends with its connection, and so does this. */
 async function readWhole(
   nc: NatsConnection,
   jsm: JetStreamManager,

@@ -1,4 +1,7 @@
-/** A new leader takes the streams over: shuts out what an older one has under way, reads back what they hold, decides the epoch. */
+/**
+ * A new leader takes the streams over: it fences out an older leader, reads back what the streams hold, and decides the epoch.
+ * `term-streams.ts` calls it once for each term.
+ */
 import { type JetStreamManager, jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { type Lsn, laterLsn } from "../../core/lsn.ts";
@@ -26,20 +29,20 @@ export type TakeOverParts = {
   slot: Slot;
   /** Fingerprint of what decides how commits are decoded. */
   catalogs: string;
-  witnessed: StreamEnds | null;
+  seenWhileLeading: StreamEnds | null;
 };
 
 export type TakeOverResult = Epoch & {
   graphRows: Map<string, GraphChange>;
   /** The last event in RECORDS. */
   storedEvent: StoredEvent | null;
-  /** How to put `graphRows` back to where PostgreSQL begins; null = what comes again is routed by the graph as read now. */
+  /** How to put `graphRows` back to where PostgreSQL begins; null = repeated commits are routed by the present graph. */
   undo: Undo | null;
-  /** Nothing that GRAPH has held is of a commit behind this one. */
+  /** GRAPH has held nothing of a later commit. */
   graphUpTo: Lsn;
-  /** How far everything is known to be stored. */
-  saidStored: Lsn;
-  trouble: HandlingFailure | null;
+  /** All streams hold everything up to here. */
+  declaredStored: Lsn;
+  failure: HandlingFailure | null;
   /** Last sequences, with our entries. */
   graphSequence: number;
   graphLogSequence: number;
@@ -47,8 +50,8 @@ export type TakeOverResult = Epoch & {
 };
 
 export async function takeOver(parts: TakeOverParts): Promise<TakeOverResult> {
-  const { core, store, coreJsm, storeJsm, subjects, system, slot, catalogs, witnessed } = parts;
-  const leadOf = async (stream: StreamName, subject: string): Promise<number> => {
+  const { core, store, coreJsm, storeJsm, subjects, system, slot, catalogs, seenWhileLeading } = parts;
+  const enter = async (stream: StreamName, subject: string): Promise<number> => {
     const entry = { stream, subject, body: "{}" };
     const { sequence } = await writeLeaderEntry(
       core,
@@ -59,11 +62,11 @@ export async function takeOver(parts: TakeOverParts): Promise<TakeOverResult> {
     );
     return sequence;
   };
-  const graphSequence = await leadOf("GRAPH", subjects.graphLeader);
-  // Behind GRAPH's: what an older leader still gets in here is of a commit that GRAPH refuses, and changes nothing when put back.
-  const graphLogSequence = await leadOf("GRAPHLOG", subjects.graphLogLeader);
+  const graphSequence = await enter("GRAPH", subjects.graphLeader);
+  // After GRAPH: what an older leader can still write here is of a commit that GRAPH refuses, and putting it back changes nothing.
+  const graphLogSequence = await enter("GRAPHLOG", subjects.graphLogLeader);
   const stored = await readStoredGraph(core, coreJsm, subjects);
-  // Back to where PostgreSQL begins: what comes from there on brings the graph forward again, commit by commit.
+  // Back to where PostgreSQL begins: the commits from there on bring the graph forward again.
   const log = await readGraphLog(core, coreJsm, subjects, { target: slot.confirmed, newest: stored.newest });
   const server = store.info?.server_id ?? "";
 
@@ -81,21 +84,21 @@ export async function takeOver(parts: TakeOverParts): Promise<TakeOverResult> {
         hasHole: read.hasHole,
         slot,
         catalogs,
-        saidStored: log.saidStored,
+        declaredStored: log.declaredStored,
         graphLogReaches: log.undo !== null,
         server: { id: server, replicas: read.replicas },
         ends: { graph: graphSequence - 1, records: read.lastSequence },
-        witnessed,
+        seenWhileLeading,
       });
       return { ...read, decided };
     },
     ({ leader, decided, last }, sequence) => {
-      const goesOn = decided.reason === null && leader !== null;
+      const isSameEpoch = decided.reason === null && leader !== null;
       const entry: LeaderEntry = {
         epoch: decided.epoch,
-        since: goesOn ? leader.since : sequence,
-        resume: goesOn ? leader.resume : decided.positionsHold ? (last?.sequence ?? 0) : 0,
-        reason: goesOn ? leader.reason : (decided.reason ?? ""),
+        since: isSameEpoch ? leader.since : sequence,
+        resume: isSameEpoch ? leader.resume : decided.positionsHold ? (last?.sequence ?? 0) : 0,
+        reason: isSameEpoch ? leader.reason : (decided.reason ?? ""),
         system: { id: system.id, timeline: system.timeline },
         server,
         catalogs,
@@ -110,8 +113,8 @@ export async function takeOver(parts: TakeOverParts): Promise<TakeOverResult> {
     storedEvent: last,
     undo: decided.commitsHold ? log.undo : null,
     graphUpTo: log.upTo,
-    saidStored: decided.commitsHold ? laterLsn(log.saidStored ?? 0n, slot.confirmed) : slot.confirmed,
-    trouble: log.trouble,
+    declaredStored: decided.commitsHold ? laterLsn(log.declaredStored ?? 0n, slot.confirmed) : slot.confirmed,
+    failure: log.failure,
     graphSequence,
     graphLogSequence,
     recordsSequence: records.sequence,

@@ -7,6 +7,7 @@ import { READ_TABLES } from "../../bridge/postgres/tables.ts";
 import { type AuditFacts, auditFinding } from "./audit.ts";
 import { type ClockFacts, clockFinding } from "./clock.ts";
 import { type ContentFacts, contentFinding } from "./content.ts";
+import { deepProjectFindings } from "./deep-projects.ts";
 import { type Finding, findingOf, formatBytes, type Look, ok, problem } from "./finding.ts";
 import { publicationFinding } from "./publications.ts";
 import { overScopesFindings } from "./token-scopes.ts";
@@ -42,6 +43,8 @@ export type DatabaseFacts = {
   content: Look<ContentFacts>;
   /** Tokens with more scopes than count. */
   overScopes?: Look<string[]>;
+  /** Projects that are nested too deep for subjects. */
+  deepProjects?: Look<string[]>;
 };
 
 export type DatabaseQuestion = {
@@ -75,6 +78,7 @@ export function databaseFindings(question: DatabaseQuestion, facts: DatabaseFact
     contentFinding(facts.content),
     auditFinding(facts.audit, question.publishSilent),
     ...overScopesFindings(facts.overScopes),
+    ...deepProjectFindings(facts.deepProjects),
   ];
 }
 

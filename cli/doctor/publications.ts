@@ -1,6 +1,6 @@
 /** Whether a publication holds what the bridge reads, and cannot make Arvados' own writes fail. Pure. */
 import type { Catalog } from "../../bridge/postgres/catalog.ts";
-import { type DeclaredPublication, differencesOf, mendSql } from "../../bridge/postgres/publications.ts";
+import { type DeclaredPublication, differencesOf, repairSql } from "../../bridge/postgres/publications.ts";
 import { type Finding, ok, problem } from "./finding.ts";
 
 export function publicationFinding(declared: DeclaredPublication, catalog: Catalog): Finding {
@@ -14,6 +14,6 @@ export function publicationFinding(declared: DeclaredPublication, catalog: Catal
   }
   const isHarmful = differences.some(({ harm }) => harm !== "spare");
   const saw = differences.map(({ what }) => what).join("; ");
-  const todo = `\`arvados-nats setup-db\`, or as its owner: ${mendSql(declared, catalog)}; then restart the bridge`;
+  const todo = `\`arvados-nats setup-db\`, or as its owner: ${repairSql(declared, catalog)}; then restart the bridge`;
   return problem(isHarmful ? "bad" : "warn", name, saw, todo);
 }

@@ -11,6 +11,7 @@ import type { AuditFacts } from "./audit.ts";
 import type { ClockFacts } from "./clock.ts";
 import { type ContentFacts, ODD } from "./content.ts";
 import type { DatabaseFacts, SlotFacts } from "./database.ts";
+import { readDeepProjects } from "./deep-projects.ts";
 import type { Look } from "./finding.ts";
 import { readOverScopes } from "./token-scopes.ts";
 
@@ -46,6 +47,7 @@ export async function readDatabase(
     content: await look(() => readContent(client, schema)),
     audit: await look(() => readAudit(client, schema, auditConfig)),
     overScopes: await look(() => readOverScopes(client, schema)),
+    deepProjects: await look(() => readDeepProjects(client, schema)),
   }));
 }
 

@@ -9,6 +9,7 @@ import { parseLsn } from "../../core/lsn.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import { mulberry32 } from "../../dev/testing/random.ts";
 import { within } from "../../dev/testing/until.ts";
+import { NO_BARRIER } from "../support/bridge-guards.ts";
 import { type ColumnTexts, type DecodedChange, readSlot } from "../support/pgoutput.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { type AttackName, makeAttacker } from "./attacker.ts";
@@ -73,7 +74,7 @@ export async function barrierRun(options: BarrierOptions): Promise<BarrierResult
   await using stack = await startTestStack({
     servers,
     authcallout: { system },
-    bridge: { barrier },
+    bridge: barrier ? {} : NO_BARRIER,
     // With every other seed roles of three people are audiences, and become so and cease to be.
     overrides: { guessesPerMinute: 1_000_000, ...(seed % 2 ? { audienceMin: 2 } : {}) },
   });

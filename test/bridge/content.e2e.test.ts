@@ -1,6 +1,8 @@
 /** Rows that an admin's SQL, an old database or a hostile user may hold: each costs at most itself, and nothing that cannot be read grants. */
 import assert from "node:assert/strict";
 import type { Commit } from "../../bridge/commit/commit.ts";
+import { CommitHandler, type Handled } from "../../bridge/commit/commit-handler.ts";
+import type { Guards } from "../../bridge/guards.ts";
 import { until } from "../../dev/testing/until.ts";
 import { type BridgeWorld, startBridgeWorld } from "../support/bridge-world.ts";
 
@@ -35,7 +37,7 @@ describe("a row that cannot be read", () => {
     await assertOneTerm(world);
   });
 
-  it("of a megabyte of scopes leaves a token that is good for nothing", async () => {
+  it("of a megabyte of scopes makes a token that grants nothing", async () => {
     await using world = await startBridgeWorld();
     const { arvados, database } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });
@@ -64,7 +66,7 @@ describe("a row that cannot be read", () => {
     await second.stop();
   });
 
-  it("of a log row nested 100,000 deep, or of 30 MB of small values, is no event or one without them", async () => {
+  it("of a log row nested 100,000 deep, or of 30 MB of small values, makes no event or one without them", async () => {
     await using world = await startBridgeWorld();
     const { arvados } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });
@@ -84,7 +86,7 @@ describe("a row that cannot be read", () => {
     await assertOneTerm(world);
   });
 
-  it("without a uuid, or with nonsense for one, is nobody", async () => {
+  it("without a valid uuid grants nothing", async () => {
     await using world = await startBridgeWorld();
     const { arvados, database } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });
@@ -100,7 +102,7 @@ describe("a row that cannot be read", () => {
 });
 
 describe("a key that changes", () => {
-  it("takes the old one's right with it: a link's uuid, its number, a group's and a user's uuid", async () => {
+  it("ends the rights of the old key: a link's uuid and number, a group's and a user's uuid", async () => {
     await using world = await startBridgeWorld();
     const { arvados, database } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });
@@ -125,7 +127,7 @@ describe("a key that changes", () => {
     await assertOneTerm(world);
   });
 
-  it("in a swap of two rows leaves each with its own", async () => {
+  it("in a swap of two rows gives each row its own rights", async () => {
     await using world = await startBridgeWorld();
     const { arvados, database } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });
@@ -146,7 +148,7 @@ describe("a key that changes", () => {
 });
 
 describe("TRUNCATE", () => {
-  it("of any published table ends what its rows gave, and is passed", async () => {
+  it("of any published table ends the rights of its rows, and the bridge continues", async () => {
     await using world = await startBridgeWorld();
     const { arvados, database } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });
@@ -176,7 +178,7 @@ describe("TRUNCATE", () => {
     await world.records();
     assert.equal(await world.graphRow("user", alice), null);
     assert.equal(await world.graphRow("group", project), null);
-    // PostgreSQL makes a table anew for it, which is a change of what is published: each may begin a term, and none does twice.
+    // PostgreSQL creates a new table file, which is a change of the catalogs: each may begin a term, and none begins two.
     assert.ok((await world.terms()) <= 4, "a term for each");
     await world.first.stop();
     const second = await world.launch();
@@ -186,7 +188,7 @@ describe("TRUNCATE", () => {
 });
 
 describe("a log row in a transaction with a change", () => {
-  it("cannot put a word on somebody else's path: a move is told where the object was", async () => {
+  it("cannot direct an event to another user's path: a move is published at the former owner", async () => {
     await using world = await startBridgeWorld();
     const { arvados, database } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });
@@ -195,7 +197,7 @@ describe("a log row in a transaction with a change", () => {
     const { uuid: to } = await arvados.createProject({ name: "to", owner: alice });
     const { uuid: seen } = await arvados.createCollection({ name: "seen", owner: from });
     await world.records();
-    // Another bridge, which has heard of nothing: RECORDS tells.
+    // Another bridge, which knows no owners: it reads them from RECORDS.
     await world.first.stop();
     const second = await world.launch();
     const move = (uuid: string, claimed: string) =>
@@ -225,7 +227,7 @@ describe("a log row in a transaction with a change", () => {
     await second.stop();
   });
 
-  it("tells nobody of a permission link that the same commit took back", async () => {
+  it("makes no event of a permission link that the same commit deleted", async () => {
     await using world = await startBridgeWorld();
     const { arvados, database } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });
@@ -253,14 +255,16 @@ describe("a log row in a transaction with a change", () => {
 });
 
 describe("a commit that handling fails at", () => {
-  it("is tried again, by whichever bridge leads, and then left out with its events, and nothing else", async () => {
+  it("is tried again by the next leader, and then only its events are left out", async () => {
     const poison = "zzzzz-4zz18-poisonpoisonpoi";
-    const seams = {
-      onHandle({ logs }: Commit) {
-        for (const log of logs) if (log.object_uuid === poison) throw new TypeError("a fault of ours");
-      },
-    };
-    await using world = await startBridgeWorld({}, async () => {}, seams);
+    class FailingHandler extends CommitHandler {
+      override async handle(commit: Commit, inSnapshot: boolean): Promise<Handled> {
+        for (const log of commit.logs) if (log.object_uuid === poison) throw new TypeError("a defect of ours");
+        return super.handle(commit, inSnapshot);
+      }
+    }
+    const guards: Partial<Guards> = { createHandler: (parts, behind) => new FailingHandler(parts, behind) };
+    await using world = await startBridgeWorld({}, async () => {}, guards);
     const { arvados } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });
     await world.records();
@@ -274,7 +278,7 @@ describe("a commit that handling fails at", () => {
 });
 
 describe("a user who writes custom log rows without end", () => {
-  it("has an allowance each minute: then one gap is told of, and no more, and others' events come", async () => {
+  it("has an allowance each minute: then one gap is published, and events of others still come", async () => {
     await using world = await startBridgeWorld();
     const { arvados } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });

@@ -7,7 +7,7 @@ import { until } from "../../dev/testing/until.ts";
 import { startBridgeWorld } from "../support/bridge-world.ts";
 
 describe("hostile rows", () => {
-  it("crash nothing, reach nobody they are not for, and are counted", async () => {
+  it("crash nothing, reach no user who may not read them, and are counted", async () => {
     await using world = await startBridgeWorld();
     const { arvados, database } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });
@@ -76,7 +76,7 @@ describe("hostile rows", () => {
     assert.equal(of("my_event")[0]?.event.untrusted, true);
     assert.deepEqual(of("my_event")[0]?.event.properties, { text: "hi" });
     assert.equal(of("huge")[0]?.event.properties, undefined);
-    // To those who may read what alice owns, and not to everyone who may see her record.
+    // To the readers of what alice owns, and not to everyone who may read her record.
     assert.deepEqual(
       of("file_download").map(({ subject }) => subject),
       [`${root}${alice}.${alice}.users`],
@@ -85,7 +85,7 @@ describe("hostile rows", () => {
 });
 
 describe("a move", () => {
-  it("leaves word of where the object was last heard of", async () => {
+  it("says at the former owner that the object has left", async () => {
     await using world = await startBridgeWorld();
     const { arvados } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });
@@ -126,7 +126,7 @@ describe("changes without a log row", () => {
 });
 
 describe("QUEUE", () => {
-  it("begins with what is waiting, keeps priorities exact, and lets go of what is final", async () => {
+  it("begins with the waiting containers, keeps priorities exact, and drops final ones", async () => {
     let queued = "";
     let over = "";
     const priority = 562_949_953_421_312_001n * 2n;
@@ -158,7 +158,7 @@ describe("QUEUE", () => {
 });
 
 describe("a commit of more rows than a batch holds", () => {
-  it("reaches GRAPH in parts that only its last entry closes, and RECORDS in parts that say so", async () => {
+  it("reaches GRAPH in parts that only its last entry ends, and RECORDS in numbered parts", async () => {
     await using world = await startBridgeWorld();
     const { arvados, database, nats } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });

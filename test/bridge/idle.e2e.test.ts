@@ -1,4 +1,4 @@
-/** The staleness clock on a database in which nobody writes: it must beat all the same, or nobody could sign in on a quiet night. */
+/** The beat on an idle database: it must advance, or logins would be refused on a quiet night. */
 import { databaseTarget, runBridge, setupNames } from "../../bridge/main.ts";
 import { setupDb } from "../../bridge/postgres/setup-db.ts";
 import { until } from "../../dev/testing/until.ts";
@@ -10,8 +10,8 @@ import { startAutoEnforcer } from "../support/auto-enforcer.ts";
 import { startNats } from "../support/nats.ts";
 import { freshDatabase } from "../support/postgres.ts";
 
-describe("the bridge on a database in which nobody writes", () => {
-  it("says within seconds, and goes on to say, that the graph is complete", async () => {
+describe("the bridge on an idle database", () => {
+  it("publishes within seconds, and again and again, that the graph is complete", async () => {
     await using scope = createScope();
     const nats = scope.use("nats", await startNats({ reconnect: true }), (it) => it[Symbol.asyncDispose]());
     const database = scope.use("database", await freshDatabase(), (it) => it.drop());

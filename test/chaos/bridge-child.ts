@@ -1,4 +1,4 @@
-/** A bridge in a process of its own, as a supervisor keeps it: started again whenever it ends. */
+/** A bridge in its own process, which is started again whenever it ends, as a supervisor does. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
@@ -7,11 +7,11 @@ const PROCESS = fileURLToPath(new URL("./bridge-process.ts", import.meta.url));
 export type BridgeProcess = {
   readonly name: string;
   readonly pid: number;
-  /** What it said, a JSON line each. */
+  /** Its log, one JSON line each. */
   readonly lines: string[];
-  /** Has it said that it leads, from line `after` on? */
+  /** Did it log that it leads, from line `after` on? */
   leads(after?: number): boolean;
-  /** By what it said last. */
+  /** By its last such log line. */
   readonly isLeader: boolean;
   signal(signal: NodeJS.Signals): void;
   /** SIGKILL; it comes back at once. */

@@ -41,7 +41,7 @@ async function wakeUp({ unfenced = false } = {}) {
   wire.hold();
   await scene.commit(10);
   await until(() => wire.held().split(HEADER.eventId).length > 10, "publishes that do not arrive");
-  // PostgreSQL goes on sending to the stopped bridge: this is what it finds in its socket when it wakes up.
+  // PostgreSQL still sends to the stopped bridge, which finds this in its socket when it continues.
   old.signal("SIGSTOP");
   await scene.commit(30);
   const next = world.bridge("next", { unfenced });
@@ -54,7 +54,7 @@ async function wakeUp({ unfenced = false } = {}) {
   const refused = answers.includes(REFUSED);
   const said = old.lines.length;
   old.signal("SIGCONT");
-  // It is a standby now, or gone and started anew.
+  // It is a standby now, or was started again.
   const waits = () => old.lines.slice(said).some((line) => line.includes("another bridge reads"));
   await until(waits, "the first bridge to wait its turn");
   const grown = (await world.records()).length - stored;
@@ -62,7 +62,7 @@ async function wakeUp({ unfenced = false } = {}) {
 }
 
 describe("a bridge that was stopped while another took over", () => {
-  it("changes nothing by what it had under way, nor when it wakes up", async () => {
+  it("changes nothing by its late messages or after it continues", async () => {
     const { findings, grown, refused, said } = await wakeUp();
     assertNone(findings);
     assert.equal(grown, 0);
@@ -71,7 +71,7 @@ describe("a bridge that was stopped while another took over", () => {
     assert.match(said.join("\n"), /somebody else wrote into stream RECORDS|acknowledged nothing|"could not lead/);
   });
 
-  it("would repeat itself without the fence", async () => {
+  it("would repeat events without the fence", async () => {
     const { findings, refused } = await wakeUp({ unfenced: true });
     assert.ok(
       findings.some(({ what }) => what === "repeated"),

@@ -61,7 +61,7 @@ describe("the checker of the chaos run", () => {
     });
   }
 
-  it("finds a small commit in parts, but for one that goes on in another epoch", () => {
+  it("finds a small commit in parts, but not one that continues in another epoch", () => {
     const [first, second, ...rest] = right as [Stored, Stored, Stored, Stored];
     const again = (epoch: number) => [first, { ...second, part: "last", epoch }, ...rest];
     assert.deepEqual(kinds(again(1)), new Set(["torn"]));
@@ -72,13 +72,13 @@ describe("the checker of the chaos run", () => {
     assert.ok(kinds([...right.slice(0, 3), stored("0/2", 1, "a", "update")]).has("foreign"));
   });
 
-  it("is silent about a reader who goes by event id, however late something came and however often", () => {
+  it("is silent about a reader that goes by event id, however late and often events came", () => {
     const [first, second, third, fourth] = right as [Stored, Stored, Stored, Stored];
     assert.deepEqual(kinds(byEventId([first, third, fourth, second, third, fourth, first])), new Set());
     assert.deepEqual(kinds(byEventId([first, third, fourth, third])), new Set(["missing"]));
   });
 
-  it("is silent about a reader who goes back to where an epoch resumes, and to there only", () => {
+  it("is silent about a reader that goes back to where an epoch resumes, and only to there", () => {
     const places = [1, 3, 4, 6, 7, 8];
     const seen = [right[0], right[2], right[3], right[1], right[2], right[3]] as Stored[];
     const stored = seen.map((message, index) => ({ ...message, sequence: places[index] as number }));

@@ -18,7 +18,7 @@ export type Stored = {
   type: string;
 };
 
-/** A leader's entry, and where it stands. */
+/** A leader's entry, and its sequence. */
 export type Lead = LeaderEntry & { sequence: number };
 
 /** Owner uuid -> the subject tokens of its path, for projects whose content is checked. */
@@ -61,7 +61,7 @@ export function checkStreams(
 }
 
 /**
- * What a reader ends with who goes by event id: of each event under each subject the first that came, whatever epochs began meanwhile.
+ * What a reader has that goes by event id: of each event under each subject the first that came, in whatever epoch.
  * In the order of positions, since what had gone missing comes late.
  */
 export function byEventId(seen: readonly Stored[]): Stored[] {
@@ -79,7 +79,7 @@ function placeOf({ lsn, eventId }: Stored): { lsn: bigint; ordinal: number } {
   return { lsn: parseLsn(lsn), ordinal: Number(eventId.slice(lsn.length + 1)) };
 }
 
-/** What a reader of history ends with who goes by the leaders' entries: behind `resume` nothing of before the epoch counts. */
+/** What a reader of history has that goes by the leaders' entries: after `resume` it ignores events of earlier epochs. */
 export function asResumed(stored: readonly Stored[], leads: readonly Lead[]): Stored[] {
   const epochs = new Map(leads.map((lead) => [lead.epoch, lead]));
   return stored.filter(({ sequence }) =>
@@ -87,7 +87,7 @@ export function asResumed(stored: readonly Stored[], leads: readonly Lead[]): St
   );
 }
 
-/** The owner at which each object was last told of; those of before the log's beginning are missing. */
+/** The owner of the last event about each object. Objects from before the log's beginning are missing. */
 type LastHeard = Map<string, string>;
 
 function checkCommit(
@@ -121,7 +121,7 @@ function checkCommit(
   const isSplit = stored.some(({ part }) => part !== "");
   if (isSplit && stored.at(-1)?.part !== "last")
     findings.push({ what: "torn", detail: `${commit.lsn} ends without its last part` });
-  // A batch that a power loss cut goes on under the next epoch, in parts that say so.
+  // A batch that a power loss cut off continues under the next epoch, in numbered parts.
   const epochs = new Set(stored.map(({ epoch }) => epoch));
   if (isSplit && stored.length <= 1_000 && epochs.size === 1)
     findings.push({ what: "torn", detail: `${commit.lsn} is in parts without need, at ${stored[0]?.sequence}` });
@@ -147,7 +147,7 @@ function expectedOf({ logs }: TrueCommit, places: Places, prefix: string, lastHe
   for (const { object, type, owner, oldOwner } of logs) {
     // The writers' forged rows name no owner.
     if (!isChecked(object) || owner === null) continue;
-    // As of the commit there is none: only its end is told, and nothing where it had no beginning.
+    // The commit deleted it: only its deletion is published, and nothing where the commit created it too.
     if (deleted.has(object) && (type !== "delete" || created.has(object))) continue;
     const now = type === "delete" ? owner : (ends.get(object) ?? owner);
     const former = lastHeard.get(object) ?? oldOwner;

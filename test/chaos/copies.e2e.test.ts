@@ -7,7 +7,7 @@ import { leading, prepare } from "./scene.ts";
 import { startChaosWorld } from "./world.ts";
 
 describe("an event of which one copy is stored when the bridge dies", () => {
-  it("comes under its other subjects by the next bridge, once, before all that follows", async () => {
+  it("is stored once under its other subjects by the next bridge, before all later events", async () => {
     await using world = await startChaosWorld();
     const { arvados } = world;
     const { allUsersGroup } = arvados.known;

@@ -1,4 +1,4 @@
-/** What nats-server acknowledged is gone: a new epoch says so, and what can be had again comes again. */
+/** Acknowledged messages are lost: a new epoch begins, and their commits come again where PostgreSQL has them. */
 import assert from "node:assert/strict";
 import { until } from "../../dev/testing/until.ts";
 import type { BridgeProcess } from "./bridge-child.ts";
@@ -27,7 +27,7 @@ async function powerLoss({ isIndexNewer, bridgeSurvives, lose }: Loss) {
   const bridge = world.bridge("a");
   await using reader = await world.follow();
   await leading(bridge);
-  // Is somewhere else after each turn, so that what comes again has to be routed by the graph of then.
+  // Moves in each turn, so that repeated commits must be routed by the graph at their time.
   const { uuid: wanderer } = await world.arvados.createProject({ name: "wanderer", owner: scene.user });
   const wander = async (home: string) => {
     await world.arvados.createCollection({ name: `on the way to ${home}`, owner: wanderer });
@@ -79,7 +79,7 @@ async function assertWhole(world: ChaosWorld, scene: Scene, seen: Parameters<typ
   assert.ok(seen.length > (await world.records()).length, "the reader had seen what was lost");
 }
 
-describe("after a power loss of nats-server, what is missing comes again under a new epoch, and to a reader once", () => {
+describe("after a power loss of nats-server, missing events come again under a new epoch, and to a reader once", () => {
   it("where the files are as they were some time ago: by the bridge that saw it", async () => {
     const lose = (synced: Synced) => synced.putBack();
     assert.equal(await powerLoss({ isIndexNewer: false, bridgeSurvives: true, lose }), "stream went back");
@@ -106,8 +106,8 @@ describe("after a power loss of nats-server, what is missing comes again under a
   });
 });
 
-describe("a bridge that takes for synced what is not", () => {
-  it("would lack what PostgreSQL was told to forget", async () => {
+describe("a bridge that counts unsynced messages as synced", () => {
+  it("would lose events that PostgreSQL has forgotten", async () => {
     await using world = await startChaosWorld({ syncInterval: 0 });
     const { server } = world.nats;
     const scene = await prepare(world);
@@ -135,7 +135,7 @@ describe("a bridge that takes for synced what is not", () => {
 });
 
 describe("after the replication slot was lost", () => {
-  it("the bridge makes it anew, or takes the one that somebody made, under a new epoch, and goes on", async () => {
+  it("the bridge creates it again, or uses one that a person created, under a new epoch, and continues", async () => {
     await using world = await startChaosWorld();
     const scene = await prepare(world);
     const bridge = world.bridge("a");
@@ -157,7 +157,7 @@ describe("after the replication slot was lost", () => {
     assert.equal((await lead())?.epoch, 2);
     await scene.publish(3);
 
-    // By hand, while no bridge runs: what is committed before it is made again comes to nobody.
+    // By hand, while no bridge runs: commits before it is created again are in no stream.
     await bridge.stop();
     await dropped();
     await world.arvados.createUser({ username: "unheard" });

@@ -1,4 +1,4 @@
-/** A commit that a bridge repeats goes where it would have gone at first: it is routed by the graph of then, not by today's. */
+/** A repeated commit is routed as it would have been at first: by the graph at its time, not by the present one. */
 import assert from "node:assert/strict";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { wellKnown } from "../../core/uuid.ts";
@@ -92,7 +92,7 @@ async function story({ today = false } = {}) {
 }
 
 describe("a commit that comes again because its bridge was killed between GRAPH and RECORDS", () => {
-  it("goes where it would have gone at first, whatever has changed since", async () => {
+  it("is routed as it would have been at first, whatever has changed since", async () => {
     const { epoch, ...routes } = await story();
     assert.deepEqual(routes, {
       atHome: ["create owner.project"],
@@ -103,7 +103,7 @@ describe("a commit that comes again because its bridge was killed between GRAPH 
     assert.equal(epoch, 1, "nothing was lost");
   });
 
-  it("would be told to others, or to nobody, by the graph of today", async () => {
+  it("would be routed to other readers, or to none, by the present graph", async () => {
     const routes = await story({ today: true });
     assert.deepEqual(routes.atHome, ["create owner.outer.project"]);
     assert.deepEqual(routes.shared, ["create owner.outer.project"]);

@@ -20,7 +20,7 @@ export type Scene = {
   /** Compared with what was committed. Default: RECORDS. */
   findings(stored?: readonly Stored[]): Promise<StreamFinding[]>;
   compared(commits: readonly TrueCommit[], stored: readonly Stored[]): StreamFinding[];
-  /** As a reader of history has it who goes by the epochs. */
+  /** What a reader of history has that goes by the epochs. */
   history(): Promise<Stored[]>;
 };
 

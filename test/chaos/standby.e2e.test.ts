@@ -1,4 +1,4 @@
-/** A standby that lags takes the primary's place: another history of the same database begins where the standby was. */
+/** A standby that lags is promoted: another history of the same database begins at its position. */
 import assert from "node:assert/strict";
 import { jetstreamManager } from "@nats-io/jetstream";
 import pg from "pg";
@@ -12,7 +12,7 @@ import { standbyOf } from "./standby.ts";
 import { type ChaosWorld, startChaosWorld } from "./world.ts";
 
 describe("after a standby that lags was promoted", () => {
-  it("what it lacks stays under the old epoch, what it commits comes once under a new one, behind a barrier", async () => {
+  it("the commits that it lacks stay under the old epoch, and its own come once under a new one, behind a barrier", async () => {
     await using world = await startChaosWorld();
     const scene = await prepare(world);
     const { uuid: friend } = await world.arvados.createUser({ username: "friend" });
@@ -45,7 +45,7 @@ describe("after a standby that lags was promoted", () => {
     assert.equal(await graphRow(world, share), null, "the graph was read again");
   });
 
-  it("what nobody had published yet is not lost where it has the slot, and comes once to who goes by event id", async () => {
+  it("unpublished commits are not lost where it has the slot, and come once to a reader that goes by event id", async () => {
     await using world = await startChaosWorld();
     const scene = await prepare(world);
     await using standby = await startStandby(world, { keepsSlots: true });

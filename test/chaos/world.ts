@@ -38,11 +38,11 @@ export type ChaosWorld = AsyncDisposable & {
   readonly postgres: PostgresServer;
   enforcer: AutoEnforcer;
   /**
-   * `natsUrl`: by another way than the others'. `unfenced`: it publishes without expecting anything. `today`: it routes what it repeats
-   * by the graph of now.
+   * `natsUrl`: by another way than the others'. `unfenced`: it publishes without expecting anything. `today`: it routes repeated
+   * commits by the present graph.
    */
   bridge(name: string, options?: { natsUrl?: string; unfenced?: boolean; today?: boolean }): BridgeProcess;
-  /** What the bridges said last. */
+  /** The bridges' last log lines. */
   lastWords(): string;
   killPostgres(): Promise<void>;
   /** Another data folder, of a copy of the database, answers at the same address from now on. The old one must not be running. */
@@ -62,7 +62,7 @@ export type WorldOptions = {
   walSenderTimeout?: number;
   /** Every COMMIT waits for the disk. For benchmarks. Default false. */
   durable?: boolean;
-  /** What nats-server is said to sync within, ms. Default 0, so that positions are confirmed after the margin alone. */
+  /** The bridge's setting for nats-server's sync_interval, ms. Default 0, so that positions are confirmed after the margin alone. */
   syncInterval?: number;
   /** nats-servers; default 1. */
   servers?: 1 | 3;
@@ -71,7 +71,7 @@ export type WorldOptions = {
 export async function startChaosWorld(options: WorldOptions = {}): Promise<ChaosWorld> {
   const { walSenderTimeout = 60_000, durable = false, syncInterval = 0, servers = 1 } = options;
   const dir = await mkdtemp(join(tmpdir(), "arvados-nats-chaos-"));
-  // PostgreSQL's user, who may be another one, has his data in it.
+  // PostgreSQL's data is in it, and PostgreSQL may run as another user.
   await chmod(dir, 0o711);
   const dataDir = join(dir, "postgres");
   const bridges: BridgeProcess[] = [];
@@ -79,7 +79,7 @@ export async function startChaosWorld(options: WorldOptions = {}): Promise<Chaos
     startPostgres({ dataDir, durable }),
     startNats({ reconnect: true, servers, profile: { recordsBytes: RECORDS_BYTES } }),
   ]);
-  // One address for all servers, of whom one may be down: the client library learns the others' once it is connected.
+  // One address for all servers, because one may be down: the client library learns the others once it is connected.
   const service = await startTcpRelay({ to: () => nats.servers.map(({ url }) => Number(new URL(url).port)) });
   let postgres = first;
   const { host, port, user, password } = first;
@@ -91,15 +91,7 @@ export async function startChaosWorld(options: WorldOptions = {}): Promise<Chaos
     admin: { bridge: ADMIN },
     syncInterval,
   });
-  await postgres.createDatabase(DATABASE);
-  await createSchema(postgres.url(DATABASE));
-  await setupDb(databaseTarget(config), setupNames(config), { dryRun: false, print: () => {} });
-  const pool = new pg.Pool({ connectionString: postgres.url(DATABASE), max: 20, connectionTimeoutMillis: 2_000 });
-  // A killed server: the next query tells, of a client in use too.
-  pool.on("error", () => {});
-  pool.on("connect", (client) => client.on("error", () => {}));
-  await pool.query(`ALTER SYSTEM SET wal_sender_timeout = ${walSenderTimeout}`);
-  await pool.query("SELECT pg_reload_conf()");
+  const pool = await openDatabase(postgres, config, walSenderTimeout);
   const arvados = createSimulator({ pool, clusterId: nats.clusterId });
   await openCommitLog(pool);
   await arvados.seed();
@@ -155,4 +147,18 @@ export async function startChaosWorld(options: WorldOptions = {}): Promise<Chaos
       await rm(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** Arvados' database, set up for a bridge. */
+async function openDatabase(postgres: PostgresServer, config: Config, walSenderTimeout: number): Promise<pg.Pool> {
+  await postgres.createDatabase(DATABASE);
+  await createSchema(postgres.url(DATABASE));
+  await setupDb(databaseTarget(config), setupNames(config), { dryRun: false, print: () => {} });
+  const pool = new pg.Pool({ connectionString: postgres.url(DATABASE), max: 20, connectionTimeoutMillis: 2_000 });
+  // When the server is killed the next query reports it, also of a client in use.
+  pool.on("error", () => {});
+  pool.on("connect", (client) => client.on("error", () => {}));
+  await pool.query(`ALTER SYSTEM SET wal_sender_timeout = ${walSenderTimeout}`);
+  await pool.query("SELECT pg_reload_conf()");
+  return pool;
 }

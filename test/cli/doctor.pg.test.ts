@@ -4,6 +4,7 @@ import { preflight, withClient } from "../../bridge/postgres/preflight.ts";
 import { setupDb } from "../../bridge/postgres/setup-db.ts";
 import { AUDIT_DEFAULTS, type AuditFacts } from "../../cli/doctor/audit.ts";
 import { databaseFindings } from "../../cli/doctor/database.ts";
+import { MAX_OWNERS } from "../../cli/doctor/deep-projects.ts";
 import type { Finding } from "../../cli/doctor/finding.ts";
 import { readDatabase } from "../../cli/doctor/read-database.ts";
 import { createSchema } from "../../dev/database.ts";
@@ -200,6 +201,20 @@ describe("doctor, of Arvados' database", () => {
     const { state, saw } = find(await spoiled(tokens.join(";"), mend), "token scopes");
     assert.equal(state, "warn");
     assert.match(saw, /^zzzzz-gj3su-long0{11}, zzzzz-gj3su-many0{11} have more/);
+  });
+
+  it("names the uppermost projects that are nested too deep for subjects, and says nothing where there are none", async () => {
+    const uuid = (n: string) => `'zzzzz-j7d0g-deep' || lpad((${n})::text, 11, '0')`;
+    const chain = (count: number) =>
+      `INSERT INTO groups (uuid, owner_uuid, name, group_class, created_at, modified_at, updated_at)
+       SELECT ${uuid("n")}, CASE n WHEN 1 THEN 'zzzzz-tpzed-000000000000000' ELSE ${uuid("n - 1")} END, 'deep ' || n, 'project', now(), now(), now()
+         FROM generate_series(1, ${count}) n`;
+    const mend = "DELETE FROM groups WHERE uuid LIKE 'zzzzz-j7d0g-deep%'";
+    const quiet = await spoiled(chain(MAX_OWNERS - 1), mend);
+    assert.ok(!quiet.some(({ name }) => name === "nested projects"));
+    const { state, saw } = find(await spoiled(chain(MAX_OWNERS + 2), mend), "nested projects");
+    assert.equal(state, "warn");
+    assert.match(saw, new RegExp(`^zzzzz-j7d0g-deep0+${MAX_OWNERS} are below`));
   });
 
   it("names a slot of another database, and one that is missing", async () => {

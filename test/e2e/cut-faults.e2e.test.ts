@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { sessionId } from "../../client/mod.ts";
 import { until } from "../../dev/testing/until.ts";
 import { createScope } from "../../runtime/scope.ts";
+import { NO_BARRIER } from "../support/bridge-guards.ts";
 import {
   type Accident,
   anotherReplica,
@@ -166,7 +167,7 @@ describe("a revocation", () => {
 
 describe("where records wait for no revocation", () => {
   it("they reach whom nobody is there to cut, the late login, and whom a leader left over", async () => {
-    await using stack = await startTestStack({ bridge: { barrier: false } });
+    await using stack = await startTestStack({ bridge: NO_BARRIER });
     const witness = await stack.witness();
     await using process = await startCalloutProcess(stack.config, { ...STOPS, dies: "after a kick", kickDelay: 1_000 });
     await firstReplica(stack).drain();

@@ -11,6 +11,7 @@ import { createLog, silentLog } from "../../runtime/log/log.ts";
 import { createMetrics } from "../../runtime/metrics.ts";
 import { createScope } from "../../runtime/scope.ts";
 import type { Service } from "../../runtime/service.ts";
+import { NO_CATALOG_WATCH } from "../support/bridge-guards.ts";
 import { shareWithBob } from "../support/sharer.ts";
 import { type StackListener, startTestStack, type TestStack } from "../support/stack.ts";
 
@@ -154,7 +155,7 @@ describe("a bridge under which the publications are changed", () => {
 
 describe("a bridge that does not look at the publications", () => {
   it("misses the revocation: the negative control", async () => {
-    await using stack = await startTestStack({ bridge: { watched: false } });
+    await using stack = await startTestStack({ bridge: NO_CATALOG_WATCH });
     const sql = new pg.Client({ connectionString: stack.postgres.url(stack.config.postgres.dbname) });
     await sql.connect();
     const share = await shareWithBob(stack, await stack.witness());

@@ -5,6 +5,7 @@ import { subjectsOf } from "../../core/subjects.ts";
 import { until } from "../../dev/testing/until.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
+import { NO_BARRIER } from "../support/bridge-guards.ts";
 import { lateKicks } from "../support/callout-process.ts";
 import { type Login, Logins } from "../support/logins.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
@@ -23,7 +24,12 @@ class Scene {
   async start(barrier: boolean): Promise<void> {
     const overrides = { roles: `${DISPATCHERS}=dispatch` };
     const authcallout = { system: lateKicks(KICK_MS) };
-    this.stack = await startTestStack({ log: this.logins.log, overrides, authcallout, bridge: { barrier } });
+    this.stack = await startTestStack({
+      log: this.logins.log,
+      overrides,
+      authcallout,
+      bridge: barrier ? {} : NO_BARRIER,
+    });
     await this.stack.arvados.tx(async (operations, tx) => {
       const { uuid } = await operations.createRole({ name: "dispatchers" });
       for (const end of ["head_uuid", "tail_uuid"])

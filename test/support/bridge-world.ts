@@ -1,6 +1,7 @@
 /** A real PostgreSQL, nats-server and bridge, with an enforcer that enforces every removal at once: what streams hold, and no sessions. */
 import { jetstreamManager } from "@nats-io/jetstream";
-import { type BridgeSeams, databaseTarget, runBridge, setupNames } from "../../bridge/main.ts";
+import type { Guards } from "../../bridge/guards.ts";
+import { databaseTarget, runBridge, setupNames } from "../../bridge/main.ts";
 import { setupDb } from "../../bridge/postgres/setup-db.ts";
 import type { QueueEntry } from "../../bridge/streams/queue-writer.ts";
 import type { GraphKind, GraphRows } from "../../core/rows.ts";
@@ -18,7 +19,7 @@ import { freshDatabase } from "./postgres.ts";
 export async function startBridgeWorld(
   overrides: ConfigOverrides = {},
   before: (arvados: Operations) => Promise<void> = async () => {},
-  seams: BridgeSeams = {},
+  guards: Partial<Guards> = {},
 ) {
   const scope = createScope();
   const nats = scope.use("nats", await startNats({ reconnect: true, profile: { recordsBytes: 4 * 1024 ** 3 } }), (it) =>
@@ -45,7 +46,7 @@ export async function startBridgeWorld(
     metrics = createMetrics("bridge");
     const bridge = await runBridge(
       { config, log: process.env.TEST_LOG ? createLog({ level: "info" }) : silentLog(), metrics, scope: term },
-      seams,
+      guards,
     );
     bridge.done.catch(() => {});
     const stop = async () => {

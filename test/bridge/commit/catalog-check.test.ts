@@ -3,8 +3,8 @@ import { CatalogCheck } from "../../../bridge/commit/catalog-check.ts";
 import { until } from "../../../dev/testing/until.ts";
 import { deferred } from "../../../runtime/deferred.ts";
 
-describe("what waits for a look at the catalogs", () => {
-  it("passes after a look that began when it had come, and no earlier one", async () => {
+describe("a commit that waits for a check of the catalogs", () => {
+  it("passes after a check that began when the commit had come, and after no earlier one", async () => {
     const looks: ReturnType<typeof deferred<void>>[] = [];
     const take = () => {
       const look = deferred<void>();
@@ -30,7 +30,7 @@ describe("what waits for a look at the catalogs", () => {
     assert.equal(looks.length, 2, "where nothing waits nobody looks");
   });
 
-  it("does not pass where the look finds a change, which ends the term", async () => {
+  it("does not pass where the check finds a change, which ends the term", async () => {
     const faults: unknown[] = [];
     const changed = new Error("changed");
     const looked = new CatalogCheck(

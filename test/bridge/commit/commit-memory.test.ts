@@ -15,7 +15,7 @@ function held(): number {
 }
 
 describe("a commit of four hundred thousand rows", () => {
-  it("takes no more memory than one of fifty thousand", () => {
+  it("needs no more memory than a commit of fifty thousand", () => {
     const peakOf = (count: number): number => {
       const assembler = new CommitAssembler();
       const relation = { schema: "public", name: "collections" };

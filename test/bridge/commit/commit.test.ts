@@ -21,7 +21,7 @@ function assemble(messages: readonly PgMessage[], memory?: { limit: number }): C
 }
 
 describe("a commit", () => {
-  it("is whole or nothing", () => {
+  it("is complete, or is discarded", () => {
     const users = relation("users");
     const commit = assemble([
       BEGIN,
@@ -75,7 +75,7 @@ describe("a commit", () => {
     );
   });
 
-  it("leaves out tables that nobody asked for, and log rows with NULL where Arvados always has a value", () => {
+  it("leaves out tables that are not read, and log rows with NULL where Arvados always has a value", () => {
     const log = { object_uuid: OBJECT, event_type: "update", event_at: AT, properties: "{}" };
     const bad = [
       { object_uuid: null },
@@ -94,7 +94,7 @@ describe("a commit", () => {
     assert.equal(commit?.badLogs, bad.length);
   });
 
-  it("drops at the door what is long or secret in a log row", () => {
+  it("drops long and secret values of a log row as it is read", () => {
     const properties = JSON.stringify({
       new_attributes: { uuid: "u", manifest_text: "secret blocks", name: "n".repeat(5_000_000), state: "Final" },
     });
@@ -137,7 +137,7 @@ describe("a commit", () => {
     inFile.logs.close();
   });
 
-  it("knows of each object what became of it, whatever its row did on the way", () => {
+  it("knows the last state of each object, whatever happened to its row before", () => {
     const links = relation("links");
     const row = { id: "1", uuid: "u1" };
     const write = (tag: "insert" | "update", values: Record<string, unknown>): PgMessage =>

@@ -39,7 +39,7 @@ describe("a large transaction", () => {
     assert.equal(await world.terms(), 1);
   });
 
-  it("of rows that nobody logs makes no event, and the graph is where PostgreSQL is soon after", async () => {
+  it("of rows without log rows makes no event, and the graph reaches PostgreSQL's position soon", async () => {
     await using world = await startBridgeWorld();
     const { arvados } = world;
     const { uuid: alice } = await arvados.createUser({ username: "alice" });

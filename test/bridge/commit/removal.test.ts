@@ -8,7 +8,7 @@ import { deltas, GROUPS, rows, USERS } from "../../core/graph/universe.ts";
 const ROLE = "zzzzz-j7d0g-00000000000role";
 const ALICE = "zzzzz-tpzed-0000000000alice";
 
-/** Rows as the bridge holds them, the change of a commit, and what it says of it. */
+/** The bridge's rows, the change of a commit, and whether it is a removal. */
 class Rows {
   readonly #rows = new Map<string, PermissionChange>();
 
@@ -29,7 +29,7 @@ class Rows {
   }
 }
 
-/** Whether there is a change that takes a role which the bridge does not notice; each group and user may give one. */
+/** Is there a change that removes a role and that the bridge does not notice? Each group and user may give one. */
 function missesOne(isRole: (rows: Rows, group: string) => boolean): boolean {
   const tables = [...GROUPS, ...USERS].map((uuid): RoleTable => new Map([[uuid, ["auditor"]]]));
   const { failed } = fc.check(
@@ -74,10 +74,10 @@ function ends<K extends keyof GraphRows>(kind: K, replaced: GraphRows[K] | null,
   return endsSessions({ kind, uuid: "", row, replaced } as unknown as Replacement, (uuid) => uuid === ROLE);
 }
 
-describe("what a commit takes from sessions", function () {
+describe("a removal", function () {
   this.timeout(60_000);
 
-  it("is every role that somebody loses, whatever the settings give to which group", () => {
+  it("is the loss of any role, whatever the settings give to its members", () => {
     assert.ok(!missesOne((all, uuid) => all.isRole(uuid)));
     assert.ok(
       missesOne(() => false),
@@ -85,11 +85,11 @@ describe("what a commit takes from sessions", function () {
     );
   });
 
-  it("is nothing where a project was shared and is taken back", () => {
+  it("is not a revoked share of a project, which the graph shows", () => {
     assert.ok(!ends("link", { ...link, head_uuid: "zzzzz-j7d0g-000000000000prj" }, null));
   });
 
-  it("is a member's link to a role group, and not its level", () => {
+  it("is the end of a member's link to a role group, and not a change of its level", () => {
     assert.ok(ends("link", link, null));
     assert.ok(ends("link", link, { ...link, tail_uuid: "zzzzz-tpzed-000000000000bob" }));
     assert.ok(!ends("link", link, { ...link, name: "can_manage" }));
@@ -102,7 +102,7 @@ describe("what a commit takes from sessions", function () {
     assert.ok(!ends("group", group, { ...group, frozen_by_uuid: ALICE }));
   });
 
-  it("is a user who goes, is deactivated or merged into another, and not one who changes", () => {
+  it("is a user who is deleted, deactivated or merged, and not another change of a user", () => {
     assert.ok(ends("user", user, null));
     assert.ok(ends("user", user, { ...user, is_active: false }));
     assert.ok(ends("user", user, { ...user, redirect_to_user_uuid: "zzzzz-tpzed-000000000000bob" }));
@@ -111,7 +111,7 @@ describe("what a commit takes from sessions", function () {
     assert.ok(!ends("user", { ...user, is_active: false }, user));
   });
 
-  it("is a container that ends, or has another token from now on", () => {
+  it("is a container that ends or gets another token", () => {
     assert.ok(ends("container", container, { ...container, state: "Complete" }));
     assert.ok(ends("container", container, null));
     assert.ok(ends("container", container, { ...container, auth_uuid: null }));

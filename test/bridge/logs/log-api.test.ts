@@ -12,7 +12,7 @@ const shown = (answer: LogAnswer) =>
   answer.type === "read" ? [Buffer.from(answer.data).toString(), answer.size] : answer.type;
 
 describe("reading a log from the Arvados API", () => {
-  it("gets a part of the file and its size, and tells apart what is not there, empty, or shorter", async () => {
+  it("gets a part of the file and its size, and distinguishes a missing, an empty and a shorter file", async () => {
     await using api = await startArvadosApi("root");
     const read = createLogApi({ url: api.url, token: "root", timeoutMs: 5_000 });
     assert.equal(shown(await read(name, 0, 10, signal)), "absent");
@@ -25,7 +25,7 @@ describe("reading a log from the Arvados API", () => {
     assert.equal(api.requests[0]?.request, name.request);
   });
 
-  it("takes its part out of an answer that does not heed the range, and no more of it", async () => {
+  it("reads its part from an answer that ignores the range, and no more", async () => {
     await using server = await startLoopbackServer(
       (_request, response) => void response.end("0123456789".repeat(100_000)),
     );
@@ -33,7 +33,7 @@ describe("reading a log from the Arvados API", () => {
     assert.deepEqual(shown(await read(name, 8, 4, signal)), ["8901", 1_000_000]);
   });
 
-  it("fails on refusals, errors, another range than asked for, redirects, silence and no server, and never names the token", async () => {
+  it("fails on refusals, errors, another range than requested, redirects, silence and no server, and never names the token", async () => {
     const token = "systemroottokensystemroottoken";
     const others: RequestListener[] = [
       (_request, response) => void response.writeHead(403).end(token),

@@ -90,7 +90,7 @@ class World {
   }
 }
 
-describe("the follower of logs", () => {
+describe("the log follower", () => {
   let world: World;
 
   before(async () => {
@@ -108,7 +108,7 @@ describe("the follower of logs", () => {
 
   const log = (container: string, file = "stdout.txt") => world.nats.subjects.log(container, file);
 
-  it("follows a log while somebody tails it, and stops when nobody says so any more", async () => {
+  it("follows a log while a client tails it, and stops when no gateway repeats that", async () => {
     const container = world.commit(1, "Running");
     const follower = await world.follower({ now: () => world.now });
     follower.tailed([log(container)]);
@@ -129,7 +129,7 @@ describe("the follower of logs", () => {
     assert.ok(world.asked(container) <= count + 1, "but for what was under way");
   });
 
-  it("asks with the system root token for what crunch-run writes, and for no other name", async () => {
+  it("uses the system root token for the files of crunch-run, and for no other name", async () => {
     const container = world.commit(3, "Running");
     const follower = await world.follower();
     const names = ["../../../users", "secret", "stdout.txt/..", "%2e%2e", "%ff", "stdout"];
@@ -140,7 +140,7 @@ describe("the follower of logs", () => {
     assert.equal(world.asked("zzzzz-dz642-nosuchcontainer"), 0);
   });
 
-  it("begins with a container's end, too, if it has seen it, and not with one that was over before", async () => {
+  it("starts also with a container that it saw end, and not with one that had ended before", async () => {
     const over = world.commit(4, "Complete");
     const seen = world.commit(5, "Running");
     const follower = await world.follower();
@@ -155,7 +155,7 @@ describe("the follower of logs", () => {
     assert.deepEqual([end?.offset, end?.complete], [10, true]);
   });
 
-  it("where it always follows, takes every file of every running container, to its end", async () => {
+  it("copies every file of every running container to its end, where it is set to always follow", async () => {
     const before = world.commit(6, "Locked");
     const follower = await world.follower({ always: true });
     const after = world.commit(7, "Running");
@@ -176,7 +176,7 @@ describe("the follower of logs", () => {
     assert.equal(world.asked(uuid("dz642", 8)), 0, "a queued one has no log");
   });
 
-  it("puts each byte into LOGS once, also where two are at it", async () => {
+  it("writes each byte into LOGS once, also where two followers write", async () => {
     const container = world.commit(9, "Running");
     const both = [await world.follower(), await world.follower(), await world.follower()];
     for (const follower of both) follower.tailed([log(container)]);
@@ -193,7 +193,7 @@ describe("the follower of logs", () => {
     for (const { data } of stored) assert.ok(data.length <= rules.chunkBytes);
   });
 
-  it("has no more requests under way than it may", async () => {
+  it("never has more requests at a time than allowed", async () => {
     const follower = await world.follower({ turns: new Semaphore(3, 2), read: slow(), always: true });
     let most = 0;
     let underWay = 0;

@@ -8,7 +8,7 @@ import { type FreshDatabase, freshDatabase } from "../../support/postgres.ts";
 const NAMES = { slot: "watch", publication: "watch", logPublication: "watch_logs" };
 const LINKS = "links (id, uuid, owner_uuid, tail_uuid, head_uuid, link_class, name)";
 
-describe("the look at PostgreSQL's catalogs at each beat", () => {
+describe("the check of PostgreSQL's catalogs at each beat", () => {
   let db: FreshDatabase;
   let sql: pg.Client;
   before(async () => {
@@ -36,7 +36,7 @@ describe("the look at PostgreSQL's catalogs at each beat", () => {
     return CatalogWatch.begin(sql, "public", NAMES);
   };
 
-  it("sees nothing in what a database does every day", async () => {
+  it("finds no change in the daily work of a database", async () => {
     const watch = await begin();
     await db.simulator.createUser({ username: "carol" });
     const quiet = [
@@ -117,7 +117,7 @@ describe("the look at PostgreSQL's catalogs at each beat", () => {
     });
   }
 
-  it("sees a table of another schema put in, for as long as it is", async () => {
+  it("finds a table of another schema in the publication, for as long as it is there", async () => {
     const watch = await begin();
     await db.query("ALTER PUBLICATION watch ADD TABLE other.users");
     await assert.rejects(watch.flushed(), {
@@ -126,7 +126,7 @@ describe("the look at PostgreSQL's catalogs at each beat", () => {
     await db.query("ALTER PUBLICATION watch DROP TABLE other.users");
   });
 
-  it("takes a millisecond or two, and no round trip of its own", async () => {
+  it("needs a millisecond or two, and no extra round trip", async () => {
     const watch = await begin();
     const times: number[] = [];
     for (let count = 0; count < 100; count++) {
@@ -138,7 +138,7 @@ describe("the look at PostgreSQL's catalogs at each beat", () => {
     assert.ok(median < 20, `${median} ms on a machine that does much else`);
   });
 
-  it("sees what was committed just before the position that it tells", async () => {
+  it("finds a change that was committed just before the position that it returns", async () => {
     const watch = await begin();
     // In one session the catalogs are read behind the position: the other way round a change in between would be vouched for.
     const asked: string[] = [];

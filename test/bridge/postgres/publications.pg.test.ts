@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { readCatalog } from "../../../bridge/postgres/catalog.ts";
 import { connectPostgres, preflight, withClient } from "../../../bridge/postgres/preflight.ts";
-import { declaredPublications, differencesOf, mendSql } from "../../../bridge/postgres/publications.ts";
+import { declaredPublications, differencesOf, repairSql } from "../../../bridge/postgres/publications.ts";
 import { setupDb } from "../../../bridge/postgres/setup-db.ts";
 import { publicationFinding } from "../../../cli/doctor/publications.ts";
 import { type FreshDatabase, freshDatabase } from "../../support/postgres.ts";
 
 const NAMES = { slot: "publications", publication: "p", logPublication: "p_logs" };
 
-describe("publications that are there", () => {
+describe("publications that exist", () => {
   let db: FreshDatabase;
   before(async () => {
     db = await freshDatabase();
@@ -136,7 +136,7 @@ describe("publications that are there", () => {
     });
   }
 
-  it("of columns are refused where the whole row has become the replica identity, and the table is published whole then", async () => {
+  it("with column lists are refused where the full row has become the replica identity; then the table is published with all columns", async () => {
     await db.simulator.createUser({ username: "carol" });
     const write = () => db.query("UPDATE links SET name = name");
     await db.query("ALTER TABLE links REPLICA IDENTITY FULL");
@@ -152,13 +152,13 @@ describe("publications that are there", () => {
     assert.match(await setUp(), /links is published whole, with columns that are not read/);
   });
 
-  it("are brought into line as one transaction: at no moment is there none", async () => {
+  it("are repaired in one transaction, so that they exist at every moment", async () => {
     const sql = await connectPostgres(db.config, () => {});
     try {
       await db.query("DROP PUBLICATION p; CREATE PUBLICATION p FOR ALL TABLES");
       const catalog = await readCatalog(sql, "public", ["p"]);
       const [records] = declaredPublications(NAMES, catalog);
-      await assert.rejects(sql.query(`${mendSql(records, catalog)}; SELECT 1 / 0`), /division by zero/);
+      await assert.rejects(sql.query(`${repairSql(records, catalog)}; SELECT 1 / 0`), /division by zero/);
       assert.ok(differencesOf(records, await readCatalog(sql, "public", ["p"]))?.length, "as it was");
       await setUp();
     } finally {
@@ -167,7 +167,7 @@ describe("publications that are there", () => {
   });
 });
 
-describe("what stands in the place of a table", () => {
+describe("an object with the name of a table", () => {
   type Case = { what: string; sql: string; says: RegExp; code?: string; mends?: true };
   const instead = (table: string, sql: string) => `ALTER TABLE ${table} RENAME TO ${table}_real; ${sql}`;
   const CASES: Case[] = [

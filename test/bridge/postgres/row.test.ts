@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { isUnreadableTime, utcMillis } from "../../../bridge/postgres/row.ts";
 
 describe("PostgreSQL's times", () => {
-  it("are UTC, whatever the process's own zone is", () => {
+  it("are UTC, whatever the time zone of the process", () => {
     assert.equal(utcMillis("2026-11-25 01:47:29.123456"), Date.UTC(2026, 10, 25, 1, 47, 29, 123));
     assert.equal(utcMillis("2026-11-25 01:47:29"), Date.UTC(2026, 10, 25, 1, 47, 29));
     assert.equal(utcMillis("2026-11-25 01:47:29.1"), Date.UTC(2026, 10, 25, 1, 47, 29, 100));

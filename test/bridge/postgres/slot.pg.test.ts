@@ -12,7 +12,7 @@ describe("the replication slot", () => {
   const ensure = (isUnreadable: boolean) =>
     withClient(db.config, (client) => ensureSlot(client, "slot_test", isUnreadable));
 
-  it("is made where there is none, kept where there is one, and made anew where what it keeps cannot be decoded", async () => {
+  it("is created where it is missing, kept where it exists, and created again where PostgreSQL cannot decode what it keeps", async () => {
     const made = await ensure(false);
     assert.equal(made.isNew, true);
     assert.deepEqual(await ensure(false), { confirmed: made.confirmed, isNew: false });

@@ -13,7 +13,7 @@ describe("WAL positions", () => {
 });
 
 describe("what PostgreSQL may forget", () => {
-  it("is only what nats-server has surely synced", () => {
+  it("is only what nats-server has synced", () => {
     const confirmer = new Confirmer(10_000);
     confirmer.stored(100n, 0);
     assert.equal(confirmer.safe(9_999), 0n);
@@ -28,14 +28,14 @@ describe("what PostgreSQL may forget", () => {
     assert.equal(confirmer.safe(10_900), 200n);
   });
 
-  it("goes on under a steady load", () => {
+  it("advances under a steady load", () => {
     const confirmer = new Confirmer(10_000);
     for (let ms = 0; ms <= 20_000; ms += 10) confirmer.stored(BigInt(ms), ms);
     const safe = confirmer.safe(20_000);
     assert.ok(safe <= 10_000n && safe > 8_000n, String(safe));
   });
 
-  it("never goes back", () => {
+  it("never decreases", () => {
     const confirmer = new Confirmer(0);
     confirmer.stored(100n, 0);
     confirmer.stored(50n, 5_000);
@@ -44,7 +44,7 @@ describe("what PostgreSQL may forget", () => {
 });
 
 describe("the staleness clock", () => {
-  it("beats with the newest sample whose position has been passed", () => {
+  it("shows the newest sample whose position was passed", () => {
     const clock = new BeatClock();
     assert.equal(clock.beat, null);
     clock.sample(1_000, 10n);
@@ -54,14 +54,14 @@ describe("the staleness clock", () => {
     assert.equal(clock.beat, 2_000);
   });
 
-  it("goes on over an idle database, which says the same position again and again", () => {
+  it("advances on an idle database, whose position stays the same", () => {
     const clock = new BeatClock();
     clock.passed(10n);
     for (let ms = 1_000; ms < 60_000; ms += 1_000) clock.sample(ms, 10n);
     assert.equal(clock.beat, 59_000);
   });
 
-  it("stands still while a huge transaction is decoded", () => {
+  it("stalls while a huge transaction is decoded", () => {
     const clock = new BeatClock();
     clock.sample(1_000, 10n);
     clock.passed(10n);
@@ -72,15 +72,15 @@ describe("the staleness clock", () => {
   });
 });
 
-describe("what a snapshot contains", () => {
+describe("a snapshot", () => {
   const contains = visibleIn("100:110:103,105");
 
-  it("is what had ended before it, without what was in progress", () => {
+  it("contains the transactions that had ended before it, and none in progress", () => {
     for (const xid of [7, 99, 100, 104, 109]) assert.ok(contains(xid), String(xid));
     for (const xid of [103, 105, 110, 111, 5000]) assert.ok(!contains(xid), String(xid));
   });
 
-  it("survives the wrap of transaction ids", () => {
+  it("works across the wraparound of transaction ids", () => {
     const epoch = 2n ** 32n;
     const wrapped = visibleIn(`${epoch + 5n}:${epoch + 10n}:${epoch + 7n}`);
     assert.ok(wrapped(2 ** 32 - 1), "just before the wrap");
@@ -90,8 +90,8 @@ describe("what a snapshot contains", () => {
   });
 });
 
-describe("the position up to which everything is done", () => {
-  it("waits for the oldest commit under way, and follows in steps", () => {
+describe("the position up to which all work is done", () => {
+  it("waits for the oldest open commit, and follows in steps", () => {
     const reached: Lsn[] = [];
     const tracker = new PositionTracker((lsn) => reached.push(lsn));
     tracker.open(10n);
@@ -108,7 +108,7 @@ describe("the position up to which everything is done", () => {
     assert.deepEqual(reached, [10n, 25n]);
   });
 
-  it("does not go past a commit whose next part is still to come", () => {
+  it("does not pass a commit whose next part has not come yet", () => {
     const tracker = new PositionTracker();
     tracker.passed(5n);
     tracker.open(10n);

@@ -41,8 +41,8 @@ const token = (scopes: string[]): TokenRow => ({
   salted_sha256: "",
 });
 
-describe("a row that is larger than nats-server takes", () => {
-  it("denies, whether it is the new one or the one that it replaces, and others pass as they are", () => {
+describe("a row that is larger than nats-server accepts", () => {
+  it("grants nothing, whether it is the new or the former row, and others are unchanged", () => {
     const small = linkTo(link());
     const { changes, over } = boundedChanges([
       small,
@@ -53,7 +53,7 @@ describe("a row that is larger than nats-server takes", () => {
     assert.equal(over.length, 2);
   });
 
-  it("of a container admits no token, as one that is gone would", () => {
+  it("of a container admits no token, like a deleted container", () => {
     const { changes } = boundedChanges([{ kind: "container", uuid: CONTAINER, row: container, replaced: null }]);
     const [{ row } = { row: null }] = changes;
     assert.ok(row && "state" in row && row.state === "unreadable");

@@ -22,13 +22,13 @@ function log(event_type: string, properties: unknown, object_uuid = COLLECTION):
   assert.ok(row);
   return row;
 }
-/** The events in one list, and how many log rows nothing stands behind. */
+/** The events in one list, and how many log rows are not true. */
 function eventsOf(
   { rows, logs }: Commit,
   state: GraphRowSet,
-  { lookedUp = new Map(), places = new LastOwners() }: { lookedUp?: LookedUp; places?: LastOwners } = {},
+  { lookedUp = new Map(), owners = new LastOwners() }: { lookedUp?: LookedUp; owners?: LastOwners } = {},
 ) {
-  const groups = [...logs].map((log) => groupOf(log, { rows, state, places, lookedUp }));
+  const groups = [...logs].map((log) => groupOf(log, { rows, state, owners, lookedUp }));
   return { events: groups.flat(), untrue: groups.filter((group) => group.length === 0).length };
 }
 const commit = commitOf;
@@ -40,7 +40,7 @@ const attributes = { id: 9, uuid: COLLECTION, owner_uuid: PROJECT, name: "n", ma
 describe("record events", () => {
   const state = new GraphRowSet("zzzzz");
 
-  it("say what Arvados says, without manifests", () => {
+  it("have the attributes of the log row, without manifests", () => {
     const { events } = eventsOf(
       commit([changed], [log("update", { old_attributes: attributes, new_attributes: attributes })]),
       state,
@@ -81,7 +81,7 @@ describe("record events", () => {
     });
   }
 
-  it("of a deletion know the object by the number of the row that went", () => {
+  it("of a deletion find the object by the number of the deleted row", () => {
     const { events } = eventsOf(commit([gone], [log("delete", { old_attributes: attributes })]), state);
     assert.equal(events[0]?.deleted, true);
     assert.equal(events[0]?.facts.owner, PROJECT);
@@ -98,8 +98,8 @@ describe("record events", () => {
     known.note(COLLECTION, PROJECT);
 
     for (const [what, claimed] of Object.entries({ "the former owner": PROJECT, "another owner": VICTIM })) {
-      it(`say where the object was heard of that it left, and not where to, though the log row names ${what}`, () => {
-        const { events } = eventsOf(commit([moved], [claim(claimed)]), state, { places: known });
+      it(`say at the former owner that the object has left, and not where it is now, though the log row names ${what}`, () => {
+        const { events } = eventsOf(commit([moved], [claim(claimed)]), state, { owners: known });
         const [left, present] = events;
         assert.equal(left?.event.event_type, "left");
         assert.equal(left?.left, PROJECT);
@@ -109,14 +109,14 @@ describe("record events", () => {
       });
     }
 
-    it("say nowhere that it left where nobody knows where it was, whatever the log row claims", () => {
+    it("say at no owner that it has left where the former owner is not known, whatever the log row claims", () => {
       const one = commit([moved], [claim(VICTIM)]);
-      const places = new LastOwners();
+      const owners = new LastOwners();
       assert.deepEqual(
-        [...one.logs].map((its) => claimsUnknownMove(its, { rows: one.rows, state, places })),
+        [...one.logs].map((its) => claimsUnknownMove(its, { rows: one.rows, state, owners })),
         [true],
       );
-      const { events } = eventsOf(one, state, { places });
+      const { events } = eventsOf(one, state, { owners });
       assert.deepEqual(
         events.map(({ event, gap }) => [event.event_type, gap]),
         [["update", true]],
@@ -124,7 +124,7 @@ describe("record events", () => {
     });
   });
 
-  it("do not tell of an object that one transaction created and deleted: it never was", () => {
+  it("are not made for an object that one transaction created and deleted", () => {
     const rows: RowChange[] = [{ ...changed, op: "insert" }, changed, gone];
     const logs = [
       log("create", { new_attributes: attributes }),
@@ -134,7 +134,7 @@ describe("record events", () => {
     assert.deepEqual(eventsOf(commit(rows, logs), state), { events: [], untrue: 3 });
   });
 
-  it("tell only of the end of an object that one transaction changed and deleted", () => {
+  it("are only the deletion for an object that one transaction changed and deleted", () => {
     const logs = [
       log("update", { old_attributes: attributes, new_attributes: attributes }),
       log("delete", { old_attributes: attributes }),
@@ -146,17 +146,17 @@ describe("record events", () => {
     );
   });
 
-  it("of a deletion do not go where the log row alone says that the object was", () => {
-    const places = new LastOwners();
-    places.note(COLLECTION, PROJECT);
+  it("of a deletion are not routed by an owner that only the log row names", () => {
+    const owners = new LastOwners();
+    owners.note(COLLECTION, PROJECT);
     const forged = log("delete", { old_attributes: { ...attributes, owner_uuid: VICTIM } });
-    assert.deepEqual(eventsOf(commit([gone], [forged]), state, { places }), { events: [], untrue: 1 });
+    assert.deepEqual(eventsOf(commit([gone], [forged]), state, { owners }), { events: [], untrue: 1 });
   });
 
-  describe("that are no changes", () => {
+  describe("of custom types", () => {
     const custom = log("my_event", { text: "hello" });
 
-    it("go where the object lives, marked untrusted, its row looked up", () => {
+    it("are routed by the object's row, which is looked up, and marked untrusted", () => {
       const one = commit([], [custom]);
       assert.equal(objectToLookUp(custom, one.rows), COLLECTION);
       const { events } = eventsOf(one, state, { lookedUp: new Map([[COLLECTION, row]]) });

@@ -28,8 +28,8 @@ const shareOf = (head: string, id = "5", uuid = LINK) =>
 const shortOf = (changes: readonly GraphChange[]) =>
   changes.map(({ kind, uuid, row }) => `${kind} ${uuid} ${row ? "set" : "gone"}`);
 
-describe("the rows that GRAPH should hold", () => {
-  it("knows a deleted row by its number, the only thing a delete carries", () => {
+describe("the rows of GRAPH", () => {
+  it("find a deleted row by its number, the only value of a delete", () => {
     const state = new GraphRowSet("zzzzz");
     state.apply([alice, shareOf(PROJECT)]);
     const replaced = state.row("link", LINK);
@@ -37,7 +37,7 @@ describe("the rows that GRAPH should hold", () => {
     assert.deepEqual(state.apply([remove("links", 5)]), [], "a second delete says nothing new");
   });
 
-  it("says each row once, with its last value, and the one before them all", () => {
+  it("return each changed row once, with its value after and before the commit", () => {
     const state = new GraphRowSet("zzzzz");
     const active = (is_active: boolean) => update("users", { ...alice.row, is_active });
     const [first, ...others] = state.apply([alice, active(false)]);
@@ -48,13 +48,13 @@ describe("the rows that GRAPH should hold", () => {
     assert.deepEqual(second?.replaced, first?.row);
   });
 
-  it("keeps quiet about updates that change nothing it carries", () => {
+  it("do not change by updates of other columns", () => {
     const state = new GraphRowSet("zzzzz");
     state.apply([alice]);
     assert.deepEqual(state.apply([update("users", alice.row ?? {})]), []);
   });
 
-  it("carries permission links only, and lets go of one that turns into another class", () => {
+  it("hold permission links only, and drop a link that changes its class", () => {
     const state = new GraphRowSet("zzzzz");
     const tag = insert("links", { ...shareOf(PROJECT).row, link_class: "tag" });
     assert.deepEqual(state.apply([tag]), []);
@@ -65,7 +65,7 @@ describe("the rows that GRAPH should hold", () => {
     ]);
   });
 
-  it("lets no secret out: a token is its hashes", () => {
+  it("hold no secret: a token has only hashes", () => {
     const state = new GraphRowSet("zzzzz");
     const token = { id: "3", uuid: TOKEN, api_token: "topsecret", user_id: "1", scopes: '["all"]', expires_at: null };
     const changes = state.apply([alice, insert("api_client_authorizations", token)]);
@@ -74,7 +74,7 @@ describe("the rows that GRAPH should hold", () => {
     assert.ok(said.includes(sha256("topsecret")) && said.includes(sha256(saltedSecret("topsecret", "zzzzz"))));
   });
 
-  it("takes away the row of a uuid that an update replaces", () => {
+  it("drop the row of a uuid that an update replaces", () => {
     const state = new GraphRowSet("zzzzz");
     const token = { id: "3", uuid: TOKEN, api_token: "s", user_id: "1", scopes: '["all"]' };
     state.apply([alice, insert("api_client_authorizations", token)]);
@@ -84,7 +84,7 @@ describe("the rows that GRAPH should hold", () => {
     assert.deepEqual(shortOf(state.apply([remove("api_client_authorizations", 3)])), [`token ${other} gone`]);
   });
 
-  it("keeps what an update leaves out because it is long and unchanged", () => {
+  it("keep a long value that an update leaves out because it is unchanged", () => {
     const state = new GraphRowSet("zzzzz");
     const token = { id: "3", uuid: TOKEN, api_token: "topsecret", user_id: "1", scopes: '["GET /"]', expires_at: null };
     state.apply([alice, insert("api_client_authorizations", token)]);
@@ -95,7 +95,7 @@ describe("the rows that GRAPH should hold", () => {
     assert.equal(state.row("token", TOKEN)?.expires_at, Date.UTC(2026, 0, 1));
   });
 
-  it("keeps of a token's scopes what means something, and of a megabyte of them nothing", () => {
+  it("keep the valid scopes of a token, and none of a megabyte of them", () => {
     const state = new GraphRowSet("zzzzz");
     state.apply([alice]);
     const object = (n: number) => `GET /arvados/v1/collections/zzzzz-4zz18-${String(n).padStart(15, "0")}`;
@@ -113,7 +113,7 @@ describe("the rows that GRAPH should hold", () => {
     assert.deepEqual(scopesAfter('["all"]'), [["all"], undefined]);
   });
 
-  it("gives nothing to a token with scopes that it cannot read", () => {
+  it("grant nothing to a token with unreadable scopes", () => {
     const state = new GraphRowSet("zzzzz");
     const token = { id: "3", uuid: TOKEN, api_token: "s", user_id: "1", scopes: "---\n- all\n" };
     state.apply([alice, insert("api_client_authorizations", token)]);
@@ -123,14 +123,14 @@ describe("the rows that GRAPH should hold", () => {
   describe("of directly shared objects", () => {
     const collection = { id: "9", uuid: COLLECTION, owner_uuid: PROJECT };
 
-    it("asks once where the object lives", () => {
+    it("look the owner up once", () => {
       const state = new GraphRowSet("zzzzz");
       state.apply([alice, shareOf(COLLECTION)]);
       assert.deepEqual(state.drainUnknownHeads(), [COLLECTION]);
       assert.deepEqual(state.drainUnknownHeads(), []);
     });
 
-    it("need not ask where the object came in the same commit", () => {
+    it("need no lookup where the object is in the same commit", () => {
       const state = new GraphRowSet("zzzzz");
       // The link first, so that the collection's row finds it awaited.
       state.apply([alice, shareOf(COLLECTION), insert("collections", collection)]);
@@ -138,7 +138,7 @@ describe("the rows that GRAPH should hold", () => {
       assert.equal(state.row("owner", COLLECTION)?.owner_uuid, PROJECT);
     });
 
-    it("follows it when it moves, and forgets it when it or its last link goes", () => {
+    it("follow a move, and forget the owner when the object or its last link is deleted", () => {
       const state = new GraphRowSet("zzzzz");
       state.apply([
         alice,

@@ -14,7 +14,7 @@ const row = (event_type: string, properties: string) => ({
 const whole = (text: Buffer) => ({ start: 0, end: text.length });
 
 describe("members of JSON text", () => {
-  it("are those that JSON.parse finds, in any text that it accepts", () => {
+  it("are those that JSON.parse finds, in any valid text", () => {
     const names = ["a", "old_attributes", 'q"uote\\', "é\u0000\ud83d\ude00"];
     const value = fc.json({ maxDepth: 5 }).map((text) => JSON.parse(text) as unknown);
     const object = fc.dictionary(fc.oneof(fc.constantFrom(...names), fc.string()), value);
@@ -34,13 +34,13 @@ describe("members of JSON text", () => {
     );
   });
 
-  it("of one name are the last, as JSON.parse takes them, also where the name is escaped", () => {
+  it("with the same name are the last one, as in JSON.parse, also where the name is escaped", () => {
     const text = Buffer.from('{"a":1,"\\u0061":2}');
     const span = membersOf(text, new Set(["a"]), whole(text))?.get("a");
     assert.equal(text.toString("utf8", span?.start, span?.end), "2");
   });
 
-  it("are not found in what is no object, or is cut off anywhere", () => {
+  it("are not found in a text that is no object, or is cut off", () => {
     for (const text of [
       "",
       " ",
@@ -63,7 +63,7 @@ describe("members of JSON text", () => {
     for (let end = 0; end < text.length; end++) assert.equal(membersOf(text, new Set(["a"]), { start: 0, end }), null);
   });
 
-  it("know how deep a text is, without counting what stands in strings", () => {
+  it("are counted in depth without those inside strings", () => {
     const text = Buffer.from('{"a":[{"b":"[[[[{{{{\\"[["}]}');
     assert.equal(isNoDeeperThan(text, 3, whole(text)), true);
     assert.equal(isNoDeeperThan(text, 2, whole(text)), false);
@@ -82,7 +82,7 @@ describe("a log row", () => {
     assert.equal(logRow(row("my_event", `{"x":${"[".repeat(100)}${"]".repeat(100)}}`))?.properties, null);
   });
 
-  it("of 20 MB of small values builds none of them", () => {
+  it("of 20 MB of small values creates none of them", () => {
     const values = Buffer.from(`{"new_attributes":{"properties":[${'1,"a",{},'.repeat(2_200_000)}0],"name":"n"}}`);
     const before = process.memoryUsage();
     const log = logRow({ object_uuid: OBJECT, event_type: "update", event_at: AT, properties: values });
@@ -92,7 +92,7 @@ describe("a log row", () => {
     assert.ok(grown < 16e6, `${grown} bytes more`);
   });
 
-  it("keeps a value only where it is a short plain one", () => {
+  it("keeps only short plain values", () => {
     const attributes = {
       uuid: OBJECT,
       name: "\u0000\ud800".repeat(500),
@@ -114,7 +114,7 @@ describe("a log row", () => {
     });
   });
 
-  it("with nonsense in one value lacks that value", () => {
+  it("with one invalid value lacks that value", () => {
     assert.equal(logRow(row("update", '{"new_attributes":{"name":nonsense,"uuid":"u","id":01}}'))?.new, '{"uuid":"u"}');
   });
 });

@@ -37,7 +37,7 @@ describe("a commit's messages", async () => {
     assert.equal(units[0]?.[1]?.headers[HEADER.eventId], "16/B374D848:0");
   });
 
-  it("are parts that say so where they are too many, an event's copies together", async () => {
+  it("are numbered parts where they are too many, with the copies of an event together", async () => {
     const units = await all(unitsOf(frame, [event(0, ["a", "b"]), event(2, ["c", "d"]), event(4, ["e"])], subjects, 3));
     assert.deepEqual(ordinals(units), [
       [0, 0],
@@ -46,13 +46,13 @@ describe("a commit's messages", async () => {
     assert.deepEqual(parts(units), ["1", "last"]);
   });
 
-  it("cut even one event that has more copies than a unit holds", async () => {
+  it("split even one event that has more copies than a unit holds", async () => {
     const units = await all(unitsOf(frame, [event(0, ["a", "b", "c", "d"])], subjects, 3));
     assert.deepEqual(ordinals(units), [[0, 0, 0], [0]]);
     assert.deepEqual(parts(units), ["1", "last"]);
   });
 
-  it("are numbered where they are copies of one event, and go on wherever the stream ends", async () => {
+  it("are numbered where they are copies of one event, and continue wherever the stream ends", async () => {
     const events = [event(0, []), event(2, ["a", "b", "c"])];
     const [whole = []] = await all(unitsOf(frame, events, subjects, 1_000));
     assert.ok(areCopies(whole));
@@ -72,7 +72,7 @@ describe("a commit's messages", async () => {
     }
   });
 
-  it("are one unit where an event is not alone, or has more copies than go one by one", async () => {
+  it("are one unit where there are several events, or too many copies to send one by one", async () => {
     const many = Array.from({ length: 17 }, (_, place) => `s${place}`);
     for (const events of [[event(0, ["a", "b"]), event(2, ["c"])], [event(0, many)], [event(0, ["a"], "left")]]) {
       const units = await all(unitsOf(frame, events, subjects, 1_000));
@@ -80,7 +80,7 @@ describe("a commit's messages", async () => {
     }
   });
 
-  it("go on where the stream ends, leaving out what it has", async () => {
+  it("continue where the stream ends, without what it has", async () => {
     const events = [event(0, ["a"]), event(2, ["b", "c"]), event(4, ["d"])];
     const stored = { lsn: frame.lsn, ordinal: 2, subjects: new Set(["b"]), isWhole: false };
     const units = await all(unitsOf(frame, events, subjects, 3, stored));
@@ -91,7 +91,7 @@ describe("a commit's messages", async () => {
     assert.deepEqual(parts(units), ["last"]);
   });
 
-  it("say only which object it is about where an event is longer than nats-server takes", async () => {
+  it("only name the object where an event is longer than nats-server accepts", async () => {
     const long = event(0, ["a"]);
     long.event.attributes = { uuid: "u", name: "n".repeat(2_000) };
     long.event.properties = { text: "x" };
@@ -100,14 +100,14 @@ describe("a commit's messages", async () => {
     assert.deepEqual([body.object_uuid, body.attributes, body.properties], [long.event.object_uuid, {}, undefined]);
   });
 
-  it("say of a move where the object was last heard of", async () => {
+  it("say of a move which event was the last at the former owner", async () => {
     const [unit = []] = await all(unitsOf(frame, [event(0, ["old", "copy"], "left"), event(1, ["new"])], subjects, 10));
     const moved = unit[2];
     assert.equal(moved?.subject, subjects.moved("zzzzz-4zz18-collectionccccc"));
     assert.deepEqual(moved?.body, { left: "old", before: 2 });
   });
 
-  it("say that nobody knows where it was", async () => {
+  it("say that the former owner is not known", async () => {
     const [unit = []] = await all(unitsOf(frame, [event(0, ["new"], "unknown")], subjects, 10));
     assert.deepEqual(unit[1]?.body, { left: null });
   });

@@ -1,4 +1,4 @@
-/** GRAPHLOG beside GRAPH on a real nats-server: what a bridge that takes the lead reads of it, whatever the last one left behind. */
+/** GRAPHLOG and GRAPH on a real nats-server: what a new leader reads of them, in whatever state the last one left them. */
 import assert from "node:assert/strict";
 import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -43,7 +43,7 @@ describe("GRAPHLOG", () => {
     await nats[Symbol.asyncDispose]();
   });
 
-  /** A bridge that takes the lead in epoch 1; the first one begins the graph. */
+  /** A bridge that begins a term in epoch 1; the first one begins the graph. */
   async function lead({ floor = null, upTo = 0n }: { floor?: string | null; upTo?: Lsn } = {}) {
     const { subjects } = nats;
     const nc = await nats.connect("bridge", "CORE");
@@ -75,12 +75,12 @@ describe("GRAPHLOG", () => {
       log,
       toGraph,
       failures,
-      /** Commits at 10, 20, ... each set Alice anew. */
+      /** Commits at 10, 20, ... each change Alice. */
       async commits(from: number, to: number, note = "") {
         for (let lsn = from; lsn <= to; lsn += 10) await graph.write([changeTo(lsn, lsn - 10, note)], BigInt(lsn), 0);
         await Promise.all([toGraph.acknowledged(), toLog.acknowledged()]);
       },
-      /** What the next bridge finds: Alice as of `target`, or null where that cannot be told. */
+      /** What the next bridge finds: Alice as of `target`, or null where that is not known. */
       async found(target: number) {
         const stored = await readStoredGraph(nc, jsm, subjects);
         const read = await readGraphLog(nc, jsm, subjects, { target: BigInt(target), newest: stored.newest });
@@ -93,7 +93,7 @@ describe("GRAPHLOG", () => {
     };
   }
 
-  it("tells what to put back for any position, across bridges and long quiet times", async () => {
+  it("has what to put back for any position, across bridges and long quiet times", async () => {
     const first = await lead({ floor: "4:4:" });
     await first.commits(10, 60);
     for (const [target, alice] of [
@@ -105,17 +105,17 @@ describe("GRAPHLOG", () => {
     }
     const atFloor = await first.found(5);
     assert.deepEqual([atFloor.alice, atFloor.undo?.floor], [10, "4:4:"], "nothing before the graph began can be had");
-    for (let i = 0; i < 30; i++) await first.log.say(60n);
+    for (let i = 0; i < 30; i++) await first.log.publishStored(60n);
     await first.close();
     for (let i = 0; i < 3; i++) await (await lead()).close();
 
     const last = await lead();
     const quiet = await last.found(70);
-    assert.deepEqual([quiet.undone, quiet.alice, quiet.saidStored, quiet.upTo], [[], 60, 60n, 60n]);
+    assert.deepEqual([quiet.undone, quiet.alice, quiet.declaredStored, quiet.upTo], [[], 60, 60n, 60n]);
     assert.deepEqual((await last.found(40)).undone, [50, 60]);
   });
 
-  it("puts half a commit back, and a commit that GRAPH has not", async () => {
+  it("puts back half a commit, and a commit that GRAPH does not have", async () => {
     const first = await lead({ floor: "4:4:" });
     await first.commits(10, 30);
     await first.log.write([changeTo(40, 30)], 40n, first.toGraph.promisedSequence + 2);
@@ -130,7 +130,7 @@ describe("GRAPHLOG", () => {
     assert.deepEqual([half.undone, half.alice], [[40], 30]);
   });
 
-  it("cannot tell where it has been rolled back behind GRAPH, and where its old entries are gone", async () => {
+  it("reports that it cannot where it is older than GRAPH, and where its old entries are gone", async () => {
     const first = await lead({ floor: "4:4:" });
     await first.commits(10, 30);
     await first.close();
@@ -165,7 +165,7 @@ describe("GRAPHLOG", () => {
     assert.equal((await third.found(90)).undo, null);
   });
 
-  it("takes nothing from a bridge that has been replaced", async () => {
+  it("stores nothing of a bridge that was replaced", async () => {
     const first = await lead({ floor: "4:4:" });
     await first.commits(10, 30);
     const second = await lead({ upTo: 30n });

@@ -1,4 +1,4 @@
-/** The graph of then, rebuilt from the one of now and GRAPHLOG: a model of a bridge that crashes anywhere, against the real parts. */
+/** An earlier graph, restored from the present one and GRAPHLOG: a model of a bridge that crashes anywhere, against the real parts. */
 import assert from "node:assert/strict";
 import type { Commit } from "../../../bridge/commit/commit.ts";
 import { PastGraph } from "../../../bridge/commit/past-graph.ts";
@@ -22,7 +22,7 @@ import { commitOf } from "../../support/commits.ts";
 type Rows = Map<string, GraphChange>;
 const rowsOf = (changes: Iterable<GraphChange>): Rows =>
   new Map([...changes].map(({ kind, uuid, row }) => [`${kind}:${uuid}`, { kind, uuid, row } as GraphChange]));
-/** What stands there, to compare. */
+/** The rows, to compare. */
 const standing = (rows: Iterable<GraphChange>) =>
   [...rows]
     .filter(({ row }) => row !== null)
@@ -89,7 +89,7 @@ class Model {
   #asOne: Lsn = 0n;
   #confirmations: Lsn[] = [];
   #at = 0;
-  /** How many commits the graph of now would have routed wrongly. */
+  /** How many commits the present graph would have routed wrongly. */
   wrongNow = 0;
 
   constructor(seed: number) {
@@ -103,7 +103,7 @@ class Model {
     this.history.push(rowsOf(this.#database.all()));
   }
 
-  /** A bridge takes the lead. Returns false where it crashed on the way. */
+  /** A bridge begins a term. Returns false where it crashed meanwhile. */
   start(mayCutShort: boolean): boolean {
     const count = this.commits.length;
     // What was written and not flushed counts, and may be gone after a crash of PostgreSQL.
@@ -170,7 +170,7 @@ class Model {
     return [...changes, null].every(store);
   }
 
-  /** The bridge takes the next commit. Returns false where it crashed. */
+  /** The bridge handles the next commit. Returns false where it crashed. */
   async next(stores: boolean): Promise<boolean> {
     const commit = this.commits[this.#at] as Commit;
     this.#pass(commit.lsn - 1n);
@@ -204,7 +204,7 @@ class Model {
     this.#past = null;
   }
 
-  /** Everything stands, and PostgreSQL is told. */
+  /** Everything is stored and confirmed. */
   confirm(): void {
     const frontier = this.commits[this.#at - 1]?.lsn ?? 0n;
     if (this.records !== frontier || frontier < this.#asOne) return;
@@ -212,7 +212,7 @@ class Model {
     this.#confirmations.push(frontier);
   }
 
-  /** PostgreSQL crashes: it may forget what it was told last. */
+  /** PostgreSQL crashes: it may forget the last confirmation. */
   forgetConfirmations(): void {
     this.confirmed = pick([0n, ...this.#confirmations], this.random);
   }
@@ -265,8 +265,8 @@ async function live(seed: number, loses: boolean): Promise<Model> {
   return model;
 }
 
-describe("what GRAPHLOG keeps", () => {
-  it("gives back the graph before any commit, from the graph after any later one", () => {
+describe("GRAPHLOG", () => {
+  it("restores the graph before any commit, from the graph after any later one", () => {
     for (let seed = 1; seed <= 20; seed++) {
       const random = mulberry32(seed);
       const state = new GraphRowSet("zzzzz");
@@ -287,7 +287,7 @@ describe("what GRAPHLOG keeps", () => {
     }
   });
 
-  it("need not have what nothing is to be put back of, but for the log's own sake must not have lost it", () => {
+  it("is enough without entries where nothing must be put back, but not where it has lost its end", () => {
     const newest: NewestOfGraph = { sequence: 7, epoch: 1, lsn: 50n, log: 3 };
     const none = { entries: [], floor: null };
     const said = (target: Lsn, named: GraphLogEntry | null, first: number, log: number | null = 3) => {
@@ -305,13 +305,13 @@ describe("what GRAPHLOG keeps", () => {
     assert.equal(said(50n, entry, 2, null), null, "GRAPH is of before there was a log");
   });
 
-  it("routes every commit that comes again by the graph of then, wherever bridges crash", async () => {
+  it("routes every repeated commit by the graph at its time, wherever bridges crash", async () => {
     let wrongNow = 0;
     for (let seed = 1; seed <= 60; seed++) wrongNow += (await live(seed, false)).wrongNow;
     assert.ok(wrongNow > 100, `by the graph of now only ${wrongNow} would go wrong`);
   });
 
-  it("does so, or says that it cannot, when streams lose their unsynced ends", async () => {
+  it("does so, or reports that it cannot, when streams lose their unsynced ends", async () => {
     let epochs = 0;
     for (let seed = 1; seed <= 60; seed++) epochs += (await live(seed, true)).epoch;
     assert.ok(epochs > 60, "some began anew");
@@ -328,7 +328,7 @@ describe("an entry of GRAPHLOG", () => {
     }
   });
 
-  it("is none where anything in it has another shape: then nothing can be put back, and the bridge leads all the same", () => {
+  it("is rejected where a part has another shape: then nothing can be put back, and the bridge still leads", () => {
     const odd: unknown[] = [null, 7, {}, { ...entry, epoch: "1" }, { ...entry, replaced: {} }, { ...entry, floor: 7 }];
     for (const replaced of [
       null,

@@ -5,6 +5,7 @@ import { FencedPublisher, type Message, type PublisherOptions } from "../../../b
 import { Fault } from "../../../core/errors.ts";
 import type { MovedEntry } from "../../../core/wire/wire.ts";
 import { until } from "../../../dev/testing/until.ts";
+import { NO_FENCE } from "../../support/bridge-guards.ts";
 import { messageCount, startNats, type TestNats } from "../../support/nats.ts";
 
 const subject = (name: string) => `arvados.zzzzz.rec.${name}`;
@@ -24,21 +25,18 @@ describe("a fenced publisher", () => {
   });
   afterEach(() => nats[Symbol.asyncDispose]());
 
-  async function open(options: Partial<PublisherOptions> = {}, onSent?: (messages: number, isBatch: boolean) => void) {
+  async function open(options: Partial<PublisherOptions> = {}) {
     const nc = await nats.connect("bridge", "STORE");
     const { state } = await (await jetstreamManager(nc)).streams.info("RECORDS");
-    const publisher = new FencedPublisher(
-      {
-        nc,
-        stream: "RECORDS",
-        lastSequence: state.last_seq,
-        inboxPrefix: "_INBOX.bridge",
-        now: Date.now,
-        onFailed: (fault) => failures.push(fault),
-        ...options,
-      },
-      onSent,
-    );
+    const publisher = new FencedPublisher({
+      nc,
+      stream: "RECORDS",
+      lastSequence: state.last_seq,
+      inboxPrefix: "_INBOX.bridge",
+      now: Date.now,
+      onFailed: (fault) => failures.push(fault),
+      ...options,
+    });
     return { nc, publisher };
   }
 
@@ -61,11 +59,12 @@ describe("a fenced publisher", () => {
     publisher.close();
   });
 
-  it("lets units share a batch under load, and none is torn", async () => {
+  it("lets units share a batch under load, and splits none", async () => {
     const batches: number[] = [];
-    const { publisher } = await open({}, (messages, isBatch) => {
+    const onSent = (messages: number, isBatch: boolean) => {
       if (isBatch) batches.push(messages);
-    });
+    };
+    const { publisher } = await open({ onSent });
     for (let i = 0; i < 400; i++) publisher.push(Array.from({ length: 7 }, () => message(`b${i}`)));
     await publisher.acknowledged();
     assert.ok(batches.length < 20, `${batches.length} batches`);
@@ -77,7 +76,7 @@ describe("a fenced publisher", () => {
     "a single message": [message("x")],
     "a batch": [message("x"), message("y")],
   })) {
-    it(`shuts out an older leader's ${what}`, async () => {
+    it(`refuses ${what} of an older leader`, async () => {
       const old = await open();
       const next = await open();
       next.publisher.push([message("new")]);
@@ -91,8 +90,8 @@ describe("a fenced publisher", () => {
       next.publisher.close();
     });
 
-    it(`without its fence would let ${what} in`, async () => {
-      const old = await open({ fenced: false });
+    it(`without its fence would store ${what} of an older leader`, async () => {
+      const old = await open({ fence: NO_FENCE });
       const next = await open();
       next.publisher.push([message("new")]);
       await next.publisher.acknowledged();
@@ -104,7 +103,7 @@ describe("a fenced publisher", () => {
     });
   }
 
-  it("stores nothing behind a message that was refused", async () => {
+  it("stores nothing after a refused message", async () => {
     const { nc, publisher } = await open();
     publisher.push([{ ...message("big"), body: "x".repeat(1024 * 1024 - 1_000) }]);
     publisher.push([{ ...message("bad"), headers: { "Nats-Rollup": "all" } }]);

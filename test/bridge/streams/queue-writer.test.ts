@@ -35,7 +35,7 @@ function writer(limit?: number) {
 }
 
 describe("queue entries", () => {
-  it("wait until the removals before them are enforced, in their order, and count as under way meanwhile", () => {
+  it("wait in order until the removals before them are enforced, and count as open meanwhile", () => {
     const { barrier, stored, queue, take, counts } = writer();
     barrier.cut(at(1));
     take(1, row(1));
@@ -61,7 +61,7 @@ describe("queue entries", () => {
     assert.deepEqual(stored, ["1"]);
   });
 
-  it("hold replication back when too many wait, and let it go on when the barrier opens", async () => {
+  it("delay replication when too many wait, until the barrier opens", async () => {
     const { barrier, queue, take } = writer(1);
     take(1, row(1));
     await queue.room();

@@ -10,41 +10,41 @@ const quiet: Evidence = {
   storedLsn: 90n,
   hasHole: false,
   slot: { isNew: false, confirmed: 50n },
-  saidStored: 60n,
+  declaredStored: 60n,
   graphLogReaches: true,
   server: { id: "A", replicas: 1 },
   ends: { graph: 10, records: 20 },
-  witnessed: null,
+  seenWhileLeading: null,
 };
 
 const CASES: [what: string, evidence: Partial<Evidence>, epoch: number, positionsHold: boolean][] = [
-  ["goes on where nothing has happened", {}, 3, true],
+  ["stays where nothing has happened", {}, 3, true],
   [
     "goes on over a restart of the server that this bridge saw lose nothing",
-    restarted({ witnessed: { graph: 10, records: 20 } }),
+    restarted({ seenWhileLeading: { graph: 10, records: 20 } }),
     3,
     true,
   ],
-  ["goes on over a restart of one of three servers", { server: { id: "B", replicas: 3 } }, 3, true],
-  ["begins with a restart of the only server that nobody saw", restarted({}), 4, true],
+  ["stays over a restart of one of three servers", { server: { id: "B", replicas: 3 } }, 3, true],
+  ["begins with a restart of the only server while nobody led", restarted({}), 4, true],
   [
     "begins where the stream is shorter than what it has acknowledged",
-    { witnessed: { graph: 10, records: 21 } },
+    { seenWhileLeading: { graph: 10, records: 21 } },
     4,
     true,
   ],
-  ["begins where the graph is shorter", { witnessed: { graph: 11, records: 20 } }, 4, true],
-  ["goes on where the catalogs are as they were", { ...withCatalogs("a"), catalogs: "a" }, 3, true],
-  ["goes on where a bridge of before did not say how they were", { catalogs: "a" }, 3, true],
-  ["begins where somebody changed what is decoded", { ...withCatalogs("a"), catalogs: "b" }, 4, true],
+  ["begins where the graph is shorter", { seenWhileLeading: { graph: 11, records: 20 } }, 4, true],
+  ["stays where the catalogs are unchanged", { ...withCatalogs("a"), catalogs: "a" }, 3, true],
+  ["stays where an older bridge wrote no fingerprint of the catalogs", { catalogs: "a" }, 3, true],
+  ["begins where the catalogs have changed", { ...withCatalogs("a"), catalogs: "b" }, 4, true],
   ["begins with a hole", { hasHole: true }, 4, true],
   ["begins with a new slot", { slot: { isNew: true, confirmed: 70n } }, 4, true],
-  ["begins with a slot that was moved, or made anew by hand", { slot: { isNew: false, confirmed: 61n } }, 4, true],
-  ["begins where no bridge has ever said what is stored", { saidStored: null }, 4, true],
-  ["begins where the routes of then cannot be had back", { graphLogReaches: false }, 4, true],
+  ["begins with a slot that was moved, or created again by hand", { slot: { isNew: false, confirmed: 61n } }, 4, true],
+  ["begins where GRAPHLOG has no stored position", { declaredStored: null }, 4, true],
+  ["begins where repeated commits cannot be routed again", { graphLogReaches: false }, 4, true],
   [
-    "begins for that reason also where this bridge saw nothing lost",
-    { graphLogReaches: false, witnessed: { graph: 10, records: 20 } },
+    "begins for that reason also where this process saw no loss",
+    { graphLogReaches: false, seenWhileLeading: { graph: 10, records: 20 } },
     4,
     true,
   ],
@@ -55,10 +55,10 @@ const CASES: [what: string, evidence: Partial<Evidence>, epoch: number, position
     false,
   ],
   ["begins with a promoted standby", { database: { id: "7", timeline: 2, lsn: 100n } }, 4, false],
-  ["begins with a database that was put back", { database: { ...system, lsn: 80n } }, 4, false],
+  ["begins with a restored database", { database: { ...system, lsn: 80n } }, 4, false],
   ["begins where one stream was lost", { records: null }, 4, true],
-  ["begins where one stream knows of a later one", { graph: { epoch: 5, system } }, 6, true],
-  ["is the first of all", { graph: null, records: null }, 1, false],
+  ["begins where one stream has a later epoch", { graph: { epoch: 5, system } }, 6, true],
+  ["is the first one", { graph: null, records: null }, 1, false],
 ];
 
 function withCatalogs(catalogs: string): Partial<Evidence> {
@@ -79,18 +79,23 @@ describe("an epoch", () => {
   }
 });
 
-describe("that every commit comes again", () => {
-  const SURE: Partial<Evidence>[] = [{}, { hasHole: true }, restarted({}), { witnessed: { graph: 11, records: 20 } }];
+describe("the proof that every commit comes again", () => {
+  const SURE: Partial<Evidence>[] = [
+    {},
+    { hasHole: true },
+    restarted({}),
+    { seenWhileLeading: { graph: 11, records: 20 } },
+  ];
   const UNSURE: Partial<Evidence>[] = [
     { slot: { isNew: true, confirmed: 50n } },
     { slot: { isNew: false, confirmed: 61n } },
-    // A hole is the reason that is given; that the slot was lost too, nobody can tell any more.
+    // The hole is the reported reason. That the slot was lost too cannot be known any more.
     { hasHole: true, graph: { epoch: 2, system } },
-    { hasHole: true, saidStored: null },
+    { hasHole: true, declaredStored: null },
     { database: { id: "8", timeline: 1, lsn: 100n } },
   ];
 
-  it("is sure whatever the streams lost, and not where the slot is another one or may be", () => {
+  it("holds whatever the streams lost, and does not hold where the slot is or may be another one", () => {
     for (const evidence of SURE) assert.equal(decideEpoch({ ...quiet, ...evidence }).commitsHold, true);
     for (const evidence of UNSURE) assert.equal(decideEpoch({ ...quiet, ...evidence }).commitsHold, false);
   });
@@ -99,7 +104,7 @@ describe("that every commit comes again", () => {
 describe("what is read back of a stream", () => {
   const at = (ordinal: number, lsn = 5n) => ({ lsn, ordinal, isWhole: true });
 
-  it("ends at the first missing message, whatever stands behind it", () => {
+  it("ends at the first missing message, whatever comes after it", () => {
     const tail = new EpochEndReader(10);
     tail.add(10, "a", at(0));
     tail.add(11, "b", at(2));
@@ -108,13 +113,13 @@ describe("what is read back of a stream", () => {
     assert.equal(tail.last?.ordinal, 2);
   });
 
-  it("gathers the subjects of the last event", () => {
+  it("collects the subjects of the last event", () => {
     const tail = new EpochEndReader(1);
     for (const [index, subject] of ["a", "b", "c"].entries()) tail.add(index + 1, subject, at(index === 0 ? 0 : 2));
     assert.deepEqual(tail.last?.subjects, new Set(["b", "c"]));
   });
 
-  it("counts what is no event", () => {
+  it("counts messages that are no events", () => {
     const tail = new EpochEndReader(1);
     tail.add(1, "a", at(0));
     tail.add(2, "leader", null);

@@ -22,7 +22,7 @@ describe("a bridge that waits for another one's slot", () => {
 
   const number = async (query: string) => Number((await sql.query<{ n: string }>(query)).rows[0]?.n);
 
-  it("says so, and ends in order when it is asked to", async () => {
+  it("reports that it waits, and stops when it is asked to", async () => {
     await using scope = createScope();
     const metrics = createMetrics("bridge");
     const standby = await runBridge({ config: stack.config, log: silentLog(), metrics, scope });
@@ -45,7 +45,7 @@ describe("a bridge that waits for another one's slot", () => {
     await standby.drain();
   });
 
-  it("ends also when it is asked to just as it gets the slot", async () => {
+  it("stops also when it is asked to just as it gets the slot", async () => {
     await using scope = createScope();
     const metrics = createMetrics("bridge");
     const standby = await runBridge({ config: stack.config, log: silentLog(), metrics, scope });

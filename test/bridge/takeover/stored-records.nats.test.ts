@@ -5,7 +5,7 @@ import { startNats } from "../../support/nats.ts";
 
 type Fetch = (consumer: Consumer, options: object) => Promise<AsyncIterable<JsMsg> | Iterable<JsMsg>>;
 
-/** The first consumer gives what it gives by `fetch`. */
+/** The first consumer delivers what `fetch` returns. */
 async function readBack(fetch: Fetch) {
   await using nats = await startNats();
   const nc = await nats.connect("bridge", "STORE");
@@ -23,7 +23,7 @@ async function readBack(fetch: Fetch) {
 }
 
 describe("what RECORDS holds, read back", () => {
-  it("has no hole where a consumer ended with its server before it gave all", async () => {
+  it("has no hole where a consumer ended with its server before it delivered all", async () => {
     const nothing: Fetch = async () => [];
     assert.deepEqual(await readBack(nothing), { hasHole: false, lastSequence: 5, made: 2 });
   });
