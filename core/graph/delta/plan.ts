@@ -1,6 +1,6 @@
 import type { GraphRows, PermissionChange } from "../../rows.ts";
+import { isGroupUuid, isUserUuid } from "../../uuid.ts";
 import { levelOf } from "../store/links.ts";
-import { looksLikeGroup, looksLikeUser } from "../store/nodes.ts";
 import type { Topology } from "../store/topology.ts";
 
 /** What a delta will do, read off the graph before it is applied. Nodes are those that exist already. */
@@ -87,8 +87,8 @@ function planLink(topology: Topology, plan: DeltaPlan, uuid: string, row: GraphR
   if (tail >= 0) plan.sources.add(tail);
   plan.heads.add(row.head_uuid);
   planNaming(topology, plan, row.tail_uuid);
-  if (level === 0 && tail >= 0 && looksLikeGroup(row.head_uuid)) plan.levelZero.add(tail);
-  if (level >= 1 && looksLikeUser(row.head_uuid)) planRecord(plan, row.tail_uuid, row.head_uuid);
+  if (level === 0 && tail >= 0 && isGroupUuid(row.head_uuid)) plan.levelZero.add(tail);
+  if (level >= 1 && isUserUuid(row.head_uuid)) planRecord(plan, row.tail_uuid, row.head_uuid);
 }
 
 function planCount({ linked }: DeltaPlan, head: string, more: number): void {

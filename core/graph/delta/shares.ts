@@ -1,11 +1,11 @@
 import type { Effect } from "../../graph-types.ts";
+import { isGroupUuid, isUserUuid } from "../../uuid.ts";
 import type { Audiences } from "../audience/audiences.ts";
 import { type Closure, patchSeed, type RightLevel, reachesHead } from "../reach/closure.ts";
 import { shownBySeed } from "../reach/grants.ts";
 import type { Standing } from "../reach/heavy.ts";
 import { holdsSeed } from "../reach/holds.ts";
 import type { ClosureCache } from "../reach/rights.ts";
-import { looksLikeGroup, looksLikeUser } from "../store/nodes.ts";
 import type { Topology } from "../store/topology.ts";
 import type { DeltaPlan } from "./plan.ts";
 
@@ -32,7 +32,7 @@ export function isPlainShare(topology: Topology, plan: DeltaPlan): boolean {
   for (const tail of plan.sources) if (!plainTail(nodes.uuid(tail))) return false;
   for (const uuid of plan.heads) {
     const head = nodes.find(uuid);
-    if (head < 0 && !looksLikeUser(uuid) && !looksLikeGroup(uuid)) continue;
+    if (head < 0 && !isUserUuid(uuid) && !isGroupUuid(uuid)) continue;
     if (head < 0 || nodes.isUser(head) || topology.tails.has(head) || topology.isEverybody(head)) return false;
     if (topology.ownership.circleTop(head) >= 0) return false;
     for (const tail of topology.tails.nested) {

@@ -1,5 +1,6 @@
 import type { ObjectFacts } from "../../graph-types.ts";
 import { subjectToken } from "../../subjects.ts";
+import { isUserUuid } from "../../uuid.ts";
 import type { Audiences } from "../audience/audiences.ts";
 import type { Crowds } from "../audience/crowds.ts";
 import type { GraphState } from "../delta/state.ts";
@@ -69,7 +70,7 @@ export class Routes {
     const found =
       shared || resource === "containers" || resource === "api_client_authorizations" || resource === "logs"
         ? [deleted]
-        : resource === "groups" && this.#isUser(owner)
+        : resource === "groups" && isUserUuid(owner)
           ? [plain, deleted]
           : [plain];
     const copied = found[found.length - 1] as string;
@@ -143,12 +144,12 @@ export class Routes {
   #ofPermissionLink(uuid: string, link: PermissionLink): string[] {
     const { nodes, ownership } = this.#topology;
     const found = new Set<string>();
-    if (this.#isUser(link.tail)) found.add(routeNames.user(link.tail, uuid, "links"));
-    if (this.#isUser(link.head)) found.add(routeNames.user(link.head, uuid, "links"));
+    if (isUserUuid(link.tail)) found.add(routeNames.user(link.tail, uuid, "links"));
+    if (isUserUuid(link.head)) found.add(routeNames.user(link.head, uuid, "links"));
     const head = nodes.find(link.head);
     const owner = head < 0 ? -1 : ownership.owner(head);
     if (head >= 0 && nodes.isGroup(head)) found.add(routeNames.manage(ownerPrefix(this.#topology, head), uuid));
-    else if (this.#isUser(link.head)) found.add(routeNames.manage(`${subjectToken(link.head)}.`, uuid));
+    else if (isUserUuid(link.head)) found.add(routeNames.manage(`${subjectToken(link.head)}.`, uuid));
     else if (owner < 0) found.add(routeNames.manageOwned("", link.head, uuid));
     // By the head's owner; where that is a group and the head one too, the head's own path has said so.
     if (link.headOwner !== null && !(owner >= 0 && nodes.isGroup(head) && nodes.isGroup(owner))) {
@@ -187,10 +188,6 @@ export class Routes {
       copies.push(routeNames.copy(this.#topology.nodes.token(user), tail));
     }
     return copies;
-  }
-
-  #isUser(uuid: string): boolean {
-    return uuid.length === 27 && uuid.slice(5, 12) === "-tpzed-";
   }
 }
 

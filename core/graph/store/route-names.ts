@@ -1,4 +1,5 @@
 import { subjectToken } from "../../subjects.ts";
+import { isGroupUuid, isUserUuid } from "../../uuid.ts";
 import type { Topology } from "./topology.ts";
 
 /**
@@ -24,17 +25,12 @@ export function ownerPrefixOf(topology: Topology, owner: string | null): string 
   if (!owner) return "";
   const node = topology.nodes.find(owner);
   if (node >= 0) return ownerPrefix(topology, node);
-  return isPathUuid(owner) ? `${subjectToken(owner)}.` : oddPrefix(owner);
+  return isUserUuid(owner) || isGroupUuid(owner) ? `${subjectToken(owner)}.` : oddPrefix(owner);
 }
 
 /** An owner that is neither user nor group gives nobody anything; what it owns stays out of reach of its own grants. */
 function oddPrefix(owner: string): string {
   return `@none.${subjectToken(owner)}.`;
-}
-
-function isPathUuid(uuid: string): boolean {
-  const infix = uuid.slice(5, 12);
-  return uuid.length === 27 && (infix === "-tpzed-" || infix === "-j7d0g-");
 }
 
 export const routeNames = {

@@ -1,7 +1,7 @@
 import type { GroupRow, LinkRow, OwnerRow, RequestRow, UserRow } from "../../rows.ts";
-import { wellKnown } from "../../uuid.ts";
+import { isGroupUuid, isUserUuid, wellKnown } from "../../uuid.ts";
 import { Links, levelOf, type PermissionEdge } from "./links.ts";
-import { type IntColumn, looksLikeGroup, looksLikeUser, Nodes } from "./nodes.ts";
+import { type IntColumn, Nodes } from "./nodes.ts";
 import { Ownership } from "./ownership.ts";
 import { Requests } from "./requests.ts";
 import { SourceIndex } from "./source-index.ts";
@@ -151,7 +151,7 @@ export class Topology {
   // What changes it. Each takes the row's new value; null = the row is gone.
 
   setUser(uuid: string, row: UserRow | null): void {
-    if (!looksLikeUser(uuid)) return;
+    if (!isUserUuid(uuid)) return;
     const flags =
       row === null
         ? 0
@@ -166,7 +166,7 @@ export class Topology {
   }
 
   setGroup(uuid: string, row: GroupRow | null): void {
-    if (!looksLikeGroup(uuid)) return;
+    if (!isGroupUuid(uuid)) return;
     const flags = row === null ? 0 : HAS_ROW | classFlag(row.group_class) | (row.frozen_by_uuid ? FROZEN : 0);
     this.#setPrincipal(uuid, flags, row?.owner_uuid || null, (group) => {
       if (row === null || row.trash_at === null || row.trash_at === undefined) this.#trashAt.delete(group);
@@ -193,12 +193,12 @@ export class Topology {
   }
 
   setOwner(uuid: string, row: OwnerRow | null): void {
-    if (looksLikeUser(uuid) || looksLikeGroup(uuid)) return;
+    if (isUserUuid(uuid) || isGroupUuid(uuid)) return;
     this.#setObject(uuid, this.#ownerRow, row);
   }
 
   setRequest(uuid: string, row: RequestRow | null): void {
-    if (looksLikeUser(uuid) || looksLikeGroup(uuid)) return;
+    if (isUserUuid(uuid) || isGroupUuid(uuid)) return;
     this.#setObject(uuid, this.#requestOwner, row);
     const request = this.nodes.find(uuid);
     if (request < 0) return;
