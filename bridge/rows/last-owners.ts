@@ -2,6 +2,7 @@
  * The owner at which an object was last heard of: by the graph's own rows, or the last event about it. So a log row, which anybody may
  * write, cannot put a word about an object on somebody else's path. Memory is bounded; what has been forgotten is unknown. Pure.
  */
+import { keepNewest } from "../../core/keep-newest.ts";
 import type { LinkRow, Replacement, TokenRow } from "../../core/rows.ts";
 import type { GraphRowSet } from "./graph-row-set.ts";
 
@@ -23,9 +24,7 @@ export class LastOwners {
   }
 
   note(uuid: string, owner: string | null): void {
-    this.#owners.delete(uuid);
-    this.#owners.set(uuid, owner);
-    if (this.#owners.size > REMEMBERED) this.#owners.delete(this.#owners.keys().next().value as string);
+    keepNewest(this.#owners, REMEMBERED, uuid, owner);
   }
 
   /** A commit's changes of the graph, before its events are made: they tell where objects were. */

@@ -2,6 +2,7 @@
  * Sessions whose token cannot be told from their name (docs/subjects.md 4): which stored token it is, or, where no row stands for it, what
  * Arvados' API said of it. Every replica and the gateway read them in BARRIER. Pure.
  */
+import { keepNewest } from "../keep-newest.ts";
 import type { Identity } from "./token-index.ts";
 
 /** What Arvados' API says of a token. */
@@ -40,8 +41,8 @@ export class Aliases {
 
   set(alias: Alias): void {
     this.#delete(alias.session);
-    if (this.#all.size >= KEPT) this.#delete(this.#all.keys().next().value as string);
-    this.#all.set(alias.session, alias);
+    const removed = keepNewest(this.#all, KEPT, alias.session, alias);
+    if (removed) this.#vouched.delete(removed);
     if (alias.voucher) this.#vouched.add(alias);
   }
 
