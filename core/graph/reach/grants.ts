@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Grants } from "../../graph-types.ts";
 import { subjectToken } from "../../subjects.ts";
 import { resourceOf } from "../../uuid.ts";
+import { Circle } from "../store/circle.ts";
 import { MAX_ROUTE_BYTES, ownerPrefix, routeNames } from "../store/route-names.ts";
 import type { Topology } from "../store/topology.ts";
 import { type Closure, EMPTY } from "./closure.ts";
@@ -129,22 +130,15 @@ export function shownBySeed(topology: Topology, closure: Closure, seed: number, 
   }
   // To the very top, for only there is it known that the chain is no circle (whose members would cover each other).
   let covered = false;
-  let marker = seed;
-  let steps = 0;
-  let limit = 1;
+  const circle = new Circle(seed);
   for (let at = owner; at >= 0; at = ownership.owner(at)) {
     if (nodes.isUser(at)) return covered || closure.own.has(at) ? -1 : seed;
     if (!nodes.isGroup(at)) break;
-    if (at === marker) {
+    if (circle.closesAt(at)) {
       const top = ownership.circleTop(seed);
       return top >= 0 ? top : covered ? -1 : seed;
     }
     covered ||= closure.seeds.has(at);
-    if (++steps === limit) {
-      marker = at;
-      steps = 0;
-      limit *= 2;
-    }
   }
   return covered ? -1 : seed;
 }

@@ -1,3 +1,4 @@
+import { Circle } from "./circle.ts";
 import type { IntColumn, Nodes } from "./nodes.ts";
 
 const NEVER = () => false;
@@ -124,21 +125,14 @@ export class Ownership {
 
   /**
    * Walks up from a group through its owners until `group` says yes or the groups end; then asks `user` of the user at the
-   * top. Ends in circles of owners too (Brent's algorithm: a marker left behind at doubling distances).
+   * top. Ends in circles of owners too.
    */
   someAbove(from: number, group: (node: number) => boolean, user: (node: number) => boolean): boolean {
-    let marker = -1;
-    let steps = 0;
-    let limit = 1;
+    const circle = new Circle();
     for (let at = from; at >= 0; at = this.owner(at)) {
       if (this.#nodes.isUser(at)) return user(at);
-      if (!this.#nodes.isGroup(at) || at === marker) return false;
+      if (!this.#nodes.isGroup(at) || circle.closesAt(at)) return false;
       if (group(at)) return true;
-      if (++steps === limit) {
-        marker = at;
-        steps = 0;
-        limit *= 2;
-      }
     }
     return false;
   }
@@ -169,16 +163,11 @@ export class Ownership {
   path(node: number): number[] {
     const up = [node];
     if (!this.#nodes.isGroup(node)) return up;
-    let marker = node;
-    let limit = 1;
+    const circle = new Circle(node);
     for (let at = this.owner(node); at >= 0; at = this.owner(at)) {
       const user = this.#nodes.isUser(at);
       if (!user && !this.#nodes.isGroup(at)) break;
-      if (at === marker) return this.#pathBelowCircle(node);
-      if (up.length === limit) {
-        marker = at;
-        limit *= 2;
-      }
+      if (circle.closesAt(at)) return this.#pathBelowCircle(node);
       up.push(at);
       if (user) break;
     }
