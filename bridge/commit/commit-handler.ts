@@ -8,7 +8,7 @@ import type { Lsn } from "../../core/lsn.ts";
 import type { Revision } from "../../core/revision.ts";
 import { permissionChanges, type Replacement } from "../../core/rows.ts";
 import { isRoleGroup } from "../../core/session/roles.ts";
-import { type Subjects, subjectToken } from "../../core/subjects.ts";
+import type { Subjects } from "../../core/subjects.ts";
 import type { RowChange } from "../postgres/row.ts";
 import type { PositionTracker } from "../progress/position-tracker.ts";
 import { claimsUnknownMove, type EventToRoute, eventsOf, type LookedUp, objectToLookUp } from "../rows/event.ts";
@@ -254,7 +254,7 @@ export class CommitHandler {
       const { event, subjects } = this.#allowed(item, commit, this.#subjectsOf(item, at));
       if (subjects.length > 0) counts.events++;
       const isLeft = item.left !== undefined;
-      if (!isLeft && !item.shownAs) this.#places.note(item.facts.uuid, item.facts.owner);
+      if (!isLeft && !item.event.untrusted) this.#places.note(item.facts.uuid, item.facts.owner);
       return {
         event,
         // A `left` event and the one that caused it are of one log row.
@@ -279,15 +279,14 @@ export class CommitHandler {
     return verdict === "announced" ? { event: customGap(event, time), subjects } : { event, subjects: [] };
   }
 
-  #subjectsOf({ facts, deleted, left, shownAs }: EventToRoute, at: number): string[] {
-    const { graph, subjects } = this.#parts;
+  #subjectsOf(item: EventToRoute, at: number): string[] {
+    return this.#routesOf(item, at).map(this.#parts.subjects.record);
+  }
+
+  #routesOf({ facts, deleted, left, asOwned }: EventToRoute, at: number): string[] {
+    const { graph } = this.#parts;
+    if (asOwned) return graph.routeOwned(facts.uuid);
     const present = deleted ? graph.routeDelete(facts) : graph.route(facts, at);
-    const tails =
-      left === undefined ? present : graph.routeLeft(facts, left, at).filter((tail) => !present.includes(tail));
-    return tails.map((tail) =>
-      subjects.record(
-        shownAs ? tail.replace(/[^.]+\.[^.]+$/, `${subjectToken(shownAs.uuid)}.${shownAs.resource}`) : tail,
-      ),
-    );
+    return left === undefined ? present : graph.routeLeft(facts, left, at).filter((route) => !present.includes(route));
   }
 }

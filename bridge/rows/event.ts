@@ -20,8 +20,8 @@ export type EventToRoute = {
   facts: ObjectFacts;
   deleted?: true;
   left?: string;
-  /** The object that the subject names at its end, where `facts` only stand for it. */
-  shownAs?: { uuid: string; resource: Resource };
+  /** The event concerns a user and goes to those who may read what the user owns, not to all who see the user's record. */
+  asOwned?: true;
   /** Where the object was before is not known. */
   gap?: true;
   /** Of a custom event: who wrote its log row; null = not known. */
@@ -117,15 +117,12 @@ function customEvents(log: LogRow, context: EventContext): EventToRoute[] {
   if (!facts) return [];
   const event: RecordEvent = { ...body(log, resource, facts.owner, {}), untrusted: true };
   if (log.properties) event.properties = log.properties;
-  return [{ event, facts, shownAs: { uuid: log.object_uuid, resource }, actor: log.actor }];
+  return [{ event, facts, ...(resource === "users" ? { asOwned: true } : {}), actor: log.actor }];
 }
 
 function customFacts(uuid: string, resource: Resource, { rows, state, lookedUp }: EventContext): ObjectFacts | null {
   if (resource === "users") {
-    // For those who may read what the user owns, not for everyone who may see the user's record: the route of a thing of the
-    // user's that nobody shares by itself.
-    const thing = `${uuid.slice(0, 5)}-4zz18-000000000000000`;
-    return state.row("user", uuid) ? { uuid: thing, resource: "collections", owner: uuid } : null;
+    return state.row("user", uuid) ? { uuid, resource, owner: uuid } : null;
   }
   const row = rows.ofUuid(uuid)?.last?.row ?? lookedUp.get(uuid);
   return row ? factsOfRow(uuid, resource, row, state) : null;

@@ -116,6 +116,11 @@ export class PermissionGraph implements PermissionEngine {
     return this.#routable(this.#routes.ofLeaving(object, oldOwner, now));
   }
 
+  /** Where an event about a user goes that is for those who may read what the user owns directly. */
+  routeOwned(user: string): string[] {
+    return this.#routable(this.#routes.ofOwned(user));
+  }
+
   explain(user: string, object: ObjectFacts, now: number): Explanation {
     return new Explainer(this.#state.topology, this.#rule).explain(user, object, now);
   }

@@ -87,6 +87,12 @@ export class Routes {
     return [tail, ...this.#heavyCopies(tail, (rights) => this.#rule.readsOwned(rights, oldOwner))];
   }
 
+  /** For those who may read what a user owns directly: an event about the user, which is not the user's record. */
+  ofOwned(user: string): string[] {
+    const route = `${ownerPrefixOf(this.#topology, user)}${subjectToken(user)}.users`;
+    return [route, ...this.#copies(route, (rights) => this.#rule.readsOwned(rights, user))];
+  }
+
   #ofObject(object: ObjectFacts, { node, owner }: ObjectNodes): string[] {
     const name = `${subjectToken(object.uuid)}.${object.resource}`;
     const tail = ownerPrefixOf(this.#topology, object.owner) + name;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { C, collection, G, graphOf, K, link, lives, NOW, project, Q, request, role, U, user } from "../cast.ts";
+import { C, collection, G, graphOf, K, link, lives, NOW, project, Q, request, role, U, unlink, user } from "../cast.ts";
 
 const FEW = Number.POSITIVE_INFINITY;
 const own = (name: string) => [`${U(name)}.>`, `@manage.${U(name)}.>`, "@roles.>", `@user.${U(name)}.>`];
@@ -75,6 +75,26 @@ describe("grants", () => {
     assert.ok(graph.check(U("cyd"), collection("c", U("ann")), NOW));
     assert.ok(!graph.check(U("cyd"), collection("c", G("plan")), NOW));
     assert.ok(graph.check(U("bob"), collection("c", G("plan")), NOW));
+  });
+
+  it("match an event about a user as what the user owns, and not as the user's record, for all who read the one", () => {
+    const graph = graphOf(
+      2,
+      user("ann"),
+      user("bob"),
+      user("eve"),
+      user("far"),
+      role("crew"),
+      ...["bob", "eve", "far"].map((name) => link(`in${name}`, U(name), G("crew"))),
+      link("record", U("eve"), U("ann")),
+      link("manage", G("crew"), U("ann"), "can_manage"),
+    );
+    const tail = `${U("ann")}.${U("ann")}.users`;
+    assert.deepEqual(graph.routeOwned(U("ann")), [tail, `@role.${G("crew")}.${tail}`]);
+    graph.apply([unlink("manage")]);
+    assert.deepEqual(graph.routeOwned(U("ann")), [tail]);
+    assert.ok(graph.grants(U("ann")).patterns.includes(`${U("ann")}.>`));
+    assert.ok(!graph.grants(U("eve")).patterns.some((pattern) => pattern.startsWith(U("ann"))));
   });
 
   it("hash alike for like rights, in whatever order they came", () => {
