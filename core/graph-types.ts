@@ -56,16 +56,6 @@ export type Grants = { patterns: readonly string[] /** Equal rights, equal hash.
 /** One step of an explanation, a sentence with the uuids in it. */
 export type Explanation = { allowed: boolean; steps: string[] };
 
-/** What would become of one user, or of all members of an audience role (then `members` = how many there are). */
-export type ImpactOn = {
-  who: string;
-  members: number | null /** Sentences that complete "may": `read project ... and all below it`. */;
-  what: string[];
-};
-
-/** What a delta would do to rights, for people; sorted by uuid. */
-export type Impact = { loses: ImpactOn[]; gains: ImpactOn[] };
-
 export interface PermissionEngine {
   /** Applies rows' new values as one commit. */
   apply(changes: readonly PermissionChange[]): Effect;
@@ -78,6 +68,4 @@ export interface PermissionEngine {
   /** The same for its deletion. */
   routeDelete(object: ObjectFacts): string[];
   explain(user: string, object: ObjectFacts, now: number): Explanation;
-  /** Who would lose or gain what if these rows changed. The graph stays as it is. */
-  impact(changes: readonly PermissionChange[]): Impact;
 }

@@ -1,18 +1,9 @@
-import type {
-  Effect,
-  Explanation,
-  Grants,
-  GraphOptions,
-  Impact,
-  ObjectFacts,
-  PermissionEngine,
-} from "../graph-types.ts";
+import type { Effect, Explanation, Grants, GraphOptions, ObjectFacts, PermissionEngine } from "../graph-types.ts";
 import type { PermissionChange } from "../rows.ts";
-import { commit } from "./delta/commit.ts";
+import { applyDelta } from "./delta/commit.ts";
 import { planOf } from "./delta/plan.ts";
 import { GraphState } from "./delta/state.ts";
 import { Explainer } from "./explain/explain.ts";
-import { impactOf } from "./explain/impact.ts";
 import { Routes, routable } from "./publish/routes.ts";
 import { ReadRule } from "./reach/read-rule.ts";
 
@@ -86,7 +77,7 @@ export class PermissionGraph implements PermissionEngine {
 
   apply(changes: readonly PermissionChange[]): Effect {
     if (changes.length > 0) this.#version++;
-    return commit(this.#state, planOf(this.#state.topology, changes));
+    return applyDelta(this.#state, planOf(this.#state.topology, changes));
   }
 
   check(user: string, object: ObjectFacts, now: number): boolean {
@@ -123,10 +114,6 @@ export class PermissionGraph implements PermissionEngine {
 
   explain(user: string, object: ObjectFacts, now: number): Explanation {
     return new Explainer(this.#state.topology, this.#rule).explain(user, object, now);
-  }
-
-  impact(changes: readonly PermissionChange[]): Impact {
-    return impactOf(this.#state, changes);
   }
 
   /** Is there a user of this uuid, who was not merged into another? */

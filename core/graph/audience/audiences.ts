@@ -44,11 +44,6 @@ export class Audiences {
     return this.has(node) && !this.isSure(node);
   }
 
-  /** How many members a role has, or managers a user, counted now. */
-  members(role: number): number {
-    return membersOf(this.#topology, role).size;
-  }
-
   /** The roles that get copies: every audience, and what might be one elsewhere. */
   *copied(): Iterable<number> {
     for (const role of this.#topology.roles) if (this.isCopied(role)) yield role;
@@ -93,19 +88,6 @@ export class Audiences {
       this.#members.delete(node);
       this.#audiences.delete(node);
     }
-  }
-
-  /** Which roles are audiences, to come back to with `restore`: what is only asked must not leave a trace. */
-  save(): ReadonlySet<number> {
-    return new Set(this.#audiences);
-  }
-
-  /** Goes back to a saved state. Did that change anything? */
-  restore(saved: ReadonlySet<number>): boolean {
-    const same = saved.size === this.#audiences.size && [...saved].every((role) => this.#audiences.has(role));
-    this.#audiences.clear();
-    for (const role of saved) this.#audiences.add(role);
-    return !same;
   }
 
   turn(role: number): void {

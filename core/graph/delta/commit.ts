@@ -3,24 +3,18 @@ import { rolesBeyond } from "../audience/audiences.ts";
 import { type Closure, EMPTY } from "../reach/closure.ts";
 import type { Standing } from "../reach/heavy.ts";
 import { behind, type Concerned, concerned, found, usersOf } from "./concerned.ts";
-import { Comparison, NOBODY, type RightsDifference, sameClosure, type UserReach } from "./effect.ts";
+import { Comparison, NOBODY, sameClosure, type UserReach } from "./effect.ts";
 import { hasLost, leavesOutdated } from "./outdated.ts";
 import type { DeltaPlan } from "./plan.ts";
 import { isPlainShare, Shares } from "./shares.ts";
 import type { GraphState } from "./state.ts";
 
-/** Told of each user, and each audience role, whom a delta gave or took something, while both nodes and names still stand. */
-export type EffectObserver = {
-  user(uuid: string, difference: RightsDifference): void;
-  role(role: number, before: readonly Closure[], after: readonly Closure[]): void;
-};
-
 /** Applies a plan and finds whose grants it changed. */
-export function commit(state: GraphState, plan: DeltaPlan, witness: EffectObserver | null = null): Effect {
+export function applyDelta(state: GraphState, plan: DeltaPlan): Effect {
   state.heavy.weighAll();
   const isPlain = isPlainShare(state.topology, plan);
   const whom = concerned(state, plan, isPlain);
-  return witness === null && isPlain ? commitShares(state, plan, whom) : new Commit(state, plan).run(whom, witness);
+  return isPlain ? applyShares(state, plan, whom) : new Delta(state, plan).run(whom);
 }
 
 /**
@@ -44,7 +38,7 @@ function sortedOut(
   return { standing, near };
 }
 
-function commitShares(state: GraphState, plan: DeltaPlan, whom: Concerned): Effect {
+function applyShares(state: GraphState, plan: DeltaPlan, whom: Concerned): Effect {
   const { topology, crowds, rights } = state;
   const { standing, near } = sortedOut(state, plan, whom);
   const before = new Map([...near].map((user) => [user, state.snapshot(user)]));
@@ -59,7 +53,7 @@ function commitShares(state: GraphState, plan: DeltaPlan, whom: Concerned): Effe
   rights.dropUsers(near);
   const comparison = new Comparison(topology, plan.moved, plan.records);
   for (const [user, then] of before) {
-    compareUser(state, comparison, effect, topology.nodes.uuid(user), then, false, null);
+    compareUser(state, comparison, effect, topology.nodes.uuid(user), then, false);
   }
   for (const [role, members] of whom.disputed) if (lessened.has(role)) addStale(effect, members);
   for (const users of [effect.shrank, effect.grew, effect.moved]) state.forgetGrants(found(topology, users));
@@ -75,7 +69,6 @@ function compareUser(
   uuid: string,
   before: UserReach,
   repathed: boolean,
-  witness: EffectObserver | null,
 ): void {
   const { heavy } = state;
   const user = state.topology.nodes.find(uuid);
@@ -86,14 +79,9 @@ function compareUser(
   }
   const after = state.snapshot(user);
   if (hadCopies || heavy.possible.has(user)) effect.rerouted ||= !sameReach(before, after);
-  const difference = comparison.of(user, before, after, repathed);
-  const { outcome } = difference;
+  const { outcome } = comparison.of(user, before, after, repathed);
   if (outcome !== "shrank" && leavesOutdated(before, after)) effect.outdated.add(uuid);
   if (outcome !== "same") effect[outcome].add(uuid);
-  if (witness === null) return;
-  witness.user(uuid, difference);
-  // People are told what a heavy user loses, though it shows in no grant.
-  if (before.heavy || after.heavy) witness.user(uuid, comparison.of(user, asWhole(before), asWhole(after), false));
 }
 
 /** Does a user reach the same as before, whatever of it stands in grants? */
@@ -105,18 +93,13 @@ function sameReach(before: UserReach, after: UserReach): boolean {
   );
 }
 
-/** The same as if all that the user reaches stood in its grants. */
-function asWhole({ reading, managing, ...rest }: UserReach): UserReach {
-  return { ...rest, reading: { ...reading, own: reading.whole }, managing: { ...managing, own: managing.whole } };
-}
-
 /** Whoever has lost a right is cut anyway. */
 function addStale({ shrank, outdated: stale }: Effect, users: Iterable<string>): void {
   for (const user of users) if (!shrank.has(user)) stale.add(user);
 }
 
 /** A delta of any kind: remembers, changes, counts the roles anew, compares. */
-class Commit {
+class Delta {
   readonly #state: GraphState;
   readonly #plan: DeltaPlan;
   readonly #before = new Map<string, UserReach>();
@@ -130,8 +113,8 @@ class Commit {
     this.#plan = plan;
   }
 
-  run({ principals, ending, crowdsTurn, repathed, disputed }: Concerned, witness: EffectObserver | null): Effect {
-    if (witness === null) this.#ending = ending;
+  run({ principals, ending, crowdsTurn, repathed, disputed }: Concerned): Effect {
+    this.#ending = ending;
     this.#remember(principals);
     // A user who comes with this very delta was nobody before it.
     for (const uuid of this.#plan.users) if (!this.#before.has(uuid)) this.#before.set(uuid, NOBODY);
@@ -139,13 +122,12 @@ class Commit {
     this.#turnCrowds(crowdsTurn);
     this.#state.forget(principals);
     const { copied, decided } = this.#countRoles();
-    const effect = this.#compare(repathed, witness);
-    const rerouted = this.#copiesDiffer(witness);
+    const effect = this.#compare(repathed);
+    const rerouted = this.#copiesDiffer();
     effect.rerouted ||= this.#plan.reroutes || copied || crowdsTurn || rerouted;
     for (const [role, members] of disputed) if (this.#isLessened(role)) addStale(effect, members);
     addStale(effect, decided);
-    // What is only tried is about to be taken back, by the same ids.
-    if (witness === null) this.#state.sweep();
+    this.#state.sweep();
     return effect;
   }
 
@@ -199,7 +181,7 @@ class Commit {
     return { copied, decided };
   }
 
-  #compare(repathed: ReadonlySet<number>, witness: EffectObserver | null): Effect {
+  #compare(repathed: ReadonlySet<number>): Effect {
     const { topology } = this.#state;
     const comparison = new Comparison(topology, this.#plan.moved, this.#plan.records);
     const effect: Effect = {
@@ -211,7 +193,7 @@ class Commit {
     };
     for (const [uuid, before] of this.#before) {
       const user = topology.nodes.find(uuid);
-      compareUser(this.#state, comparison, effect, uuid, before, repathed.has(user), witness);
+      compareUser(this.#state, comparison, effect, uuid, before, repathed.has(user));
     }
     for (const uuid of this.#losers) {
       const user = topology.nodes.find(uuid);
@@ -235,15 +217,13 @@ class Commit {
     return false;
   }
 
-  #copiesDiffer(witness: EffectObserver | null): boolean {
-    let differ = false;
+  /** Is something copied for an audience that was not, or the other way round? */
+  #copiesDiffer(): boolean {
     for (const [role, before] of this.#copies) {
       const after = this.#state.audiences.isCopied(role) ? this.#closures(role) : before.map(() => EMPTY);
-      if (before.every((closure, i) => sameClosure(closure, after[i] as Closure))) continue;
-      differ = true;
-      witness?.role(role, before, after);
+      if (before.some((closure, i) => !sameClosure(closure, after[i] as Closure))) return true;
     }
-    return differ;
+    return false;
   }
 
   /** Has an audience role lost something, whatever the role itself has become? */

@@ -13,12 +13,6 @@ import { NOBODY, type Side, type UserReach } from "./effect.ts";
 const HEAVY_MIN = 3_000;
 const CROWD_MIN = 100;
 
-type SavedPast = {
-  audiences: ReadonlySet<number>;
-  crowds: ReadonlySet<number>;
-  heavy: ReadonlySet<number>;
-};
-
 /** The rows as a graph, with what was made of them so far: audience roles, closures, grants. */
 export class GraphState {
   readonly topology: Topology;
@@ -99,20 +93,6 @@ export class GraphState {
     this.rights.forgetAll();
     this.heavy.forgetAll();
     this.#grants.clear();
-  }
-
-  /** What depends on the past (docs/adr/0009), to come back to with `restore`: what is only asked must not leave a trace. */
-  save(): SavedPast {
-    return { audiences: this.audiences.save(), crowds: this.crowds.save(), heavy: this.heavy.save() };
-  }
-
-  restore(saved: SavedPast): void {
-    const changed = [
-      this.audiences.restore(saved.audiences),
-      this.crowds.restore(saved.crowds),
-      this.heavy.restore(saved.heavy),
-    ];
-    if (changed.includes(true)) this.forgetAll();
   }
 
   #side(user: number, level: RightLevel, heavy: boolean): Side {

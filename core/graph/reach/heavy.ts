@@ -149,17 +149,6 @@ export class HeavyUsers {
     this.#possible.clear();
   }
 
-  save(): ReadonlySet<number> {
-    return new Set(this.#heavy);
-  }
-
-  restore(saved: ReadonlySet<number>): boolean {
-    const same = saved.size === this.#heavy.size && [...saved].every((user) => this.#heavy.has(user));
-    this.#heavy.clear();
-    for (const user of saved) this.#heavy.add(user);
-    return !same;
-  }
-
   /** At least the weight, from the numbers of links alone, as if each were to something that lies deep: enough for almost everybody. */
   #quickWeight(user: number): number {
     const { topology, min } = { topology: this.#topology, min: this.#threshold.min };

@@ -112,42 +112,6 @@ export class Topology {
     return this.ownership.someGroupAbove(group, (at) => this.isFrozen(at));
   }
 
-  // Rows as they stand, less what the graph has no use for.
-
-  userRow(user: number, owner_uuid: string): UserRow {
-    const redirected = (this.#flags.get(user) & REDIRECTED) !== 0;
-    return {
-      id: 0,
-      uuid: this.nodes.uuid(user),
-      owner_uuid,
-      is_admin: this.isAdmin(user),
-      is_active: this.isActive(user),
-      redirect_to_user_uuid: redirected ? "somebody" : null,
-    };
-  }
-
-  groupRow(group: number, owner_uuid: string): GroupRow {
-    const word = this.groupWord(group);
-    return {
-      id: 0,
-      uuid: this.nodes.uuid(group),
-      owner_uuid,
-      group_class: word === "filter group" ? "filter" : word,
-      trash_at: this.trashAt(group),
-      frozen_by_uuid: this.isFrozen(group) ? "somebody" : null,
-    };
-  }
-
-  /** The owner by the object's `owner` row: a node, -1 where the row names none, null where there is no row. */
-  ownerRow(object: number): number | null {
-    return this.#ownerRow.get(object) ?? null;
-  }
-
-  /** The same by its `cr` row. */
-  requestOwner(request: number): number | null {
-    return this.#requestOwner.get(request) ?? null;
-  }
-
   // What changes it. Each takes the row's new value; null = the row is gone.
 
   setUser(uuid: string, row: UserRow | null): void {

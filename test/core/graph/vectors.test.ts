@@ -43,7 +43,6 @@ function broken(world: World, answer: (graph: PermissionGraph) => Partial<Permis
     route: (object, now) => graph.route(object, now),
     routeDelete: (object) => graph.routeDelete(object),
     explain: (user, object, now) => graph.explain(user, object, now),
-    impact: (changes) => graph.impact(changes),
   };
   return { ...whole, ...answer(graph) };
 }

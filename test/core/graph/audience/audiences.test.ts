@@ -180,12 +180,4 @@ describe("a role that crosses the threshold", () => {
     assert.ok(hears(seenShrink.grants(U("ua")).patterns));
     assert.ok(hears(fresh.grants(U("ua")).patterns));
   });
-
-  it("leaves no trace when its crossing is only asked about", () => {
-    const graph = graphOf(10, ...twelve(10));
-    const before = graph.grants(U("ua")).hash;
-    graph.impact([user("uk"), link("inuk", U("uk"), G("crew"))]);
-    assert.equal(graph.grants(U("ua")).hash, before);
-    assert.equal(graph.apply([unlink("nothing")]).moved.size, 0);
-  });
 });

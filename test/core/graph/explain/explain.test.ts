@@ -1,25 +1,7 @@
 import assert from "node:assert/strict";
 import { engineFor } from "../../../vectors/judge.ts";
 import { graphRows, readVectors, NOW as VECTOR_NOW, worldObjects } from "../../../vectors/world.ts";
-import {
-  C,
-  collection,
-  G,
-  graphOf,
-  K,
-  L,
-  link,
-  lives,
-  members,
-  NOW,
-  project,
-  Q,
-  request,
-  role,
-  U,
-  unlink,
-  user,
-} from "../cast.ts";
+import { C, collection, G, graphOf, K, L, link, NOW, project, request, role, U, unlink, user } from "../cast.ts";
 
 const world = [
   user("ann"),
@@ -156,48 +138,5 @@ describe("explain", () => {
       const named = [...step.matchAll(/zzzzz-(?:tpzed|j7d0g)-\w{15}/g)].map(([uuid]) => uuid);
       assert.ok(named.at(-1) && next.includes(named.at(-1) as string), `${step} -> ${next}`);
     }
-  });
-});
-
-describe("impact", () => {
-  it("tells who would lose what if a link went, and leaves the graph alone", () => {
-    const graph = graphOf(50, ...world);
-    const before = graph.grants(U("bob"));
-    assert.deepEqual(graph.impact([unlink("l2")]), {
-      loses: [{ who: U("bob"), members: null, what: [`read project ${G("p")} and all below it`] }],
-      gains: [],
-    });
-    assert.deepEqual(graph.grants(U("bob")), before);
-    assert.ok(graph.check(U("bob"), collection("c", G("q")), NOW));
-  });
-
-  it("tells who would gain what", () => {
-    const graph = graphOf(50, ...world, lives(C("c"), U("ann")), request("r", U("ann"), K("k")));
-    assert.deepEqual(graph.impact([link("l5", U("bob"), C("c"), "can_manage"), link("l6", U("bob"), Q("r"))]).gains, [
-      {
-        who: U("bob"),
-        members: null,
-        what: [`manage collection ${C("c")}`, `read collection ${C("c")}`, `read container request ${Q("r")}`],
-      },
-    ]);
-  });
-
-  it("tells of a large role as of one", () => {
-    const graph = graphOf(
-      3,
-      role("crew"),
-      ...members("crew", 5),
-      user("ann"),
-      project("p", U("ann")),
-      link("l", G("crew"), G("p")),
-    );
-    assert.deepEqual(graph.impact([unlink("l")]).loses, [
-      { who: G("crew"), members: 5, what: [`read project ${G("p")} and all below it`] },
-    ]);
-  });
-
-  it("is of nobody where another way stays open", () => {
-    const graph = graphOf(50, ...world, link("l7", U("bob"), G("p")));
-    assert.deepEqual(graph.impact([unlink("l2")]), { loses: [], gains: [] });
   });
 });

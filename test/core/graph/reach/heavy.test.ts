@@ -128,13 +128,6 @@ describe("a user who is given more than a session can carry", () => {
     assert.deepEqual(named(effect), { ...NOBODY, stale: [U("bob")] });
     assert.deepEqual([...fresh.apply([unlink(name("l", 0))]).shrank], [U("bob")]);
   });
-
-  it("is told of in words when something is to be taken back", () => {
-    const graph = graphOf(100, world);
-    const { loses } = graph.impact([unlink(name("l", 3))]);
-    assert.deepEqual(loses, [{ who: U("bob"), members: null, what: [`read collection ${C(name("c", 3))}`] }]);
-    assert.deepEqual(graph.impact([unlink(name("l", 3))]).loses, loses);
-  });
 });
 
 describe("too much for one session, however it is given", () => {
