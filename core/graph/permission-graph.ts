@@ -1,8 +1,8 @@
 import type { Effect, Explanation, Grants, GraphOptions, ObjectFacts, PermissionEngine } from "../graph-types.ts";
 import type { PermissionChange } from "../rows.ts";
-import { applyDelta } from "./delta/commit.ts";
-import { planOf } from "./delta/plan.ts";
-import { GraphState } from "./delta/state.ts";
+import { applyDelta } from "./delta/delta.ts";
+import { planOf } from "./delta/delta-plan.ts";
+import { GraphState } from "./delta/graph-state.ts";
 import { Explainer } from "./explain/explain.ts";
 import { Routes, routable } from "./publish/routes.ts";
 import { ReadRule } from "./reach/read-rule.ts";
@@ -11,12 +11,12 @@ import { ReadRule } from "./reach/read-rule.ts";
  * Who may read what: Arvados' permission rules over its rows (docs/arvados-permissions.md 2 and 3), in memory, followed row by row.
  *
  * **Data.** Uuids are integers (`nodes.ts`, `uuid-index.ts`); who owns what, sibling lists and request-to-container lists are
- * Int32 columns (`ownership.ts`, `requests.ts`); links are objects in lists by tail and head (`links.ts`); `topology.ts` is all
+ * Int32 columns (`ownership.ts`, `requests.ts`); links are objects in lists by tail and head (`permission-links.ts`); `topology.ts` is all
  * of it. What a project holds is never enumerated: nothing here knows how many collections there are.
  *
  * **Rights.** For a user, a *closure* (`closure.ts`) is worked out when first needed and kept: the heads of the links it
  * reaches (*seeds*), the users whose possessions are within reach (*own*, and *direct* for two steps of user management), and the
- * audience roles it is in (`audiences.ts`), which have closures of their own, shared by all members (`rights.ts`). The walk goes
+ * audience roles it is in (`audiences.ts`), which have closures of their own, shared by all members (`closures.ts`). The walk goes
  * from role to role along links (`reach.ts`) and never down into projects. Whether something is within reach is found
  * from below: climb its owners until one is a seed, or the user at the top is owned (`holds.ts`). `check` and `route` ask
  * that (`read-rule.ts`, `routes.ts`); `grants` are the closure written as subject patterns, less what a seed above covers
@@ -26,8 +26,8 @@ import { ReadRule } from "./reach/read-rule.ts";
  * (`crowds.ts`), so that neither one user's patterns nor one event's copies grow without end. Who has passed such a threshold
  * depends on the past between two bounds (`threshold.ts`), and both answers are safe (`outdated.ts`).
  *
- * **Deltas.** `plan.ts` reads off which edges change; walking backwards from their tails, before they change, finds whoever may
- * be concerned (`affected.ts`); their closures are kept as the "before", made anew, and compared (`commit.ts`, `effect.ts`).
+ * **Deltas.** `delta-plan.ts` reads off which edges change; walking backwards from their tails, before they change, finds whoever may
+ * be concerned (`affected.ts`); their closures are kept as the "before", made anew, and compared (`delta.ts`, `effect.ts`).
  * A share given or taken back is a shortcut: one seed more or less in each closure (`shares.ts`). Links of unknown names are
  * followed for those alone to whom they matter (`level-zero.ts`). `test/core/graph/delta/work.test.ts` counts what each kind of change costs.
  *

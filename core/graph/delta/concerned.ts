@@ -1,8 +1,8 @@
 import { reachLevelZero } from "../reach/level-zero.ts";
 import type { Topology } from "../store/topology.ts";
 import { Reverse } from "./affected.ts";
-import type { DeltaPlan } from "./plan.ts";
-import type { GraphState } from "./state.ts";
+import type { DeltaPlan } from "./delta-plan.ts";
+import type { GraphState } from "./graph-state.ts";
 
 export type Concerned = {
   principals: Set<number>;

@@ -1,9 +1,9 @@
 import { type Closure, EMPTY, type RightLevel } from "../reach/closure.ts";
+import type { Closures } from "../reach/closures.ts";
 import { type Account, compileGrants, shownBySeed } from "../reach/grants.ts";
 import { hasDirect, hasOwn, holdsSeed, holdsUser } from "../reach/holds.ts";
-import type { Closures } from "../reach/rights.ts";
 import type { Topology } from "../store/topology.ts";
-import type { RecordLink } from "./plan.ts";
+import type { RecordLink } from "./delta-plan.ts";
 
 /** A user's rights at one moment, complete enough to be compared with those of another. */
 export type UserReach = {

@@ -1,13 +1,13 @@
 import type { Effect } from "../../graph-types.ts";
 import { isGroupUuid, isUserUuid } from "../../uuid.ts";
 import type { Audiences } from "../audience/audiences.ts";
-import { type Closure, patchSeed, type RightLevel, reachesHead } from "../reach/closure.ts";
+import { type Closure, type KeptClosure, type RightLevel, reachesHead } from "../reach/closure.ts";
+import type { ClosureCache } from "../reach/closures.ts";
 import { shownBySeed } from "../reach/grants.ts";
 import type { Standing } from "../reach/heavy.ts";
 import { holdsSeed } from "../reach/holds.ts";
-import type { ClosureCache } from "../reach/rights.ts";
 import type { Topology } from "../store/topology.ts";
-import type { DeltaPlan } from "./plan.ts";
+import type { DeltaPlan } from "./delta-plan.ts";
 
 /** With more links than this at once, making the closures anew is cheaper than trying every head in each of them. */
 const MOST_LINKS = 32;
@@ -95,7 +95,7 @@ export class Shares {
   /** After the links changed: patches the closures. `lessened`: roles that have lost something. */
   settle(): { effect: Effect; lessened: Set<number> } {
     const turns: Turn[] = [];
-    const patches: { closure: Closure; head: number; present: boolean }[] = [];
+    const patches: { closure: KeptClosure; head: number; present: boolean }[] = [];
     const lessened = new Set<number>();
     const stale = new Set<string>();
     let rerouted = this.#plan.reroutes;
@@ -124,7 +124,10 @@ export class Shares {
         }
       }
     }
-    for (const { closure, head, present } of patches) patchSeed(closure, head, present);
+    for (const { closure, head, present } of patches) {
+      if (present) closure.seeds.add(head);
+      else closure.seeds.delete(head);
+    }
     const effect = { ...this.#effect(turns), rerouted };
     // Their older sessions may have the patterns, by a process to which they are not heavy.
     for (const user of stale) effect.outdated.add(user);

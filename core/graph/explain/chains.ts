@@ -1,4 +1,4 @@
-import type { PermissionEdge } from "../store/links.ts";
+import type { PermissionEdge } from "../store/permission-links.ts";
 import type { Topology } from "../store/topology.ts";
 
 /** One step of a chain of rights. */

@@ -3,12 +3,12 @@ import { subjectToken } from "../../subjects.ts";
 import { isUserUuid } from "../../uuid.ts";
 import type { Audiences } from "../audience/audiences.ts";
 import type { Crowds } from "../audience/crowds.ts";
-import type { GraphState } from "../delta/state.ts";
+import type { GraphState } from "../delta/graph-state.ts";
 import type { RightLevel } from "../reach/closure.ts";
+import type { ClosureCache, Closures } from "../reach/closures.ts";
 import type { HeavyUsers } from "../reach/heavy.ts";
 import { holdsObject } from "../reach/holds.ts";
 import type { ObjectNodes, PermissionLink, ReadRule } from "../reach/read-rule.ts";
-import type { ClosureCache, Closures } from "../reach/rights.ts";
 import { MAX_ROUTE_BYTES, ownerPrefix, ownerPrefixOf, routeNames } from "../store/route-names.ts";
 import type { Topology } from "../store/topology.ts";
 

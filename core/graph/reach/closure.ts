@@ -7,7 +7,7 @@ export type RightLevel = 1 | 3;
 
 /**
  * What a principal (a user, or an audience role taken as one) reads or manages without what audience roles bring.
- * A new one is made after a delta, so a "before" can be kept while the rows move on; only `seeds` may be patched (shares.ts).
+ * A new one is made after a delta, so a "before" can be kept while the rows move on.
  */
 export type Closure = {
   /** Users whose every possession is in reach, projects and all: paths that begin with them. */
@@ -33,6 +33,9 @@ export type Closure = {
   readonly records: ReadonlySet<number>;
 };
 
+/** A closure as the cache keeps it: a share given or taken back adds or removes one seed in place (shares.ts). */
+export type KeptClosure = Closure & { readonly seeds: Set<number> };
+
 export type Draft = { -readonly [K in keyof Closure]: Set<number> };
 
 type IsAudience = (role: number) => boolean;
@@ -44,7 +47,7 @@ export function userClosure(
   user: number,
   level: RightLevel,
   isAudience: IsAudience,
-): Closure {
+): KeptClosure {
   const draft = emptyDraft();
   const base = reach(topology, user, level, isAudience);
   addBase(topology, draft, base, level);
@@ -62,7 +65,7 @@ export function roleClosure(
   role: number,
   level: RightLevel,
   isAudience: IsAudience,
-): Closure {
+): KeptClosure {
   const draft = emptyDraft();
   const base = reach(topology, role, level, isAudience);
   addBase(topology, draft, base, level);
@@ -77,7 +80,7 @@ export function managedClosure(
   role: number,
   level: RightLevel,
   isAudience: IsAudience,
-): Closure {
+): KeptClosure {
   const draft = emptyDraft();
   const base = reach(topology, role, level, isAudience);
   addManaged(topology, zero, draft, managed(zero, base, level, isAudience), level, isAudience);
@@ -102,7 +105,7 @@ function emptyDraft(): Draft {
 const NONE: ReadonlySet<number> = new Set();
 
 /** Most sets of most closures are empty: these share one, which saves memory and stays in the processor's cache. */
-export function closureOf({ seeds, ...rest }: Draft): Closure {
+export function closureOf({ seeds, ...rest }: Draft): KeptClosure {
   const shared = (set: Set<number>): ReadonlySet<number> => (set.size === 0 ? NONE : set);
   return {
     own: shared(rest.own),
@@ -188,12 +191,6 @@ export function reachesHead(topology: Topology, closure: Closure, head: number, 
   }
   for (const tail of closure.sources) if (topology.links.highest(tail, head) >= level) return true;
   return false;
-}
-
-export function patchSeed(closure: Closure, head: number, present: boolean): void {
-  const seeds = closure.seeds as Set<number>;
-  if (present) seeds.add(head);
-  else seeds.delete(head);
 }
 
 function addAll(into: Set<number>, from: Iterable<number>): void {

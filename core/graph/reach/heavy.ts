@@ -4,7 +4,7 @@ import { Threshold } from "../audience/threshold.ts";
 import { MAX_ROUTE_BYTES } from "../store/route-names.ts";
 import type { Topology } from "../store/topology.ts";
 import { type Closure, closureOf } from "./closure.ts";
-import type { ClosureCache } from "./rights.ts";
+import type { ClosureCache } from "./closures.ts";
 
 /**
  * Bytes of a pattern that weigh 1: an answer to nats-server, in which permissions are in base64 twice, stays below a mebibyte with as many

@@ -1,8 +1,8 @@
 import type { GroupRow, LinkRow, OwnerRow, RequestRow, UserRow } from "../../rows.ts";
 import { isGroupUuid, isUserUuid, wellKnown } from "../../uuid.ts";
-import { Links, levelOf, type PermissionEdge } from "./links.ts";
 import { type IntColumn, Nodes } from "./nodes.ts";
 import { Ownership } from "./ownership.ts";
+import { Links, levelOf, type PermissionEdge } from "./permission-links.ts";
 import { Requests } from "./requests.ts";
 import { SourceIndex } from "./source-index.ts";
 

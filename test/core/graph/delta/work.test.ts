@@ -4,9 +4,9 @@
  */
 import assert from "node:assert/strict";
 import { PermissionGraph } from "../../../../core/graph/permission-graph.ts";
-import { Links } from "../../../../core/graph/store/links.ts";
 import { Nodes } from "../../../../core/graph/store/nodes.ts";
 import { Ownership } from "../../../../core/graph/store/ownership.ts";
+import { Links } from "../../../../core/graph/store/permission-links.ts";
 import type { PermissionChange } from "../../../../core/rows.ts";
 import { C, collection, G, K, link, lives, NOW, project, request, role, U, unlink, user } from "../cast.ts";
 

@@ -1,7 +1,14 @@
 import type { Audiences } from "../audience/audiences.ts";
 import type { Crowds } from "../audience/crowds.ts";
 import type { Topology } from "../store/topology.ts";
-import { type Closure, managedClosure, type RightLevel, roleClosure, userClosure } from "./closure.ts";
+import {
+  type Closure,
+  type KeptClosure,
+  managedClosure,
+  type RightLevel,
+  roleClosure,
+  userClosure,
+} from "./closure.ts";
 import { keptOf } from "./heavy.ts";
 import { LevelZero } from "./level-zero.ts";
 
@@ -9,9 +16,9 @@ import { LevelZero } from "./level-zero.ts";
 export type Closures = readonly Closure[];
 
 type Cached = {
-  readonly user: Map<number, Closure>;
-  readonly role: Map<number, Closure>;
-  readonly managed: Map<number, Closure>;
+  readonly user: Map<number, KeptClosure>;
+  readonly role: Map<number, KeptClosure>;
+  readonly managed: Map<number, KeptClosure>;
   readonly rights: Map<number, Closures>;
   readonly roleRights: Map<number, Closures>;
   readonly managedRights: Map<number, Closures>;
@@ -38,21 +45,21 @@ export class ClosureCache {
   }
 
   /** A user's own closure. */
-  user(user: number, level: RightLevel): Closure {
+  user(user: number, level: RightLevel): KeptClosure {
     return remembered(this.#levels[level].user, user, () =>
       userClosure(this.#topology, this.#levelZero, user, level, this.#audiences.has),
     );
   }
 
   /** What a role gives its members, and those who manage them. */
-  role(role: number, level: RightLevel): Closure {
+  role(role: number, level: RightLevel): KeptClosure {
     return remembered(this.#levels[level].role, role, () =>
       roleClosure(this.#topology, this.#levelZero, role, level, this.#audiences.has),
     );
   }
 
   /** What a role gives its members alone. */
-  managed(role: number, level: RightLevel): Closure {
+  managed(role: number, level: RightLevel): KeptClosure {
     return remembered(this.#levels[level].managed, role, () =>
       managedClosure(this.#topology, this.#levelZero, role, level, this.#audiences.has),
     );
@@ -120,7 +127,7 @@ export class ClosureCache {
   }
 
   /** The closures of a role that are at hand. */
-  cachedOfRole(role: number, level: RightLevel): Closure[] {
+  cachedOfRole(role: number, level: RightLevel): KeptClosure[] {
     const { role: given, managed } = this.#levels[level];
     return [given.get(role), managed.get(role)].filter((closure) => closure !== undefined);
   }

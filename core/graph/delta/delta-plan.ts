@@ -1,6 +1,6 @@
 import type { GraphRows, PermissionChange } from "../../rows.ts";
 import { isGroupUuid, isUserUuid } from "../../uuid.ts";
-import { levelOf } from "../store/links.ts";
+import { levelOf } from "../store/permission-links.ts";
 import type { Topology } from "../store/topology.ts";
 
 /** What a delta will do, read off the graph before it is applied. Nodes are those that exist already. */

@@ -3,11 +3,11 @@ import { rolesBeyond } from "../audience/audiences.ts";
 import { type Closure, EMPTY } from "../reach/closure.ts";
 import type { Standing } from "../reach/heavy.ts";
 import { behind, type Concerned, concerned, found, usersOf } from "./concerned.ts";
+import type { DeltaPlan } from "./delta-plan.ts";
 import { Comparison, NOBODY, sameClosure, type UserReach } from "./effect.ts";
+import type { GraphState } from "./graph-state.ts";
 import { hasLost, leavesOutdated } from "./outdated.ts";
-import type { DeltaPlan } from "./plan.ts";
 import { isPlainShare, Shares } from "./shares.ts";
-import type { GraphState } from "./state.ts";
 
 /** Applies a plan and finds whose grants it changed. */
 export function applyDelta(state: GraphState, plan: DeltaPlan): Effect {

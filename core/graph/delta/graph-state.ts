@@ -3,9 +3,9 @@ import type { PermissionChange } from "../../rows.ts";
 import { Audiences } from "../audience/audiences.ts";
 import { Crowds } from "../audience/crowds.ts";
 import type { RightLevel } from "../reach/closure.ts";
+import { ClosureCache } from "../reach/closures.ts";
 import { type Account, compileGrants, noGrants } from "../reach/grants.ts";
 import { HeavyUsers, keptOf } from "../reach/heavy.ts";
-import { ClosureCache } from "../reach/rights.ts";
 import { Topology } from "../store/topology.ts";
 import { NOBODY, type Side, type UserReach } from "./effect.ts";
 
