@@ -21,8 +21,8 @@ import {
   leaseReadBack,
   leaseToSend,
   NO_TENURE,
+  newTenure,
   type Tenure,
-  tenureAnew,
   tenureState,
 } from "../../core/barrier/tenure.ts";
 import { RENEW_MS, type Timing } from "../../core/barrier/timing.ts";
@@ -96,7 +96,7 @@ export class BarrierMember {
   mayAnswer(): boolean {
     // A machine that slept counts its own clock only while it was awake, and others let our lease run out.
     const drift = wallDrift();
-    if (drift - this.#drift > SLEPT_MS) this.#tenure = tenureAnew(clock());
+    if (drift - this.#drift > SLEPT_MS) this.#tenure = newTenure(clock());
     this.#drift = drift;
     return tenureState(this.#tenure, clock()) === "serving";
   }
@@ -223,7 +223,7 @@ export class BarrierMember {
 
   #forget(): void {
     this.#roster = EMPTY_ROSTER;
-    this.#tenure = tenureAnew(clock());
+    this.#tenure = newTenure(clock());
     this.#reached = 0;
     this.#caughtUp = deferred();
   }

@@ -30,7 +30,7 @@ const NEVER = Number.NEGATIVE_INFINITY;
 export const NO_TENURE: Tenure = { begun: NEVER, since: null, waiting: [], until: NEVER };
 
 /** Whatever was held before is over. */
-export function tenureAnew(now: number): Tenure {
+export function newTenure(now: number): Tenure {
   return { ...NO_TENURE, begun: now };
 }
 
@@ -44,7 +44,7 @@ export function leaseToSend(tenure: Tenure, replica: string, fit: boolean, now: 
   const goesOn = tenureState(tenure, now) === "serving";
   const wasBroken = !goesOn && tenure.until !== NEVER;
   const since = goesOn ? tenure.since : null;
-  const own = wasBroken ? tenureAnew(now) : { ...tenure, since };
+  const own = wasBroken ? newTenure(now) : { ...tenure, since };
   return [{ kind: "lease", replica, since, sent: now, fit, left: false }, own];
 }
 

@@ -140,7 +140,7 @@ export class PermissionGraph implements PermissionEngine {
   }
 
   /** How many routes so far lacked a tail for its length: what lies that deep is not published. */
-  get overlong(): number {
+  get overlongRoutes(): number {
     return this.#overlong;
   }
 

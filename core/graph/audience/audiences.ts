@@ -143,7 +143,7 @@ function membersOf(topology: Topology, group: number, most = Number.POSITIVE_INF
 
 /** The roles whose membership may hang on these nodes: they, and whatever roles are reached from them. */
 export function rolesBeyond(topology: Topology, from: Iterable<number>): Set<number> {
-  const { nodes, ownership, tails } = topology;
+  const { nodes, ownership, sources: tails } = topology;
   const found = new Set<number>();
   const todo: number[] = [];
   const seen = new Set<number>();
@@ -157,7 +157,7 @@ export function rolesBeyond(topology: Topology, from: Iterable<number>): Set<num
     meet(node);
     if (!nodes.isUser(node)) continue;
     for (const edge of topology.out(node)) meet(edge.head);
-    for (const group of topology.tails.ownedBy(node) ?? []) meet(group);
+    for (const group of topology.sources.ownedBy(node) ?? []) meet(group);
   }
   const has = (node: number) => seen.has(node);
   for (let again = true; again; ) {

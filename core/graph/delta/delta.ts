@@ -41,7 +41,7 @@ function sortedOut(
 function applyShares(state: GraphState, plan: DeltaPlan, whom: Concerned): Effect {
   const { topology, crowds, rights } = state;
   const { standing, near } = sortedOut(state, plan, whom);
-  const before = new Map([...near].map((user) => [user, state.snapshot(user)]));
+  const before = new Map([...near].map((user) => [user, state.reachOf(user)]));
   const shares = new Shares(topology, state.audiences, rights, { all: whom.principals, standing, near }, plan);
   for (const change of plan.changes) state.set(change);
   const { effect, lessened } = shares.settle();
@@ -55,7 +55,7 @@ function applyShares(state: GraphState, plan: DeltaPlan, whom: Concerned): Effec
   for (const [user, then] of before) {
     compareUser(state, comparison, effect, topology.nodes.uuid(user), then, false);
   }
-  for (const [role, members] of whom.disputed) if (lessened.has(role)) addStale(effect, members);
+  for (const [role, members] of whom.disputed) if (lessened.has(role)) addOutdated(effect, members);
   for (const users of [effect.shrank, effect.grew, effect.moved]) state.forgetGrants(found(topology, users));
   state.sweep();
   return effect;
@@ -77,7 +77,7 @@ function compareUser(
     heavy.weigh(user);
     if (heavy.has(user) !== before.heavy) state.forgetGrants([user]);
   }
-  const after = state.snapshot(user);
+  const after = state.reachOf(user);
   if (hadCopies || heavy.possible.has(user)) effect.rerouted ||= !sameReach(before, after);
   const { outcome } = comparison.of(user, before, after, repathed);
   if (outcome !== "shrank" && leavesOutdated(before, after)) effect.outdated.add(uuid);
@@ -94,7 +94,7 @@ function sameReach(before: UserReach, after: UserReach): boolean {
 }
 
 /** Whoever has lost a right is cut anyway. */
-function addStale({ shrank, outdated: stale }: Effect, users: Iterable<string>): void {
+function addOutdated({ shrank, outdated: stale }: Effect, users: Iterable<string>): void {
   for (const user of users) if (!shrank.has(user)) stale.add(user);
 }
 
@@ -125,8 +125,8 @@ class Delta {
     const effect = this.#compare(repathed);
     const rerouted = this.#copiesDiffer();
     effect.rerouted ||= this.#plan.reroutes || copied || crowdsTurn || rerouted;
-    for (const [role, members] of disputed) if (this.#isLessened(role)) addStale(effect, members);
-    addStale(effect, decided);
+    for (const [role, members] of disputed) if (this.#isLessened(role)) addOutdated(effect, members);
+    addOutdated(effect, decided);
     this.#state.sweep();
     return effect;
   }
@@ -143,7 +143,7 @@ class Delta {
   #rememberUser(user: number, uuid: string): void {
     if (this.#before.has(uuid) || this.#losers.has(uuid)) return;
     if (this.#losesRole(user, uuid)) this.#losers.add(uuid);
-    else this.#before.set(uuid, this.#state.snapshot(user));
+    else this.#before.set(uuid, this.#state.reachOf(user));
   }
 
   #turnCrowds(matters: boolean): void {

@@ -49,7 +49,7 @@ export class GraphState {
   }
 
   /** A user's rights as they are now. Admins may read everything, so theirs are not worked out. */
-  snapshot(user: number): UserReach {
+  reachOf(user: number): UserReach {
     const account = this.account(user);
     if (!account.known || account.admin) return { ...NOBODY, account };
     const heavy = this.heavy.has(user);
@@ -62,7 +62,7 @@ export class GraphState {
     if (!account.known) return noGrants(this.topology, uuid);
     const known = this.#grants.get(user);
     if (known !== undefined) return known;
-    const { reading, managing } = this.snapshot(user);
+    const { reading, managing } = this.reachOf(user);
     const grants = compileGrants(this.topology, uuid, account, reading.own, managing.own);
     this.#grants.set(user, grants);
     return grants;

@@ -33,9 +33,9 @@ export function isPlainShare(topology: Topology, plan: DeltaPlan): boolean {
   for (const uuid of plan.heads) {
     const head = nodes.find(uuid);
     if (head < 0 && !isUserUuid(uuid) && !isGroupUuid(uuid)) continue;
-    if (head < 0 || nodes.isUser(head) || topology.tails.has(head) || topology.isEverybody(head)) return false;
+    if (head < 0 || nodes.isUser(head) || topology.sources.has(head) || topology.isEverybody(head)) return false;
     if (topology.ownership.circleTop(head) >= 0) return false;
-    for (const tail of topology.tails.nested) {
+    for (const tail of topology.sources.nested) {
       if (topology.ownership.someGroupAbove(tail, (at) => at === head)) return false;
     }
   }

@@ -78,13 +78,13 @@ export class Chains {
       }
     };
     drain();
-    for (const group of this.#topology.tails.ownedBy(this.start) ?? []) {
+    for (const group of this.#topology.sources.ownedBy(this.start) ?? []) {
       note(group, { by: "ownership", owner: this.start, node: group });
     }
     for (let again = true; again; ) {
       again = false;
       drain();
-      for (const group of this.#topology.tails.nested) {
+      for (const group of this.#topology.sources.nested) {
         if (this.#last.has(group)) continue;
         for (const hop of this.to(group) ?? []) {
           if (hop.by !== "ownership" || this.#last.has(hop.node)) continue;

@@ -129,7 +129,7 @@ function addBase(topology: Topology, draft: Draft, base: Reach, level: RightLeve
   draft.audiences = base.audiences;
   addAll(draft.roles, base.audiences);
   for (const tail of base.sources) if (topology.roles.has(tail)) draft.roles.add(tail);
-  addTails(topology, draft, base, level);
+  addSources(topology, draft, base, level);
 }
 
 /** One step of UU: all that these users reach by themselves, and what the users managed by *them* own directly. */
@@ -157,7 +157,7 @@ function addManaged(
     const more = reach(topology, user, level, isAudience);
     addAll(draft.seeds, more.seeds);
     addAll(draft.indirect, more.audiences);
-    addTails(topology, draft, more, level);
+    addSources(topology, draft, more, level);
     addAll(draft.direct, managed(zero, more, level, isAudience));
   }
 }
@@ -170,7 +170,7 @@ function managed(zero: LevelZero, base: Reach, level: RightLevel, isAudience: Is
   return rest;
 }
 
-function addTails(topology: Topology, draft: Draft, walk: Reach, level: RightLevel): void {
+function addSources(topology: Topology, draft: Draft, walk: Reach, level: RightLevel): void {
   const add = (tail: number): void => {
     draft.sources.add(tail);
     if (level === 1 && hasUserHead(topology, tail)) draft.via.add(tail);

@@ -169,7 +169,7 @@ export class HeavyUsers {
 
   /** What a user reaches over roles, counted by links; the users it manages come to `seen`. */
   #linksOf(user: number, seen: Set<number>, own: boolean): number {
-    const { nodes, ownership, roles, tails } = this.#topology;
+    const { nodes, ownership, roles, sources: tails } = this.#topology;
     const todo = [user];
     let weight = BY_OWN;
     const meet = (node: number): void => {

@@ -45,7 +45,7 @@ function managesUsers(topology: Topology, group: number): boolean {
 
 /** Groups reached from these over links of any level and by ownership, as far as they lead on. */
 function below(topology: Topology, from: Iterable<number>): Set<number> {
-  const { nodes, tails, ownership } = topology;
+  const { nodes, sources: tails, ownership } = topology;
   const found = new Set(from);
   const walk = (): void => {
     for (const group of found) {
@@ -73,7 +73,7 @@ function above(topology: Topology, from: Iterable<number>, among: ReadonlySet<nu
   const meet = (node: number, source = false): void => {
     if (found.has(node) || !(nodes.isGroup(node) || nodes.isUser(node))) return;
     // A project between two of them need be no tail itself.
-    if (!source && among !== null && !among.has(node) && topology.tails.has(node)) return;
+    if (!source && among !== null && !among.has(node) && topology.sources.has(node)) return;
     found.add(node);
     if (nodes.isGroup(node)) todo.push(node);
   };

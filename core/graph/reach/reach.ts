@@ -45,10 +45,10 @@ export function reach(
         seeds.add(head);
         if (edge.level >= 3) managed.add(head);
       } else if (!seeds.has(head)) {
-        if (topology.tails.has(head) && stopsAt(head)) audiences.add(head);
+        if (topology.sources.has(head) && stopsAt(head)) audiences.add(head);
         else {
           seeds.add(head);
-          if (topology.tails.has(head)) enter(head);
+          if (topology.sources.has(head)) enter(head);
         }
       }
     }
@@ -61,15 +61,15 @@ export function reach(
 
   if (nodes.isGroup(start)) seeds.add(start);
   follow(start);
-  for (const group of topology.tails.ownedBy(start) ?? []) {
+  for (const group of topology.sources.ownedBy(start) ?? []) {
     if (stopsAt(group)) audiences.add(group);
     else enter(group);
   }
   drain();
   // Tails inside projects: reached where a group above them is. Each one entered may bring seeds above another.
-  for (let again = topology.tails.nested.size > 0; again; ) {
+  for (let again = topology.sources.nested.size > 0; again; ) {
     again = false;
-    for (const group of topology.tails.nested) {
+    for (const group of topology.sources.nested) {
       if (tails.has(group) || audiences.has(group) || group === start || !isBelow(topology, found, group)) continue;
       if (stopsAt(group)) audiences.add(group);
       else {

@@ -30,7 +30,7 @@ export class Topology {
   readonly ownership = new Ownership(this.nodes);
   readonly requests = new Requests(this.nodes);
   readonly links = new Links();
-  readonly tails = new SourceIndex(this.nodes);
+  readonly sources = new SourceIndex(this.nodes);
   readonly known: ReturnType<typeof wellKnown>;
   /** Users that have a row. */
   readonly users = new Set<number>();
@@ -225,7 +225,7 @@ export class Topology {
     const role = this.isRole(node) || (named && this.isEverybody(node));
     const tail = role || this.links.out(node).length > 0 || this.ownership.usersOwnedBy(node) !== undefined;
     this.ownership.mark(node, role || this.#isHead(node));
-    this.tails.put(node, tail, this.ownership.owner(node));
+    this.sources.put(node, tail, this.ownership.owner(node));
     if (role) this.roles.add(node);
     else this.roles.delete(node);
   }

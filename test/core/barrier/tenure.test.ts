@@ -4,9 +4,9 @@ import {
   leaseReadBack,
   leaseToSend,
   NO_TENURE,
+  newTenure,
   type Tenure,
   type TenureState,
-  tenureAnew,
   tenureState,
 } from "../../../core/barrier/tenure.ts";
 
@@ -91,6 +91,6 @@ describe("a replica's tenure", () => {
     const [late, held] = leaseToSend(serving, "a", true, 3);
     const then = (tenure: Tenure) => tenureState(graphReached(leaseReadBack(tenure, late, 6, 4), 4, TIME), 11);
     assert.equal(then(held), "serving");
-    assert.equal(then(tenureAnew(4)), "outside");
+    assert.equal(then(newTenure(4)), "outside");
   });
 });

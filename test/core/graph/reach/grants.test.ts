@@ -134,7 +134,7 @@ describe("grants", () => {
     const graph = graphOf(FEW, user("ann"), user("bob"), ...rows, link("one", U("bob"), deepest));
     const object = collection("c", deepest);
     assert.deepEqual(graph.route(object, NOW), []);
-    assert.equal(graph.overlong, 1);
+    assert.equal(graph.overlongRoutes, 1);
     assert.ok(graph.check(U("ann"), object, NOW) && graph.check(U("bob"), object, NOW));
     assert.deepEqual(extra(graph, "bob"), []);
   });
