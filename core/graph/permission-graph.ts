@@ -20,7 +20,7 @@ import { ReadRule } from "./reach/read-rule.ts";
  * from role to role along links (`reach.ts`) and never down into projects. Whether something is within reach is found
  * from below: climb its owners until one is a seed, or the user at the top is owned (`holds.ts`). `check` and `route` ask
  * that (`read-rule.ts`, `routes.ts`); `grants` are the closure written as subject patterns, less what a seed above covers
- * (`grants.ts`); both make their subjects in `route-names.ts`. So the two agree by construction, and tests see that they do.
+ * (`grants.ts`); both build them by `core/routes.ts`. So the two agree by construction, and tests see that they do.
  *
  * **Too much for one session.** Heavy users (`heavy.ts`) have copies of their own instead of patterns, except of what is crowded
  * (`crowds.ts`), so that neither one user's patterns nor one event's copies grow without end. Who has passed such a threshold

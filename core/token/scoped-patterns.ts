@@ -4,7 +4,7 @@
  */
 import type { PermissionEngine } from "../graph-types.ts";
 import { PatternSet } from "../pattern-set.ts";
-import { subjectToken } from "../subjects.ts";
+import { narrowedTo, objectName, objectOfPattern } from "../routes.ts";
 import type { Resource } from "../uuid.ts";
 
 export type ScopedObject = { uuid: string; resource: Resource };
@@ -62,7 +62,7 @@ function addAnywhere(
   { uuid, resource }: ScopedObject,
   most: number,
 ): void {
-  const name = `${subjectToken(uuid)}.${resource}`;
+  const name = objectName(uuid, resource);
   let open = files.open.get(resource);
   if (!open) {
     open = patterns.filter((pattern) => isOpen(pattern, resource));
@@ -70,7 +70,7 @@ function addAnywhere(
   }
   for (const list of [open, files.exact.get(name) ?? []]) {
     for (const pattern of list) {
-      for (const one of narrowed(pattern, name)) found.add(one);
+      for (const one of narrowedTo(pattern, name, DEPTH)) found.add(one);
       if (found.size > most) return;
     }
   }
@@ -81,8 +81,8 @@ function filedOf(patterns: readonly string[]): Filed {
   if (known) return known;
   const exact = new Map<string, string[]>();
   for (const pattern of patterns) {
-    if (/[*>]/.test(pattern.slice(-1))) continue;
-    const name = pattern.split(".").slice(-2).join(".");
+    const name = objectOfPattern(pattern);
+    if (name === null) continue;
     const same = exact.get(name);
     if (same) same.push(pattern);
     else exact.set(name, [pattern]);
@@ -94,24 +94,5 @@ function filedOf(patterns: readonly string[]): Filed {
 
 /** Can the pattern say something of any object of this kind? Those of one object are filed by its name. */
 function isOpen(pattern: string, resource: Resource): boolean {
-  return narrowed(pattern, `*.${resource}`).length > 0;
-}
-
-/** The part of a pattern that ends in `<uuid>.<resource>`. */
-function narrowed(pattern: string, name: string): string[] {
-  if (pattern === ">") return depths("", name);
-  // Records of users and roles are never of an unknown place.
-  if (pattern.startsWith("@via.") || pattern.startsWith("@roles.")) return [];
-  if (pattern.startsWith("@manage.") && !name.endsWith(".links")) return [];
-  if (pattern.endsWith(".>")) return depths(pattern.slice(0, -1), name);
-  const [uuid, resource] = name.split(".") as [string, string];
-  const tokens = pattern.split(".");
-  const last = tokens.pop();
-  const beforeLast = tokens.pop();
-  if (last !== resource || (beforeLast !== "*" && beforeLast !== uuid)) return [];
-  return [[...tokens, name].join(".")];
-}
-
-function depths(prefix: string, name: string): string[] {
-  return Array.from({ length: DEPTH + 1 }, (_, depth) => prefix + "*.".repeat(depth) + name);
+  return narrowedTo(pattern, `*.${resource}`, DEPTH).length > 0;
 }

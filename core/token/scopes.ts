@@ -8,7 +8,7 @@
  * something before anything is made of them, and what is made of them is kept: by the list itself, which nobody changes.
  */
 import type { ObjectFacts, PermissionEngine } from "../graph-types.ts";
-import { subjectToken } from "../subjects.ts";
+import { routePatterns } from "../routes.ts";
 import { isUuid, type Resource, resourceOf } from "../uuid.ts";
 import { type ScopedObject, type ScopingEngine, scopedTo } from "./scoped-patterns.ts";
 
@@ -105,7 +105,7 @@ export function checkScoped(
 
 /** What a scope that leaves nothing gives: an empty list would allow everything. Nothing is ever published here. */
 export function nothingFor(user: string): string[] {
-  return [`@none.${subjectToken(user)}`];
+  return [routePatterns.nothing(user)];
 }
 
 type Compiled = {

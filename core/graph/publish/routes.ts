@@ -1,4 +1,5 @@
 import type { ObjectFacts } from "../../graph-types.ts";
+import { MAX_ROUTE_BYTES, objectName, routeNames } from "../../routes.ts";
 import { subjectToken } from "../../subjects.ts";
 import { isUserUuid } from "../../uuid.ts";
 import type { Audiences } from "../audience/audiences.ts";
@@ -9,7 +10,7 @@ import type { ClosureCache, Closures } from "../reach/closures.ts";
 import type { HeavyUsers } from "../reach/heavy.ts";
 import { holdsObject } from "../reach/holds.ts";
 import type { ObjectNodes, PermissionLink, ReadRule } from "../reach/read-rule.ts";
-import { MAX_ROUTE_BYTES, ownerPrefix, ownerPrefixOf, routeNames } from "../store/route-names.ts";
+import { ownerPrefix, ownerPrefixOf } from "../store/owner-path.ts";
 import type { Topology } from "../store/topology.ts";
 
 /** Where events about an object are published (docs/subjects.md 2). The counterpart of `grants.ts`: what one says the other must match. */
@@ -63,7 +64,7 @@ export class Routes {
     if (!owner) return [routeNames.admin(uuid, resource)];
     const prefix = ownerPrefixOf(this.#topology, owner);
     const node = this.#topology.nodes.find(uuid);
-    const plain = `${prefix}${subjectToken(uuid)}.${resource}`;
+    const plain = prefix + objectName(uuid, resource);
     const deleted = routeNames.deleted(prefix, uuid, resource);
     // A grant on the object itself would match the plain tail; so would none of those for what users own directly.
     const shared = node >= 0 && this.#topology.in(node).length > 0 && resource !== "users";
@@ -82,19 +83,19 @@ export class Routes {
     const { uuid, resource } = object;
     const place = { node: this.#rule.placeOf(object).node, owner: this.#topology.nodes.find(oldOwner) };
     if (this.#rule.visibility(object, place, now) !== "all") return [routeNames.admin(uuid, resource)];
-    const tail = `${ownerPrefixOf(this.#topology, oldOwner)}${subjectToken(uuid)}.${resource}`;
+    const tail = ownerPrefixOf(this.#topology, oldOwner) + objectName(uuid, resource);
     // Heavy users would have had a pattern for that place.
     return [tail, ...this.#heavyCopies(tail, (rights) => this.#rule.readsOwned(rights, oldOwner))];
   }
 
   /** For those who may read what a user owns directly: an event about the user, which is not the user's record. */
   ofOwned(user: string): string[] {
-    const route = `${ownerPrefixOf(this.#topology, user)}${subjectToken(user)}.users`;
+    const route = ownerPrefixOf(this.#topology, user) + objectName(user, "users");
     return [route, ...this.#copies(route, (rights) => this.#rule.readsOwned(rights, user))];
   }
 
   #ofObject(object: ObjectFacts, { node, owner }: ObjectNodes): string[] {
-    const name = `${subjectToken(object.uuid)}.${object.resource}`;
+    const name = objectName(object.uuid, object.resource);
     const tail = ownerPrefixOf(this.#topology, object.owner) + name;
     const found = [tail];
     // Shared one by one before the graph has heard where it lives: that grant speaks of no owner.
@@ -117,7 +118,7 @@ export class Routes {
     const self = routeNames.user(object.uuid, object.uuid, "users");
     // An inactive user's record is for the user and for admins, whoever may read its projects.
     if (node < 0 || !this.#topology.isActive(node)) return [self];
-    const canonical = `${ownerPrefix(this.#topology, owner)}${subjectToken(object.uuid)}.users`;
+    const canonical = ownerPrefix(this.#topology, owner) + objectName(object.uuid, "users");
     const found = new Set([canonical, self]);
     for (const edge of this.#topology.in(node)) {
       if (edge.level >= 1) found.add(routeNames.via(nodes.token(edge.tail), object.uuid));
@@ -140,7 +141,7 @@ export class Routes {
     const found: string[] = [];
     for (const request of this.#rule.requestsShowing(place.node, now)) {
       const owner = ownership.owner(request);
-      const tail = `${ownerPrefix(this.#topology, owner)}${nodes.token(request)}.${subjectToken(object.uuid)}.containers`;
+      const tail = `${ownerPrefix(this.#topology, owner)}${nodes.token(request)}.${objectName(object.uuid, "containers")}`;
       found.push(tail);
       found.push(...this.#copies(tail, (rights) => holdsObject(this.#topology, rights, request, owner)));
     }
@@ -161,10 +162,10 @@ export class Routes {
     if (link.headOwner !== null && !(owner >= 0 && nodes.isGroup(head) && nodes.isGroup(owner))) {
       found.add(routeNames.manageOwned(ownerPrefixOf(this.#topology, link.headOwner), link.head, uuid));
     }
-    const name = `${subjectToken(uuid)}.links`;
+    const name = objectName(uuid, "links");
     const manages = (rights: Closures) => this.#rule.manages(rights, link);
-    for (const copy of this.#audienceCopies(name, manages, 3)) found.add(`@manage.${copy}`);
-    for (const copy of this.#heavyCopies(`@manage.${name}`, manages, 3)) found.add(copy);
+    for (const copy of this.#audienceCopies(name, manages, 3)) found.add(routeNames.manageCopy(copy));
+    for (const copy of this.#heavyCopies(routeNames.manageCopy(name), manages, 3)) found.add(copy);
     return [...found];
   }
 

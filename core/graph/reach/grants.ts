@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import type { Grants } from "../../graph-types.ts";
+import { MAX_ROUTE_BYTES, routeNames, routePatterns } from "../../routes.ts";
 import { subjectToken } from "../../subjects.ts";
 import { resourceOf } from "../../uuid.ts";
 import { Circle } from "../store/circle.ts";
-import { MAX_ROUTE_BYTES, ownerPrefix, routeNames } from "../store/route-names.ts";
+import { ownerPrefix } from "../store/owner-path.ts";
 import type { Topology } from "../store/topology.ts";
 import { type Closure, EMPTY } from "./closure.ts";
 import { holdsOwned } from "./holds.ts";
@@ -56,11 +57,10 @@ function patternsOf(
   reading: Closure,
   managing: Closure,
 ): Set<string> {
-  const me = subjectToken(user);
-  if (!account.known) return new Set([`@none.${me}`]);
-  if (account.admin) return new Set([">"]);
-  const found = new Set([`@user.${me}.>`]);
-  if (account.seesRoles) found.add("@roles.>");
+  if (!account.known) return new Set([routePatterns.nothing(user)]);
+  if (account.admin) return new Set<string>([routePatterns.everything]);
+  const found = new Set([routePatterns.user(subjectToken(user))]);
+  if (account.seesRoles) found.add(routePatterns.visibleRoles);
   addReading(topology, found, reading);
   addManaging(topology, found, managing);
   return found;
@@ -68,52 +68,51 @@ function patternsOf(
 
 function addReading(topology: Topology, found: Set<string>, closure: Closure): void {
   const { nodes } = topology;
-  for (const user of closure.own) found.add(`${nodes.token(user)}.>`);
+  for (const user of closure.own) found.add(routePatterns.below(`${nodes.token(user)}.`));
   for (const user of closure.direct) {
     const token = nodes.token(user);
-    for (const resource of OWNED_RESOURCES) found.add(`${token}.*.${resource}`);
-    found.add(`${token}.*.*.containers`);
-    found.add(`${token}.@deleted.>`);
+    for (const resource of OWNED_RESOURCES) found.add(routePatterns.owned(token, resource));
+    found.add(routePatterns.ownedContainers(token));
+    found.add(routePatterns.ownedDeleted(token));
   }
   for (const seed of closure.seeds) {
     const shown = shownBySeed(topology, closure, seed);
     if (shown < 0) continue;
-    if (nodes.isGroup(shown)) addBounded(found, `${ownerPrefix(topology, shown)}>`);
+    if (nodes.isGroup(shown)) addBounded(found, routePatterns.below(ownerPrefix(topology, shown)));
     else addBounded(found, objectPattern(topology, shown));
   }
   for (const user of closure.records) found.add(routeNames.record(nodes.uuid(user)));
-  for (const tail of closure.via) found.add(`@via.${nodes.token(tail)}.>`);
+  for (const source of closure.via) found.add(routePatterns.via(nodes.token(source)));
   for (const role of closure.audiences) {
     const token = nodes.token(role);
-    found.add(`@role.${token}.>`);
-    found.add(`@via.${token}.>`);
-    found.add(`@managed.${token}.>`);
+    found.add(routePatterns.role(token));
+    found.add(routePatterns.via(token));
+    found.add(routePatterns.managed(token));
   }
   for (const role of closure.indirect) {
     const token = nodes.token(role);
-    found.add(`@role.${token}.>`);
-    found.add(`@via.${token}.>`);
+    found.add(routePatterns.role(token));
+    found.add(routePatterns.via(token));
   }
 }
 
 function addManaging(topology: Topology, found: Set<string>, closure: Closure): void {
   const { nodes, ownership } = topology;
-  for (const user of closure.own) found.add(`@manage.${nodes.token(user)}.>`);
+  for (const user of closure.own) found.add(routePatterns.manage(`${nodes.token(user)}.`));
   for (const user of closure.direct) {
-    found.add(`@manage.${nodes.token(user)}.*.links`);
-    found.add(`@manage.${nodes.token(user)}.@.>`);
+    for (const pattern of routePatterns.manageOwned(nodes.token(user))) found.add(pattern);
   }
   for (const seed of closure.seeds) {
     const shown = shownBySeed(topology, closure, seed, true);
     if (shown < 0) continue;
-    if (nodes.isGroup(shown)) addBounded(found, `@manage.${ownerPrefix(topology, shown)}>`);
-    else addBounded(found, `@manage.${ownerPrefix(topology, ownership.owner(shown))}@.${nodes.token(shown)}.>`);
+    if (nodes.isGroup(shown)) addBounded(found, routePatterns.manage(ownerPrefix(topology, shown)));
+    else addBounded(found, routePatterns.manageHead(ownerPrefix(topology, ownership.owner(shown)), nodes.token(shown)));
   }
   for (const role of closure.audiences) {
-    found.add(`@manage.@role.${nodes.token(role)}.>`);
-    found.add(`@manage.@managed.${nodes.token(role)}.>`);
+    found.add(routePatterns.manageRole(nodes.token(role)));
+    found.add(routePatterns.manageManaged(nodes.token(role)));
   }
-  for (const role of closure.indirect) found.add(`@manage.@role.${nodes.token(role)}.>`);
+  for (const role of closure.indirect) found.add(routePatterns.manageRole(nodes.token(role)));
 }
 
 /**

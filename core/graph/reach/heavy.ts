@@ -1,7 +1,7 @@
+import { MAX_ROUTE_BYTES } from "../../routes.ts";
 import type { Audiences } from "../audience/audiences.ts";
 import type { Crowds } from "../audience/crowds.ts";
 import { Threshold } from "../audience/threshold.ts";
-import { MAX_ROUTE_BYTES } from "../store/route-names.ts";
 import type { Topology } from "../store/topology.ts";
 import { type Closure, closureOf } from "./closure.ts";
 import type { ClosureCache } from "./closures.ts";
