@@ -172,7 +172,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     whoami,
     events(eventsOptions) {
       const listener = listenToEvents(
-        { nc, livePrefix: `${subjects.root}.live.`, onRefused: () => send({ type: "refused" }) },
+        { nc, livePrefix: subjects.live(""), onRefused: () => send({ type: "refused" }) },
         eventsOptions,
       );
       listeners.add(listener);

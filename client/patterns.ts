@@ -2,6 +2,7 @@
  * From grants to subscriptions. Pure: which of the granted patterns to subscribe to, narrowed as far as NATS subjects
  * can express it, and the test for what they cannot.
  */
+import { RESYNC_ROUTE } from "../core/subjects.ts";
 import type { Resource } from "../core/uuid.ts";
 
 /**
@@ -18,7 +19,7 @@ export function livePatterns(grants: readonly string[], livePrefix: string, inte
     if (!grant.startsWith(livePrefix)) continue;
     const tail = grant.slice(livePrefix.length);
     // Not an event, but the service's word that some were lost.
-    if (tail === "@resync") continue;
+    if (tail === RESYNC_ROUTE) continue;
     const narrowed = narrow(tail, interest);
     if (narrowed !== null) wanted.add(livePrefix + narrowed);
   }

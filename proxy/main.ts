@@ -4,7 +4,7 @@ import type { Express } from "express";
 import { parseNetworks } from "../core/address.ts";
 import { parseBarrierEntry } from "../core/barrier/entry.ts";
 import { formatRevision } from "../core/revision.ts";
-import { subjectsOf } from "../core/subjects.ts";
+import { formatSessionKey, subjectsOf } from "../core/subjects.ts";
 import { wellKnown } from "../core/uuid.ts";
 import type { Notice, SessionReport } from "../core/wire/wire.ts";
 import { PermissionReplica } from "../replica/permission-replica.ts";
@@ -184,10 +184,10 @@ export async function runProxy(
     pendingBounds: { perAddress: config.pendingPerAddress, total: config.pendingTotal },
     onRefused: (bound) => refused.inc({ bound }),
   });
-  const notices = app.subscribe(subjects.noticesAll, {
+  const notices = app.subscribe(subjects.sessionNotices, {
     callback(error, message) {
       if (error) return;
-      const session = message.subject.split(".").slice(-2).join(".");
+      const session = formatSessionKey(subjects.parseNotice(message.subject));
       const notice = noticeIn(message.data);
       if (notice !== null) edge.told(session, notice);
     },

@@ -139,7 +139,7 @@ export class BarrierMember {
       js,
       jsm,
       stream: STREAM,
-      filter: `${subjects.root}.barrier.>`,
+      filter: subjects.barrierAll,
       from: "lastPerSubject",
       nc,
       // No login is answered while our own lease is not read back.

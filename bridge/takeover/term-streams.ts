@@ -52,7 +52,7 @@ export async function openStreams(
     scope.defer(`publisher of ${stream}`, () => made.close());
     return made;
   };
-  const queue = await readStoredQueue(store, storeJsm);
+  const queue = await readStoredQueue(store, storeJsm, found.subjects);
   const graph = publisher(core, "GRAPH", taken.graphSequence);
   const records = publisher(store, "RECORDS", taken.recordsSequence);
   scope.defer("witness", () => {

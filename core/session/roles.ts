@@ -11,15 +11,15 @@ type Template = { subscribe: (subjects: Subjects) => string[]; publish: (subject
 const none = () => [];
 export const ROLE_TEMPLATES = {
   /** A dispatcher: sees the queue, writes the logs of the containers it runs. */
-  dispatch: { subscribe: ({ root }) => [`${root}.queue.>`], publish: ({ root }) => [`${root}.log.>`] },
-  "log-writer": { subscribe: none, publish: ({ root }) => [`${root}.log.>`] },
+  dispatch: { subscribe: ({ queueAll }) => [queueAll], publish: ({ logAll }) => [logAll] },
+  "log-writer": { subscribe: none, publish: ({ logAll }) => [logAll] },
   /** By its levels, so that a service on one host has a known number of subjects, and a bounded share of SYSLOG. */
   "syslog-writer": {
     subscribe: none,
-    publish: ({ root }) => SYSLOG_LEVELS.map((level) => `${root}.sys.*.*.${level}`),
+    publish: ({ sys }) => SYSLOG_LEVELS.map((level) => sys("*.*", level)),
   },
   /** Sees every event and every service's log. */
-  auditor: { subscribe: ({ root }) => [`${root}.live.>`, `${root}.sys.>`], publish: none },
+  auditor: { subscribe: ({ liveAll, sysAll }) => [liveAll, sysAll], publish: none },
 } as const satisfies Record<string, Template>;
 
 export type RoleName = keyof typeof ROLE_TEMPLATES;
@@ -33,7 +33,7 @@ const PLACED = /^syslog-writer:([\w-]+\.[\w-]+)$/;
 export function templateOf(role: Role): Template {
   const [, place] = PLACED.exec(role) ?? [];
   if (place === undefined) return ROLE_TEMPLATES[role as RoleName];
-  return { subscribe: none, publish: ({ root }) => SYSLOG_LEVELS.map((level) => `${root}.sys.${place}.${level}`) };
+  return { subscribe: none, publish: ({ sys }) => SYSLOG_LEVELS.map((level) => sys(place, level)) };
 }
 
 /** `uuid=role` by spaces; a uuid may stand there more than once. A string is what is wrong. */

@@ -4,7 +4,7 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import { LOG_FILES } from "../logs/log-files.ts";
-import { type SessionKey, type Subjects, VERBS } from "../subjects.ts";
+import { ALL_CLUSTERS, type SessionKey, type Subjects, VERBS } from "../subjects.ts";
 
 export type UserPermissions = {
   pub: { allow: string[] };
@@ -79,7 +79,7 @@ export function permissionsOf(subjects: Subjects, key: SessionKey, rights: Sessi
     sub: {
       allow: [subjects.notice(key), subjects.inbox(key), ...rights.subscribe],
       // No queue subscriptions: two users on one queue name would take each other's events.
-      deny: [`${subjects.root.split(".")[0]}.> >`],
+      deny: [`${ALL_CLUSTERS} >`],
     },
   };
 }

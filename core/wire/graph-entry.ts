@@ -4,7 +4,7 @@
  */
 import type { Revision } from "../revision.ts";
 import type { ContainerRow, GraphChange, GraphKind, GraphRows } from "../rows.ts";
-import { subjectToken } from "../subjects.ts";
+import { rowOfGraph, subjectToken, textOfToken } from "../subjects.ts";
 import { reduceScopes } from "../token/scopes.ts";
 
 /** Body of `graph.commit`: what came before it is whole. Which database it speaks of lets a reader tell epochs apart. */
@@ -55,14 +55,14 @@ const ADMITS_NONE: Omit<ContainerRow, "id" | "uuid"> = {
 
 /** What a message on `graph.<kind>.<uuid>` says; null on any other subject. */
 export function readGraphEntry(subject: string, body: string): GraphEntry | null {
-  const [, , place, kind = "", name, ...rest] = subject.split(".");
-  if (place !== "graph" || !isKind(kind) || name === undefined || rest.length > 0) return null;
+  const { kind = "", name = "" } = rowOfGraph(subject) ?? {};
+  if (!isKind(kind)) return null;
   const fields = fieldsOf(body);
   const uuid = isText(fields?.uuid) && subjectToken(fields.uuid) === name ? fields.uuid : null;
   if (uuid !== null && fields?.row === null) return { change: { kind, uuid, row: null }, unreadable: false };
   const row = uuid === null ? null : rowOf(kind, fields?.row, uuid);
   if (uuid !== null && row) return { change: { kind, uuid, row } as GraphChange, unreadable: false };
-  return { change: denyingChange(kind, uuid ?? uuidOfToken(name)), unreadable: true };
+  return { change: denyingChange(kind, uuid ?? textOfToken(name)), unreadable: true };
 }
 
 /** The row change in a message on `graph.<kind>.<uuid>`, which may be what denies; null on any other subject. */
@@ -118,15 +118,6 @@ function withReducedScopes(row: Fields): Fields {
   if (over || row.scopes_over !== undefined) return { ...row, scopes, scopes_over: true };
   const isReduced = scopes.length === (row.scopes as unknown[]).length;
   return isReduced ? row : { ...row, scopes };
-}
-
-/** What `subjectToken` made one. */
-function uuidOfToken(token: string): string {
-  try {
-    return token === "%" ? "" : decodeURIComponent(token);
-  } catch {
-    return token;
-  }
 }
 
 function fieldsOf(body: string): Fields | null {
