@@ -61,7 +61,6 @@ export interface PermissionEngine {
   apply(changes: readonly PermissionChange[]): Effect;
   /** May `user` read the object (Arvados' read rule, include_trash)? */
   check(user: string, object: ObjectFacts, now: number): boolean;
-  readers(object: ObjectFacts, now: number): string[];
   grants(user: string): Grants;
   /** Subject tails of an event about the object; empty = hidden from everyone. */
   route(object: ObjectFacts, now: number): string[];

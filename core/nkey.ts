@@ -5,7 +5,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { decodeBase32, encodeBase32 } from "./base32.ts";
 
-export const PREFIX = { seed: 18 << 3, account: 0, server: 13 << 3, user: 20 << 3, curve: 23 << 3 } as const;
+const PREFIX = { seed: 18 << 3, account: 0, server: 13 << 3, user: 20 << 3, curve: 23 << 3 } as const;
 export type KeyType = Exclude<keyof typeof PREFIX, "seed">;
 
 /** The PKCS #8 head of a raw Ed25519 key, and the SPKI head of a public one. */

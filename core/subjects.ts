@@ -21,13 +21,13 @@ export function subjectToken(text: string): string {
  * A log file's name as it stands in a subject: `stdout.txt` spans two tokens. A dot that would make an empty token
  * (leading, trailing, doubled) is encoded like any other unsafe byte.
  */
-export function logFileTokens(file: string): string {
+function logFileTokens(file: string): string {
   const parts = file.split(".");
   return parts.some((part) => part === "") ? subjectToken(file) : parts.map(subjectToken).join(".");
 }
 
 /** The file name that `logFileTokens` encoded. */
-export function logFileName(tokens: string): string {
+function logFileName(tokens: string): string {
   return tokens === "%" ? "" : decodeURIComponent(tokens);
 }
 

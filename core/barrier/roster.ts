@@ -63,7 +63,7 @@ export function readEntry(roster: Roster, entry: BarrierEntry, sequence: number,
 }
 
 /** Replicas one of whose answers could still become a session. */
-export function obliged(roster: Roster, now: number, time: Timing): string[] {
+function obliged(roster: Roster, now: number, time: Timing): string[] {
   return Object.keys(roster.members).filter((replica) => now < member(roster, replica).readAt + time.lapse);
 }
 

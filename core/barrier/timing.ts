@@ -9,7 +9,7 @@ export type Timing = {
   lapse: number;
 };
 
-export const LEASE_MS = 1_500;
+const LEASE_MS = 1_500;
 export const RENEW_MS = 500;
 /** nats-server reads `exp` in whole seconds, by its own clock. */
 export const CLOCK_MARGIN_MS = 1_500;

@@ -45,7 +45,6 @@ import { ReadRule } from "./reach/read-rule.ts";
  * | share given or taken | O(users who reach its tail) | 0.02 ms for a leaf, 0.5 ms for a role of 500 |
  * | any other delta | O(closures of the users concerned), a move also O(groups below) | 0.05 ms for a user who joins a role |
  * | route | O((A + H) * d) | |
- * | readers | O(users) checks | |
  */
 export class PermissionGraph implements PermissionEngine {
   readonly #state: GraphState;
@@ -82,12 +81,6 @@ export class PermissionGraph implements PermissionEngine {
 
   check(user: string, object: ObjectFacts, now: number): boolean {
     return this.#rule.check(this.#state.topology.nodes.find(user), object, now);
-  }
-
-  readers(object: ObjectFacts, now: number): string[] {
-    const { nodes, users } = this.#state.topology;
-    const readers = [...users].filter((user) => this.#rule.check(user, object, now));
-    return readers.map((user) => nodes.uuid(user)).sort();
   }
 
   grants(user: string): Grants {

@@ -7,7 +7,7 @@
  * Whoever holds a token chooses its scopes, as many and as long as the column takes. So they are reduced to those that mean
  * something before anything is made of them, and what is made of them is kept: by the list itself, which nobody changes.
  */
-import type { ObjectFacts, PermissionEngine } from "../graph-types.ts";
+import type { ObjectFacts } from "../graph-types.ts";
 import { routePatterns } from "../routes.ts";
 import { isUuid, type Resource, resourceOf } from "../uuid.ts";
 import { type ScopedObject, type ScopingEngine, scopedTo } from "./scoped-patterns.ts";
@@ -92,22 +92,6 @@ export function scopesAllowObject(scopes: readonly string[], object: Pick<Object
   return reading === "everything" || reading.has(object.uuid);
 }
 
-/** Arvados' read rule for a token: its user's, cut down to its scopes. */
-export function checkScoped(
-  engine: Pick<PermissionEngine, "check">,
-  user: string,
-  scopes: readonly string[],
-  object: ObjectFacts,
-  now: number,
-): boolean {
-  return scopesAllowObject(scopes, object) && engine.check(user, object, now);
-}
-
-/** What a scope that leaves nothing gives: an empty list would allow everything. Nothing is ever published here. */
-export function nothingFor(user: string): string[] {
-  return [routePatterns.nothing(user)];
-}
-
 type Compiled = {
   engine: ScopingEngine;
   version: number;
@@ -137,15 +121,7 @@ export function scopedWithin(
     return known.patterns;
   }
   const found = scopedTo(engine, user, reading.values(), most);
-  const patterns = found?.length === 0 ? nothingFor(user) : found;
+  const patterns = found?.length === 0 ? [routePatterns.nothing(user)] : found;
   compiled.set(scopes, { engine, version, user, most, patterns });
   return patterns;
-}
-
-/** More than any setting admits. */
-const ANY = 100_000;
-
-/** `scopedWithin` what any setting admits; nothing, where there is more. */
-export function scopedPatterns(engine: ScopingEngine, user: string, scopes: readonly string[]): readonly string[] {
-  return scopedWithin(engine, user, scopes, ANY) ?? nothingFor(user);
 }

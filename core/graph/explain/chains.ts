@@ -96,6 +96,6 @@ export class Chains {
   }
 }
 
-export function tailOf(hop: Hop): number {
+function tailOf(hop: Hop): number {
   return hop.by === "link" ? hop.edge.tail : hop.owner;
 }

@@ -6,7 +6,6 @@ import {
   EMPTY_ROSTER,
   leader,
   living,
-  obliged,
   readEntry,
   unsettled,
 } from "../../../core/barrier/roster.ts";
@@ -42,7 +41,7 @@ describe("the roster of replicas", () => {
     const roster = reading([lease("a"), lease("b"), mark(7), settled("a", 3)]);
     const renewed = readEntry(roster, lease("a", { since: 1 }), 5, 25, TIME);
     assert.deepEqual(living(renewed, 29, TIME), ["a"]);
-    assert.deepEqual(obliged(renewed, 29, TIME).sort(), ["a", "b"]);
+    assert.deepEqual(unsettled(renewed, 29, TIME), ["b"]);
     assert.equal(cuttable(renewed, 29, TIME), null);
     assert.equal(cuttable(renewed, 30, TIME), 3);
   });

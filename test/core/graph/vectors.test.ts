@@ -38,7 +38,6 @@ function broken(world: World, answer: (graph: PermissionGraph) => Partial<Permis
   const whole: PermissionEngine = {
     apply: (changes) => graph.apply(changes),
     check: (user, object, now) => graph.check(user, object, now),
-    readers: (object, now) => graph.readers(object, now),
     grants: (user) => graph.grants(user),
     route: (object, now) => graph.route(object, now),
     routeDelete: (object) => graph.routeDelete(object),
