@@ -5,7 +5,8 @@ import { Crowds } from "../audience/crowds.ts";
 import type { RightLevel } from "../reach/closure.ts";
 import { ClosureCache } from "../reach/closures.ts";
 import { type Account, compileGrants, noGrants } from "../reach/grants.ts";
-import { HeavyUsers, keptOf } from "../reach/heavy.ts";
+import { HeavyUsers } from "../reach/heavy.ts";
+import { keptOf } from "../reach/kept.ts";
 import { Topology } from "../store/topology.ts";
 import { NOBODY, type Side, type UserReach } from "./effect.ts";
 

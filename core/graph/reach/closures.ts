@@ -9,7 +9,7 @@ import {
   roleClosure,
   userClosure,
 } from "./closure.ts";
-import { keptOf } from "./heavy.ts";
+import { keptOf } from "./kept.ts";
 import { LevelZero } from "./level-zero.ts";
 
 /** All that a principal reads or manages: its own closure first, then those its audience roles bring. */
