@@ -2,13 +2,14 @@
  * Who a token belongs to, answered from memory: the token and container rows of GRAPH, by uuid, by secret hash and by session token.
  * Holds SHA-256 hashes only. Rules: docs/arvados-permissions.md 5.
  */
-import { timingSafeEqual } from "node:crypto";
 import { type Fault, fault } from "../errors.ts";
-import { type ContainerRow, type GraphChange, isAlive, type TokenRow } from "../rows.ts";
+import type { GraphChange, TokenRow } from "../rows.ts";
 import { wellKnown } from "../uuid.ts";
 import type { Alias, Voucher } from "./aliases.ts";
+import { ContainerIndex } from "./container-index.ts";
+import { equalTexts } from "./equal-texts.ts";
 import { MAX_SCOPES } from "./scopes.ts";
-import { hashesOf, provesRuntimeToken, provesToken, secretProof } from "./secret-proof.ts";
+import { hashesOf, provesToken, secretProof } from "./secret-proof.ts";
 import {
   bareSessionToken,
   oidcSecret,
@@ -51,25 +52,20 @@ export type TokenEnd = "expired" | "refresh" | "user" | "container" | "scopes" |
 
 const ANONYMOUS_SCOPES = ["GET /"];
 const ROOT_SCOPES = ["all"];
-/** Arvados makes a token for each container. One that many name, by whatever hand, is none of theirs: it may publish no log. */
-const MAX_CONTAINERS = 64;
-const NO_CONTAINERS: ReadonlySet<string> = new Set();
-
 export class TokenIndex {
   readonly #options: TokenIndexOptions;
   readonly #tokens = new Map<string, TokenRow>();
   readonly #bySecret = new Map<string, string>();
-  readonly #containers = new Map<string, ContainerRow>();
-  readonly #containersByAuth = new Map<string, Set<string>>();
+  readonly #containers = new ContainerIndex();
   /** `h…` session tokens of bare secrets -> token uuid. */
-  readonly #bySession = new Map<string, string>();
+  readonly #bySessionToken = new Map<string, string>();
 
   /** Tokens that are good for nothing, for they have too many scopes. */
   readonly #overScopes = new Set<string>();
 
   /** Session tokens of the settings' own tokens; computed once, for every login and listing compares with them. */
-  readonly #anonymousSessions: ReadonlySet<string>;
-  readonly #rootSession: string | null;
+  readonly #anonymousSessionTokens: ReadonlySet<string>;
+  readonly #rootSessionToken: string | null;
   readonly #anonymousHashes: Pick<TokenRow, "secret_sha256" | "salted_sha256">;
 
   constructor(options: TokenIndexOptions) {
@@ -77,9 +73,9 @@ export class TokenIndex {
     const { clusterId, systemRootToken, anonymousSecret } = options;
     const bare = (secret: string) => bareSessionToken(sha256(secret));
     const anonymous = [wellKnown(clusterId).anonymousToken, bare(anonymousSecret)];
-    this.#anonymousSessions = new Set(anonymousSecret === "" ? [] : anonymous);
+    this.#anonymousSessionTokens = new Set(anonymousSecret === "" ? [] : anonymous);
     this.#anonymousHashes = hashesOf(anonymousSecret, clusterId);
-    this.#rootSession = systemRootToken === "" ? null : bare(systemRootToken);
+    this.#rootSessionToken = systemRootToken === "" ? null : bare(systemRootToken);
   }
 
   /** How many tokens are good for nothing, for they have too many scopes. */
@@ -89,17 +85,17 @@ export class TokenIndex {
 
   /** Applies rows' new values; returns the uuids of tokens and containers whose sessions must be looked at again. */
   apply(changes: readonly GraphChange[]): Set<string> {
-    const touched = new Set<string>();
+    const changedKeys = new Set<string>();
     for (const change of changes) {
       if (change.kind === "token") {
         this.#setToken(change.uuid, change.row);
-        touched.add(change.uuid);
+        changedKeys.add(change.uuid);
       } else if (change.kind === "container") {
-        for (const auth of this.#setContainer(change.uuid, change.row)) touched.add(auth);
-        touched.add(change.uuid);
+        for (const auth of this.#containers.set(change.uuid, change.row)) changedKeys.add(auth);
+        changedKeys.add(change.uuid);
       }
     }
-    return touched;
+    return changedKeys;
   }
 
   /** Whose token this is, or the fault that says why it is refused. */
@@ -117,15 +113,15 @@ export class TokenIndex {
   }
 
   /** The identity behind a session's subject, for a session that nats-server has let in. */
-  bySessionToken(key: string, now: number): Identity | null {
-    if (this.#anonymousSessions.has(key)) return this.#anonymousIdentity(key);
-    if (key === this.#rootSession) return this.#rootIdentity(key);
-    if (this.#suffixEnded(key)) return null;
-    const alias = this.#options.aliases?.get(key);
-    const row = this.#rowOf(key, alias);
-    if (row) return this.#endOf(row, now) ? null : this.#identityOf(row, key);
+  bySessionToken(sessionToken: string, now: number): Identity | null {
+    if (this.#anonymousSessionTokens.has(sessionToken)) return this.#anonymousIdentity(sessionToken);
+    if (sessionToken === this.#rootSessionToken) return this.#rootIdentity(sessionToken);
+    if (this.#containers.hasEnded(sessionToken)) return null;
+    const alias = this.#options.aliases?.get(sessionToken);
+    const row = this.#rowOf(sessionToken, alias);
+    if (row) return this.#endOf(row, now) ? null : this.#identityOf(row, sessionToken);
     const voucher = alias?.voucher;
-    return voucher && !voucher.scopes_over && voucher.until > now ? this.#vouchedIdentity(voucher, key) : null;
+    return voucher && !voucher.scopes_over && voucher.until > now ? this.#vouchedIdentity(voucher, sessionToken) : null;
   }
 
   /** What stands in the name of a session that this token lets in. */
@@ -137,20 +133,19 @@ export class TokenIndex {
    * Do the rows, or the settings, still have the secret that let this session in? True also where no row stands, and for a session that an
    * earlier version let in, which has no proof.
    */
-  isProven(key: string, proof: string | undefined): boolean {
-    if (proof === undefined || key === this.#rootSession) return true;
+  isProven(sessionToken: string, proof: string | undefined): boolean {
+    if (proof === undefined || sessionToken === this.#rootSessionToken) return true;
     const { anonymousToken } = wellKnown(this.#options.clusterId);
-    if (key === anonymousToken) return provesToken(proof, key, this.#anonymousHashes);
-    const container = this.#containers.get(suffixedParts(key)?.container ?? "");
-    if (container && !provesRuntimeToken(proof, container)) return false;
-    const row = this.#rowOf(key, this.#options.aliases?.get(key));
-    return !row || provesToken(proof, key, row);
+    if (sessionToken === anonymousToken) return provesToken(proof, sessionToken, this.#anonymousHashes);
+    if (!this.#containers.isProven(sessionToken, proof)) return false;
+    const row = this.#rowOf(sessionToken, this.#options.aliases?.get(sessionToken));
+    return !row || provesToken(proof, sessionToken, row);
   }
 
   /** Why `bySessionToken` knows nobody. */
-  endOf(key: string, now: number): TokenEnd {
-    if (this.#suffixEnded(key)) return "container";
-    const row = this.#rowOf(key, this.#options.aliases?.get(key));
+  endOf(sessionToken: string, now: number): TokenEnd {
+    if (this.#containers.hasEnded(sessionToken)) return "container";
+    const row = this.#rowOf(sessionToken, this.#options.aliases?.get(sessionToken));
     return (row && this.#endOf(row, now)) ?? "unknown";
   }
 
@@ -161,17 +156,17 @@ export class TokenIndex {
     if (token.form === "v2" && token.uuid !== wellKnown(clusterId).anonymousToken) return null;
     if (token.form === "v2" && token.container !== null) return null;
     const matches =
-      equal(token.secret, anonymousSecret) ||
-      (token.form === "v2" && equal(token.secret, saltedSecret(anonymousSecret, clusterId)));
+      equalTexts(token.secret, anonymousSecret) ||
+      (token.form === "v2" && equalTexts(token.secret, saltedSecret(anonymousSecret, clusterId)));
     return matches ? this.#anonymousIdentity(sessionTokenOf(token)) : null;
   }
 
-  #anonymousIdentity(key: string): Identity {
+  #anonymousIdentity(sessionToken: string): Identity {
     const { anonymousUser, anonymousToken } = wellKnown(this.#options.clusterId);
     return {
       user: anonymousUser,
       token: anonymousToken,
-      sessionToken: key,
+      sessionToken,
       scopes: ANONYMOUS_SCOPES,
       expiresAt: null,
       containers: [],
@@ -181,16 +176,16 @@ export class TokenIndex {
 
   #root(token: ParsedToken): Identity | null {
     const { systemRootToken } = this.#options;
-    if (systemRootToken === "" || token.form !== "v1" || !equal(token.secret, systemRootToken)) return null;
+    if (systemRootToken === "" || token.form !== "v1" || !equalTexts(token.secret, systemRootToken)) return null;
     return this.#rootIdentity(sessionTokenOf(token));
   }
 
-  #rootIdentity(key: string): Identity {
+  #rootIdentity(sessionToken: string): Identity {
     const { rootUser, rootToken } = wellKnown(this.#options.clusterId);
     return {
       user: rootUser,
       token: rootToken,
-      sessionToken: key,
+      sessionToken,
       scopes: ROOT_SCOPES,
       expiresAt: null,
       containers: [],
@@ -204,7 +199,7 @@ export class TokenIndex {
     if (!row) return fault("token.unknown", { token: shown });
     if (token.form === "v2") {
       const hash = sha256(token.secret);
-      if (!equal(hash, row.secret_sha256) && !equal(hash, row.salted_sha256)) {
+      if (!equalTexts(hash, row.secret_sha256) && !equalTexts(hash, row.salted_sha256)) {
         return fault("token.unknown", { token: shown });
       }
     }
@@ -222,30 +217,13 @@ export class TokenIndex {
   }
 
   #suffixFault({ uuid, secret }: { uuid: string; secret: string }, container: string): Fault | null {
-    return this.#containerFault(uuid, `v2/${uuid}/${secret}`, container);
+    return this.#containers.refusal(uuid, `v2/${uuid}/${secret}`, container);
   }
 
-  /** `plain` is the token without its suffix, or null for a session that has already shown it. */
-  #containerFault(token: string, plain: string | null, container: string): Fault | null {
-    const row = this.#containers.get(container);
-    // Arvados checks the suffix against a container it has, and lets an unknown one pass.
-    if (!row) return null;
-    const refuse = (reason: string) => fault("token.container", { token, container, reason });
-    if (row.auth_uuid !== null && row.auth_uuid !== token) return refuse("it is another token's container");
-    if (plain !== null && row.runtime_token_sha256 !== null && !equal(sha256(plain), row.runtime_token_sha256)) {
-      return refuse("it runs with another token");
-    }
-    if (!isAlive(row)) return refuse(`its state is ${row.state}`);
-    return null;
-  }
-
-  #suffixEnded(key: string): boolean {
-    const suffixed = suffixedParts(key);
-    return suffixed !== null && this.#containerFault(suffixed.token, null, suffixed.container) !== null;
-  }
-
-  #rowOf(key: string, alias: Alias | undefined): TokenRow | undefined {
-    return this.#tokens.get(suffixedParts(key)?.token ?? this.#bySession.get(key) ?? alias?.token ?? key);
+  #rowOf(sessionToken: string, alias: Alias | undefined): TokenRow | undefined {
+    return this.#tokens.get(
+      suffixedParts(sessionToken)?.token ?? this.#bySessionToken.get(sessionToken) ?? alias?.token ?? sessionToken,
+    );
   }
 
   #endOf(row: TokenRow, now: number): "expired" | "refresh" | "user" | "scopes" | null {
@@ -256,37 +234,21 @@ export class TokenIndex {
     return refreshes_at !== null && refreshes_at <= now ? "refresh" : null;
   }
 
-  #identityOf(row: TokenRow, key: string): Identity {
+  #identityOf(row: TokenRow, sessionToken: string): Identity {
     return {
       user: row.user_uuid,
       token: row.uuid,
-      sessionToken: key,
+      sessionToken,
       scopes: row.scopes,
       expiresAt: earliest(row.expires_at, row.refreshes_at),
-      containers: [...this.#madeFor(row.uuid), ...this.#suppliedTo(key)].sort(),
+      containers: this.#containers.ownedBy(row.uuid, sessionToken),
       vouched: false,
     };
   }
 
-  #vouchedIdentity({ token, user, scopes, until }: Voucher, key: string): Identity {
-    const containers = this.#suppliedTo(key);
-    return { user, token, sessionToken: key, scopes, expiresAt: until, containers, vouched: true };
-  }
-
-  /** The containers that the token was made for. */
-  #madeFor(token: string): ReadonlySet<string> {
-    const containers = this.#containersByAuth.get(token) ?? NO_CONTAINERS;
-    return containers.size > MAX_CONTAINERS ? NO_CONTAINERS : containers;
-  }
-
-  /**
-   * The container that was given its token instead of getting one. Such a token is somebody's for other things too: it is the
-   * container's own as sent with the suffix, which was compared with the row when it was shown, and not without.
-   */
-  #suppliedTo(key: string): string[] {
-    const { container = "" } = suffixedParts(key) ?? {};
-    const row = this.#containers.get(container);
-    return row && isAlive(row) && row.auth_uuid === null && row.runtime_token_sha256 !== null ? [container] : [];
+  #vouchedIdentity({ token, user, scopes, until }: Voucher, sessionToken: string): Identity {
+    const containers = this.#containers.suppliedTo(sessionToken);
+    return { user, token, sessionToken, scopes, expiresAt: until, containers, vouched: true };
   }
 
   #setToken(uuid: string, row: TokenRow | null): void {
@@ -295,7 +257,7 @@ export class TokenIndex {
     else this.#overScopes.delete(uuid);
     if (old && this.#bySecret.get(old.secret_sha256) === uuid) {
       this.#bySecret.delete(old.secret_sha256);
-      this.#bySession.delete(bareSessionToken(old.secret_sha256));
+      this.#bySessionToken.delete(bareSessionToken(old.secret_sha256));
     }
     if (!row) {
       this.#tokens.delete(uuid);
@@ -304,38 +266,11 @@ export class TokenIndex {
     this.#tokens.set(uuid, row);
     if (row.secret_sha256 === "") return;
     this.#bySecret.set(row.secret_sha256, uuid);
-    this.#bySession.set(bareSessionToken(row.secret_sha256), uuid);
+    this.#bySessionToken.set(bareSessionToken(row.secret_sha256), uuid);
   }
-
-  #setContainer(uuid: string, row: ContainerRow | null): string[] {
-    const old = this.#containers.get(uuid);
-    if (row) this.#containers.set(uuid, row);
-    else this.#containers.delete(uuid);
-    const before = old ? ownTokenOf(old) : null;
-    const after = row ? ownTokenOf(row) : null;
-    if (before === after) return [];
-    if (before !== null) this.#containersByAuth.get(before)?.delete(uuid);
-    if (before !== null && this.#containersByAuth.get(before)?.size === 0) this.#containersByAuth.delete(before);
-    if (after !== null) {
-      const set = this.#containersByAuth.get(after) ?? new Set();
-      this.#containersByAuth.set(after, set.add(uuid));
-    }
-    return [before, after].filter((token) => token !== null);
-  }
-}
-
-/** The token that was made for a container, while it is good. */
-function ownTokenOf(row: ContainerRow): string | null {
-  return isAlive(row) ? row.auth_uuid : null;
 }
 
 function earliest(a: number | null, b: number | null): number | null {
   if (a === null) return b;
   return b === null ? a : Math.min(a, b);
-}
-
-function equal(a: string, b: string): boolean {
-  const left = Buffer.from(a);
-  const right = Buffer.from(b);
-  return left.length === right.length && timingSafeEqual(left, right);
 }
