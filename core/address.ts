@@ -1,7 +1,7 @@
 /** IP addresses of clients as text, and sets of them. Pure. */
 import { BlockList, isIP, isIPv4, SocketAddress } from "node:net";
 
-/** Stands for every client whose address nobody told in a form that is understood: together they count as one. */
+/** All clients without a readable address: together they count as one. */
 export const UNKNOWN_ADDRESS = "unknown";
 
 /** One spelling for each address: IPv6 in lower case and compressed, IPv4 inside of it as IPv4, no zone. Null for what is none. */

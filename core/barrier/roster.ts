@@ -72,7 +72,7 @@ export function living(roster: Roster, now: number, time: Timing): string[] {
   return Object.keys(roster.members).filter((replica) => now < member(roster, replica).readAt + time.lease);
 }
 
-/** Connections of replicas whose lease has run out: nats-server would go on giving them logins that nobody answers. */
+/** Connections of replicas whose lease has run out: nats-server would keep giving them logins that nobody answers. */
 export function lapsedConnections(roster: Roster, now: number, time: Timing): NonNullable<Lease["at"]>[] {
   const there = living(roster, now, time);
   return Object.keys(roster.members).flatMap((replica) => {

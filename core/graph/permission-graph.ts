@@ -8,13 +8,13 @@ import { Routes, routable } from "./publish/routes.ts";
 import { ReadRule } from "./reach/read-rule.ts";
 
 /**
- * Who may read what: Arvados' permission rules over its rows (docs/arvados-permissions.md 2 and 3), in memory, followed row by row.
+ * Who may read what: Arvados' permission rules over its rows (docs/arvados-permissions.md 2 and 3), in memory, updated row by row.
  *
  * **Data.** Uuids are integers (`nodes.ts`, `uuid-index.ts`); who owns what, sibling lists and request-to-container lists are
  * Int32 columns (`ownership.ts`, `requests.ts`); links are objects in lists by tail and head (`permission-links.ts`); `topology.ts` is all
  * of it. What a project holds is never enumerated: nothing here knows how many collections there are.
  *
- * **Rights.** For a user, a *closure* (`closure.ts`) is worked out when first needed and kept: the heads of the links it
+ * **Rights.** For a user, a *closure* (`closure.ts`) is computed when first needed and kept: the heads of the links it
  * reaches (*seeds*), the users whose possessions are within reach (*own*, and *direct* for two steps of user management), and the
  * audience roles it is in (`audiences.ts`), which have closures of their own, shared by all members (`closures.ts`). The walk goes
  * from role to role along links (`reach.ts`) and never down into projects. Whether something is within reach is found
@@ -23,13 +23,13 @@ import { ReadRule } from "./reach/read-rule.ts";
  * (`grants.ts`); both build them by `core/routes.ts`. So the two agree by construction, and tests see that they do.
  *
  * **Too much for one session.** Heavy users (`heavy.ts`) have copies of their own instead of patterns, except of what is crowded
- * (`crowds.ts`), so that neither one user's patterns nor one event's copies grow without end. Who has passed such a threshold
- * depends on the past between two bounds (`threshold.ts`), and both answers are safe (`outdated.ts`).
+ * (`crowds.ts`), so that one user's patterns and one event's copies stay bounded. Between two bounds it depends on the past
+ * who has passed such a threshold (`threshold.ts`), and both answers are safe (`outdated.ts`).
  *
- * **Deltas.** `delta-plan.ts` reads off which edges change; walking backwards from their tails, before they change, finds whoever may
- * be concerned (`affected.ts`); their closures are kept as the "before", made anew, and compared (`delta.ts`, `effect.ts`).
+ * **Deltas.** `delta-plan.ts` reads off which edges change; a walk backwards from their tails, before they change, finds the users
+ * concerned (`affected.ts`); their closures are kept as the "before", computed again, and compared (`delta.ts`, `effect.ts`).
  * A share given or taken back is a shortcut: one seed more or less in each closure (`shares.ts`). Links of unknown names are
- * followed for those alone to whom they matter (`level-zero.ts`). `test/core/graph/delta/work.test.ts` counts what each kind of change costs.
+ * followed only for the users to whom they matter (`level-zero.ts`). `test/core/graph/delta/work.test.ts` counts what each kind of change costs.
  *
  * **Costs** (N = nodes, d = owners above an object, about 6; s = seeds of a user; R = audience roles of a user, few; A = all audience roles;
  * H = heavy users).
@@ -61,8 +61,8 @@ export class PermissionGraph implements PermissionEngine {
   }
 
   /**
-   * Takes in rows without working out whom they concern, as at start. Cheaper than `apply`, but every session's rights are
-   * to be asked for anew afterwards.
+   * Adds rows without finding the users that they concern, as at start. Cheaper than `apply`, but afterwards the rights of every
+   * session must be asked for again.
    */
   load(changes: Iterable<PermissionChange>): void {
     this.#version++;
@@ -95,7 +95,7 @@ export class PermissionGraph implements PermissionEngine {
     return this.#routable(this.#routes.ofDeletion(object));
   }
 
-  /** Where the last event goes that speaks of an object at the owner it has left: the old place's own path, and no copies for roles. */
+  /** Where the last event about an object goes at the owner that it has left: that owner's path, and no copies for roles. */
   routeLeft(object: ObjectFacts, oldOwner: string, now: number): string[] {
     return this.#routable(this.#routes.ofLeaving(object, oldOwner, now));
   }
@@ -127,12 +127,12 @@ export class PermissionGraph implements PermissionEngine {
     return this.#rule.ownerInGraph(uuid);
   }
 
-  /** Another number after every change: what was made of the graph may be kept while it is the same. */
+  /** Changes with every change of the graph: what was derived from it may be kept while this is the same. */
   get version(): number {
     return this.#version;
   }
 
-  /** How many routes so far lacked a tail for its length: what lies that deep is not published. */
+  /** How many events so far had a route that is too long to publish: nobody hears what lies that deep. */
   get overlongRoutes(): number {
     return this.#overlong;
   }

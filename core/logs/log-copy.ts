@@ -8,7 +8,7 @@
  *      |                             v  |
  *      |                            waiting   nothing new, absent, failed, container still queued
  *      |--> left       somebody else writes this file, or its container ended unseen
- *      `--> complete   its container has ended and two reads, `settle` apart, brought nothing: LOGS is told so
+ *      `--> complete   its container has ended and two reads, `settle` apart, brought nothing: the end is written to LOGS
  *
  * How far it is stands in LOGS alone: each start, and each message that LOGS did not take, begins with a look. A message names the
  * sequence that it follows on its subject, so of two followers, or a follower and the container itself, only one gets through.

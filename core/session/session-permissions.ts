@@ -1,6 +1,6 @@
 /**
- * What nats-server is told to enforce for one session: the user JWT's `pub` and `sub` permissions.
- * Nobody else writes permissions. Traps (docs/nats-facts.md 2): an empty allow list allows everything, and an allow that ends in `*` admits `>`.
+ * What nats-server enforces for one session: the `pub` and `sub` permissions of the user JWT. No other file writes them.
+ * Traps (docs/nats-facts.md 2): an empty allow list allows everything, and an allow that ends in `*` admits `>`.
  */
 import { createHash, type Hash } from "node:crypto";
 import { LOG_FILES } from "../logs/log-files.ts";
@@ -35,7 +35,7 @@ function baseOf(subjects: Subjects, patterns: readonly string[]): Base {
 }
 
 /**
- * @param patterns subject tails from the permission graph, already cut down to the token's scopes
+ * @param patterns from the permission graph, already reduced to the token's scopes
  * @param containers containers whose own token this is: their literal log subjects may be published
  * @param extra subjects in full that a role gives
  */

@@ -1,6 +1,6 @@
 /**
- * A user's patterns cut down to single objects. The work is bounded by what comes out of it, which is bounded before it is built: a
- * pattern is looked at once, to be filed, and an object only meets those that can say something of it.
+ * A user's patterns reduced to single objects. The work is bounded by the result, which is bounded before it is built: each pattern
+ * is read once, to be filed, and an object is compared only with those that can match it.
  */
 import type { PermissionEngine } from "../graph-types.ts";
 import { PatternSet } from "../pattern-set.ts";
@@ -20,13 +20,13 @@ export type ScopingEngine = Pick<PermissionEngine, "grants" | "route"> & {
 
 /** How many projects below what was granted a single-object token still finds an object whose owner the graph does not know. */
 const DEPTH = 8;
-/** Places looked at for one token: a container is published once for each request that shows it, which may be any number. */
+/** Routes compared for one token: a container has one for each request that shows it, which may be any number. */
 const MAX_PLACES = 4_000;
 
-/** The patterns of one user, filed by what they can say. */
+/** The patterns of one user, filed by what they can match. */
 type Filed = { set: PatternSet; open: Map<Resource, readonly string[]>; exact: ReadonlyMap<string, readonly string[]> };
 
-/** By the graph's own list of a user's grants, which it keeps while they stand. */
+/** By the graph's list of a user's grants, which is the same object until they change. */
 const filed = new WeakMap<readonly string[], Filed>();
 
 /** Sorted; null where they are more than `most`, or the objects have too many places to look at. */
@@ -42,7 +42,7 @@ export function scopedTo(
   for (const object of objects) {
     const owner = engine.ownerOf(object.uuid);
     if (owner !== null || object.resource === "containers") {
-      // Where the graph knows the object's place (groups, users, requests, whatever is shared by itself): the tails of its route.
+      // The graph knows the object's owner (groups, users, requests, single shared objects): its routes.
       const route = engine.route({ ...object, owner }, 0);
       places += route.length;
       if (places > MAX_PLACES) return null;

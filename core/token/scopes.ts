@@ -20,7 +20,7 @@ export const MAX_SCOPES = 256;
 /** Characters of the column; above it is not parsed. Three times what so many scopes take, and a millisecond or two of parsing. */
 export const MAX_SCOPES_TEXT = 64 * 1024;
 
-/** Those that mean something here; `over`: there are more than may be, and the token is good for nothing. */
+/** The scopes that have an effect here; `over`: there are too many, and the token is refused. */
 export type ReducedScopes = { scopes: readonly string[]; over: boolean };
 
 const OVER: ReducedScopes = { scopes: [], over: true };

@@ -1,5 +1,5 @@
 /**
- * Which secret let a session in. The proof stands in the session's name, so that every replica, also one that has just started, can tell
+ * Which secret a session logged in with. The proof stands in the session's name, so that every replica, also one that has just started, can tell
  * whether the token's row still has that secret. It is the beginning of a SHA-256 that GRAPH holds anyway, never a secret. Pure.
  */
 import type { ContainerRow, TokenRow } from "../rows.ts";
@@ -18,7 +18,7 @@ export function secretProof(token: ParsedToken, systemRootToken: string): string
   return token.container === null ? secret : secret + proofPart(sha256(`v2/${token.uuid}/${token.secret}`));
 }
 
-/** Does the row still have the secret that let in a session with this session token? */
+/** Does the row still have the secret with which a session of this session token logged in? */
 export function provesToken(
   proof: string,
   key: string,

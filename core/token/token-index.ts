@@ -31,7 +31,7 @@ export type Identity = {
   expiresAt: number | null;
   /** Containers whose own token this is. */
   containers: readonly string[];
-  /** Arvados' API speaks for it, and no row that would show what becomes of it. */
+  /** The Arvados API vouches for the token; it has no row that would show later changes. */
   vouched: boolean;
 };
 
@@ -39,15 +39,15 @@ export type TokenIndexOptions = {
   clusterId: string;
   /** Empty = none. */
   systemRootToken: string;
-  /** Sessions whose token is not to be told from their session token. Shared, and outlives the index. */
+  /** Aliases by session token. Shared, and outlives the index. */
   aliases?: { get(session: string): Alias | undefined };
   /** Users.AnonymousUserToken reduced to its secret; empty = anonymous access is off. */
   anonymousSecret: string;
-  /** Is there a user of this uuid, who was not merged into another? Left out: always. */
+  /** Is there a user of this uuid, who was not merged into another? Default: always. */
   isUser?: (uuid: string) => boolean;
 };
 
-/** Why a session's token is good for nothing: `unknown` = no row stands for it. */
+/** Why a session's token is no longer valid: `unknown` = it has no row. */
 export type TokenEnd = "expired" | "refresh" | "user" | "container" | "scopes" | "unknown";
 
 const ANONYMOUS_SCOPES = ["GET /"];
@@ -60,10 +60,10 @@ export class TokenIndex {
   /** `h…` session tokens of bare secrets -> token uuid. */
   readonly #bySessionToken = new Map<string, string>();
 
-  /** Tokens that are good for nothing, for they have too many scopes. */
+  /** Tokens that are refused because they have too many scopes. */
   readonly #overScopes = new Set<string>();
 
-  /** Session tokens of the settings' own tokens; computed once, for every login and listing compares with them. */
+  /** Session tokens of the tokens in the settings; computed once, because every login and listing compares with them. */
   readonly #anonymousSessionTokens: ReadonlySet<string>;
   readonly #rootSessionToken: string | null;
   readonly #anonymousHashes: Pick<TokenRow, "secret_sha256" | "salted_sha256">;
@@ -83,7 +83,7 @@ export class TokenIndex {
     return this.#overScopes.size;
   }
 
-  /** Applies rows' new values; returns the uuids of tokens and containers whose sessions must be looked at again. */
+  /** Applies rows' new values; returns the uuids of tokens and containers whose sessions must be checked again. */
   apply(changes: readonly GraphChange[]): Set<string> {
     const changedKeys = new Set<string>();
     for (const change of changes) {
@@ -112,7 +112,7 @@ export class TokenIndex {
     return wrong || this.#vouchedIdentity(voucher, sessionTokenOf(token));
   }
 
-  /** The identity behind a session's subject, for a session that nats-server has let in. */
+  /** The identity behind a session token, for a session that has logged in. */
   bySessionToken(sessionToken: string, now: number): Identity | null {
     if (this.#anonymousSessionTokens.has(sessionToken)) return this.#anonymousIdentity(sessionToken);
     if (sessionToken === this.#rootSessionToken) return this.#rootIdentity(sessionToken);
@@ -124,7 +124,7 @@ export class TokenIndex {
     return voucher && !voucher.scopes_over && voucher.until > now ? this.#vouchedIdentity(voucher, sessionToken) : null;
   }
 
-  /** What stands in the name of a session that this token lets in. */
+  /** The proof in the name of a session that logs in with this token. */
   proofOf(token: ParsedToken): string {
     return secretProof(token, this.#options.systemRootToken);
   }
@@ -142,7 +142,7 @@ export class TokenIndex {
     return !row || provesToken(proof, sessionToken, row);
   }
 
-  /** Why `bySessionToken` knows nobody. */
+  /** Why `bySessionToken` returns null. */
   endOf(sessionToken: string, now: number): TokenEnd {
     if (this.#containers.hasEnded(sessionToken)) return "container";
     const row = this.#rowOf(sessionToken, this.#options.aliases?.get(sessionToken));

@@ -1,6 +1,6 @@
 /**
  * Messages of the GRAPH stream: one row's new value each, and the entry that ends a commit. Another version may have written them: what
- * has not the shape of a row denies, as if the row were gone, and nothing that stands in a message throws.
+ * has not the shape of a row denies, as if the row were deleted, and no message makes these functions throw.
  */
 import type { Revision } from "../revision.ts";
 import type { ContainerRow, GraphChange, GraphKind, GraphRows } from "../rows.ts";
@@ -46,7 +46,7 @@ const IS_ROW: { [K in GraphKind]: (row: Fields) => boolean } = {
     isText(state) && isTextOrNull(auth_uuid) && isTextOrNull(runtime_token_sha256),
 };
 
-/** A container that is gone admits any token of whoever names it (token-index.ts). One that cannot be read admits none. */
+/** A deleted container admits any token that names it (container-index.ts). An unreadable one admits none. */
 const ADMITS_NONE: Omit<ContainerRow, "id" | "uuid"> = {
   state: "unreadable",
   auth_uuid: null,
@@ -96,7 +96,7 @@ export function parseBeat(body: string): { time: number; revision: Revision } | 
   return { time: fields.time, revision: { epoch: epoch as number, sequence: sequence as number } };
 }
 
-/** What stands for a row that cannot be read or carried: nobody has a right by it. */
+/** Stands for a row that cannot be read or stored: it gives nobody a right. */
 export function denyingChange(kind: GraphKind, uuid: string): GraphChange {
   if (kind === "container") return { kind, uuid, row: { id: 0, uuid, ...ADMITS_NONE } };
   return { kind, uuid, row: null } as GraphChange;

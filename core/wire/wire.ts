@@ -21,7 +21,7 @@ export const HEADER = {
   revision: "Arvados-Revision",
   /** On log chunks: offset in the file of the first byte. */
   logOffset: "Arvados-Log-Offset",
-  /** On chunks that the log follower copied: offset in LOGS at which the file as it was read begins. 0, unless it began anew. */
+  /** On chunks that the log follower copied: offset in LOGS at which the file as it was read begins. 0, unless the file began again. */
   logBase: "Arvados-Log-Base",
   /** On the last message of a log, which has no bytes: nothing follows. */
   logComplete: "Arvados-Log-Complete",
@@ -43,7 +43,7 @@ export type RecordEvent = {
   /** ISO 8601, UTC. */
   event_at: string;
   attributes: Record<string, unknown>;
-  /** On custom events: whoever holds a token may have written this, about any object. */
+  /** On custom events: any holder of a token may have written this, about any object. */
   untrusted?: true;
   /** On custom events, where they are not too long. */
   properties?: Record<string, unknown>;
@@ -59,7 +59,7 @@ export type MovedEntry = { from: { subject: string; sequence: number } | null };
 export type LeaderEntry = {
   epoch: number;
   since: number;
-  /** Sequence of the last event that counts of before this epoch, behind which it goes on; 0 = none. */
+  /** Sequence of the last valid event before this epoch, after which this epoch begins; 0 = none. */
   resume: number;
   /** Why this epoch began. */
   reason: string;

@@ -58,7 +58,7 @@ export class Audiences {
     );
   }
 
-  /** Counts these roles anew. `turned` must change sides; `copied`: some role's copies begin or end. */
+  /** Counts these roles again. `turned` must change sides; `copied`: some role's copies begin or end. */
   recount(roles: Iterable<number>): { turned: Set<number>; copied: boolean } {
     const turned = new Set<number>();
     let copied = false;
@@ -141,7 +141,7 @@ function membersOf(topology: Topology, group: number, most = Number.POSITIVE_INF
   return members;
 }
 
-/** The roles whose membership may hang on these nodes: they, and whatever roles are reached from them. */
+/** The roles whose members may depend on these nodes: the roles among them and all roles reached from them. */
 export function rolesBeyond(topology: Topology, from: Iterable<number>): Set<number> {
   const { nodes, ownership, sources: tails } = topology;
   const found = new Set<number>();

@@ -7,7 +7,7 @@ import type { Topology } from "../store/topology.ts";
 export type DeltaPlan = {
   /** One change per row: the last. */
   readonly changes: readonly PermissionChange[];
-  /** Tails whose edges change: whoever reaches them may gain or lose. */
+  /** Sources whose edges change: all who reach them may gain or lose. */
   readonly sources: Set<number>;
   /** Heads, by uuid, of those edges: the roles beyond them may gain or lose members. */
   readonly heads: Set<string>;
@@ -74,7 +74,7 @@ function planLink(topology: Topology, plan: DeltaPlan, uuid: string, row: GraphR
     const tail = nodes.uuid(before.tail);
     const head = nodes.uuid(before.head);
     if (row?.head_uuid !== head) planCount(plan, head, -1);
-    // can_read and can_write are one and the same to whoever reads or manages.
+    // Reading and managing make no difference between can_read and can_write.
     if (row?.tail_uuid === tail && row.head_uuid === head && rung(level) === rung(before.level)) return;
     plan.sources.add(before.tail);
     plan.heads.add(head);
@@ -101,7 +101,7 @@ function planRecord(plan: DeltaPlan, tail: string, user: string): void {
   plan.reroutes = true;
 }
 
-/** The groups that are everybody's are roles as soon as anything names them, a link from them too. */
+/** The groups that hold everybody are roles as soon as any row names them, also a link from them. */
 function planNaming(topology: Topology, plan: DeltaPlan, tail: string): void {
   const { nodes, known } = topology;
   if (tail !== known.allUsersGroup && tail !== known.anonymousGroup) return;

@@ -93,18 +93,18 @@ function sameReach(before: UserReach, after: UserReach): boolean {
   );
 }
 
-/** Whoever has lost a right is cut anyway. */
-function addOutdated({ shrank, outdated: stale }: Effect, users: Iterable<string>): void {
-  for (const user of users) if (!shrank.has(user)) stale.add(user);
+/** Users who have lost a right are cut anyway. */
+function addOutdated({ shrank, outdated }: Effect, users: Iterable<string>): void {
+  for (const user of users) if (!shrank.has(user)) outdated.add(user);
 }
 
-/** A delta of any kind: remembers, changes, counts the roles anew, compares. */
+/** A delta of any kind: remembers, changes, counts the roles again, compares. */
 class Delta {
   readonly #state: GraphState;
   readonly #plan: DeltaPlan;
   readonly #before = new Map<string, UserReach>();
   #ending: ReadonlySet<number> = new Set();
-  /** Users of whom no more is to be known than that they lose what such a role gave. */
+  /** Users who lose what such a role gave: nothing else about them is compared. */
   readonly #losers = new Set<string>();
   readonly #copies = new Map<number, Closure[]>();
 
@@ -116,7 +116,7 @@ class Delta {
   run({ principals, ending, crowdsTurn, repathed, disputed }: Concerned): Effect {
     this.#ending = ending;
     this.#remember(principals);
-    // A user who comes with this very delta was nobody before it.
+    // A user who is added by this delta had nothing before it.
     for (const uuid of this.#plan.users) if (!this.#before.has(uuid)) this.#before.set(uuid, NOBODY);
     for (const change of this.#plan.changes) this.#state.set(change);
     this.#turnCrowds(crowdsTurn);
@@ -131,7 +131,7 @@ class Delta {
     return effect;
   }
 
-  /** Keeps what the principals have now, those kept already excepted. */
+  /** Keeps what the principals have now, unless it is kept already. */
   #remember(principals: Iterable<number>): void {
     const { topology, audiences } = this.#state;
     for (const node of principals) {
@@ -166,7 +166,7 @@ class Delta {
     const { turned, copied } = audiences.recount(roles);
     const firm = unsure.filter((role) => !audiences.isDisputed(role) && !turned.has(role));
     const decided = firm.length > 0 ? usersOf(topology, behind(topology, firm, audiences.has)) : [];
-    // Their members weigh more now, or less.
+    // The weight of their members changes.
     const reweighed = [...roles].filter((role) => audiences.isSure(role) !== sure.has(role) && !turned.has(role));
     if (reweighed.length > 0) {
       const members = behind(topology, reweighed, audiences.has);
@@ -205,8 +205,8 @@ class Delta {
   }
 
   /**
-   * Is the user granted something as a member of what is no role after the delta? Then that is lost, and nothing else of thousands of
-   * members need be looked at.
+   * Has the user a grant as a member of a role that is none after the delta? Then the user loses it, and nothing else needs to be
+   * compared for its thousands of members.
    */
   #losesRole(user: number, uuid: string): boolean {
     if (this.#ending.size === 0 || this.#plan.users.has(uuid)) return false;

@@ -14,7 +14,7 @@ import { NOBODY, type Side, type UserReach } from "./effect.ts";
 const HEAVY_MIN = 3_000;
 const CROWD_MIN = 100;
 
-/** The rows as a graph, with what was made of them so far: audience roles, closures, grants. */
+/** The rows as a graph, with what was derived from them so far: audience roles, closures, grants. */
 export class GraphState {
   readonly topology: Topology;
   readonly audiences: Audiences;
@@ -33,7 +33,7 @@ export class GraphState {
     this.#roleGroupsVisibleToAll = roleGroupsVisibleToAll;
   }
 
-  /** One row's new value, and nothing else: whoever calls sees to what was made of the old one. */
+  /** Sets one row and nothing else: the caller drops what was derived from the old one. */
   set(change: PermissionChange): void {
     if (change.kind === "user") this.topology.setUser(change.uuid, change.row);
     else if (change.kind === "group") this.topology.setGroup(change.uuid, change.row);
@@ -49,7 +49,7 @@ export class GraphState {
     return { known: true, admin: topology.isAdmin(user), seesRoles };
   }
 
-  /** A user's rights as they are now. Admins may read everything, so theirs are not worked out. */
+  /** A user's rights as they are now. Admins may read everything, so theirs are not computed. */
   reachOf(user: number): UserReach {
     const account = this.account(user);
     if (!account.known || account.admin) return { ...NOBODY, account };
@@ -69,7 +69,7 @@ export class GraphState {
     return grants;
   }
 
-  /** Drops what was made for these users and roles. */
+  /** Drops what was derived for these users and roles. */
   forget(principals: ReadonlySet<number>): void {
     this.rights.forget(principals);
     this.forgetGrants(principals);
@@ -79,7 +79,7 @@ export class GraphState {
     for (const user of users) this.#grants.delete(user);
   }
 
-  /** At the end of a delta: ids that no row names any more are free for others, so nothing made for them may stay. */
+  /** At the end of a delta: ids that no row names any more are reused, so nothing derived for them may stay. */
   sweep(): void {
     const gone = this.topology.nodes.sweep();
     if (gone.length === 0) return;

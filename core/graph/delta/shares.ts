@@ -9,17 +9,17 @@ import { holdsSeed } from "../reach/holds.ts";
 import type { Topology } from "../store/topology.ts";
 import type { DeltaPlan } from "./delta-plan.ts";
 
-/** With more links than this at once, making the closures anew is cheaper than trying every head in each of them. */
+/** With more links than this at once, computing the closures again is cheaper than trying every head in each of them. */
 const MOST_LINKS = 32;
 
 /**
  * The common delta: somebody shares a project or an object, or takes the share back. Nothing is reached *through* the head,
- * so in each closure concerned one seed comes or goes, and neither the closure nor the grants need be made anew: a role of
+ * so in each closure concerned one seed is added or removed, and neither closure nor grants are computed again: a role of
  * 500 costs 500 times a few look-ups.
  */
 export function isPlainShare(topology: Topology, plan: DeltaPlan): boolean {
   if (plan.changes.length > MOST_LINKS) return false;
-  // Where an object lives is told with the first link to it; what others had is not moved by that.
+  // The first link to an object brings its owner with it; that moves nothing that others had.
   if (plan.moved.size > 0 || plan.changes.some(({ kind }) => kind === "user" || kind === "group")) return false;
   const { nodes } = topology;
   const plainTail = (uuid: string): boolean => {
@@ -56,7 +56,7 @@ const LEVELS: readonly RightLevel[] = [1, 3];
 /** A share moves nothing; what was before differs in links alone. */
 const NO_MOVES: ReadonlyMap<number, number> = new Map();
 
-/** Whoever reaches one of the tails; how users stand that are not light; and those whom somebody else compares. */
+/** All who reach one of the sources; the standing of users who are not light; and those whom the caller compares. */
 type Whom = {
   readonly all: Iterable<number>;
   readonly standing: ReadonlyMap<number, Standing>;
@@ -97,7 +97,7 @@ export class Shares {
     const turns: Turn[] = [];
     const patches: { closure: KeptClosure; head: number; present: boolean }[] = [];
     const lessened = new Set<number>();
-    const stale = new Set<string>();
+    const outdated = new Set<string>();
     let rerouted = this.#plan.reroutes;
     this.#heads = [...this.#plan.heads].map((uuid) => this.#topology.nodes.find(uuid));
     for (const principal of this.#principals) {
@@ -109,7 +109,7 @@ export class Shares {
             patches.push({ closure, head, present: comes });
             const standing = this.#whom.standing.get(principal);
             if (standing !== undefined) rerouted = true;
-            if (standing === "disputed" && !comes) stale.add(this.#topology.nodes.uuid(principal));
+            if (standing === "disputed" && !comes) outdated.add(this.#topology.nodes.uuid(principal));
             if (standing === "disputed" || standing === "heavy") continue;
             turns.push({ user: principal, level, head, comes, before: this.#before(principal, level, head, comes) });
           }
@@ -129,8 +129,8 @@ export class Shares {
       else closure.seeds.delete(head);
     }
     const effect = { ...this.#effect(turns), rerouted };
-    // Their older sessions may have the patterns, by a process to which they are not heavy.
-    for (const user of stale) effect.outdated.add(user);
+    // Their older sessions may hold the patterns, from a process in which they are not heavy.
+    for (const user of outdated) effect.outdated.add(user);
     return { effect, lessened };
   }
 
@@ -138,7 +138,7 @@ export class Shares {
     return this.#heads.filter((head) => closure.seeds.has(head) !== reachesHead(this.#topology, closure, head, level));
   }
 
-  /** Admins may read everything anyway; who is no account has no grants. */
+  /** Admins may read everything anyway; a user without an account has no grants. */
   #hasGrants(principal: number): boolean {
     return (
       this.#topology.nodes.isUser(principal) &&
@@ -160,7 +160,7 @@ export class Shares {
     const lost = new Set<string>();
     const gained = new Set<string>();
     const changed = new Set<string>();
-    const stale = new Set<string>();
+    const outdated = new Set<string>();
     for (const { user, level, head, comes, before } of turns) {
       const uuid = this.#topology.nodes.uuid(user);
       if (comes) {
@@ -169,7 +169,7 @@ export class Shares {
         if (!before) gained.add(uuid);
         continue;
       }
-      stale.add(uuid);
+      outdated.add(uuid);
       if (before) {
         changed.add(uuid);
         if (!holdsSeed(this.#topology, this.#rights.of(user, level), head)) lost.add(uuid);
@@ -178,9 +178,9 @@ export class Shares {
     for (const user of lost) {
       gained.delete(user);
       changed.delete(user);
-      stale.delete(user);
+      outdated.delete(user);
     }
     for (const user of gained) changed.delete(user);
-    return { shrank: lost, grew: gained, moved: changed, outdated: stale };
+    return { shrank: lost, grew: gained, moved: changed, outdated };
   }
 }

@@ -8,7 +8,7 @@ export type Hop =
 
 /**
  * How one user comes by what it reaches: the same walk as `reach`, breadth first and with each node's way remembered, so
- * that a chain of the fewest links can be told. Made for one question and thrown away.
+ * that the chain with the fewest links can be named. One object answers one question.
  */
 export class Chains {
   readonly #topology: Topology;

@@ -123,12 +123,12 @@ export function closureOf({ seeds, ...rest }: Draft): KeptClosure {
 /** Of nothing. */
 export const EMPTY: Closure = closureOf(emptyDraft());
 
-/** Into an empty draft, which takes over the walk's own sets. */
+/** Into an empty draft, which then owns the walk's sets. */
 function addBase(topology: Topology, draft: Draft, base: Reach, level: RightLevel): void {
   draft.seeds = base.seeds;
   draft.audiences = base.audiences;
   addAll(draft.roles, base.audiences);
-  for (const tail of base.sources) if (topology.roles.has(tail)) draft.roles.add(tail);
+  for (const source of base.sources) if (topology.roles.has(source)) draft.roles.add(source);
   addSources(topology, draft, base, level);
 }
 
@@ -171,25 +171,25 @@ function managed(zero: LevelZero, base: Reach, level: RightLevel, isAudience: Is
 }
 
 function addSources(topology: Topology, draft: Draft, walk: Reach, level: RightLevel): void {
-  const add = (tail: number): void => {
-    draft.sources.add(tail);
-    if (level === 1 && hasUserHead(topology, tail)) draft.via.add(tail);
+  const add = (source: number): void => {
+    draft.sources.add(source);
+    if (level === 1 && hasUserHead(topology, source)) draft.via.add(source);
   };
   add(walk.start);
-  for (const tail of walk.sources) add(tail);
+  for (const source of walk.sources) add(source);
 }
 
-function hasUserHead(topology: Topology, tail: number): boolean {
-  return topology.out(tail).some((edge) => edge.level >= 1 && topology.nodes.isUser(edge.head));
+function hasUserHead(topology: Topology, source: number): boolean {
+  return topology.out(source).some((edge) => edge.level >= 1 && topology.nodes.isUser(edge.head));
 }
 
-/** Would the closure have this head as a seed, by the links as they are now? For heads that are no tails. */
+/** Would the closure have this head as a seed, by the links as they are now? For heads that are no sources. */
 export function reachesHead(topology: Topology, closure: Closure, head: number, level: RightLevel): boolean {
   const edges = topology.in(head);
   if (edges.length <= closure.sources.size) {
     return edges.some((edge) => edge.level >= level && closure.sources.has(edge.tail));
   }
-  for (const tail of closure.sources) if (topology.links.highest(tail, head) >= level) return true;
+  for (const source of closure.sources) if (topology.links.highest(source, head) >= level) return true;
   return false;
 }
 

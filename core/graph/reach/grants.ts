@@ -29,10 +29,10 @@ const OWNED_RESOURCES = [
   "workflows",
 ] as const;
 
-/** Kinds to which a link of its own gives a reading; links to containers, tokens and logs count for nothing (docs/arvados-permissions.md 3.3). */
+/** Kinds that a permission link makes readable. Links to containers, tokens and logs have no effect (docs/arvados-permissions.md 3.3). */
 const SHARED_RESOURCES: ReadonlySet<string> = new Set(OWNED_RESOURCES.filter((resource) => resource !== "users"));
 
-/** A user's grants: the fewest patterns that match the routes of what the closures reach, and no other. */
+/** A user's grants: the fewest patterns that match the routes of what the closures reach, and no other route. */
 export function compileGrants(
   topology: Topology,
   user: string,
@@ -44,7 +44,7 @@ export function compileGrants(
   return { patterns, hash: createHash("sha256").update(patterns.join("\n")).digest("base64url").slice(0, 22) };
 }
 
-/** For whoever is no account: matches nothing that is ever published, for an empty list would match everything. */
+/** For a user without an account: a pattern that matches nothing ever published, because an empty list would match everything. */
 export function noGrants(topology: Topology, user: string): Grants {
   const nothing = { known: false, admin: false, seesRoles: false };
   return compileGrants(topology, user, nothing, EMPTY, EMPTY);
@@ -127,7 +127,7 @@ export function shownBySeed(topology: Topology, closure: Closure, seed: number, 
     if (holdsOwned(topology, [closure], owner)) return -1;
     return managing || SHARED_RESOURCES.has(resourceOf(nodes.uuid(seed)) ?? "") ? seed : -1;
   }
-  // To the very top, for only there is it known that the chain is no circle (whose members would cover each other).
+  // Up to the top: only there it is known that the chain is no circle, whose members would cover each other.
   let covered = false;
   const circle = new Circle(seed);
   for (let at = owner; at >= 0; at = ownership.owner(at)) {
@@ -150,7 +150,7 @@ function objectPattern(topology: Topology, object: number): string {
   return resource === "container_requests" ? `${path}.>` : `${path}.${resource}`;
 }
 
-/** Nothing is published under a longer subject, so the pattern would only weigh. */
+/** Nothing is published under a longer subject, so a longer pattern would only take room. */
 function addBounded(found: Set<string>, pattern: string): void {
   if (pattern.length <= MAX_ROUTE_BYTES) found.add(pattern);
 }

@@ -77,7 +77,7 @@ export class Nodes {
     return this.#idsOf(kindOf(uuid)).get(uuid);
   }
 
-  /** The id of a uuid, made if need be, and held until the matching `release`. */
+  /** The id of a uuid, created if there is none, and held until the matching `release`. */
   retain(uuid: string): number {
     const kind = kindOf(uuid);
     const known = this.#idsOf(kind).get(uuid);
@@ -92,7 +92,7 @@ export class Nodes {
     if (refs === 0) this.#unused.push(node);
   }
 
-  /** Forgets the nodes that nothing holds any more, and names them. Never amid a delta: its "before" still speaks of them. */
+  /** Forgets the nodes that nothing holds any more, and names them. Never during a delta, whose "before" still refers to them. */
   sweep(): number[] {
     if (this.#unused.length === 0) return this.#unused;
     const gone: number[] = [];

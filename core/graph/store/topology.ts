@@ -20,9 +20,9 @@ const CLASS_FLAGS: Readonly<Record<string, number>> = { role: ROLE, project: PRO
  * The rows as a graph: nodes, edges, and the few indexes that walks need.
  *
  * - Edges are Arvados' view `permission_graph_edges`: ownership of users and groups (level 3), permission links.
- * - A *tail* is a group with edges worth following: it has outgoing links, owns users, or is a role. A walk from a user
- *   follows links from tail to tail and never descends into projects: that a project below a granted one is granted too
- *   is found from below, by walking up its owners. (`source-index.ts` has the exceptions: tails that
+ * - A *source* is a group whose edges a walk follows: it has outgoing links, owns users, or is a role. A walk from a user
+ *   follows links from source to source and never descends into projects: that a project below a granted one is granted too
+ *   is found from below, by walking up its owners. (`source-index.ts` has the exceptions: sources that
  *   are themselves reached by ownership.)
  */
 export class Topology {
@@ -49,7 +49,7 @@ export class Topology {
     this.known = wellKnown(clusterId);
   }
 
-  // What is asked of it.
+  // Reading.
 
   out(node: number): readonly PermissionEdge[] {
     return this.links.out(node);
@@ -86,7 +86,7 @@ export class Topology {
     return (this.#flags.get(group) & ROLE) !== 0;
   }
 
-  /** What a person calls the group: `role`, `project`, `filter group`, or `group` where its row is missing or says else. */
+  /** The word for the group: `role`, `project`, `filter group`, or `group` if its row is missing or says something different. */
   groupWord(group: number): string {
     const flags = this.#flags.get(group);
     return flags & ROLE ? "role" : flags & PROJECT ? "project" : flags & FILTER ? "filter group" : "group";
@@ -100,7 +100,7 @@ export class Topology {
     return (this.#flags.get(group) & FROZEN) !== 0;
   }
 
-  /** Is the group, or one above it, in the trash by now (docs/arvados-permissions.md 3.3: trash)? */
+  /** Is the group, or one above it, in the trash at that time (docs/arvados-permissions.md 3.3: trash)? */
   isTrashed(group: number, now: number): boolean {
     return (
       this.#trashAt.size > 0 && this.ownership.someGroupAbove(group, (at) => (this.#trashAt.get(at) ?? now + 1) <= now)
@@ -112,7 +112,7 @@ export class Topology {
     return this.ownership.someGroupAbove(group, (at) => this.isFrozen(at));
   }
 
-  // What changes it. Each takes the row's new value; null = the row is gone.
+  // Writing. Each gets the row's new value; null = the row is deleted.
 
   setUser(uuid: string, row: UserRow | null): void {
     if (!isUserUuid(uuid)) return;
@@ -141,7 +141,7 @@ export class Topology {
 
   setLink(uuid: string, row: LinkRow | null): void {
     const before = this.links.get(uuid);
-    // The new ends are retained before the old ones are let go, so that a node that stays is never without a name.
+    // The new ends are retained before the old ones are released, so that a node that stays is never freed in between.
     const tail = row === null ? -1 : this.nodes.retain(row.tail_uuid);
     const head = row === null ? -1 : this.nodes.retain(row.head_uuid);
     if (before !== undefined) {
@@ -215,7 +215,7 @@ export class Topology {
     this.#place(head);
   }
 
-  /** Keeps mark and tail indexes right for a node whose links, users, class or owner have changed. */
+  /** Updates the indexes for a node whose links, users, class or owner have changed. */
   #place(node: number): void {
     if (!this.nodes.isGroup(node)) {
       this.#placeShared(node, this.#isHead(node));
@@ -223,9 +223,9 @@ export class Topology {
     }
     const named = this.hasRow(node) || this.links.out(node).length > 0 || this.#isHead(node);
     const role = this.isRole(node) || (named && this.isEverybody(node));
-    const tail = role || this.links.out(node).length > 0 || this.ownership.usersOwnedBy(node) !== undefined;
-    this.ownership.mark(node, role || this.#isHead(node));
-    this.sources.put(node, tail, this.ownership.owner(node));
+    const isSource = role || this.links.out(node).length > 0 || this.ownership.usersOwnedBy(node) !== undefined;
+    this.ownership.setLinked(node, role || this.#isHead(node));
+    this.sources.put(node, isSource, this.ownership.owner(node));
     if (role) this.roles.add(node);
     else this.roles.delete(node);
   }
@@ -235,7 +235,7 @@ export class Topology {
     const uuid = this.nodes.uuid(node);
     const before = this.#sharedObjects.has(uuid);
     if (shared === before) return;
-    this.ownership.mark(node, shared);
+    this.ownership.setLinked(node, shared);
     if (shared) this.#sharedObjects.set(uuid, node);
     else this.#sharedObjects.delete(uuid);
     if (this.nodes.isUser(node)) return;
