@@ -6,7 +6,7 @@ import { subjectsOf, subjectToken } from "../../core/subjects.ts";
 const LITERAL = /^[^\s.*>\p{Cc}]+$/u;
 
 describe("subjects", () => {
-  it("turn any text into exactly one literal token, and different texts into different ones", () => {
+  it("turn any text into exactly one literal subject token, and different texts into different ones", () => {
     const seen = new Map<string, string>();
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => {
@@ -39,7 +39,7 @@ describe("subjects", () => {
     assert.deepEqual(parseNotice(notice(key)), key);
   });
 
-  it("hang everything private on the session", () => {
+  it("carry the session key wherever something is private to a session", () => {
     const { api, notice, inbox } = subjectsOf("zzzzz");
     const key = { sessionToken: "zzzzz-gj3su-0123456789abcde", sid: "abcdefghijklmnop" };
     for (const subject of [api(key, "whoami"), notice(key), inbox(key)]) {
@@ -47,7 +47,7 @@ describe("subjects", () => {
     }
   });
 
-  it("tell a reply to which the session can be answered from every other one", () => {
+  it("distinguish a reply subject of the session from every other one", () => {
     const { isReplyOf } = subjectsOf("zzzzz");
     const key = { sessionToken: "zzzzz-gj3su-0123456789abcde", sid: "abcdefghijklmnop" };
     const inbox = `_INBOX.${key.sessionToken}.${key.sid}`;

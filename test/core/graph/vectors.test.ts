@@ -24,7 +24,7 @@ for (const bounds of BOUNDS) {
       for (const world of random) assert.deepEqual(judgeWorld(world, bounds).mismatches, []);
     });
 
-    it("are the graph's after each step of all 60 sequences, which is then as if built anew", () => {
+    it("are the graph's after each step of all 60 sequences, and equal those of a graph built from scratch", () => {
       assert.equal(sequences.length, 60);
       for (const sequence of sequences) assert.deepEqual(judgeSequence(sequence, bounds).mismatches, []);
     });
@@ -54,7 +54,7 @@ function verdicts(answer: (graph: PermissionGraph) => Partial<PermissionEngine>,
 }
 
 describe("the judge of the vectors", () => {
-  it("finds nothing wrong with an engine that is whole", () => {
+  it("finds nothing wrong with a correct engine", () => {
     assert.deepEqual(
       verdicts(() => ({})),
       [],

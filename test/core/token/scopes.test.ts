@@ -24,7 +24,7 @@ describe("a token's scopes", () => {
     assert.deepEqual(of("GET /"), graph.grants(U("bob")).patterns);
   });
 
-  it("leave one object with its GET, wherever in reach it lies", () => {
+  it("leave one object with its GET, wherever it is in reach", () => {
     const patterns = of(`GET /arvados/v1/collections/${C("c")}`);
     assert.ok(hears(patterns, graph.route(collection("c", G("q")), NOW)));
     assert.ok(hears(patterns, graph.route(collection("c", U("bob")), NOW)));
@@ -45,7 +45,7 @@ describe("a token's scopes", () => {
     assert.deepEqual(of(`GET /arvados/v1/users/${U("ann")}`), [`@none.${U("bob")}`]);
   });
 
-  it("leave nothing with any other scope, nor with none: a pattern under which nothing is published", () => {
+  it("leave nothing with any other scope or without scopes: one pattern under which nothing is published", () => {
     for (const scope of [
       "POST /arvados/v1/collections",
       "GET /arvados/v1/collections",
@@ -71,7 +71,7 @@ describe("a token's scopes", () => {
     assert.deepEqual(of(one, "all"), of("all"));
   });
 
-  it("never yield a pattern that ends in an asterisk, or an empty list, for an admin neither", () => {
+  it("never give a pattern that ends in an asterisk or an empty list, also not to an admin", () => {
     const patterns = scopedWithin(graph, U("root"), [`GET /arvados/v1/collections/${C("c")}`], MANY) ?? [];
     assert.ok(patterns.length > 0 && patterns.every((pattern) => !/[*>]$/.test(pattern)));
     assert.ok(hears(patterns, graph.route(collection("c", G("q")), NOW)));

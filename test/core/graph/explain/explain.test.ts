@@ -14,7 +14,7 @@ const world = [
 ];
 
 describe("explain", () => {
-  it("tells the chain of links and owners", () => {
+  it("names the chain of links and owners", () => {
     const { allowed, steps } = graphOf(50, ...world).explain(U("bob"), collection("c", G("q")), NOW);
     assert.ok(allowed);
     assert.deepEqual(steps, [
@@ -25,7 +25,7 @@ describe("explain", () => {
     ]);
   });
 
-  it("tells whose rights are borrowed where users are managed", () => {
+  it("names the managed user whose rights are used", () => {
     const graph = graphOf(50, ...world, user("cyd"), link("l3", U("cyd"), U("bob"), "can_manage"));
     const { steps } = graph.explain(U("cyd"), collection("c", G("q")), NOW);
     assert.equal(steps[0], `user ${U("cyd")} may manage user ${U("bob")} by link ${L("l3")} (can_manage)`);
@@ -49,7 +49,7 @@ describe("explain", () => {
     assert.match(steps.at(-1) ?? "", /gives the user's record; only can_manage gives what the user owns$/);
   });
 
-  it("says that a link of an unknown name gives nothing, and that nobody gave anything", () => {
+  it("says that a link of an unknown name gives nothing, or that there is no link", () => {
     const graph = graphOf(50, ...world, unlink("l1"), unlink("l2"), link("l4", U("bob"), G("p"), "can_sing"));
     assert.match(
       graph.explain(U("bob"), collection("c", G("q")), NOW).steps[1] ?? "",
@@ -73,7 +73,7 @@ describe("explain", () => {
     assert.match(steps.at(-1) ?? "", /manages a user who manages .*: one step too far for projects$/);
   });
 
-  it("speaks of trash, inactive users, merged users, unknown users and containers nobody shows", () => {
+  it("explains trash, inactive users, merged users, unknown users and containers that no request shows", () => {
     const graph = graphOf(
       50,
       ...world,
@@ -113,7 +113,7 @@ describe("explain", () => {
     assert.match(say(U("ann"), K("j"), "containers", U("root")), /^no container request shows /);
   });
 
-  it("decides as check does, has something to say each time, and names only links that there are", () => {
+  it("decides as check does, always gives a reason, and names only links that exist", () => {
     for (const world of readVectors("test/vectors/permissions/random.json.gz").worlds.slice(0, 80)) {
       const graph = engineFor(world, { audienceMin: 3 });
       graph.apply([...graphRows(world).values()]);
@@ -129,7 +129,7 @@ describe("explain", () => {
     }
   });
 
-  it("tells chains whose every link is needed for it: each ends where the next begins", () => {
+  it("names chains in which each link ends where the next begins", () => {
     const graph = graphOf(50, ...world);
     const { steps } = graph.explain(U("bob"), collection("c", G("q")), NOW);
     for (const [i, step] of steps.entries()) {

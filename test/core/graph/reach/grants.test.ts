@@ -17,7 +17,7 @@ describe("grants", () => {
     assert.deepEqual(graphOf(FEW).grants(U("root")).patterns, [">"]);
   });
 
-  it("give somebody unknown, or merged into another, a pattern that nothing is published under", () => {
+  it("give an unknown or merged user a pattern under which nothing is published", () => {
     const merged = user("old", { redirect_to_user_uuid: U("ann") });
     const graph = graphOf(FEW, user("ann"), merged);
     assert.deepEqual(graph.grants(U("nobody")).patterns, [`@none.${U("nobody")}`]);
@@ -57,7 +57,7 @@ describe("grants", () => {
     assert.deepEqual(route, [`${U("ann")}.${Q("q")}.${K("k")}.containers`]);
   });
 
-  it("reach two steps of user management by kind, ending in a literal, and no projects", () => {
+  it("reach two steps of user management kind by kind, each pattern ending in a literal, and no projects", () => {
     const graph = graphOf(
       FEW,
       user("ann"),
@@ -97,7 +97,7 @@ describe("grants", () => {
     assert.ok(!graph.grants(U("eve")).patterns.some((pattern) => pattern.startsWith(U("ann"))));
   });
 
-  it("hash alike for like rights, in whatever order they came", () => {
+  it("have equal hashes for equal rights, in whatever order the rows came", () => {
     const rows = [
       user("ann"),
       user("bob"),
