@@ -37,8 +37,8 @@ export function forwardedAddress(text: string): string | null {
 }
 
 /**
- * Whom an address stands for: of IPv6 its /64, since a host may choose any address of its network and a customer has one at least.
- * What is no address (a client over a pipe has none) stands for itself.
+ * The network that limits count an address as: for IPv6 its /64, because a host may choose any address of its network and every
+ * customer has at least one. A text that is no address (a client over a pipe has none) counts as itself.
  */
 export function networkOf(text: string): string {
   const address = canonicalAddress(text);

@@ -16,7 +16,7 @@ export class Barrier {
     if (atLeast(revision, this.#marked)) this.#marked = revision;
   }
 
-  /** The enforcers say that no session older than `revision` lives. Returns whether that was news. */
+  /** No session older than `revision` lives. Returns whether that was new. */
   cut(revision: Revision): boolean {
     if (atLeast(this.#cut, revision)) return false;
     this.#cut = revision;

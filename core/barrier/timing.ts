@@ -1,4 +1,4 @@
-/** How long a replica's word counts. Milliseconds in the product; the model of the tests counts in ticks. */
+/** How long a lease counts. Milliseconds in the product; the model of the tests counts in ticks. */
 export type Timing = {
   /** A lease, for its holder from before it was sent, for everybody else from when it was read. */
   lease: number;

@@ -10,15 +10,15 @@ import type { Resource } from "../uuid.ts";
 export type ScopedObject = { uuid: string; resource: Resource };
 
 /**
- * What scoping needs of the engine; `ownerOf` = the owner of an object whose row the graph holds, or null; `version` is another one
- * after every change.
+ * What scoping needs of the graph. `ownerOf`: the owner of an object that has a row in the graph, or null. `version` changes with every
+ * change.
  */
 export type ScopingEngine = Pick<PermissionEngine, "grants" | "route"> & {
   ownerOf(uuid: string): string | null;
   readonly version: number;
 };
 
-/** How many projects below what was granted a single-object token still finds an object whose owner the graph does not know. */
+/** Up to how many projects below a granted one an object is found whose owner the graph does not know. */
 const DEPTH = 8;
 /** Routes compared for one token: a container has one for each request that shows it, which may be any number. */
 const MAX_PLACES = 4_000;

@@ -27,7 +27,7 @@ export type Identity = {
   /** The token part of the session's subjects. */
   sessionToken: string;
   scopes: readonly string[];
-  /** UTC milliseconds after which the token is void; null = never. */
+  /** UTC milliseconds after which the token has expired; null = never. */
   expiresAt: number | null;
   /** Containers whose own token this is. */
   containers: readonly string[];
@@ -103,7 +103,7 @@ export class TokenIndex {
     return this.#anonymous(token) ?? this.#root(token) ?? this.#stored(token, now);
   }
 
-  /** Whose token this is by what Arvados' API says, for one that no row stands for: a row that stands decides alone. */
+  /** Whose token this is by the Arvados API, for a token without a row. If there is a row, only the row decides. */
   identifyVouched(token: ParsedToken, voucher: Voucher, now: number): Identity | Fault {
     if (this.#tokens.has(voucher.token)) return fault("lookup.unavailable", { reason: "its row here says otherwise" });
     if (voucher.scopes_over) return fault("token.scopes", { token: voucher.token, limit: MAX_SCOPES });
@@ -130,8 +130,8 @@ export class TokenIndex {
   }
 
   /**
-   * Do the rows, or the settings, still have the secret that let this session in? True also where no row stands, and for a session that an
-   * earlier version let in, which has no proof.
+   * Do the rows, or the settings, still have the secret that this session logged in with? True also without a row, and for a session
+   * that an earlier version accepted, which has no proof.
    */
   isProven(sessionToken: string, proof: string | undefined): boolean {
     if (proof === undefined || sessionToken === this.#rootSessionToken) return true;

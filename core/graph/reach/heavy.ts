@@ -12,12 +12,12 @@ import { MOST_UNITS, Weights } from "./weights.ts";
 export type Standing = "light" | "copied" | "disputed" | "heavy";
 
 /**
- * *Heavy* users: those whose grants would be too many for one session, by whatever they were given. Such a user is an audience of one:
- * what it reaches is published as a copy under `@user.<user>`, which every user may hear anyway, and stands in no grant. So nobody
- * shuts anybody out by giving, and what is given and taken back changes routes only.
+ * *Heavy* users: those who have been given too much to have a grant for each of it in one session. Such a user is an audience of one:
+ * what it reaches is published as a copy under `@user.<user>`, which every user may hear anyway, and is in no grant. So no user
+ * can lock another one out by sharing, and a share that begins or ends changes routes only.
  *
- * Excepted is what would make many copies of one event: the groups that are everybody's, and what is crowded (crowds.ts). Heavy users
- * keep the patterns of these.
+ * Heavy users keep the patterns of what would make many copies of one event: the groups that hold everybody, and what is crowded
+ * (crowds.ts).
  *
  * The two bounds between which processes may differ are those of docs/adr/0009.
  */
@@ -32,7 +32,7 @@ export class HeavyUsers {
   /** Users above the lower bound: copies are published for these. */
   readonly #possible = new Set<number>();
   readonly #heavy = new Set<number>();
-  /** After a load nobody is weighed until somebody asks. */
+  /** After a load no user is weighed until the first question. */
   #weighed = false;
 
   constructor(topology: Topology, audiences: Audiences, crowds: Crowds, rights: ClosureCache, min: number) {

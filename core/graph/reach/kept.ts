@@ -1,7 +1,7 @@
 import type { Topology } from "../store/topology.ts";
 import { type Closure, closureOf } from "./closure.ts";
 
-/** What a heavy user is granted by patterns all the same: itself, and of its closure what `keeps` says and what is everybody's. */
+/** What a heavy user has by patterns: itself, and of its closure what `keeps` accepts and the groups that hold everybody. */
 export function keptOf(topology: Topology, user: number, closure: Closure, keeps: (node: number) => boolean): Closure {
   const some = (nodes: ReadonlySet<number>, also: (node: number) => boolean = () => false): Set<number> => {
     const kept = new Set<number>();

@@ -41,7 +41,7 @@ export class Topology {
   readonly #sharedObjects = new Map<string, number>();
   readonly #flags: IntColumn = this.nodes.column(0);
   readonly #trashAt = new Map<number, number>();
-  /** An object's owner as its `owner` row tells; its `cr` row, where there is one, goes first. */
+  /** An object's owner by its `owner` row; if it has a `cr` row, that one counts. */
   readonly #ownerRow = new Map<number, number>();
   readonly #requestOwner = new Map<number, number>();
 
