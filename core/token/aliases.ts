@@ -35,8 +35,8 @@ export class Aliases {
   readonly #all = new Map<string, Alias>();
   readonly #vouched = new Set<Alias>();
 
-  get(session: string): Alias | undefined {
-    return this.#all.get(session);
+  get(sessionToken: string): Alias | undefined {
+    return this.#all.get(sessionToken);
   }
 
   set(alias: Alias): void {
@@ -57,10 +57,10 @@ export class Aliases {
     for (const alias of this.#vouched) this.#delete(alias.session);
   }
 
-  #delete(session: string): void {
-    const old = this.#all.get(session);
+  #delete(sessionToken: string): void {
+    const old = this.#all.get(sessionToken);
     if (!old) return;
-    this.#all.delete(session);
+    this.#all.delete(sessionToken);
     this.#vouched.delete(old);
   }
 }

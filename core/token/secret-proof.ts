@@ -21,13 +21,13 @@ export function secretProof(token: ParsedToken, systemRootToken: string): string
 /** Does the row still have the secret with which a session of this session token logged in? */
 export function provesToken(
   proof: string,
-  key: string,
+  sessionToken: string,
   row: Pick<TokenRow, "secret_sha256" | "salted_sha256">,
 ): boolean {
-  const mark = proof.slice(0, LENGTH);
-  if (isBareSessionToken(key))
-    return mark === proofPart(row.secret_sha256) || key === bareSessionToken(row.secret_sha256);
-  return mark === proofPart(row.secret_sha256) || mark === proofPart(row.salted_sha256);
+  const part = proof.slice(0, LENGTH);
+  if (isBareSessionToken(sessionToken))
+    return part === proofPart(row.secret_sha256) || sessionToken === bareSessionToken(row.secret_sha256);
+  return part === proofPart(row.secret_sha256) || part === proofPart(row.salted_sha256);
 }
 
 /** The same of a container that was given its token. */

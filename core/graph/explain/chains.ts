@@ -70,11 +70,12 @@ export class Chains {
       if (nodes.isGroup(node)) todo.push(node);
     };
     const drain = (): void => {
-      for (let tail = todo.shift(); tail !== undefined; tail = todo.shift()) {
-        for (const edge of this.#topology.out(tail)) {
+      for (let source = todo.shift(); source !== undefined; source = todo.shift()) {
+        for (const edge of this.#topology.out(source)) {
           if (edge.level >= this.#level) note(edge.head, { by: "link", edge });
         }
-        for (const user of ownership.usersOwnedBy(tail) ?? []) note(user, { by: "ownership", owner: tail, node: user });
+        for (const user of ownership.usersOwnedBy(source) ?? [])
+          note(user, { by: "ownership", owner: source, node: user });
       }
     };
     drain();
