@@ -3,7 +3,7 @@
  * time instead of keeping the graph in memory.
  */
 import pg from "pg";
-import { levelOf } from "../core/graph/store/links.ts";
+import { levelOf } from "../core/graph/store/permission-links.ts";
 import type { PermissionChange } from "../core/rows.ts";
 import { startPostgres } from "../dev/servers/postgres.ts";
 import type { BenchCluster } from "./cluster.ts";

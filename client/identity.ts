@@ -1,12 +1,12 @@
 /**
  * The identity of a session, computed by the client before it connects: session token, session id, and the options for `connect`.
  */
+import { encodeBase32 } from "../core/base32.ts";
 import { type SessionKey, subjectsOf } from "../core/subjects.ts";
 import { isUuid } from "../core/uuid.ts";
 import { type ReconnectDelay, reconnectDelay } from "./backoff.ts";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-const BASE32 = "abcdefghijklmnopqrstuvwxyz234567";
 const SID = /^[A-Za-z0-9]{16,32}$/;
 const SID_LENGTH = 22;
 
@@ -41,24 +41,7 @@ export async function sessionToken(token: string): Promise<string> {
     throw new TypeError("a token that is not of the v2 form needs a secure page (https or localhost)");
   }
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
-  return `h${base32(new Uint8Array(digest)).slice(0, 26)}`;
-}
-
-/** RFC 4648 in lower case, without padding. */
-function base32(bytes: Uint8Array): string {
-  let out = "";
-  let buffer = 0;
-  let bits = 0;
-  for (const byte of bytes) {
-    buffer = (buffer << 8) | byte;
-    bits += 8;
-    while (bits >= 5) {
-      bits -= 5;
-      out += BASE32[(buffer >>> bits) & 31];
-    }
-    buffer &= (1 << bits) - 1;
-  }
-  return bits === 0 ? out : out + BASE32[(buffer << (5 - bits)) & 31];
+  return `h${encodeBase32(new Uint8Array(digest)).slice(0, 26).toLowerCase()}`;
 }
 
 export async function sessionKey(token: string, sid: string): Promise<SessionKey> {

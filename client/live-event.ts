@@ -1,6 +1,7 @@
 /**
  * Reads messages on `live` subjects: which ones are events, and which events were seen already.
  */
+import { keepNewest } from "../core/keep-newest.ts";
 import { HEADER, type RecordEvent } from "../core/wire/wire.ts";
 import { header, type MsgLike } from "./nats-like.ts";
 
@@ -51,17 +52,11 @@ function isRecordEvent(value: unknown): value is RecordEvent {
 
 /** Remembers the last `limit` ids. All copies of an event belong to one commit, so few are enough. */
 export function createSeen(limit = 4_096): { firstTime(id: string): boolean } {
-  const ids = new Set<string>();
+  const ids = new Map<string, true>();
   return {
     firstTime(id) {
       if (ids.has(id)) return false;
-      ids.add(id);
-      if (ids.size > limit) {
-        for (const oldest of ids) {
-          ids.delete(oldest);
-          break;
-        }
-      }
+      keepNewest(ids, limit, id, true);
       return true;
     },
   };

@@ -2,6 +2,7 @@
  * From grants to subscriptions. Pure: which of the granted patterns to subscribe to, narrowed as far as NATS subjects can express, and
  * the test for the rest.
  */
+import { RESYNC_ROUTE } from "../core/subjects.ts";
 import type { Resource } from "../core/uuid.ts";
 
 /**
@@ -18,7 +19,7 @@ export function livePatterns(grants: readonly string[], livePrefix: string, inte
     if (!grant.startsWith(livePrefix)) continue;
     const pattern = grant.slice(livePrefix.length);
     // No event: the service's message that events were lost.
-    if (pattern === "@resync") continue;
+    if (pattern === RESYNC_ROUTE) continue;
     const narrowed = narrow(pattern, interest);
     if (narrowed !== null) wanted.add(livePrefix + narrowed);
   }

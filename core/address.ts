@@ -1,7 +1,7 @@
 /** IP addresses of clients as text, and sets of them. Pure. */
 import { BlockList, isIP, isIPv4, SocketAddress } from "node:net";
 
-/** Stands for every client whose address nobody told in a form that is understood: together they count as one. */
+/** All clients without a readable address: together they count as one. */
 export const UNKNOWN_ADDRESS = "unknown";
 
 /** One spelling for each address: IPv6 in lower case and compressed, IPv4 inside of it as IPv4, no zone. Null for what is none. */
@@ -37,8 +37,8 @@ export function forwardedAddress(text: string): string | null {
 }
 
 /**
- * Whom an address stands for: of IPv6 its /64, since a host may choose any address of its network and a customer has one at least.
- * What is no address (a client over a pipe has none) stands for itself.
+ * The network that limits count an address as: for IPv6 its /64, because a host may choose any address of its network and every
+ * customer has at least one. A text that is no address (a client over a pipe has none) counts as itself.
  */
 export function networkOf(text: string): string {
   const address = canonicalAddress(text);

@@ -1,7 +1,10 @@
 /**
- * Every failure the product can name. `handling` says what the caller does next:
- * `config` = print the sentence, exit non-zero · `retry` = trouble of ours that passes: back off, try again; to a client an outage
- * (`callout.onOutage`) · `deny` = signed refusal to a client · `abort` = stay silent · `bug` = crash loudly. `remedy` is what a person does about it. `{name}` is filled from the fault's facts.
+ * Every failure that the product can name: what happened to what, then what a person does about it (`remedy`). Logs, answers and
+ * docs/reference.md show both. `{name}` is filled from the fault's facts.
+ *
+ * `handling` says what the caller does next: `config` = print the sentence and exit non-zero; `retry` = a failure of ours that passes, so
+ * back off and try again (a client sees an outage, `callout.onOutage`); `deny` = a signed refusal to a client; `abort` = no answer;
+ * `bug` = end the process.
  */
 export type Handling = "config" | "retry" | "deny" | "abort" | "bug";
 
@@ -15,14 +18,14 @@ export const ERRORS = {
   },
   "config.invalid": {
     handling: "config",
-    message: "the configuration has {count} fault(s):\n{list}",
-    remedy: "mend each line above; `arvados-nats config print` shows what is in force",
+    message: "the configuration has {count} error(s):\n{list}",
+    remedy: "correct each line above; `arvados-nats config print` shows the settings in force",
   },
   "keys.incomplete": {
     handling: "config",
-    message: "the keys in use are not all there: {missing}",
+    message: "some keys in use are missing: {missing}",
     remedy:
-      "name with --replace what `arvados-nats keys` made: the folder, or the Secret of the services (the one with seeds)",
+      "pass to --replace what `arvados-nats keys` wrote: the folder, or the Secret of the services (the one with seeds)",
   },
   "install.incomplete": {
     handling: "config",
@@ -32,13 +35,13 @@ export const ERRORS = {
   "nats.too_old": {
     handling: "config",
     message:
-      "nats-server at {path} is version {version}; {floor} or newer is needed, of 2.15 2.15.2 or newer (older ones {why})",
+      "nats-server at {path} has version {version}; needed is {floor} or newer, and of 2.15 at least 2.15.2 (older ones {why})",
     remedy:
-      "upgrade it; for a demo or a test point NATS_SERVER at a newer binary, or unset it so that one is built from go/",
+      "upgrade nats-server; for a demo or a test, set NATS_SERVER to a newer binary, or unset it so that one is built from go/",
   },
   "nats.not_found": {
     handling: "config",
-    message: "no nats-server: {reason}",
+    message: "there is no nats-server binary: {reason}",
     remedy:
       "install Go 1.26 or newer so that it can be built from go/, or set NATS_SERVER to a binary of {floor} or newer (of 2.15: 2.15.2)",
   },
@@ -50,33 +53,33 @@ export const ERRORS = {
   "nats.refused": {
     handling: "config",
     message: "nats-server at {url} refuses the {account} user: {reason}",
-    remedy: "the nkey seed does not match the server's configuration: make both again with the same keys",
+    remedy: "the nkey seed does not match the server's configuration: create both again from the same keys",
   },
   "nats.untrusted": {
     handling: "config",
-    message: "nats-server at {url} shows a certificate that is not trusted: {reason}",
+    message: "the certificate of nats-server at {url} is not trusted: {reason}",
     remedy:
-      "give this process the CA that signed it (NODE_EXTRA_CA_CERTS=/path/to/ca.crt; in the chart tls.caSecret) and restart it; the host name in the URL must be in the certificate",
+      "give this process the CA that signed the certificate (NODE_EXTRA_CA_CERTS=/path/to/ca.crt; in the chart tls.caSecret) and restart it; the certificate must contain the host name of the URL",
   },
   "nats.no_tls": {
     handling: "config",
-    message: "nats-server at {url} offers no TLS, so nothing was sent to it",
-    remedy: "give nats-server a certificate (docs/operate.md, TLS), or on loopback an address with nats://",
+    message: "nats-server at {url} offers no TLS; nothing was sent to it",
+    remedy: "give nats-server a certificate (docs/operate.md, TLS); on loopback, use an address with nats://",
   },
   "port.occupied": {
     handling: "config",
-    message: "{what} cannot listen on {address}: the port is taken",
+    message: "{what} cannot listen on {address}: the port is in use",
     remedy: "end the program that uses it (`ss -ltnp`), or choose another port with {setting}",
   },
   "port.unusable": {
     handling: "config",
     message: "{what} cannot listen on {address}: {reason}",
-    remedy: "give {setting} a host name or address of this machine, and a port that this user may take",
+    remedy: "set {setting} to a host name or address of this host, and a port that this user may open",
   },
   "arvados.unreachable": {
     handling: "retry",
     message: "the Arvados API at {url} does not answer: {reason}",
-    remedy: "check arvados.apiUrl, that arvados-controller runs, and that this service may reach it",
+    remedy: "check arvados.apiUrl, that arvados-controller runs, and that this service can reach it",
   },
   "postgres.unreachable": {
     handling: "retry",
@@ -90,8 +93,8 @@ export const ERRORS = {
   },
   "postgres.standby": {
     handling: "retry",
-    message: "PostgreSQL at {address} is a standby, whose history another server may still change",
-    remedy: "nothing, while it is being promoted; else name the primary under PostgreSQL.Connection",
+    message: "PostgreSQL at {address} is a standby; another server may still change its history",
+    remedy: "nothing while it is being promoted; otherwise name the primary under PostgreSQL.Connection",
   },
   "postgres.no_logical_wal": {
     handling: "config",
@@ -100,30 +103,29 @@ export const ERRORS = {
   },
   "postgres.missing_table": {
     handling: "config",
-    message: "the database {database} lacks what Arvados has: {missing}",
-    remedy: "check that PostgreSQL.Connection names Arvados' own database and that its migrations have run",
+    message: "the database {database} is not a complete Arvados database; missing: {missing}",
+    remedy: "check that PostgreSQL.Connection names Arvados' database and that its migrations have run",
   },
   "postgres.unfit_table": {
     handling: "config",
-    message: "the database {database} cannot be followed: {what}",
+    message: "the database {database} cannot be replicated: {what}",
     remedy: "{sql}",
   },
   "postgres.publication_differs": {
     handling: "retry",
-    message: "PostgreSQL does not publish what the bridge reads: {difference}",
+    message: "the publications of PostgreSQL differ from what the bridge reads: {difference}",
     remedy: "run `arvados-nats setup-db` as the owner of Arvados' tables, or as that role: {sql}",
   },
   "postgres.publication_changed": {
     handling: "retry",
-    message:
-      "what PostgreSQL publishes was changed while it was followed, so commits may have been missed: {difference}",
-    remedy: "{sql}. The bridge reads the permission graph anew, and goes on under a new epoch",
+    message: "the publications of PostgreSQL were changed during replication, so commits may be missing: {difference}",
+    remedy: "{sql}. The bridge then reads the permission graph again and continues under a new epoch",
   },
   "postgres.row_security": {
     handling: "config",
-    message: "row-level security would hide rows from {role} in database {database}: {tables}",
+    message: "row-level security hides rows from {role} in database {database}: {tables}",
     remedy:
-      "a right or a revocation may be hidden: as a superuser, ALTER ROLE {role} BYPASSRLS, or ALTER TABLE ... DISABLE ROW LEVEL SECURITY",
+      "hidden rows may grant or revoke a right; as a superuser, run ALTER ROLE {role} BYPASSRLS, or ALTER TABLE ... DISABLE ROW LEVEL SECURITY",
   },
   "postgres.not_set_up": {
     handling: "config",
@@ -132,73 +134,72 @@ export const ERRORS = {
   },
   "slot.lost": {
     handling: "retry",
-    message: "PostgreSQL no longer keeps what the replication slot {slot} needs: {reason}",
+    message: "PostgreSQL has removed WAL that the replication slot {slot} needs: {reason}",
     remedy:
-      "nothing: the bridge makes the slot anew under a new epoch. What was committed in between is in no stream; raise max_slot_wal_keep_size",
+      "the bridge creates the slot again under a new epoch. The commits in between are in no stream; raise max_slot_wal_keep_size so that it does not happen again",
   },
   "slot.unreadable": {
     handling: "retry",
-    message: "PostgreSQL cannot decode what the replication slot {slot} keeps: {reason}",
+    message: "PostgreSQL cannot decode the WAL of the replication slot {slot}: {reason}",
     remedy:
-      "nothing, once `arvados-nats setup-db` has run: the bridge makes the slot anew under a new epoch. What was committed while the publication was gone is in no stream",
+      "run `arvados-nats setup-db`; the bridge then creates the slot again under a new epoch. The commits while the publication was gone are in no stream",
   },
   "slot.busy": {
     handling: "retry",
     message: "another bridge reads the replication slot {slot} (backend {pid})",
-    remedy: "nothing: this one waits its turn and takes over when the other ends",
+    remedy: "nothing: this bridge waits and takes over when the other one ends",
   },
   "commit.left_out": {
     handling: "bug",
-    message: "the commit at {lsn} cannot be handled: its {rows} log rows make no events",
-    remedy: "report it with the error that the bridge logged before; nothing waits for it",
+    message: "the commit at {lsn} cannot be handled; its {rows} log rows become no events",
+    remedy: "report it, with the error that the bridge logged before it; later commits are handled",
   },
   "spill.failed": {
     handling: "retry",
-    message: "a large transaction cannot be kept in {folder}: {reason}",
-    remedy:
-      "give the bridge a writable temporary folder (TMPDIR) with some gigabytes of room, on disk and not in memory",
+    message: "a large transaction cannot be written to a file in {folder}: {reason}",
+    remedy: "give the bridge a writable temporary folder (TMPDIR) with some gigabytes free, on disk and not in memory",
   },
   "stream.fenced": {
     handling: "bug",
-    message: "somebody else wrote into stream {stream}: expected last sequence {expected}",
-    remedy: "make sure that one bridge only uses this cluster's streams; this process ends so that it changes nothing",
+    message: "another process wrote into stream {stream}: its last sequence is not {expected}",
+    remedy: "make sure that only one bridge uses the streams of this cluster; this process ends without writing more",
   },
   "stream.refused": {
     handling: "retry",
-    message: "stream {stream} does not take a message: {reason}",
-    remedy: "look at nats-server's log; check that the stream exists (`arvados-nats streams check`) and has room",
+    message: "stream {stream} refused a message: {reason}",
+    remedy: "check the log of nats-server, that the stream exists (`arvados-nats streams check`), and that it has room",
   },
   "stream.silent": {
     handling: "retry",
     message: "stream {stream} has acknowledged nothing for {seconds} s",
-    remedy: "nothing, if it passes: the bridge reads back what was stored and goes on; else look at nats-server",
+    remedy: "nothing if it passes: the bridge reads back what is stored and continues; otherwise check nats-server",
   },
   "stream.unreadable": {
     handling: "retry",
-    message: "message {sequence} of stream {stream} cannot be taken in: {reason}",
+    message: "message {sequence} of stream {stream} cannot be applied: {reason}",
     remedy:
-      "look at that message (`nats stream get`) and report what the log says: the bridge reads the stream again and again",
+      "read that message (`nats stream get`) and report it with the log; until it is solved, the bridge keeps reading the stream again",
   },
   "nats.lost": {
     handling: "retry",
     message: "the connection to nats-server in account {account} was lost",
-    remedy: "nothing: the bridge reads back what was stored and goes on",
+    remedy: "nothing: the bridge reads back what is stored and continues",
   },
   "stream.drift": {
     handling: "config",
-    message: "stream {stream} cannot be brought into line: {reason}",
+    message: "stream {stream} differs from its declaration and cannot be changed to it: {reason}",
     remedy: "{remedy}",
   },
   "probe.failed": {
     handling: "config",
-    message: "the probe of {url} fails: {reason}",
+    message: "the probe of {url} failed: {reason}",
     remedy: "{remedy}",
   },
   "jetstream.unavailable": {
     handling: "retry",
     message: "JetStream does not answer for account {account}: {reason}",
     remedy:
-      "wait, if nats-servers are choosing a leader; else see that more than half of them run (`/healthz` of each)",
+      "wait while the nats-servers elect a leader; otherwise check that more than half of them run (`/healthz` of each)",
   },
   "token.malformed": {
     handling: "deny",
@@ -207,7 +208,7 @@ export const ERRORS = {
   },
   "token.unknown": {
     handling: "deny",
-    message: "the token {token} is not known, or its secret is wrong",
+    message: "the token {token} is unknown, or its secret is wrong",
     remedy: "log in again, or check ARVADOS_API_TOKEN",
   },
   "token.expired": {
@@ -217,7 +218,7 @@ export const ERRORS = {
   },
   "token.refresh": {
     handling: "deny",
-    message: "the token {token} is another authority's, and that has to be asked about it again",
+    message: "the token {token} belongs to another authority, which must confirm it again",
     remedy: "send a request to the Arvados API with it, or log in again; see lookup.kinds",
   },
   "token.user": {
@@ -227,12 +228,12 @@ export const ERRORS = {
   },
   "lookup.unavailable": {
     handling: "retry",
-    message: "Arvados' API cannot be asked about a token: {reason}",
-    remedy: "check that arvados.apiUrl is right and answers from here; the client may try again",
+    message: "the Arvados API gave no answer about a token: {reason}",
+    remedy: "check arvados.apiUrl and that this service can reach it; the client may try again",
   },
   "user.inactive": {
     handling: "deny",
-    message: "Arvados' API says that token {token} is of user {user}, who is not active here",
+    message: "token {token} belongs to user {user}, who is not active here, says the Arvados API",
     remedy: "an admin can activate the user in Arvados",
   },
   "token.container": {
@@ -242,7 +243,7 @@ export const ERRORS = {
   },
   "token.scopes": {
     handling: "deny",
-    message: "the token {token} has more scopes than the {limit} objects, or the 64 kB of text, that count here",
+    message: "the token {token} has too many scopes: more than {limit} objects or 64 kB of text",
     remedy: "use a token with scope `all`, `GET /`, or fewer of `GET /arvados/v1/<resource>/<uuid>`",
   },
   "session.id": {
@@ -257,23 +258,23 @@ export const ERRORS = {
   },
   "server.unknown": {
     handling: "config",
-    message: "no nats-server of the name {name} was ever seen",
+    message: "no nats-server with the name {name} was ever seen",
     remedy: "`arvados-nats servers` lists them",
   },
   "object.uuid": {
     handling: "config",
-    message: "{uuid} is not the uuid of any kind of object that Arvados has",
+    message: "{uuid} is not the uuid of an Arvados object",
     remedy: "give a whole uuid, as in zzzzz-4zz18-0123456789abcde",
   },
   "login.refused": {
     handling: "config",
-    message: "nats-server at {url} does not let this token in: {reason}",
-    remedy: "authcallout's log says why; nats-server tells clients no more than this",
+    message: "nats-server at {url} refuses a login with this token: {reason}",
+    remedy: "read the log of authcallout, which says why; nats-server tells clients no more than this",
   },
   "graph.empty": {
     handling: "retry",
-    message: "GRAPH holds no whole commit",
-    remedy: "start the bridge, and try again when its /readyz says that it leads",
+    message: "the stream GRAPH holds no complete commit",
+    remedy: "start the bridge, and try again when its /readyz says that it is the leader",
   },
   "roles.invalid": {
     handling: "config",
@@ -282,7 +283,7 @@ export const ERRORS = {
   },
   "answer.too_large": {
     handling: "deny",
-    message: "user {user}'s {count} grants make an answer of {bytes} bytes, more than nats-server takes",
+    message: "the {count} grants of user {user} make an answer of {bytes} bytes, more than nats-server accepts",
     remedy: "share whole projects instead of single objects",
   },
   "login.guessing": {
@@ -292,59 +293,58 @@ export const ERRORS = {
   },
   "login.kind": {
     handling: "deny",
-    message:
-      "{host} signs in as {kind} {type}: such a connection shows in no listing of sessions, so it could not be cut",
+    message: "{host} logs in as {kind} {type}; such a connection is in no list of sessions, so it could not be cut",
     remedy:
-      "connect by NATS or WebSocket; close nats-server's leafnodes and mqtt listeners (`arvados-nats servers doors` names them)",
+      "connect by NATS or WebSocket; close the leafnodes and mqtt listeners of nats-server (`arvados-nats servers doors` names them)",
   },
   "login.too_many_sessions": {
     handling: "deny",
-    message: "there are {count} sessions of {whose} already, of {limit} that there may be",
-    remedy: "end some of them (`arvados-nats sessions` lists them), or raise the bound (session.max)",
+    message: "{whose} has {count} sessions already; the limit is {limit}",
+    remedy: "end some of them (`arvados-nats sessions` lists them), or raise session.max",
   },
   "login.paused": {
     handling: "deny",
-    message: "sessions of {whose} were cut, or signed in, or asked for too much too often: no login for {ms} ms",
+    message: "logins of {whose} are paused for {ms} ms: too many cuts, logins or requests",
     remedy:
-      "nothing, the client may try again; authcallout's log says what began it, and who shares and takes back in a loop is in Arvados' logs",
+      "nothing: the client may try again. The log of authcallout says what caused it; the logs of Arvados say who shares and unshares in a loop",
   },
   "login.statement": {
     handling: "deny",
-    message: "what {host} says about its client's address is not signed by the edge, or was said of another login",
-    remedy: "give authcallout the edge's public key (callout.edgeKey), and let their clocks agree",
+    message: "{host} sent a client address that is not signed by the edge, or was signed for another login",
+    remedy: "give authcallout the public key of the edge (callout.edgeKey), and check that their clocks agree",
   },
-  // Said to nobody: a refusal costs 0.85 of an admission (measured), of just that time which there is too little of.
+  // No answer: a refusal costs 0.85 of the time of an admission (measured), and time is what is short.
   "login.overload": {
     handling: "abort",
-    message: "more logins than can be answered in time: this one waited {ms} ms",
-    remedy: "run more replicas of authcallout, or look for a client that signs in again and again",
+    message: "too many logins to answer in time: this one waited {ms} ms",
+    remedy: "run more replicas of authcallout, or find the client that logs in again and again",
   },
   "login.no_lease": {
     handling: "retry",
-    message: "this replica holds no lease: it may not answer logins now",
+    message: "this replica holds no lease, so it may not answer logins",
     remedy:
-      "check that BARRIER takes messages (nats-server's JetStream), and that this process gets its processor time",
+      "check that the stream BARRIER accepts messages (JetStream of nats-server), and that this process gets processor time",
   },
   "graph.stale": {
     handling: "retry",
-    message: "the permission graph is {age} s old, more than the {limit} s allowed",
-    remedy: "look at the bridge: it has stopped, or PostgreSQL or nats-server has",
+    message: "the permission graph is stale: {age} s old, and {limit} s are allowed",
+    remedy: "check the bridge, PostgreSQL and nats-server: one of them has stopped",
   },
   "callout.request": {
     handling: "abort",
-    message: "an auth callout request was not acceptable: {reason}",
+    message: "an auth callout request was ignored: {reason}",
     remedy: "only nats-server may publish on $SYS.REQ.USER.AUTH; check who else is in the callout account",
   },
   "verb.unknown": { handling: "deny", message: "there is no verb {verb}", remedy: "known verbs: {known}" },
   "verb.body": {
     handling: "deny",
-    message: "the request for {verb} is not acceptable: {reason}",
+    message: "the request {verb} is invalid: {reason}",
     remedy: "see docs/architecture.md, Gateway",
   },
   "verb.reply": {
     handling: "abort",
-    message: "a request named a reply subject outside the asking session's inbox",
-    remedy: "use the inbox prefix _INBOX.<token>.<sid>",
+    message: "a request named a reply subject outside the inbox of its session",
+    remedy: "use the inbox prefix _INBOX.<session token>.<sid>",
   },
   "read.forbidden": {
     handling: "deny",
@@ -354,7 +354,7 @@ export const ERRORS = {
   "tail.unknown": {
     handling: "deny",
     message: "this session has no tail {id}",
-    remedy: "open it again from the next offset: it may have ended, or the gateway restarted",
+    remedy: "open the tail again from the next offset: it may have ended, or the gateway has restarted",
   },
   "limit.reached": {
     handling: "deny",

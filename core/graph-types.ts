@@ -1,7 +1,7 @@
 import type { PermissionChange } from "./rows.ts";
 import type { Resource } from "./uuid.ts";
 
-/** What is known of an object when it is asked about or routed: its own row's facts, as seen by the asker. Times are UTC milliseconds. */
+/** What the caller knows of an object that is checked or routed: facts of its own row. Times are UTC milliseconds. */
 export type ObjectFacts = {
   uuid: string;
   resource: Resource;
@@ -20,17 +20,16 @@ export type Effect = {
   shrank: Set<string>;
   /** Gained rights and lost none. */
   grew: Set<string>;
-  /** Same rights under other subjects: sessions are told, and nothing waits for them. */
+  /** Same rights under other patterns: sessions get a notice, and nothing waits for them. */
   moved: Set<string>;
   /**
-   * Lost no right, but something by which sessions of before may have their patterns (outdated.ts), here or in a process that took
-   * another role for an audience: those whose grants are not the ones of now are cut.
+   * Lost no right, but older sessions may hold patterns that are no longer right (outdated.ts), from this process or from one with other
+   * audiences: sessions whose grants are not the current ones are cut.
    */
   outdated: Set<string>;
   /**
-   * Something that was there already is published elsewhere from now on, though that shows in nobody's grants: an audience
-   * role was given something or it was taken back, something moved, went to the trash, was frozen, changed its container.
-   * Who reads by checks (history, log tails) checks again.
+   * Something that existed already has other routes from now on, which shows in nobody's grants: a share with an audience role began or
+   * ended, or an object moved, went to the trash, was frozen, changed its container. Readers by checks (log tails) check again.
    */
   rerouted: boolean;
 };
@@ -43,41 +42,28 @@ export type GraphOptions = {
   audienceMin: number;
   /**
    * A user with about more patterns than this is an audience of itself: what is shared with it is published as a copy under `@user`.
-   * Below `session.grantsMax`, so that nobody is refused for what others gave. By default 3,000.
+   * Below `session.grantsMax`, so that no login is refused because of what others shared. By default 3,000.
    */
   heavyMin?: number;
   /** What more links than this point at is granted to heavy users by patterns: it bounds the copies of one event. By default 100. */
   crowdMin?: number;
 };
 
-/** A user's subscribe rights: subject tails (what follows `arvados.<c>.live.`), sorted, never ending in `*`, never empty. */
+/** A user's subscribe rights: patterns (core/routes.ts), sorted, never ending in `*`, never empty. */
 export type Grants = { patterns: readonly string[] /** Equal rights, equal hash. */; hash: string };
 
 /** One step of an explanation, a sentence with the uuids in it. */
 export type Explanation = { allowed: boolean; steps: string[] };
-
-/** What would become of one user, or of all members of an audience role (then `members` = how many there are). */
-export type ImpactOn = {
-  who: string;
-  members: number | null /** Sentences that complete "may": `read project ... and all below it`. */;
-  what: string[];
-};
-
-/** What a delta would do to rights, for people; sorted by uuid. */
-export type Impact = { loses: ImpactOn[]; gains: ImpactOn[] };
 
 export interface PermissionEngine {
   /** Applies rows' new values as one commit. */
   apply(changes: readonly PermissionChange[]): Effect;
   /** May `user` read the object (Arvados' read rule, include_trash)? */
   check(user: string, object: ObjectFacts, now: number): boolean;
-  readers(object: ObjectFacts, now: number): string[];
   grants(user: string): Grants;
-  /** Subject tails of an event about the object; empty = hidden from everyone. */
+  /** Routes of an event about the object; empty = hidden from everyone. */
   route(object: ObjectFacts, now: number): string[];
   /** The same for its deletion. */
   routeDelete(object: ObjectFacts): string[];
   explain(user: string, object: ObjectFacts, now: number): Explanation;
-  /** Who would lose or gain what if these rows changed. The graph stays as it is. */
-  impact(changes: readonly PermissionChange[]): Impact;
 }

@@ -1,4 +1,4 @@
-/** Which nats-server is new enough. Pure. */
+/** Which versions of nats-server are new enough. Pure. */
 
 /** The first good release of each line that has bad ones, oldest first; what is newer than the last one is good. */
 const FLOORS = ["2.14.6", "2.15.2"] as const;

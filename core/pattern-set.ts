@@ -1,9 +1,9 @@
-/** Many patterns, asked whether any of them matches a subject: for the cost of the subject's length, not of their number. Pure. */
+/** A set of patterns that tells whether any of them matches a subject. The cost follows the subject's length, not their number. Pure. */
 import { matches } from "./match.ts";
 
 export class PatternSet {
   readonly #plain: ReadonlySet<string>;
-  /** What stands before the first `*` of a pattern that has one -> these patterns. */
+  /** Patterns with a `*`, by the text before the first one. */
   readonly #starred = new Map<string, string[]>();
 
   constructor(patterns: Iterable<string>) {

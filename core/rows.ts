@@ -41,9 +41,9 @@ export type TokenRow = {
   id: RowId;
   uuid: string;
   user_uuid: string;
-  /** Those that mean something (scopes.ts). */
+  /** The scopes that have an effect here (scopes.ts). */
   scopes: readonly string[];
-  /** There are more of them than may be: the token is good for nothing. */
+  /** There are too many scopes: the token is refused. */
   scopes_over?: true;
   expires_at: number | null;
   refreshes_at: number | null;
@@ -63,7 +63,7 @@ export type ContainerRow = {
   runtime_token_sha256: string | null;
 };
 
-/** While it lives, and no longer, is a token good that comes with it. */
+/** Is the container locked or running? Only then a token that names it is valid. */
 export function isAlive({ state }: Pick<ContainerRow, "state">): boolean {
   return state === "Locked" || state === "Running";
 }

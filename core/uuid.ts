@@ -4,6 +4,7 @@
  */
 
 const UUID = /^[0-9a-z]{5}-[0-9a-z]{5}-[0-9a-z]{15}$/;
+const UUID_LENGTH = 27;
 
 /** API resource names (plural, as in `/arvados/v1/<resource>/<uuid>`) by type infix. */
 const RESOURCE_BY_INFIX = {
@@ -24,6 +25,10 @@ const RESOURCE_BY_INFIX = {
 } as const;
 
 export type Resource = (typeof RESOURCE_BY_INFIX)[keyof typeof RESOURCE_BY_INFIX];
+
+const INFIX_BY_RESOURCE = Object.fromEntries(
+  Object.entries(RESOURCE_BY_INFIX).map(([infix, resource]) => [resource, infix]),
+) as Record<Resource, string>;
 
 /** `arvados#containerRequest`: what Arvados calls `kind`, by resource. */
 const KIND_BY_RESOURCE: Record<Resource, string> = {
@@ -47,7 +52,17 @@ export function isUuid(text: string): boolean {
   return UUID.test(text);
 }
 
-/** The resource a uuid's infix names, or null for an unknown infix or a malformed uuid. */
+/** The infix of the uuids of a resource. */
+export function infixOf(resource: Resource): string {
+  return INFIX_BY_RESOURCE[resource];
+}
+
+/** The source of a regular expression that matches the uuids of a resource. */
+export function uuidPattern(resource: Resource): string {
+  return `[0-9a-z]{5}-${infixOf(resource)}-[0-9a-z]{15}`;
+}
+
+/** The resource that a uuid's infix names, or null for an unknown infix. The rest of the uuid is not checked. */
 export function resourceOf(uuid: string): Resource | null {
   return RESOURCE_BY_INFIX[uuid.slice(6, 11) as keyof typeof RESOURCE_BY_INFIX] ?? null;
 }
@@ -57,12 +72,17 @@ export function kindOf(resource: Resource): string {
   return KIND_BY_RESOURCE[resource];
 }
 
+/**
+ * Does Arvados take this text for a user's uuid? Its SQL compares with `_____-tpzed-_______________` and looks at no other character,
+ * so rows of an old database count as users by this alone.
+ */
 export function isUserUuid(uuid: string): boolean {
-  return uuid.slice(5, 12) === "-tpzed-";
+  return uuid.length === UUID_LENGTH && uuid.startsWith("-tpzed-", 5);
 }
 
+/** The same for a group's uuid. */
 export function isGroupUuid(uuid: string): boolean {
-  return uuid.slice(5, 12) === "-j7d0g-";
+  return uuid.length === UUID_LENGTH && uuid.startsWith("-j7d0g-", 5);
 }
 
 /** The uuids that every cluster has, by the cluster's five-character id. */

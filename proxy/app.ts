@@ -2,6 +2,7 @@
 import type { RequestListener } from "node:http";
 import { fileURLToPath } from "node:url";
 import express, { type Express } from "express";
+import { subjectsOf } from "../core/subjects.ts";
 import type { WellKnown } from "../core/wire/wire.ts";
 import { apiTarget } from "./edge/api-request.ts";
 import { isEncrypted } from "./edge/client.ts";
@@ -53,7 +54,7 @@ export function createApp(options: AppOptions): Express {
       clusterId: options.clusterId,
       websocketUrl: options.publicWebsocketUrl ?? `${scheme}://${host}${NATS_PATH}`,
       natsUrl: options.publicNatsUrl,
-      subjectPrefix: `arvados.${options.clusterId}`,
+      subjectPrefix: subjectsOf(options.clusterId).root,
       versions: { service: options.serviceVersion, wire: WIRE_VERSION },
     };
     response.set({ "Access-Control-Allow-Origin": "*", "Cache-Control": "no-store" }).json(body);

@@ -3,7 +3,7 @@ import type { RequestListener, Server } from "node:http";
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { Express } from "express";
 import { parseNetworks } from "../core/address.ts";
-import type { Subjects } from "../core/subjects.ts";
+import { formatSessionKey, type Subjects } from "../core/subjects.ts";
 import type { Notice } from "../core/wire/wire.ts";
 import { urlOf } from "../runtime/config/setting.ts";
 import { createHttpServer } from "../runtime/http-server.ts";
@@ -67,10 +67,10 @@ export async function startPublicListener(
     pendingBounds: { perAddress: config.pendingPerAddress, total: config.pendingTotal },
     onRefused: (bound) => refused.inc({ bound }),
   });
-  const notices = app.subscribe(subjects.noticesAll, {
+  const notices = app.subscribe(subjects.sessionNotices, {
     callback(error, message) {
       const notice = error ? null : noticeIn(message.data);
-      if (notice !== null) edge.onNotice(message.subject.split(".").slice(-2).join("."), notice);
+      if (notice !== null) edge.onNotice(formatSessionKey(subjects.parseNotice(message.subject)), notice);
     },
   });
   scope.defer("notices", () => notices.unsubscribe());

@@ -11,7 +11,7 @@ import type { Effect, GraphOptions } from "../core/graph-types.ts";
 import { atLeast, NO_REVISION, type Revision } from "../core/revision.ts";
 import { type GraphChange, permissionChanges } from "../core/rows.ts";
 import { parseRoles, RoleIndex, type RoleTable } from "../core/session/roles.ts";
-import type { Subjects } from "../core/subjects.ts";
+import { rowOfGraph, type Subjects } from "../core/subjects.ts";
 import { type Alias, Aliases } from "../core/token/aliases.ts";
 import { TokenIndex, type TokenIndexOptions } from "../core/token/token-index.ts";
 import { type CommitEntry, parseBeat, parseCommitEntry, readGraphEntry } from "../core/wire/graph-entry.ts";
@@ -175,7 +175,7 @@ export class PermissionReplica {
   #failureOf({ subject, sequence, reason, times }: FollowFailure): GraphFailure {
     const { graphCommit } = this.#options.subjects;
     // A commit's rows are applied with the entry that ends it.
-    const what = subject === graphCommit ? "commit" : `${subject.split(".")[3]} row`;
+    const what = subject === graphCommit ? "commit" : `${rowOfGraph(subject)?.kind} row`;
     return { what, sequence, reason, times };
   }
 

@@ -6,7 +6,7 @@
  * streams in APP a container that may publish only its own log could write into any other stream.
  */
 
-import { subjectsOf } from "../core/subjects.ts";
+import { ALL_INBOXES, serviceInbox, subjectsOf } from "../core/subjects.ts";
 
 export const ACCOUNTS = {
   SYS: {
@@ -109,53 +109,53 @@ export type AccountExport = {
 };
 
 export function accountExports(clusterId: string): AccountExport[] {
-  const { root } = subjectsOf(clusterId);
+  const { liveAll, queueAll, logAll, sysAll, apiAll, noticeAll } = subjectsOf(clusterId);
   return [
     {
       kind: "stream",
-      subject: `${root}.live.>`,
+      subject: liveAll,
       from: "STORE",
       to: "APP",
       why: "record events as RECORDS republishes them; what a user publishes on `live` stays in APP and never looks like RECORDS' own",
     },
     {
       kind: "stream",
-      subject: `${root}.queue.>`,
+      subject: queueAll,
       from: "STORE",
       to: "APP",
       why: "queue entries as the bridge publishes them, for the dispatch role",
     },
     {
       kind: "service",
-      subject: `${root}.log.>`,
+      subject: logAll,
       from: "STORE",
       to: "APP",
       why: "a container publishes its own log into LOGS; the acknowledgement comes back to a reply subject in APP",
     },
     {
       kind: "service",
-      subject: `${root}.sys.>`,
+      subject: sysAll,
       from: "STORE",
       to: "APP",
       why: "log lines of services that have a connection in APP only",
     },
     {
       kind: "stream",
-      subject: `${root}.api.>`,
+      subject: apiAll,
       from: "APP",
       to: "DOOR",
       why: "requests of sessions for the gateway; a stream, so that the gateway sees the reply subject as its asker named it",
     },
     {
       kind: "stream",
-      subject: `${root}.notice.>`,
+      subject: noticeAll,
       from: "DOOR",
       to: "APP",
       why: "what authcallout tells a session",
     },
     {
       kind: "stream",
-      subject: "_INBOX.>",
+      subject: ALL_INBOXES,
       from: "DOOR",
       to: "APP",
       why: "the gateway's answers: each session may listen to its own inbox only",
@@ -163,10 +163,7 @@ export function accountExports(clusterId: string): AccountExport[] {
   ];
 }
 
-/** A service's inbox prefix in every account: its only place for replies. */
-export function serviceInbox(service: NatsServiceName): string {
-  return `_INBOX.${service}`;
-}
+export { serviceInbox };
 
 /** Allow lists. Never empty: nats-server takes an empty list for "everything". */
 export type ServicePermissions = { publish: readonly string[]; subscribe: readonly string[] };
@@ -192,13 +189,17 @@ function reading(stream: StreamName): string[] {
 
 /** What each service may do in each account it works in. */
 export function servicePermissions(clusterId: string): PerServiceUser<ServicePermissions> {
-  const { root, graphAll, graphLogAll, graphBeat, barrierMark, barrierCut, logAll, tailed, ...subjects } =
-    subjectsOf(clusterId);
+  const subjects = subjectsOf(clusterId);
+  const { graphAll, graphLogAll, graphBeat, barrierAll, barrierMark, barrierCut, logAll, queueAll, tailed } = subjects;
   const { sessionPlace, sessionEnded, sessionFlood } = subjects;
-  const barrier = `${root}.barrier`;
   const inbox = (service: NatsServiceName) => `${serviceInbox(service)}.>`;
-  const graphFollower = [...reading("GRAPH"), ...reading("BARRIER"), `${barrier}.lease.>`, `${barrier}.settled.>`];
-  const graphFeed = [graphAll, graphBeat, `${barrier}.>`];
+  const graphFollower = [
+    ...reading("GRAPH"),
+    ...reading("BARRIER"),
+    subjects.barrierLeases,
+    subjects.barrierAllSettled,
+  ];
+  const graphFeed = [graphAll, graphBeat, barrierAll];
   return {
     authcallout: {
       SYS: {
@@ -223,14 +224,14 @@ export function servicePermissions(clusterId: string): PerServiceUser<ServicePer
           "$SYS._INBOX.>",
           ...graphFollower,
           barrierCut,
-          `${barrier}.server.>`,
-          `${barrier}.alias.>`,
+          subjects.barrierServers,
+          subjects.barrierAliases,
           sessionPlace,
           sessionEnded,
         ],
         subscribe: ["$SYS.REQ.USER.AUTH", ...graphFeed, sessionPlace, sessionFlood, inbox("authcallout")],
       },
-      APP: { publish: [`${root}.notice.>`], subscribe: [inbox("authcallout")] },
+      APP: { publish: [subjects.noticeAll], subscribe: [inbox("authcallout")] },
     },
     bridge: {
       CORE: {
@@ -243,14 +244,14 @@ export function servicePermissions(clusterId: string): PerServiceUser<ServicePer
           ...reading("GRAPHLOG"),
           ...reading("BARRIER"),
         ],
-        subscribe: [`${barrier}.>`, inbox("bridge")],
+        subscribe: [barrierAll, inbox("bridge")],
       },
       STORE: {
         publish: [
-          `${root}.rec.>`,
-          `${root}.moved.>`,
-          `${root}.queue.>`,
-          `${root}.sys.bridge.>`,
+          subjects.recordsAll,
+          subjects.movedAll,
+          queueAll,
+          subjects.sysOf("bridge"),
           ...reading("RECORDS"),
           ...reading("QUEUE"),
           // The log follower: the logs of containers that do not publish them themselves.
@@ -270,23 +271,23 @@ export function servicePermissions(clusterId: string): PerServiceUser<ServicePer
       },
       STORE: {
         publish: [
-          `${root}.live.@resync`,
+          subjects.resync,
           tailed,
-          `${root}.sys.gateway.>`,
+          subjects.sysOf("gateway"),
           ...reading("RECORDS"),
           ...reading("LOGS"),
           ...reading("QUEUE"),
         ],
         subscribe: [
-          `${root}.live.>`,
-          `${root}.log.>`,
-          `${root}.queue.>`,
+          subjects.liveAll,
+          logAll,
+          queueAll,
           "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.RECORDS",
           inbox("gateway"),
         ],
       },
       // Answers go to the asking session's inbox only; that check is the gateway's own, since a subject cannot express it.
-      APP: { publish: ["_INBOX.>"], subscribe: [`${root}.api.>`, `${root}.notice.>`, inbox("gateway")] },
+      APP: { publish: [ALL_INBOXES], subscribe: [subjects.apiAll, subjects.noticeAll, inbox("gateway")] },
     },
     streams: {
       CORE: { publish: streamsAdmin("CORE"), subscribe: [inbox("streams")] },

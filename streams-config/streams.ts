@@ -110,7 +110,8 @@ type Declaration = { [S in StreamSetting]: readonly [value: DeclaredConfig[S], w
 /** All streams of one cluster, in the order in which they are made. */
 export function declaredStreams({ clusterId, profile = "single" }: StreamOptions): DeclaredStream[] {
   const sizes = typeof profile === "string" ? STREAM_PROFILES[profile] : profile;
-  const { root, graphAll, graphLogAll, sysAll } = subjectsOf(clusterId);
+  const { graphAll, graphLogAll, barrierAll, recordsAll, movedAll, liveAll, logAll, queueAll, sysAll } =
+    subjectsOf(clusterId);
   const common = commonSettings(sizes);
   return [
     declare("GRAPH", "the permission graph: last value of every row, in whole commits", {
@@ -153,7 +154,7 @@ export function declaredStreams({ clusterId, profile = "single" }: StreamOptions
     ),
     declare("BARRIER", "leases, marks and settlements: one order that decides when records may flow", {
       ...common,
-      subjects: [[`${root}.barrier.>`], "all steps of the barrier stand in one stream, since their order decides"],
+      subjects: [[barrierAll], "all steps of the barrier stand in one stream, since their order decides"],
       max_age: [hours(1), "a barrier is over in seconds; an hour is for looking back"],
       deny_purge: [true, "nobody takes back a mark"],
       allow_direct: [false, "a direct read may come from a replica that lags; a lease must be read from the leader"],
@@ -162,7 +163,7 @@ export function declaredStreams({ clusterId, profile = "single" }: StreamOptions
     declare("RECORDS", "every record change, whole commits in commit order", {
       ...common,
       subjects: [
-        [`${root}.rec.>`, `${root}.moved.>`],
+        [recordsAll, movedAll],
         "events by path, and where an object moved from, so that history by uuid can follow it",
       ],
       max_age: [days(14), "two weeks of history"],
@@ -170,14 +171,14 @@ export function declaredStreams({ clusterId, profile = "single" }: StreamOptions
       deny_purge: [true, "history is taken away by age alone"],
       allow_atomic: [true, "a commit appears whole or not at all"],
       republish: [
-        { src: `${root}.rec.>`, dest: `${root}.live.>` },
+        { src: recordsAll, dest: liveAll },
         "users hear what was stored, with its sequence, on subjects their grants name; `moved` lies outside the source and stays private",
       ],
       max_consumers: [10_000, "the gateway makes one for each history request under way"],
     }),
     declare("LOGS", "containers' logs, written by the containers themselves", {
       ...common,
-      subjects: [[`${root}.log.>`], "one subject per container and file"],
+      subjects: [[logAll], "one subject per container and file"],
       max_age: [days(14), "two weeks; a finished container's log is in Keep by then"],
       max_bytes: [sizes.logsBytes, "the disk does not fill"],
       max_msgs_per_subject: [
@@ -191,7 +192,7 @@ export function declaredStreams({ clusterId, profile = "single" }: StreamOptions
     }),
     declare("QUEUE", "containers waiting to be run: the last state of each", {
       ...common,
-      subjects: [[`${root}.queue.>`], "one subject per container"],
+      subjects: [[queueAll], "one subject per container"],
       max_msgs_per_subject: [1, "an entry's last state is the state"],
       deny_purge: [false, "an administrator may clear an entry that nobody will finish"],
       allow_direct: [true, "the gateway reads all current entries at once"],

@@ -21,8 +21,8 @@ import {
   leaseReadBack,
   leaseToSend,
   NO_TENURE,
+  newTenure,
   type Tenure,
-  tenureAnew,
   tenureState,
 } from "../../core/barrier/tenure.ts";
 import { RENEW_MS, type Timing } from "../../core/barrier/timing.ts";
@@ -92,7 +92,7 @@ export class BarrierMember {
   mayAnswer(): boolean {
     // The monotonic clock stops while a host sleeps, but the other replicas saw this lease expire.
     const drift = wallDrift();
-    if (drift - this.#drift > SLEPT_MS) this.#tenure = tenureAnew(clock());
+    if (drift - this.#drift > SLEPT_MS) this.#tenure = newTenure(clock());
     this.#drift = drift;
     return tenureState(this.#tenure, clock()) === "serving";
   }
@@ -135,7 +135,7 @@ export class BarrierMember {
       js,
       jsm,
       stream: STREAM,
-      filter: `${subjects.root}.barrier.>`,
+      filter: subjects.barrierAll,
       from: "lastPerSubject",
       nc,
       // No login is answered while our own lease is not read back.
@@ -219,7 +219,7 @@ export class BarrierMember {
 
   #forget(): void {
     this.#roster = EMPTY_ROSTER;
-    this.#tenure = tenureAnew(clock());
+    this.#tenure = newTenure(clock());
     this.#reached = 0;
     this.#caughtUp = deferred();
   }

@@ -144,7 +144,8 @@ export class TokenLookup {
       const until = found ? Math.min(begun + keep, found.until) : 0;
       if (!found || until - now() <= LEAST_LEFT_MS) {
         onResult("unknown");
-        return keepNewest(this.#refusals, MAX_KEPT, key, { answer: "unknown", until: now() + KEEP_UNKNOWN_MS });
+        keepNewest(this.#refusals, MAX_KEPT, key, { answer: "unknown", until: now() + KEEP_UNKNOWN_MS });
+        return;
       }
       if (await this.#hasRow(found.token, since)) return onResult("row");
       onResult("vouched");

@@ -5,7 +5,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { PermissionGraph } from "../../core/graph/permission-graph.ts";
 import type { Replacement } from "../../core/rows.ts";
-import { type Subjects, subjectToken } from "../../core/subjects.ts";
+import type { Subjects } from "../../core/subjects.ts";
 import { claimsUnknownMove, type EventToRoute, eventsOf, type LookedUp, objectToLookUp } from "../rows/event.ts";
 import type { GraphRowSet } from "../rows/graph-row-set.ts";
 import { LastOwners } from "../rows/last-owners.ts";
@@ -110,7 +110,7 @@ export class EventRouter {
     const { event, subjects } = this.#allowed(item, commit, this.#subjectsOf(item, at));
     if (subjects.length > 0) counts.events++;
     const isLeft = item.left !== undefined;
-    if (!isLeft && !item.shownAs) this.#owners.note(item.facts.uuid, item.facts.owner);
+    if (!isLeft && !item.asOwned) this.#owners.note(item.facts.uuid, item.facts.owner);
     return {
       event,
       // A `left` event and the event that caused it come from one log row.
@@ -136,19 +136,15 @@ export class EventRouter {
 
   #subjectsOf(item: EventToRoute, at: number): string[] {
     const { graph, subjects, onTooDeep } = this.#parts;
-    const { facts, shownAs } = item;
-    const before = graph.overlong;
+    const before = graph.overlongRoutes;
     const routes = this.#routesOf(item, at);
-    if (graph.overlong > before) onTooDeep(shownAs?.uuid ?? facts.uuid);
-    return routes.map((route) =>
-      subjects.record(
-        shownAs ? route.replace(/[^.]+\.[^.]+$/, `${subjectToken(shownAs.uuid)}.${shownAs.resource}`) : route,
-      ),
-    );
+    if (graph.overlongRoutes > before) onTooDeep(item.facts.uuid);
+    return routes.map(subjects.record);
   }
 
-  #routesOf({ facts, deleted, left }: EventToRoute, at: number): string[] {
+  #routesOf({ facts, deleted, left, asOwned }: EventToRoute, at: number): string[] {
     const { graph } = this.#parts;
+    if (asOwned) return graph.routeOwned(facts.uuid);
     const present = deleted ? graph.routeDelete(facts) : graph.route(facts, at);
     return left === undefined ? present : graph.routeLeft(facts, left, at).filter((route) => !present.includes(route));
   }

@@ -3,6 +3,7 @@
  * changed. The default replica identity has no former row, so the last seen values of each object are remembered, up to a bound. An object that
  * was not seen lately counts as changed, and its former owner is not known.
  */
+import { keepNewest } from "../../core/keep-newest.ts";
 import { isUuid, kindOf } from "../../core/uuid.ts";
 import { type RowValues, textOrNull } from "../postgres/row.ts";
 import type { EventToRoute } from "../rows/event.ts";
@@ -82,9 +83,7 @@ export class SilentChanges {
       owner: textOrNull(row.owner_uuid),
       signature: COMPARED.map((name) => String(row[name])).join("\n"),
     };
-    this.#seen.delete(uuid);
-    this.#seen.set(uuid, seen);
-    if (this.#seen.size > REMEMBERED) this.#seen.delete(this.#seen.keys().next().value as string);
+    keepNewest(this.#seen, REMEMBERED, uuid, seen);
     return seen;
   }
 }

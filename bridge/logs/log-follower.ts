@@ -4,7 +4,7 @@
  */
 import { reasonOf } from "../../core/errors.ts";
 import { LOG_FILES } from "../../core/logs/log-files.ts";
-import { logOfSubject, type Subjects } from "../../core/subjects.ts";
+import type { Subjects } from "../../core/subjects.ts";
 import { TAILED_LEASE_MS } from "../../core/wire/wire.ts";
 import type { RowChange } from "../postgres/row.ts";
 import type { LogContainers } from "./log-containers.ts";
@@ -43,7 +43,7 @@ export class LogFollower {
   tailed(subjects: readonly string[]): void {
     const until = this.#parts.now() + TAILED_LEASE_MS;
     for (const subject of subjects) {
-      const named = logOfSubject(this.#parts.subjects.root, subject);
+      const named = this.#parts.subjects.parseLog(subject);
       // Only files that crunch-run writes: the system root token is used for no other name.
       if (named && NAMES.has(named.file)) this.#follow(named.container, named.file, until);
     }

@@ -20,8 +20,8 @@ export type EventToRoute = {
   facts: ObjectFacts;
   deleted?: true;
   left?: string;
-  /** The object at the end of the subject, where `facts` are of another object with the same readers. */
-  shownAs?: { uuid: string; resource: Resource };
+  /** The event concerns a user and goes to those who may read what the user owns, not to all who see the user's record. */
+  asOwned?: true;
   /** The former owner of the object is not known. */
   gap?: true;
   /** Of a custom event: the user who wrote its log row; null = not known. */
@@ -117,15 +117,12 @@ function customEvents(log: LogRow, context: EventContext): EventToRoute[] {
   if (!facts) return [];
   const event: RecordEvent = { ...body(log, resource, facts.owner, {}), untrusted: true };
   if (log.properties) event.properties = log.properties;
-  return [{ event, facts, shownAs: { uuid: log.object_uuid, resource }, actor: log.actor }];
+  return [{ event, facts, ...(resource === "users" ? { asOwned: true } : {}), actor: log.actor }];
 }
 
 function customFacts(uuid: string, resource: Resource, { rows, state, lookedUp }: EventContext): ObjectFacts | null {
   if (resource === "users") {
-    // For the readers of what the user owns, not for everyone who may read the user's record: routed as a collection of the user that is not
-    // shared by itself.
-    const thing = `${uuid.slice(0, 5)}-4zz18-000000000000000`;
-    return state.row("user", uuid) ? { uuid: thing, resource: "collections", owner: uuid } : null;
+    return state.row("user", uuid) ? { uuid, resource, owner: uuid } : null;
   }
   const row = rows.ofUuid(uuid)?.last?.row ?? lookedUp.get(uuid);
   return row ? factsOfRow(uuid, resource, row, state) : null;

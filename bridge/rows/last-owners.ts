@@ -2,6 +2,7 @@
  * The last known owner of each object: by the graph's rows, or by the last event about it. A log row, which any token holder may write, therefore
  * cannot direct an event to another user's path. Memory is bounded; a forgotten owner is unknown. Pure.
  */
+import { keepNewest } from "../../core/keep-newest.ts";
 import type { LinkRow, Replacement, TokenRow } from "../../core/rows.ts";
 import type { GraphRowSet } from "./graph-row-set.ts";
 
@@ -23,9 +24,7 @@ export class LastOwners {
   }
 
   note(uuid: string, owner: string | null): void {
-    this.#owners.delete(uuid);
-    this.#owners.set(uuid, owner);
-    if (this.#owners.size > REMEMBERED) this.#owners.delete(this.#owners.keys().next().value as string);
+    keepNewest(this.#owners, REMEMBERED, uuid, owner);
   }
 
   /** The graph changes of a commit, before its events are made: they hold the former owners. */

@@ -6,6 +6,7 @@ import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fault, reasonOf } from "../../core/errors.ts";
+import { keepNewest } from "../../core/keep-newest.ts";
 
 const WRITE_BYTES = 256 * 1024;
 /** Pages that are kept after reading. */
@@ -64,9 +65,7 @@ export class SpillFile {
   /** Bytes that are read once are often read again, or their neighbours are. */
   #page(number: number): Buffer {
     const page = this.#pages.get(number) ?? this.#readBytes(number * PAGE_BYTES, (number + 1) * PAGE_BYTES);
-    this.#pages.delete(number);
-    this.#pages.set(number, page);
-    if (this.#pages.size > PAGES) this.#pages.delete(this.#pages.keys().next().value as number);
+    keepNewest(this.#pages, PAGES, number, page);
     return page;
   }
 

@@ -1,6 +1,7 @@
 /** The owners that objects had last by RECORDS: the owner in the subject of the last event about each. */
 import type { JetStreamManager } from "@nats-io/jetstream";
-import { type Subjects, subjectToken } from "../../core/subjects.ts";
+import { atDepth, objectName } from "../../core/routes.ts";
+import { objectOfRecord, type Subjects } from "../../core/subjects.ts";
 import { resourceOf } from "../../core/uuid.ts";
 
 /** An object is found below at most so many owners. */
@@ -19,11 +20,10 @@ export async function lookUpLastOwners(
     const batch = uuids.slice(at, at + BATCH);
     const multi_last = batch.flatMap((uuid) => patternsOf(subjects, uuid));
     for await (const message of await jsm.direct.getLastMessagesFor("RECORDS", { multi_last })) {
-      const tokens = message.subject.split(".");
-      const uuid = tokens.at(-2) ?? "";
+      const { owner, uuid } = objectOfRecord(message.subject);
       if ((last.get(uuid)?.seq ?? 0) >= message.seq) continue;
       const left = message.json<{ event_type?: unknown }>().event_type === "left";
-      last.set(uuid, { seq: message.seq, owner: left ? null : (tokens.at(-3) ?? null) });
+      last.set(uuid, { seq: message.seq, owner: left ? null : owner });
     }
   }
   const found = new Map<string, string>();
@@ -32,6 +32,6 @@ export async function lookUpLastOwners(
 }
 
 function patternsOf(subjects: Subjects, uuid: string): string[] {
-  const name = `${subjectToken(uuid)}.${resourceOf(uuid)}`;
-  return Array.from({ length: DEPTH }, (_, depth) => subjects.record(`${"*.".repeat(depth + 1)}${name}`));
+  const name = objectName(uuid, String(resourceOf(uuid)));
+  return Array.from({ length: DEPTH }, (_, depth) => subjects.record(atDepth("", depth + 1, name)));
 }

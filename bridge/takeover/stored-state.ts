@@ -46,12 +46,13 @@ function newestOf({ seq, headers }: JsMsg): NewestOfGraph {
 export async function readStoredQueue(
   nc: NatsConnection,
   jsm: JetStreamManager,
+  { queuedContainer }: Subjects,
 ): Promise<{ entries: Map<string, string>; lastSequence: number }> {
   const { state } = await jsm.streams.info("QUEUE");
   const entries = new Map<string, string>();
   if (state.messages > 0) {
     await readWhole(nc, jsm, "QUEUE", (message) => {
-      entries.set(message.subject.split(".").at(-1) ?? "", message.string());
+      entries.set(queuedContainer(message.subject), message.string());
     });
   }
   return { entries, lastSequence: state.last_seq };

@@ -59,7 +59,7 @@ export async function openStreams(
     scope.defer(`publisher of ${stream}`, () => created.close());
     return created;
   };
-  const queue = await readStoredQueue(store, storeJsm);
+  const queue = await readStoredQueue(store, storeJsm, found.subjects);
   const graph = publisher(core, "GRAPH", takenOver.graphSequence);
   const records = publisher(store, "RECORDS", takenOver.recordsSequence);
   scope.defer("ends of the streams", () => {

@@ -107,7 +107,7 @@ async function withSystem<T>(context: CliContext, command: Command, work: (tools
     const jsm = await jetstreamManager(core);
     const answering = await system.servers();
     const known = new Map(answering.map(({ name, id }) => [name, { name, id, answers: true }]));
-    const filter = `${subjects.root}.barrier.server.>`;
+    const filter = subjects.barrierServers;
     const { state } = await jsm.streams.info("BARRIER", { subjects_filter: filter });
     for (const subject of Object.keys(state.subjects ?? {})) {
       const message = await jsm.streams.getMessage("BARRIER", { last_by_subj: subject });

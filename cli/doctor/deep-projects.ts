@@ -1,7 +1,7 @@
-/** Projects nested so deep that events about what is in them have no subject, or lack some (`core/graph/store/route-names.ts`). */
+/** Projects nested so deep that events about what is in them have no subject, or lack some (`core/routes.ts`). */
 import type pg from "pg";
 import { sqlName } from "../../bridge/postgres/found-tables.ts";
-import { MAX_ROUTE_BYTES } from "../../core/graph/store/route-names.ts";
+import { MAX_ROUTE_BYTES } from "../../core/routes.ts";
 import { type Finding, type Look, problem } from "./finding.ts";
 
 /** Enough to find who creates them. */

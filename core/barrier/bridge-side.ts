@@ -1,9 +1,9 @@
 /**
  * The bridge's side of the revocation barrier (docs/barrier.md): records committed behind a removal wait until the removal is enforced.
  *
- *   commit that takes a right away ──► mark r ──► (callout settles, cuts) ──► cut r ──► records behind r are released
+ *   commit that removes a right ──► mark r ──► (callout settles, cuts) ──► cut r ──► records behind r are released
  *
- * Pure: no I/O, no clock. Barriers are pipelined: the graph goes on, records wait for the lowest mark still open.
+ * Pure: no I/O, no clock. Barriers are pipelined: the graph is not delayed, and records wait for the lowest mark that is still open.
  */
 import { atLeast, NO_REVISION, type Revision } from "../revision.ts";
 
@@ -16,7 +16,7 @@ export class Barrier {
     if (atLeast(revision, this.#marked)) this.#marked = revision;
   }
 
-  /** The enforcers say that no session older than `revision` lives. Returns whether that was news. */
+  /** No session older than `revision` lives. Returns whether that was new. */
   cut(revision: Revision): boolean {
     if (atLeast(this.#cut, revision)) return false;
     this.#cut = revision;

@@ -1,13 +1,13 @@
 /**
  * Entries of the BARRIER stream, whose order decides what a removal has to wait for:
  *
- *   lease.<replica>    a replica may answer logins for a while (sent again and again; `left` = it has stopped for good)
+ *   lease.<replica>    a replica may answer logins for a while (sent again and again; `left` = the replica has stopped)
  *   mark               the bridge: a removal stands in GRAPH at this revision
  *   settled.<replica>  no login this replica answered below the mark can still become a session
  *   cut                no session older than the mark lives
- *   alias.<session>    which stored token a session's token is, where that cannot be told from its name (OIDC), or what Arvados' API
- *                      said of it, where no row stands for it
- *   server.<name>      a nats-server that has been seen (`id: null` = an admin says that it is gone)
+ *   alias.<session>    which stored token a session's token is, where its name does not say so (OIDC), or what the Arvados API
+ *                      says about it, if it has no row
+ *   server.<name>      a nats-server that has been seen (`id: null` = an admin declares it gone)
  */
 
 import { formatRevision, parseRevision, type Revision } from "../revision.ts";

@@ -2,11 +2,11 @@
  * What a reader of BARRIER knows: which replicas may have answers under way, what they have settled, and who leads.
  *
  * A replica counts for as long as one of its answers could still become a session (`Timing.lapse`), counted from when its last
- * lease was *read*, which is never before its holder began to count. Whoever has read a mark has read every lease before it;
+ * lease was *read*, which is never before its holder began to count. A reader of a mark has read every lease before it;
  * a lease behind the mark counts for its holder only once its graph stands at the mark (tenure.ts). So when all that are
  * obliged have settled a mark, no login answered by an older graph is under way anywhere.
  *
- * Leading is a matter of economy, not of safety: two leaders cut twice. Pure.
+ * A leader saves work and is not needed for safety: two leaders cut twice. Pure.
  */
 import type { Revision } from "../revision.ts";
 import type { BarrierEntry, Lease } from "./entry.ts";
@@ -62,17 +62,17 @@ export function readEntry(roster: Roster, entry: BarrierEntry, sequence: number,
   }
 }
 
-/** Replicas one of whose answers could still become a session. */
-export function obliged(roster: Roster, now: number, time: Timing): string[] {
+/** Replicas of which some answer could still become a session. */
+function obliged(roster: Roster, now: number, time: Timing): string[] {
   return Object.keys(roster.members).filter((replica) => now < member(roster, replica).readAt + time.lapse);
 }
 
-/** Replicas that are there now, as far as one can know. */
+/** Replicas that hold a lease now, as far as this reader knows. */
 export function living(roster: Roster, now: number, time: Timing): string[] {
   return Object.keys(roster.members).filter((replica) => now < member(roster, replica).readAt + time.lease);
 }
 
-/** Connections of replicas whose lease has run out: nats-server would go on giving them logins that nobody answers. */
+/** Connections of replicas whose lease has run out: nats-server would keep giving them logins that nobody answers. */
 export function lapsedConnections(roster: Roster, now: number, time: Timing): NonNullable<Lease["at"]>[] {
   const there = living(roster, now, time);
   return Object.keys(roster.members).flatMap((replica) => {
@@ -81,7 +81,7 @@ export function lapsedConnections(roster: Roster, now: number, time: Timing): No
   });
 }
 
-/** The mark up to which sessions may be cut now; null where there is none, or somebody obliged has not settled. */
+/** The mark up to which sessions may be cut now; null if there is none, or a replica that must settle it has not. */
 export function cuttable(roster: Roster, now: number, time: Timing): number | null {
   if (!roster.mark || roster.mark.sequence <= roster.cut) return null;
   const waitedFor = obliged(roster, now, time);
@@ -90,14 +90,14 @@ export function cuttable(roster: Roster, now: number, time: Timing): number | nu
   return settled > roster.cut ? settled : null;
 }
 
-/** Whom a mark waits for. */
+/** The replicas that a mark waits for. */
 export function unsettled(roster: Roster, now: number, time: Timing): string[] {
   const mark = roster.mark?.sequence ?? 0;
   if (mark <= roster.cut) return [];
   return obliged(roster, now, time).filter((replica) => (roster.settled[replica] ?? 0) < mark);
 }
 
-/** Who cuts: of those there with a fresh graph, else of those there, the one that has been there longest. */
+/** The replica that cuts: the one with the longest tenure among those with a fresh graph, or, if there is none, among all. */
 export function leader(roster: Roster, now: number, time: Timing): string | null {
   const there = living(roster, now, time);
   const fit = there.filter((replica) => member(roster, replica).fit);
@@ -105,7 +105,7 @@ export function leader(roster: Roster, now: number, time: Timing): string | null
   return (fit.length > 0 ? fit : there).sort(bySeniority)[0] ?? null;
 }
 
-/** Is there another replica that can let people in? */
+/** Is there another replica that can accept logins? */
 export function anotherIsFit(roster: Roster, self: string, now: number, time: Timing): boolean {
   return living(roster, now, time).some((replica) => replica !== self && member(roster, replica).fit);
 }

@@ -1,11 +1,11 @@
 /**
- * One round of the leader: every server is listed *after* all replicas have settled, and whatever the listing shows that the graph
- * no longer agrees with is kicked (for those known before, a second time), each by that server's own word. A server that stays
- * silent holds the round.
+ * One round of the leader: every server is listed *after* all replicas have settled, and each listed session that does not
+ * agree with the graph is kicked (those known before a second time), until that server confirms it. A silent server holds
+ * the round.
  *
  *   unlisted ──listed──► kicking ──each kick confirmed──► clear       any ──the server is gone──► clear
  *
- * Pure; a leader that dies in the middle leaves nothing behind, the next one begins its own round.
+ * Pure. A leader that dies in the middle leaves nothing behind; the next one begins its own round.
  */
 export type CutRound = {
   /** BARRIER sequence of the mark that this round enforces. */

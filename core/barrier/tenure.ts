@@ -7,8 +7,8 @@
  *
  * *Each* lease, the first as every renewal, counts only once it has been read back from BARRIER and the graph stands at the last
  * mark before it, and then from when it was sent. So whatever is answered under a lease that stands behind a mark is answered by
- * the graph of that mark, however late others read the lease. A tenure that was broken is over: its leases, read back late, count
- * for nothing, neither for answering nor for the place in the order. Pure.
+ * the graph of that mark, however late others read the lease. A broken tenure is over: its leases, read back late, do not count,
+ * not for answering and not for the place in the order. Pure.
  */
 import type { Lease } from "./entry.ts";
 import type { Timing } from "./timing.ts";
@@ -30,7 +30,7 @@ const NEVER = Number.NEGATIVE_INFINITY;
 export const NO_TENURE: Tenure = { begun: NEVER, since: null, waiting: [], until: NEVER };
 
 /** Whatever was held before is over. */
-export function tenureAnew(now: number): Tenure {
+export function newTenure(now: number): Tenure {
   return { ...NO_TENURE, begun: now };
 }
 
@@ -39,12 +39,12 @@ export function tenureState(tenure: Tenure, now: number): TenureState {
   return tenure.waiting.length > 0 ? "joining" : "outside";
 }
 
-/** The lease to send now. A tenure that was broken begins anew, behind all others. */
+/** The lease to send now. A broken tenure begins again, behind all others. */
 export function leaseToSend(tenure: Tenure, replica: string, fit: boolean, now: number): [Lease, Tenure] {
   const goesOn = tenureState(tenure, now) === "serving";
   const wasBroken = !goesOn && tenure.until !== NEVER;
   const since = goesOn ? tenure.since : null;
-  const own = wasBroken ? tenureAnew(now) : { ...tenure, since };
+  const own = wasBroken ? newTenure(now) : { ...tenure, since };
   return [{ kind: "lease", replica, since, sent: now, fit, left: false }, own];
 }
 

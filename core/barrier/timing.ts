@@ -1,4 +1,4 @@
-/** How long a replica's word counts. Milliseconds in the product; the model of the tests counts in ticks. */
+/** How long a lease counts. Milliseconds in the product; the model of the tests counts in ticks. */
 export type Timing = {
   /** A lease, for its holder from before it was sent, for everybody else from when it was read. */
   lease: number;
@@ -9,7 +9,7 @@ export type Timing = {
   lapse: number;
 };
 
-export const LEASE_MS = 1_500;
+const LEASE_MS = 1_500;
 export const RENEW_MS = 500;
 /** nats-server reads `exp` in whole seconds, by its own clock. */
 export const CLOCK_MARGIN_MS = 1_500;

@@ -1,44 +1,35 @@
-import type {
-  Effect,
-  Explanation,
-  Grants,
-  GraphOptions,
-  Impact,
-  ObjectFacts,
-  PermissionEngine,
-} from "../graph-types.ts";
+import type { Effect, Explanation, Grants, GraphOptions, ObjectFacts, PermissionEngine } from "../graph-types.ts";
 import type { PermissionChange } from "../rows.ts";
-import { commit } from "./delta/commit.ts";
-import { planOf } from "./delta/plan.ts";
-import { GraphState } from "./delta/state.ts";
+import { applyDelta } from "./delta/delta.ts";
+import { planOf } from "./delta/delta-plan.ts";
+import { GraphState } from "./delta/graph-state.ts";
 import { Explainer } from "./explain/explain.ts";
-import { impactOf } from "./explain/impact.ts";
 import { Routes, routable } from "./publish/routes.ts";
 import { ReadRule } from "./reach/read-rule.ts";
 
 /**
- * Who may read what: Arvados' permission rules over its rows (docs/arvados-permissions.md 2 and 3), in memory, followed row by row.
+ * Who may read what: Arvados' permission rules over its rows (docs/arvados-permissions.md 2 and 3), in memory, updated row by row.
  *
  * **Data.** Uuids are integers (`nodes.ts`, `uuid-index.ts`); who owns what, sibling lists and request-to-container lists are
- * Int32 columns (`ownership.ts`, `requests.ts`); links are objects in lists by tail and head (`links.ts`); `topology.ts` is all
+ * Int32 columns (`ownership.ts`, `requests.ts`); links are objects in lists by tail and head (`permission-links.ts`); `topology.ts` is all
  * of it. What a project holds is never enumerated: nothing here knows how many collections there are.
  *
- * **Rights.** For a user, a *closure* (`closure.ts`) is worked out when first needed and kept: the heads of the links it
+ * **Rights.** For a user, a *closure* (`closure.ts`) is computed when first needed and kept: the heads of the links it
  * reaches (*seeds*), the users whose possessions are within reach (*own*, and *direct* for two steps of user management), and the
- * audience roles it is in (`audiences.ts`), which have closures of their own, shared by all members (`rights.ts`). The walk goes
+ * audience roles it is in (`audiences.ts`), which have closures of their own, shared by all members (`closures.ts`). The walk goes
  * from role to role along links (`reach.ts`) and never down into projects. Whether something is within reach is found
  * from below: climb its owners until one is a seed, or the user at the top is owned (`holds.ts`). `check` and `route` ask
  * that (`read-rule.ts`, `routes.ts`); `grants` are the closure written as subject patterns, less what a seed above covers
- * (`grants.ts`); both make their subjects in `route-names.ts`. So the two agree by construction, and tests see that they do.
+ * (`grants.ts`); both build them by `core/routes.ts`. So the two agree by construction, and tests see that they do.
  *
  * **Too much for one session.** Heavy users (`heavy.ts`) have copies of their own instead of patterns, except of what is crowded
- * (`crowds.ts`), so that neither one user's patterns nor one event's copies grow without end. Who has passed such a threshold
- * depends on the past between two bounds (`threshold.ts`), and both answers are safe (`outdated.ts`).
+ * (`crowds.ts`), so that one user's patterns and one event's copies stay bounded. Between two bounds it depends on the past
+ * who has passed such a threshold (`threshold.ts`), and both answers are safe (`outdated.ts`).
  *
- * **Deltas.** `plan.ts` reads off which edges change; walking backwards from their tails, before they change, finds whoever may
- * be concerned (`affected.ts`); their closures are kept as the "before", made anew, and compared (`commit.ts`, `effect.ts`).
+ * **Deltas.** `delta-plan.ts` reads off which edges change; a walk backwards from their tails, before they change, finds the users
+ * concerned (`affected.ts`); their closures are kept as the "before", computed again, and compared (`delta.ts`, `effect.ts`).
  * A share given or taken back is a shortcut: one seed more or less in each closure (`shares.ts`). Links of unknown names are
- * followed for those alone to whom they matter (`level-zero.ts`). `test/core/graph/delta/work.test.ts` counts what each kind of change costs.
+ * followed only for the users to whom they matter (`level-zero.ts`). `test/core/graph/delta/work.test.ts` counts what each kind of change costs.
  *
  * **Costs** (N = nodes, d = owners above an object, about 6; s = seeds of a user; R = audience roles of a user, few; A = all audience roles;
  * H = heavy users).
@@ -54,7 +45,6 @@ import { ReadRule } from "./reach/read-rule.ts";
  * | share given or taken | O(users who reach its tail) | 0.02 ms for a leaf, 0.5 ms for a role of 500 |
  * | any other delta | O(closures of the users concerned), a move also O(groups below) | 0.05 ms for a user who joins a role |
  * | route | O((A + H) * d) | |
- * | readers | O(users) checks | |
  */
 export class PermissionGraph implements PermissionEngine {
   readonly #state: GraphState;
@@ -71,8 +61,8 @@ export class PermissionGraph implements PermissionEngine {
   }
 
   /**
-   * Takes in rows without working out whom they concern, as at start. Cheaper than `apply`, but every session's rights are
-   * to be asked for anew afterwards.
+   * Adds rows without finding the users that they concern, as at start. Cheaper than `apply`, but afterwards the rights of every
+   * session must be asked for again.
    */
   load(changes: Iterable<PermissionChange>): void {
     this.#version++;
@@ -86,17 +76,11 @@ export class PermissionGraph implements PermissionEngine {
 
   apply(changes: readonly PermissionChange[]): Effect {
     if (changes.length > 0) this.#version++;
-    return commit(this.#state, planOf(this.#state.topology, changes));
+    return applyDelta(this.#state, planOf(this.#state.topology, changes));
   }
 
   check(user: string, object: ObjectFacts, now: number): boolean {
     return this.#rule.check(this.#state.topology.nodes.find(user), object, now);
-  }
-
-  readers(object: ObjectFacts, now: number): string[] {
-    const { nodes, users } = this.#state.topology;
-    const readers = [...users].filter((user) => this.#rule.check(user, object, now));
-    return readers.map((user) => nodes.uuid(user)).sort();
   }
 
   grants(user: string): Grants {
@@ -111,17 +95,18 @@ export class PermissionGraph implements PermissionEngine {
     return this.#routable(this.#routes.ofDeletion(object));
   }
 
-  /** Where the last event goes that speaks of an object at the owner it has left: the old place's own path, and no copies for roles. */
+  /** Where the last event about an object goes at the owner that it has left: that owner's path, and no copies for roles. */
   routeLeft(object: ObjectFacts, oldOwner: string, now: number): string[] {
     return this.#routable(this.#routes.ofLeaving(object, oldOwner, now));
   }
 
-  explain(user: string, object: ObjectFacts, now: number): Explanation {
-    return new Explainer(this.#state.topology, this.#rule).explain(user, object, now);
+  /** Where an event about a user goes that is for those who may read what the user owns directly. */
+  routeOwned(user: string): string[] {
+    return this.#routable(this.#routes.ofOwned(user));
   }
 
-  impact(changes: readonly PermissionChange[]): Impact {
-    return impactOf(this.#state, changes);
+  explain(user: string, object: ObjectFacts, now: number): Explanation {
+    return new Explainer(this.#state.topology, this.#rule).explain(user, object, now);
   }
 
   /** Is there a user of this uuid, who was not merged into another? */
@@ -142,13 +127,13 @@ export class PermissionGraph implements PermissionEngine {
     return this.#rule.ownerInGraph(uuid);
   }
 
-  /** Another number after every change: what was made of the graph may be kept while it is the same. */
+  /** Changes with every change of the graph: what was derived from it may be kept while this is the same. */
   get version(): number {
     return this.#version;
   }
 
-  /** How many routes so far lacked a tail for its length: what lies that deep is not published. */
-  get overlong(): number {
+  /** How many events so far had a route that is too long to publish: nobody hears what lies that deep. */
+  get overlongRoutes(): number {
     return this.#overlong;
   }
 

@@ -1,19 +1,19 @@
 /**
- * How one log file of a container is copied from the Arvados API into LOGS, as state. Pure: `advance(state, input, at, rules)`
- * returns the next state and the one thing to do.
+ * How one log file of a container is copied from the Arvados API into LOGS, as a state machine. Pure: `advanceLogCopy(state, input, at,
+ * rules)` returns the next state and the one action to do; the log follower of the bridge does it.
  *
  *   looking --LOGS' last message--> asking --bytes--> storing --all stored--> asking | waiting
  *      | ^                           |  ^                |
  *      | `---------refused-----------|--|----------------'
  *      |                             v  |
  *      |                            waiting   nothing new, absent, failed, container still queued
- *      |--> left       somebody else writes this file, or its container ended unseen
- *      `--> complete   its container has ended and two reads, `settle` apart, brought nothing: LOGS is told so
+ *      |--> left       another publisher writes this file, or its container ended before it was followed
+ *      `--> complete   its container has ended and two reads, `believeAfter` apart, brought nothing: the end is written to LOGS
  *
- * How far it is stands in LOGS alone: each start, and each message that LOGS did not take, begins with a look. A message names the
- * sequence that it follows on its subject, so of two followers, or a follower and the container itself, only one gets through.
- * Each read begins with the last bytes already stored. Where they differ for `settle`, it is another file under the same name (a
- * container that was given back and locked again): it is copied from its beginning, behind what is there, and `base` says from where.
+ * The position is kept in LOGS only: after each start, and after each message that LOGS refused, the last message is read. A message
+ * names the sequence that it follows on its subject, so of two followers, or a follower and the container itself, only one succeeds.
+ * Each read begins with the last bytes already stored. If they differ for `believeAfter`, it is another file under the same name (a
+ * container that was unlocked and locked again): it is copied from its beginning, behind the stored bytes, and `base` says from where.
  */
 
 /** How many of the bytes already stored are read again: log lines begin with nanoseconds, so these do not repeat by chance. */
@@ -33,7 +33,7 @@ export type LogCopyRules = {
   chunkBytes: number;
 };
 
-/** `past`: it ended before anybody could follow it, so nothing is begun. */
+/** `past`: it ended before it was followed, so nothing is copied. */
 export type ContainerPhase = "queued" | "live" | "ended" | "past";
 
 export type LogPosition = {
@@ -47,7 +47,7 @@ export type LogPosition = {
   lastBytes: Uint8Array;
 };
 
-/** The last message in LOGS: none, somebody else's, or ours. */
+/** The last message in LOGS: none, another publisher's, or ours. */
 export type StoredLog = null | "foreign" | (LogPosition & { complete: boolean });
 
 export type LogMessage = { offset: number; base: number; data: Uint8Array; complete: boolean; follows: number };
@@ -64,23 +64,23 @@ export type LogCopyState = {
   readonly delay: number;
   /** In a row. */
   readonly failures: number;
-  /** When the file first was not the one that was read before. */
+  /** When the file first differed from the one that was read before. */
   readonly doubted: number | null;
-  /** When a file whose container has ended first brought nothing new. */
+  /** When a file whose container has ended first had nothing new. */
   readonly quiet: number | null;
 };
 
 export type LogCopyInput =
   | { type: "looked"; stored: StoredLog }
-  /** What was asked for, or less. `size`: of the file, where it was said. */
+  /** What was asked for, or less. `size`: of the file, if the API said it. */
   | { type: "read"; data: Uint8Array; size: number | null }
   /** The file ends before the first byte asked for. */
   | { type: "short" }
   | { type: "absent" }
-  /** The look or the read did not succeed. */
+  /** Reading LOGS or the file failed. */
   | { type: "failed" }
   | { type: "stored"; sequence: number }
-  /** LOGS did not take the message, or nobody knows whether it did. */
+  /** LOGS refused the message, or it is unknown whether it stored it. */
   | { type: "refused" }
   | { type: "waited" };
 
@@ -89,13 +89,13 @@ export type LogCopyAction =
   /** `length` bytes of the file from its byte `from` on. */
   | { do: "ask"; from: number; length: number }
   | { do: "store"; message: LogMessage }
-  /** Less, where the container's phase changes meanwhile. */
+  /** Ends early if the container's phase changes. */
   | { do: "wait"; ms: number }
   | { do: "end"; because: "complete" | "left" };
 
 export type LogCopyStep = { state: LogCopyState; action: LogCopyAction };
 
-/** The moment: UTC milliseconds, and how far its container's life is. */
+/** The time in UTC milliseconds, and the phase of the container. */
 export type LogCopyMoment = { now: number; container: ContainerPhase };
 
 type Context = LogCopyMoment & { rules: LogCopyRules };
@@ -178,7 +178,7 @@ function read(state: LogCopyState, answer: { data: Uint8Array; size: number | nu
   return storeNext(next, true, context);
 }
 
-/** @param isFirst nothing of this read has been stored: then a line without an end is stored as it is, for it may never end */
+/** @param isFirst nothing of this read has been stored: then a line without an end is stored as it is, because it may never end */
 function storeNext(state: LogCopyState, isFirst: boolean, context: Context): LogCopyStep {
   const { chunkBytes, pollMin } = context.rules;
   const length = chunkLength(state.unread, chunkBytes, isFirst || hasEnded(context));
@@ -204,7 +204,7 @@ function stored(state: LogCopyState, sequence: number, context: Context): LogCop
   return next.behind ? ask(next, context) : wait(next, context.rules.pollMin);
 }
 
-/** Nothing new, for now or for good. */
+/** Nothing new, for now or for ever. */
 function quiet(state: LogCopyState, context: Context): LogCopyStep {
   const { now, rules } = context;
   if (!hasEnded(context)) {
@@ -217,10 +217,10 @@ function quiet(state: LogCopyState, context: Context): LogCopyStep {
   return store({ ...state, phase: "closing" }, NOTHING, true);
 }
 
-/** The file is not the one that was read before: shorter, or with other bytes where it had been read. */
+/** The file is not the one that was read before: it is shorter, or has other bytes in the part that was read. */
 function doubt(state: LogCopyState, isShorter: boolean, context: Context): LogCopyStep {
   const { now, rules } = context;
-  // What Arvados has saved may end before what was seen live, where a container's node was lost.
+  // What Arvados saved may end before what was read live, if the container's node was lost.
   if (isShorter && hasEnded(context)) return quiet(state, context);
   const since = state.doubted ?? now;
   const left = since + rules.believeAfter - now;
@@ -264,8 +264,8 @@ export function placeAfter(message: { sequence: number; offset: number; base: nu
 }
 
 /**
- * How much of `bytes` goes into one message: up to the last line end within `max`. Without one, all that fits where `whole`; else
- * nothing, for the line's rest may come.
+ * How much of `bytes` goes into one message: up to the last line end within `max`. Without one, all that fits if `whole`, otherwise
+ * nothing, because the rest of the line may come.
  */
 export function chunkLength(bytes: Uint8Array, max: number, whole: boolean): number {
   const fits = Math.min(bytes.length, max);

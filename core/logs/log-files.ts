@@ -12,5 +12,5 @@ export const LOG_FILES = [
   "keepstore.txt",
 ] as const;
 
-/** Largest message of a log, headers included; what whoever publishes a log must stay under. */
+/** Largest message of a log, headers included. Every publisher of a log must stay below it. */
 export const LOG_MESSAGE_BYTES = 16 * 1024;

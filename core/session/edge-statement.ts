@@ -1,7 +1,7 @@
 /**
- * What the edge says to authcallout about a client, over nats-server, in CONNECT `pass`: `edge1|<address>|<expires>|<signature>`.
- * The signature (Ed25519, by the edge's nkey) covers address, expiry and the token in `auth_token`: nobody can say it of another
- * client's login, nor much later. nats-server hands over no HTTP headers and only the edge's own address, hence this. Pure.
+ * What the edge tells authcallout about a client, through nats-server, in CONNECT `pass`: `edge1|<address>|<expires>|<signature>`.
+ * The signature (Ed25519, by the edge's nkey) covers address, expiry and the token in `auth_token`: nobody can use it for another
+ * client's login, or much later. nats-server hands over no HTTP headers and only the edge's own address, hence this. Pure.
  */
 import { type KeyObject, sign, verify } from "node:crypto";
 import { sha256 } from "../token/token.ts";
@@ -10,7 +10,7 @@ const MARK = "edge1|";
 /** A login lasts 2 s; the rest is for clocks that differ. */
 const LIFE_S = 30;
 
-/** No token of Arvados has this beginning, nor any `|`. */
+/** No token of Arvados begins like this or contains `|`. */
 export function isStatement(pass: string): boolean {
   return pass.startsWith(MARK);
 }
@@ -26,7 +26,7 @@ export function signStatement(keys: readonly KeyObject[], address: string, token
   return [said, ...signatures].join("|");
 }
 
-/** The address, or null where the edge did not say it of this token, or said it too long ago. */
+/** The address, or null if the edge did not sign it for this token, or signed it too long ago. */
 export function verifyStatement(keys: readonly KeyObject[], pass: string, token: string, now: number): string | null {
   const [, said, address, expires, signatures] =
     /^(edge1\|([\d.:a-f]+|unknown)\|(\d{1,12}))((?:\|[\w-]{86}){1,2})$/.exec(pass) ?? [];

@@ -11,15 +11,15 @@ type Template = { subscribe: (subjects: Subjects) => string[]; publish: (subject
 const none = () => [];
 export const ROLE_TEMPLATES = {
   /** A dispatcher: sees the queue, writes the logs of the containers it runs. */
-  dispatch: { subscribe: ({ root }) => [`${root}.queue.>`], publish: ({ root }) => [`${root}.log.>`] },
-  "log-writer": { subscribe: none, publish: ({ root }) => [`${root}.log.>`] },
+  dispatch: { subscribe: ({ queueAll }) => [queueAll], publish: ({ logAll }) => [logAll] },
+  "log-writer": { subscribe: none, publish: ({ logAll }) => [logAll] },
   /** By its levels, so that a service on one host has a known number of subjects, and a bounded share of SYSLOG. */
   "syslog-writer": {
     subscribe: none,
-    publish: ({ root }) => SYSLOG_LEVELS.map((level) => `${root}.sys.*.*.${level}`),
+    publish: ({ sys }) => SYSLOG_LEVELS.map((level) => sys("*.*", level)),
   },
   /** Sees every event and every service's log. */
-  auditor: { subscribe: ({ root }) => [`${root}.live.>`, `${root}.sys.>`], publish: none },
+  auditor: { subscribe: ({ liveAll, sysAll }) => [liveAll, sysAll], publish: none },
 } as const satisfies Record<string, Template>;
 
 export type RoleName = keyof typeof ROLE_TEMPLATES;
@@ -33,10 +33,10 @@ const PLACED = /^syslog-writer:([\w-]+\.[\w-]+)$/;
 export function templateOf(role: Role): Template {
   const [, place] = PLACED.exec(role) ?? [];
   if (place === undefined) return ROLE_TEMPLATES[role as RoleName];
-  return { subscribe: none, publish: ({ root }) => SYSLOG_LEVELS.map((level) => `${root}.sys.${place}.${level}`) };
+  return { subscribe: none, publish: ({ sys }) => SYSLOG_LEVELS.map((level) => sys(place, level)) };
 }
 
-/** `uuid=role` by spaces; a uuid may stand there more than once. A string is what is wrong. */
+/** `uuid=role`, separated by spaces; a uuid may occur more than once. Returns a string that says what is wrong, if anything is. */
 export function parseRoles(text: string): RoleTable | string {
   const table = new Map<string, Role[]>();
   for (const entry of text.split(/\s+/).filter((part) => part !== "")) {
@@ -52,7 +52,7 @@ export function parseRoles(text: string): RoleTable | string {
   return table;
 }
 
-/** What users can be members of. One in the trash gives nothing: Arvados takes away what it gave. */
+/** A group that gives roles. One in the trash gives nothing, as in Arvados. */
 export function isRoleGroup(row: GroupRow | null): boolean {
   return row?.group_class === "role" && row.trash_at === null;
 }
@@ -65,7 +65,7 @@ export class RoleIndex {
   /** Head -> its links. */
   readonly #byHead = new Map<string, Set<LinkRow>>();
   #roles = new Map<string, readonly Role[]>();
-  /** Groups by which somebody may have got a role at the last count: no other group's links matter. */
+  /** Groups through which a user may have got a role at the last count: no other group's links matter. */
   #reached: ReadonlySet<string> = new Set();
 
   constructor(table: RoleTable) {
@@ -73,7 +73,7 @@ export class RoleIndex {
     this.#reached = new Set(table.keys());
   }
 
-  /** Takes in rows; returns the users whose roles are others now. */
+  /** Applies rows; returns the users whose roles have changed. */
   apply(changes: readonly GraphChange[]): Set<string> {
     if (this.#table.size === 0) return new Set();
     let concerned = false;
@@ -96,7 +96,7 @@ export class RoleIndex {
     return this.#roles.get(user) ?? [];
   }
 
-  /** Whether it may matter. */
+  /** Returns whether a role may have changed. */
   #setLink(uuid: string, row: LinkRow | null): boolean {
     const old = this.#links.get(uuid);
     const mattered = old !== undefined && this.#reached.has(old.head_uuid);
@@ -146,7 +146,7 @@ export class RoleIndex {
   }
 }
 
-/** Whether that was news. */
+/** Returns whether the set has changed. */
 function put(set: Set<string>, member: string, isIn: boolean): boolean {
   if (set.has(member) === isIn) return false;
   if (isIn) set.add(member);

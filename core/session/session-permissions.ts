@@ -1,26 +1,26 @@
 /**
- * What nats-server is told to enforce for one session: the user JWT's `pub` and `sub` permissions.
- * Nobody else writes permissions. Traps (docs/nats-facts.md 2): an empty allow list allows everything, and an allow that ends in `*` admits `>`.
+ * What nats-server enforces for one session: the `pub` and `sub` permissions of the user JWT. No other file writes them.
+ * Traps (docs/nats-facts.md 2): an empty allow list allows everything, and an allow that ends in `*` admits `>`.
  */
 import { createHash, type Hash } from "node:crypto";
 import { LOG_FILES } from "../logs/log-files.ts";
-import { type SessionKey, type Subjects, VERBS } from "../subjects.ts";
+import { ALL_CLUSTERS, type SessionKey, type Subjects, VERBS } from "../subjects.ts";
 
 export type UserPermissions = {
   pub: { allow: string[] };
   sub: { allow: string[]; deny: string[] };
 };
 
-/** What a session may do, without what is its own (inbox, notices, verbs): equal rights give an equal hash. */
+/** What a session may do, except for what is private to it (inbox, notices, verbs). Equal rights have equal hashes. */
 export type SessionRights = {
   subscribe: readonly string[];
   publish: readonly string[];
   hash: string;
-  /** There were so many subjects at least, more than a session may have: it has none. */
+  /** At least this many subjects were counted, more than a session may have: it has none. */
   over?: number;
 };
 
-/** What follows from the patterns alone. They may be thousands, and stand in the rights of a user's every session and container. */
+/** What follows from the patterns alone. There may be thousands, and every session of the user shares them. */
 type Base = { root: string; subscribe: readonly string[]; hash: Hash };
 
 const bases = new WeakMap<readonly string[], Base>();
@@ -35,9 +35,9 @@ function baseOf(subjects: Subjects, patterns: readonly string[]): Base {
 }
 
 /**
- * @param patterns subject tails from the permission graph, already cut down to the token's scopes
+ * @param patterns from the permission graph, already reduced to the token's scopes
  * @param containers containers whose own token this is: their literal log subjects may be published
- * @param extra subjects in full that a role gives
+ * @param extra full subjects that a role gives
  */
 export function compileSessionRights(
   subjects: Subjects,
@@ -66,7 +66,7 @@ function encodedInside(list: readonly string[]): string {
   return encoded;
 }
 
-/** `permissionsOf` as JSON: what is the session's own in front of what is encoded already. */
+/** `permissionsOf` as JSON: the private part of the session, then the shared lists, which are encoded already. */
 export function permissionsJson(subjects: Subjects, key: SessionKey, rights: SessionRights): string {
   const { pub, sub } = permissionsOf(subjects, key, { subscribe: [], publish: [], hash: "" });
   const own = (list: readonly string[]) => JSON.stringify(list).slice(0, -1);
@@ -78,8 +78,8 @@ export function permissionsOf(subjects: Subjects, key: SessionKey, rights: Sessi
     pub: { allow: [...VERBS.map((verb) => subjects.api(key, verb)), ...rights.publish] },
     sub: {
       allow: [subjects.notice(key), subjects.inbox(key), ...rights.subscribe],
-      // No queue subscriptions: two users on one queue name would take each other's events.
-      deny: [`${subjects.root.split(".")[0]}.> >`],
+      // No queue subscriptions: two users with one queue name would get only a part of the events each.
+      deny: [`${ALL_CLUSTERS} >`],
     },
   };
 }

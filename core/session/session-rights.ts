@@ -1,4 +1,4 @@
-/** A session's rights as of the graph now: the user's grants, cut down to the token's scopes, what the token may publish, and roles. */
+/** A session's rights by the current graph: the user's grants reduced to the token's scopes, what the token may publish, and roles. */
 import type { PermissionGraph } from "../graph/permission-graph.ts";
 import type { Subjects } from "../subjects.ts";
 import { readsEverything, scopedWithin } from "../token/scopes.ts";
@@ -6,7 +6,7 @@ import type { Identity } from "../token/token-index.ts";
 import { type Role, templateOf } from "./roles.ts";
 import { compileSessionRights, type SessionRights } from "./session-permissions.ts";
 
-/** By the list of patterns, which is kept while it stands: most logins and listings repeat. */
+/** By the list of patterns, which is the same object until the grants change: most logins and listings repeat. */
 const known = new WeakMap<readonly string[], { root: string; rights: SessionRights }>();
 
 /** As many as the setting `session.grantsMax` admits. */
@@ -14,7 +14,7 @@ const ANY = 100_000;
 
 /**
  * @param roles the user's; only a token of scope `all` has them
- * @param most subjects that a session may have; where there are more there are none, and `over` says how many were counted
+ * @param most subjects that a session may have; if there are more it gets none, and `over` says how many were counted
  */
 export function sessionRights(
   graph: PermissionGraph,
@@ -24,7 +24,7 @@ export function sessionRights(
   most = ANY,
 ): SessionRights {
   const { user, scopes, containers } = identity;
-  // One is `@resync`, which everybody has.
+  // Every session has one more: `@resync`.
   const patterns = scopedWithin(graph, user, scopes, most - 1);
   if (patterns === null) {
     const over = readsEverything(scopes) ? graph.grants(user).patterns.length + 1 : most + 1;

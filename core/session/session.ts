@@ -1,6 +1,6 @@
 /**
  * A session as nats-server knows it: the user JWT's `name`, which CONNECT events and CONNZ repeat, is
- * `user|token|sid|revision|grants hash.secret proof`. So the servers themselves are the registry of who holds what.
+ * `user|session token|sid|revision|hash.proof`. So the servers themselves are the registry of sessions.
  */
 import { formatRevision, parseRevision, type Revision } from "../revision.ts";
 import type { SessionKey } from "../subjects.ts";
@@ -11,13 +11,13 @@ export type SessionName = {
   key: SessionKey;
   revision: Revision;
   hash: string;
-  /** Which secret let it in (secret-proof.ts); left out in names that an earlier version gave, which reads the two as one hash. */
+  /** The secret of the login (secret-proof.ts). Missing in names by an earlier version, which reads hash and proof as one hash. */
   proof?: string;
 };
 
 const SESSION_ID = /^[A-Za-z0-9]{16,32}$/;
 
-/** The session id a client sent as CONNECT `user`: `_` where it sent none, null where it is not acceptable. */
+/** The session id that a client sent as CONNECT `user`: `_` if it sent none, null if it is not acceptable. */
 export function parseSessionId(user: string | undefined): string | null {
   if (user === undefined || user === "") return "_";
   return SESSION_ID.test(user) ? user : null;

@@ -1,65 +1,66 @@
 /**
- * Sessions whose token cannot be told from their name (docs/subjects.md 4): which stored token it is, or, where no row stands for it, what
- * Arvados' API said of it. Every replica and the gateway read them in BARRIER. Pure.
+ * Aliases: for sessions whose session token does not contain the token's uuid (docs/subjects.md 4), which stored token it is, or, if it has
+ * no row, what the Arvados API says about it. Every replica and the gateway read them in BARRIER. Pure.
  */
+import { keepNewest } from "../keep-newest.ts";
 import type { Identity } from "./token-index.ts";
 
-/** What Arvados' API says of a token. */
+/** What the Arvados API says about a token. */
 export type Voucher = {
   /** The token's uuid. */
   token: string;
   user: string;
-  /** Those that mean something (scopes.ts). */
+  /** The scopes that have an effect here (scopes.ts). */
   scopes: readonly string[];
-  /** There are more of them than may be: the token is good for nothing. */
+  /** There are too many scopes: the token is refused. */
   scopes_over?: true;
-  /** UTC milliseconds: after that it has to be asked again. */
+  /** UTC milliseconds after which the API must be asked again. */
   until: number;
 };
 
 /** `session` = the token part of the session's subjects, `token` = the token's uuid. */
 export type Alias = { session: string; token: string; voucher?: Voucher };
 
-/** What others have to know of a session of this identity. */
+/** What other replicas must know of a session of this identity. */
 export function aliasOf({ sessionToken: session, token, user, scopes, expiresAt, vouched }: Identity): Alias {
   return vouched && expiresAt !== null
     ? { session, token, voucher: { token, user, scopes, until: expiresAt } }
     : { session, token };
 }
 
-/** Bounded: one whose alias was pushed out signs in again. */
+/** A session whose alias was removed logs in again. */
 const KEPT = 100_000;
 
 export class Aliases {
   readonly #all = new Map<string, Alias>();
   readonly #vouched = new Set<Alias>();
 
-  get(session: string): Alias | undefined {
-    return this.#all.get(session);
+  get(sessionToken: string): Alias | undefined {
+    return this.#all.get(sessionToken);
   }
 
   set(alias: Alias): void {
     this.#delete(alias.session);
-    if (this.#all.size >= KEPT) this.#delete(this.#all.keys().next().value as string);
-    this.#all.set(alias.session, alias);
+    const removed = keepNewest(this.#all, KEPT, alias.session, alias);
+    if (removed) this.#vouched.delete(removed);
     if (alias.voucher) this.#vouched.add(alias);
   }
 
-  /** Rows of these tokens have changed: from now on a row decides, also by being gone. */
+  /** Rows of these tokens have changed: from now on the row decides, even if it was deleted. */
   forgetVouchersOf(tokens: ReadonlySet<string>): void {
     if (tokens.size === 0) return;
     for (const alias of this.#vouched) if (tokens.has(alias.token)) this.#delete(alias.session);
   }
 
-  /** What rows have come and gone is not known any more. */
+  /** It is unknown which rows have changed. */
   forgetVouchers(): void {
     for (const alias of this.#vouched) this.#delete(alias.session);
   }
 
-  #delete(session: string): void {
-    const old = this.#all.get(session);
+  #delete(sessionToken: string): void {
+    const old = this.#all.get(sessionToken);
     if (!old) return;
-    this.#all.delete(session);
+    this.#all.delete(sessionToken);
     this.#vouched.delete(old);
   }
 }

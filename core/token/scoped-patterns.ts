@@ -1,32 +1,32 @@
 /**
- * A user's patterns cut down to single objects. The work is bounded by what comes out of it, which is bounded before it is built: a
- * pattern is looked at once, to be filed, and an object only meets those that can say something of it.
+ * A user's patterns reduced to single objects. The work is bounded by the result, which is bounded before it is built: each pattern
+ * is read once, to be filed, and an object is compared only with those that can match it.
  */
 import type { PermissionEngine } from "../graph-types.ts";
 import { PatternSet } from "../pattern-set.ts";
-import { subjectToken } from "../subjects.ts";
+import { narrowedTo, objectName, objectOfPattern } from "../routes.ts";
 import type { Resource } from "../uuid.ts";
 
 export type ScopedObject = { uuid: string; resource: Resource };
 
 /**
- * What scoping needs of the engine; `ownerOf` = the owner of an object whose row the graph holds, or null; `version` is another one
- * after every change.
+ * What scoping needs of the graph. `ownerOf`: the owner of an object that has a row in the graph, or null. `version` changes with every
+ * change.
  */
 export type ScopingEngine = Pick<PermissionEngine, "grants" | "route"> & {
   ownerOf(uuid: string): string | null;
   readonly version: number;
 };
 
-/** How many projects below what was granted a single-object token still finds an object whose owner the graph does not know. */
+/** Up to how many projects below a granted one an object is found whose owner the graph does not know. */
 const DEPTH = 8;
-/** Places looked at for one token: a container is published once for each request that shows it, which may be any number. */
+/** Routes compared for one token: a container has one for each request that shows it, which may be any number. */
 const MAX_PLACES = 4_000;
 
-/** The patterns of one user, filed by what they can say. */
+/** The patterns of one user, filed by what they can match. */
 type Filed = { set: PatternSet; open: Map<Resource, readonly string[]>; exact: ReadonlyMap<string, readonly string[]> };
 
-/** By the graph's own list of a user's grants, which it keeps while they stand. */
+/** By the graph's list of a user's grants, which is the same object until they change. */
 const filed = new WeakMap<readonly string[], Filed>();
 
 /** Sorted; null where they are more than `most`, or the objects have too many places to look at. */
@@ -42,7 +42,7 @@ export function scopedTo(
   for (const object of objects) {
     const owner = engine.ownerOf(object.uuid);
     if (owner !== null || object.resource === "containers") {
-      // Where the graph knows the object's place (groups, users, requests, whatever is shared by itself): the tails of its route.
+      // The graph knows the object's owner (groups, users, requests, single shared objects): its routes.
       const route = engine.route({ ...object, owner }, 0);
       places += route.length;
       if (places > MAX_PLACES) return null;
@@ -62,7 +62,7 @@ function addAnywhere(
   { uuid, resource }: ScopedObject,
   most: number,
 ): void {
-  const name = `${subjectToken(uuid)}.${resource}`;
+  const name = objectName(uuid, resource);
   let open = files.open.get(resource);
   if (!open) {
     open = patterns.filter((pattern) => isOpen(pattern, resource));
@@ -70,7 +70,7 @@ function addAnywhere(
   }
   for (const list of [open, files.exact.get(name) ?? []]) {
     for (const pattern of list) {
-      for (const one of narrowed(pattern, name)) found.add(one);
+      for (const one of narrowedTo(pattern, name, DEPTH)) found.add(one);
       if (found.size > most) return;
     }
   }
@@ -81,8 +81,8 @@ function filedOf(patterns: readonly string[]): Filed {
   if (known) return known;
   const exact = new Map<string, string[]>();
   for (const pattern of patterns) {
-    if (/[*>]/.test(pattern.slice(-1))) continue;
-    const name = pattern.split(".").slice(-2).join(".");
+    const name = objectOfPattern(pattern);
+    if (name === null) continue;
     const same = exact.get(name);
     if (same) same.push(pattern);
     else exact.set(name, [pattern]);
@@ -94,24 +94,5 @@ function filedOf(patterns: readonly string[]): Filed {
 
 /** Can the pattern say something of any object of this kind? Those of one object are filed by its name. */
 function isOpen(pattern: string, resource: Resource): boolean {
-  return narrowed(pattern, `*.${resource}`).length > 0;
-}
-
-/** The part of a pattern that ends in `<uuid>.<resource>`. */
-function narrowed(pattern: string, name: string): string[] {
-  if (pattern === ">") return depths("", name);
-  // Records of users and roles are never of an unknown place.
-  if (pattern.startsWith("@via.") || pattern.startsWith("@roles.")) return [];
-  if (pattern.startsWith("@manage.") && !name.endsWith(".links")) return [];
-  if (pattern.endsWith(".>")) return depths(pattern.slice(0, -1), name);
-  const [uuid, resource] = name.split(".") as [string, string];
-  const tokens = pattern.split(".");
-  const last = tokens.pop();
-  const beforeLast = tokens.pop();
-  if (last !== resource || (beforeLast !== "*" && beforeLast !== uuid)) return [];
-  return [[...tokens, name].join(".")];
-}
-
-function depths(prefix: string, name: string): string[] {
-  return Array.from({ length: DEPTH + 1 }, (_, depth) => prefix + "*.".repeat(depth) + name);
+  return narrowedTo(pattern, `*.${resource}`, DEPTH).length > 0;
 }

@@ -1,33 +1,33 @@
 /**
  * Token scopes (docs/arvados-permissions.md 5: a scope is `all`, or `METHOD /path`), applied to what a session may subscribe to and ask about.
  *
- * `all` and `GET /` leave a user's reading whole. `GET /arvados/v1/<resource>/<uuid>` leaves that one object. Every other
+ * `all` and `GET /` allow to read all that the user may read. `GET /arvados/v1/<resource>/<uuid>` allows that one object. Every other
  * scope gives nothing here: lists and other verbs say nothing about events.
  *
- * Whoever holds a token chooses its scopes, as many and as long as the column takes. So they are reduced to those that mean
- * something before anything is made of them, and what is made of them is kept: by the list itself, which nobody changes.
+ * The holder of a token chooses its scopes, as many and as long as the column allows. So they are first reduced to those that have an
+ * effect, and what is compiled from them is kept by the list object, which is never changed.
  */
-import type { ObjectFacts, PermissionEngine } from "../graph-types.ts";
-import { subjectToken } from "../subjects.ts";
+import type { ObjectFacts } from "../graph-types.ts";
+import { routePatterns } from "../routes.ts";
 import { isUuid, type Resource, resourceOf } from "../uuid.ts";
 import { type ScopedObject, type ScopingEngine, scopedTo } from "./scoped-patterns.ts";
 
 /**
- * Objects that one token may name. Where the graph knows their places, one costs 0.14 ms after each change of the graph (measured with
- * 100 audience roles), while nobody else signs in; where it does not, ten patterns and more of the 4,000 that a session may have.
+ * Objects that one token may name. An object whose owner the graph knows costs 0.14 ms after each change of the graph (measured with
+ * 100 audience roles), during which no login is answered; any other costs ten or more of the 4,000 patterns that a session may have.
  */
 export const MAX_SCOPES = 256;
-/** Characters of the column; above it is not parsed. Three times what so many scopes take, and a millisecond or two of parsing. */
+/** A column with more characters is not parsed. Three times what that many scopes take, and one or two milliseconds of parsing. */
 export const MAX_SCOPES_TEXT = 64 * 1024;
 
-/** Those that mean something here; `over`: there are more than may be, and the token is good for nothing. */
+/** The scopes that have an effect here; `over`: there are too many, and the token is refused. */
 export type ReducedScopes = { scopes: readonly string[]; over: boolean };
 
 const OVER: ReducedScopes = { scopes: [], over: true };
 const NONE: ReducedScopes = { scopes: [], over: false };
 
 const OBJECT_SCOPE = /^GET \/arvados\/v1\/([a-z_]+)\/([0-9a-z-]+)$/;
-/** No scope that means something is longer. */
+/** No scope with an effect is longer. */
 const MAX_SCOPE = 100;
 
 /** Of the column's text: a JSON array of strings. Rows from before 2017 hold YAML: their tokens get nothing. */
@@ -92,22 +92,6 @@ export function scopesAllowObject(scopes: readonly string[], object: Pick<Object
   return reading === "everything" || reading.has(object.uuid);
 }
 
-/** Arvados' read rule for a token: its user's, cut down to its scopes. */
-export function checkScoped(
-  engine: Pick<PermissionEngine, "check">,
-  user: string,
-  scopes: readonly string[],
-  object: ObjectFacts,
-  now: number,
-): boolean {
-  return scopesAllowObject(scopes, object) && engine.check(user, object, now);
-}
-
-/** What a scope that leaves nothing gives: an empty list would allow everything. Nothing is ever published here. */
-export function nothingFor(user: string): string[] {
-  return [`@none.${subjectToken(user)}`];
-}
-
 type Compiled = {
   engine: ScopingEngine;
   version: number;
@@ -137,15 +121,7 @@ export function scopedWithin(
     return known.patterns;
   }
   const found = scopedTo(engine, user, reading.values(), most);
-  const patterns = found?.length === 0 ? nothingFor(user) : found;
+  const patterns = found?.length === 0 ? [routePatterns.nothing(user)] : found;
   compiled.set(scopes, { engine, version, user, most, patterns });
   return patterns;
-}
-
-/** More than any setting admits. */
-const ANY = 100_000;
-
-/** `scopedWithin` what any setting admits; nothing, where there is more. */
-export function scopedPatterns(engine: ScopingEngine, user: string, scopes: readonly string[]): readonly string[] {
-  return scopedWithin(engine, user, scopes, ANY) ?? nothingFor(user);
 }

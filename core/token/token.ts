@@ -3,6 +3,7 @@
  * and `v2/<uuid>/<secret>/<container uuid>` as crunch-run uses it. Source: docs/arvados-permissions.md 5.
  */
 import { createHash, createHmac } from "node:crypto";
+import { encodeBase32 } from "../base32.ts";
 import { isUuid } from "../uuid.ts";
 
 export type ParsedToken =
@@ -39,8 +40,6 @@ export function oidcSecret(token: string, systemRootToken: string): string {
   return createHmac("sha256", systemRootToken).update(token).digest("hex");
 }
 
-const BASE32 = "abcdefghijklmnopqrstuvwxyz234567";
-
 /**
  * The token part of a session's subjects (docs/subjects.md 4), which the holder can compute: the token's uuid; for a bare token
  * `h` + the first 26 characters of its SHA-256 in lower-case base32; for a container-suffixed token `c_<uuid>_<container>`,
@@ -69,8 +68,5 @@ export function isBareSessionToken(sessionToken: string): boolean {
 
 /** A bare token's session token, from its hex SHA-256. */
 export function bareSessionToken(sha256Hex: string): string {
-  let bits = BigInt(`0x${sha256Hex}`) >> (256n - 130n);
-  let text = "";
-  for (let i = 0; i < 26; i++, bits >>= 5n) text = BASE32[Number(bits & 31n)] + text;
-  return `h${text}`;
+  return `h${encodeBase32(Buffer.from(sha256Hex, "hex")).slice(0, 26).toLowerCase()}`;
 }

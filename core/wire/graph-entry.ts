@@ -1,10 +1,10 @@
 /**
  * Messages of the GRAPH stream: one row's new value each, and the entry that ends a commit. Another version may have written them: what
- * has not the shape of a row denies, as if the row were gone, and nothing that stands in a message throws.
+ * has not the shape of a row denies, as if the row were deleted, and no message makes these functions throw.
  */
 import type { Revision } from "../revision.ts";
 import type { ContainerRow, GraphChange, GraphKind, GraphRows } from "../rows.ts";
-import { subjectToken } from "../subjects.ts";
+import { rowOfGraph, subjectToken, textOfToken } from "../subjects.ts";
 import { reduceScopes } from "../token/scopes.ts";
 
 /** Body of `graph.commit`: what came before it is whole. Which database it speaks of lets a reader tell epochs apart. */
@@ -46,7 +46,7 @@ const IS_ROW: { [K in GraphKind]: (row: Fields) => boolean } = {
     isText(state) && isTextOrNull(auth_uuid) && isTextOrNull(runtime_token_sha256),
 };
 
-/** A container that is gone admits any token of whoever names it (token-index.ts). One that cannot be read admits none. */
+/** A deleted container admits any token that names it (container-index.ts). An unreadable one admits none. */
 const ADMITS_NONE: Omit<ContainerRow, "id" | "uuid"> = {
   state: "unreadable",
   auth_uuid: null,
@@ -55,14 +55,14 @@ const ADMITS_NONE: Omit<ContainerRow, "id" | "uuid"> = {
 
 /** What a message on `graph.<kind>.<uuid>` says; null on any other subject. */
 export function readGraphEntry(subject: string, body: string): GraphEntry | null {
-  const [, , place, kind = "", name, ...rest] = subject.split(".");
-  if (place !== "graph" || !isKind(kind) || name === undefined || rest.length > 0) return null;
+  const { kind = "", name = "" } = rowOfGraph(subject) ?? {};
+  if (!isKind(kind)) return null;
   const fields = fieldsOf(body);
   const uuid = isText(fields?.uuid) && subjectToken(fields.uuid) === name ? fields.uuid : null;
   if (uuid !== null && fields?.row === null) return { change: { kind, uuid, row: null }, unreadable: false };
   const row = uuid === null ? null : rowOf(kind, fields?.row, uuid);
   if (uuid !== null && row) return { change: { kind, uuid, row } as GraphChange, unreadable: false };
-  return { change: denyingChange(kind, uuid ?? uuidOfToken(name)), unreadable: true };
+  return { change: denyingChange(kind, uuid ?? textOfToken(name)), unreadable: true };
 }
 
 /** The row change in a message on `graph.<kind>.<uuid>`, which may be what denies; null on any other subject. */
@@ -96,7 +96,7 @@ export function parseBeat(body: string): { time: number; revision: Revision } | 
   return { time: fields.time, revision: { epoch: epoch as number, sequence: sequence as number } };
 }
 
-/** What stands for a row that cannot be read or carried: nobody has a right by it. */
+/** Stands for a row that cannot be read or stored: it gives nobody a right. */
 export function denyingChange(kind: GraphKind, uuid: string): GraphChange {
   if (kind === "container") return { kind, uuid, row: { id: 0, uuid, ...ADMITS_NONE } };
   return { kind, uuid, row: null } as GraphChange;
@@ -118,15 +118,6 @@ function withReducedScopes(row: Fields): Fields {
   if (over || row.scopes_over !== undefined) return { ...row, scopes, scopes_over: true };
   const isReduced = scopes.length === (row.scopes as unknown[]).length;
   return isReduced ? row : { ...row, scopes };
-}
-
-/** What `subjectToken` made one. */
-function uuidOfToken(token: string): string {
-  try {
-    return token === "%" ? "" : decodeURIComponent(token);
-  } catch {
-    return token;
-  }
 }
 
 function fieldsOf(body: string): Fields | null {

@@ -1,5 +1,5 @@
 /**
- * What goes over the wire: headers of events and log chunks, bodies of events, notices and gateway verbs.
+ * The wire format: headers of events and log chunks, bodies of events, notices and gateway verbs.
  * Field names inside events are Arvados' own.
  */
 
@@ -11,9 +11,9 @@ export const HEADER = {
   ordinal: "Arvados-Ordinal",
   /** `<LSN>:<ordinal>`: equal on all copies of one event. */
   eventId: "Arvados-Event-Id",
-  /** On commits of more than 1,000 messages only: `1`, `2`, … and `last`. All else appears whole or not at all. */
+  /** On commits of more than 1,000 messages only: `1`, `2`, … and `last`. Smaller commits appear whole or not at all. */
   part: "Arvados-Part",
-  /** On the one event of its commit that stands under several subjects: `1/3`, `2/3`, `3/3`. Each says all that there is. */
+  /** On an event that its commit publishes under several subjects: `1/3`, `2/3`, `3/3`. Each copy is complete. */
   copy: "Arvados-Copy",
   /** ISO 8601, UTC. */
   commitTime: "Arvados-Commit-Time",
@@ -21,7 +21,7 @@ export const HEADER = {
   revision: "Arvados-Revision",
   /** On log chunks: offset in the file of the first byte. */
   logOffset: "Arvados-Log-Offset",
-  /** On chunks that the log follower copied: offset in LOGS at which the file as it was read begins. 0, unless it began anew. */
+  /** On chunks that the log follower copied: offset in LOGS at which the file as it was read begins. 0, unless the file began again. */
   logBase: "Arvados-Log-Base",
   /** On the last message of a log, which has no bytes: nothing follows. */
   logComplete: "Arvados-Log-Complete",
@@ -43,30 +43,30 @@ export type RecordEvent = {
   /** ISO 8601, UTC. */
   event_at: string;
   attributes: Record<string, unknown>;
-  /** On custom events: whoever holds a token may have written this, about any object. */
+  /** On custom events: any holder of a token may have written this, about any object. */
   untrusted?: true;
   /** On custom events, where they are not too long. */
   properties?: Record<string, unknown>;
 };
 
-/** Body of `moved.<uuid>`: where to read on, backwards, when an object's history is walked. Null = unknown: history has a gap here. */
+/** Body of `moved.<uuid>`: where to continue backwards when an object's history is read. Null = unknown: history has a gap here. */
 export type MovedEntry = { from: { subject: string; sequence: number } | null };
 
 /**
  * Body of `moved.@leader` in RECORDS: written by a bridge before its first event. A higher epoch than the last one's says that the
- * stream is not surely contiguous here; `since` is the sequence of the epoch's first entry.
+ * stream may have a gap here; `since` is the sequence of the epoch's first entry.
  */
 export type LeaderEntry = {
   epoch: number;
   since: number;
-  /** Sequence of the last event that counts of before this epoch, behind which it goes on; 0 = none. */
+  /** Sequence of the last valid event before this epoch, after which this epoch begins; 0 = none. */
   resume: number;
   /** Why this epoch began. */
   reason: string;
   system: { id: string; timeline: number };
   /** Start of nats-server, by the id it gave itself. */
   server: string;
-  /** Fingerprint of the catalogs by which PostgreSQL decodes commits; absent in entries of before. */
+  /** Fingerprint of the catalogs by which PostgreSQL decodes commits; missing in older entries. */
   catalogs?: string;
 };
 
@@ -94,16 +94,16 @@ export type TailRequest = {
   window?: number;
 };
 export type TailOpened = { id: string };
-/** `more`: n further messages may come. `stop`: the tail ends. Both answer `{}` where a reply is wanted. */
+/** `more`: n further messages may come. `stop`: the tail ends. Both answer `{}` if the request has a reply subject. */
 export type MoreRequest = { id: string; n: number };
 export type StopRequest = { id: string };
 
-/** Body of `tailed`: subjects of logs that clients of a gateway follow; what is not repeated within `TAILED_LEASE_MS` is no longer. */
+/** Body of `tailed`: subjects of logs that clients of a gateway follow. One that is not repeated within `TAILED_LEASE_MS` has ended. */
 export type Tailed = { subjects: string[] };
 export const TAILED_REPEAT_MS = 5_000;
 export const TAILED_LEASE_MS = 16_000;
 
-/** What the callout says on `notice.<token>.<sid>` before it cuts, or after rights grew. */
+/** What the callout publishes on `notice.<session token>.<sid>` before it cuts, or after rights grew. */
 export type Notice = {
   notice: string;
   code: number;

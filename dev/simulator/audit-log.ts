@@ -8,7 +8,7 @@ import { resourceOf } from "../../core/uuid.ts";
 import type { ColumnValue, TypedRow, Values } from "./row.ts";
 import { rowJson } from "./row-json.ts";
 import type { Transaction } from "./transaction.ts";
-import { INFIX, type Table } from "./uuid-maker.ts";
+import { TABLES, type Table } from "./uuid-maker.ts";
 
 /** What Arvados' models fill in where a column may not be NULL. */
 const NOT_NULL: Partial<Record<Table, Values>> = {
@@ -21,9 +21,10 @@ const NOT_NULL: Partial<Record<Table, Values>> = {
 
 /** The table a uuid's row lies in. */
 export function tableOfUuid(uuid: string): Table {
-  const table = resourceOf(uuid);
-  if (table === null || !(table in INFIX)) throw new Error(`no table holds ${uuid}`);
-  return table as Table;
+  const resource = resourceOf(uuid);
+  const table = TABLES.find((one) => one === resource);
+  if (table === undefined) throw new Error(`no table holds ${uuid}`);
+  return table;
 }
 
 export async function findRow(tx: Transaction, table: Table, uuid: string): Promise<TypedRow> {

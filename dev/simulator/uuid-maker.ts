@@ -1,26 +1,26 @@
 /** Makes what Arvados draws at random: uuids and token secrets. The source of chance comes from outside, so that a test can repeat a run. */
 import { randomInt } from "node:crypto";
+import { infixOf, type Resource } from "../../core/uuid.ts";
 
 const BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz";
 
-/** The five characters in the middle of a uuid, by table. */
-export const INFIX = {
-  users: "tpzed",
-  groups: "j7d0g",
-  links: "o0j2j",
-  collections: "4zz18",
-  container_requests: "xvhdp",
-  containers: "dz642",
-  workflows: "7fd4e",
-  api_client_authorizations: "gj3su",
-  credentials: "oss07",
-  authorized_keys: "fngyi",
-  virtual_machines: "2x53u",
-  logs: "57u5n",
-} as const;
+/** The tables whose rows have a uuid. */
+export const TABLES = [
+  "users",
+  "groups",
+  "links",
+  "collections",
+  "container_requests",
+  "containers",
+  "workflows",
+  "api_client_authorizations",
+  "credentials",
+  "authorized_keys",
+  "virtual_machines",
+  "logs",
+] as const satisfies readonly Resource[];
 
-/** A table whose rows have a uuid. */
-export type Table = keyof typeof INFIX;
+export type Table = (typeof TABLES)[number];
 
 /** Like Math.random: in [0, 1). */
 export type Random = () => number;
@@ -38,7 +38,7 @@ export function createUuidMaker(clusterId: string, random: Random = strongRandom
   const characters = (count: number) =>
     Array.from({ length: count }, () => BASE36[Math.floor(random() * BASE36.length)]).join("");
   return {
-    uuid: (table) => `${clusterId}-${INFIX[table]}-${characters(15)}`,
+    uuid: (table) => `${clusterId}-${infixOf(table)}-${characters(15)}`,
     secret: () => characters(50),
   };
 }

@@ -9,6 +9,7 @@
  *      └──── the socket ended by itself ◄────────────────────────────────────────────┘
  */
 import type { CloseName } from "../../core/close-codes.ts";
+import { parseSessionKey } from "../../core/subjects.ts";
 
 export type Renewable = { end(because: CloseName): void };
 
@@ -70,7 +71,7 @@ export class Renewals {
   #queue(socket: Renewable): void {
     const { key } = this.#sockets.get(socket) ?? {};
     if (key === undefined) return;
-    const token = key.split(".")[0] ?? "";
+    const token = parseSessionKey(key).sessionToken;
     const sockets = this.#due.get(token) ?? [];
     sockets.push(socket);
     this.#due.set(token, sockets);

@@ -55,7 +55,7 @@ export class Gateway {
 
   start(): void {
     const { app, subjects, log } = this.#parts;
-    this.#subscription = app.subscribe(subjects.apiAll, {
+    this.#subscription = app.subscribe(subjects.apiRequests, {
       queue: QUEUE_GROUP,
       callback: (error, message) => {
         if (error) log.error({ reason: error.message }, "the gateway's subscription failed");
@@ -73,11 +73,8 @@ export class Gateway {
   #onRequest(message: Msg): void {
     const { access, subjects, limits, now, onDrop, onFlood } = this.#parts;
     const { subject, data, reply = "" } = message;
-    const start = subjects.root.length + ".api.".length;
-    const dot = subject.lastIndexOf(".");
-    const [session, verb] = [subject.slice(start, dot), subject.slice(dot + 1)];
-    const [token = "", sid = ""] = session.split(".");
-    const key = { sessionToken: token, sid };
+    const { key, verb } = subjects.parseApi(subject);
+    const session = formatSessionKey(key);
     const at = now();
     // A reply elsewhere would have us publish, with our rights, where the asker may not.
     const canAnswer = subjects.isReplyOf(key, reply);
@@ -92,12 +89,12 @@ export class Gateway {
       onFlood(key, user);
     }
     if (verdict === "drop" || verdict === "flood") return onDrop();
-    if (reply !== "" && !canAnswer) return this.#refuse(verb, token, "", fault("verb.reply"));
+    if (reply !== "" && !canAnswer) return this.#refuse(verb, key.sessionToken, "", fault("verb.reply"));
     if (verdict !== "accept") {
       const why = isLarge
         ? fault("verb.body", { verb: verb.slice(0, 40), reason: `it has ${data.length} bytes, more than ${MOST_BODY}` })
         : fault("limit.reached", { whose: "this session, or its user", what: "requests a second, or under way" });
-      return this.#refuse(verb, token, reply, why);
+      return this.#refuse(verb, key.sessionToken, reply, why);
     }
     const done = limits.begin(session, user);
     void this.#run(verb, key, message, reply).finally(done);

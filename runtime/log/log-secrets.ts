@@ -5,6 +5,7 @@
  */
 import { CLOSE_CODES } from "../../core/close-codes.ts";
 import { ERRORS } from "../../core/errors.ts";
+import { uuidPattern } from "../../core/uuid.ts";
 import { allSettings } from "../config/config-table.ts";
 
 /** Field names without case, `_` and `-`. */
@@ -22,8 +23,8 @@ const SECRET_FIELDS = new Set([
 const SECRET_ENDING = /(token|password|passwd|secret|seed|jwt)$/;
 
 /** What the product calls a token in public: its uuid, the session form of a bare one, that of a container-suffixed one (`core/token/token.ts`). */
-const PUBLIC_TOKEN =
-  /^([0-9a-z]{5}-gj3su-[0-9a-z]{15}|h[a-z2-7]{26}|c_[0-9a-z]{5}-gj3su-[0-9a-z]{15}_[0-9a-z]{5}-dz642-[0-9a-z]{15})$/;
+const TOKEN_UUID = uuidPattern("api_client_authorizations");
+const PUBLIC_TOKEN = new RegExp(`^(${TOKEN_UUID}|h[a-z2-7]{26}|c_${TOKEN_UUID}_${uuidPattern("containers")})$`);
 
 const DEEPEST = 6;
 const LONGEST = 8 * 1024;
@@ -83,7 +84,7 @@ type Shape = [shape: RegExp, replacement: string | ((...parts: string[]) => stri
  * shape of a secret by itself.
  */
 const SHAPES: Shape[] = [
-  [/\bv2(\/|%2F)([0-9a-z]{5}-gj3su-[0-9a-z]{15})(?:\/|%2F)(?:[^\s"'`\\/&%,;]|%(?!2F))+/gi, "v2$1$2$1***"],
+  [new RegExp(`\\bv2(/|%2F)(${TOKEN_UUID})(?:/|%2F)(?:[^\\s"'\`\\\\/&%,;]|%(?!2F))+`, "gi"), "v2$1$2$1***"],
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, "***"],
   // To the end of the header, or of the string that it stands in.
   [/(\b(?:authorization|(?:set-)?cookie)(?:\\*["'`])?\s*[:=]\s*(?:\\*["'`])?)[^"'`\\\r\n]+/gi, "$1***"],

@@ -68,7 +68,7 @@ describe("a bridge that was stopped while another took over", () => {
     assert.equal(grown, 0);
     assert.ok(refused, "what arrived late was refused for its expected last sequence");
     // By the refusal its process ends. Where all is slow it may first notice the silence before, or that PostgreSQL is gone.
-    assert.match(said.join("\n"), /somebody else wrote into stream RECORDS|acknowledged nothing|"could not lead/);
+    assert.match(said.join("\n"), /another process wrote into stream RECORDS|acknowledged nothing|"could not lead/);
   });
 
   it("would repeat events without the fence", async () => {

@@ -35,7 +35,7 @@ describe("an admin's command", () => {
     assert.match((await run("servers")).out, /^arvados-nats-zzzzz {2}N\w+ {2}answers/);
     const { code, err } = await run("servers", "forget", "nobody");
     assert.equal(code, 2);
-    assert.match(err, /no nats-server of the name nobody/);
+    assert.match(err, /no nats-server with the name nobody/);
   });
 
   it("doctor: finds nothing bad in a product that works, and ends with 1 once something is", async () => {

@@ -53,7 +53,7 @@ describe("bad input", () => {
     assertOneSentence(
       result,
       /ARVADOS_NATS_URL[\s\S]*ARVADOS_NATS_SESSION_TTL|SESSION_TTL[\s\S]*ARVADOS_NATS_URL/,
-      /mend/,
+      /correct/,
     );
   });
 
@@ -61,14 +61,14 @@ describe("bad input", () => {
     const old = join(dir, "nats-server");
     await writeFile(old, "#!/bin/sh\necho 'nats-server: v2.9.10'\n", { mode: 0o755 });
     const result = await spawnCli(["dev"], { NATS_SERVER: old });
-    assertOneSentence(result, /2\.9\.10; 2\.14\.6 or newer is needed/, /point NATS_SERVER at a newer binary/);
+    assertOneSentence(result, /2\.9\.10; needed is 2\.14\.6 or newer/, /set NATS_SERVER to a newer binary/);
   });
 
   it("is an occupied port", async () => {
     const { port, server } = await occupied();
     try {
       const result = await spawnCli(["dev", "--port", String(port)]);
-      assertOneSentence(result, new RegExp(`127\\.0\\.0\\.1:${port}: the port is taken`), /choose another port/);
+      assertOneSentence(result, new RegExp(`127\\.0\\.0\\.1:${port}: the port is in use`), /choose another port/);
     } finally {
       server.close();
     }

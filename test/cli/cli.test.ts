@@ -97,13 +97,13 @@ describe("arvados-nats", () => {
     it("says that a file has no cluster, and everything else that is missing", async () => {
       const result = await cli(["bridge", "--config", file("empty.yml", "Clusters: {}\n")]);
       assert.equal(result.code, 2);
-      assert.match(result.err, /the configuration has 3 fault\(s\):/);
+      assert.match(result.err, /the configuration has 3 error\(s\):/);
       assert.match(result.err, /empty\.yml: has no cluster under Clusters/);
       assert.match(
         result.err,
         /nkeys\.bridge\.CORE \(ARVADOS_NATS_NKEY_BRIDGE_CORE\): is not set, and bridge needs it/,
       );
-      assert.match(result.err, /\n {2}→ mend each line above/);
+      assert.match(result.err, /\n {2}→ correct each line above/);
       hasNoStack(result);
     });
 
@@ -124,7 +124,7 @@ describe("arvados-nats", () => {
         assert.equal(result.code, 2);
         assert.match(
           result.err,
-          new RegExp(`arvados-nats: the admin port of bridge cannot listen on 127.0.0.1:${port}: the port is taken`),
+          new RegExp(`arvados-nats: the admin port of bridge cannot listen on 127.0.0.1:${port}: the port is in use`),
         );
         assert.match(result.err, /→ .* choose another port with admin\.bridge \(ARVADOS_NATS_ADMIN_BRIDGE\)/);
         hasNoStack(result);

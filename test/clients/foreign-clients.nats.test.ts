@@ -185,7 +185,9 @@ for (const [language, prepare, start] of languages) {
         }
       };
       let reply = "";
-      const subscription = gateway.subscribe(nats.subjects.apiAll, { callback: (_error, request) => answer(request) });
+      const subscription = gateway.subscribe(nats.subjects.apiRequests, {
+        callback: (_error, request) => answer(request),
+      });
       await gateway.flush();
       const tail: TailRequest = { container: "zzzzz-dz642-0123456789abcde", file: "stdout.txt" };
       await using client = await startClient({ tail });
@@ -203,7 +205,7 @@ for (const [language, prepare, start] of languages) {
 
     it("says why a tail was refused", async () => {
       const gateway = await nats.connect("gateway", "APP");
-      gateway.subscribe(nats.subjects.apiAll, {
+      gateway.subscribe(nats.subjects.apiRequests, {
         callback: (_error, request) => {
           const refusal = headers();
           refusal.set(HEADER.error, "you may not read this");

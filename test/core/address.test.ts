@@ -76,7 +76,7 @@ describe("addresses", () => {
     for (const text of [...others, ...broken, ...odd]) assert.equal(forwardedAddress(text), null, text);
   });
 
-  it("are the same with a port as without, and never another one's", () => {
+  it("are the same with and without a port, and never another client's", () => {
     const port = fc.integer({ min: 0, max: 65_535 });
     fc.assert(
       fc.property(fc.ipV4(), port, (address, at) => {
@@ -102,7 +102,7 @@ describe("addresses", () => {
     );
   });
 
-  it("of IPv6 stand for their /64, however they are written", () => {
+  it("count as their /64 if they are IPv6, however they are written", () => {
     assert.equal(networkOf("203.0.113.7"), "203.0.113.7");
     assert.equal(networkOf("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
     assert.equal(networkOf("2001:db8::1"), "2001:db8:0:0::/64");
@@ -134,7 +134,7 @@ describe("addresses", () => {
     assert.ok(!parseNetworks("")?.("127.0.0.1"));
   });
 
-  it("make no network where one of them is none", () => {
+  it("make no network if one of them is invalid", () => {
     for (const text of ["10.0.0.0/33", "::/129", "10.0.0.0/x", "10.0.0.0/", "localhost", "127.0.0.1,::1"]) {
       assert.equal(parseNetworks(text), null, text);
     }

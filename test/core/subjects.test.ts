@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { logFileName, logFileTokens, subjectsOf, subjectToken } from "../../core/subjects.ts";
+import { subjectsOf, subjectToken } from "../../core/subjects.ts";
 
 /** What nats-server takes for one literal token. */
 const LITERAL = /^[^\s.*>\p{Cc}]+$/u;
 
 describe("subjects", () => {
-  it("turn any text into exactly one literal token, and different texts into different ones", () => {
+  it("turn any text into exactly one literal subject token, and different texts into different ones", () => {
     const seen = new Map<string, string>();
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => {
@@ -22,15 +22,24 @@ describe("subjects", () => {
   });
 
   it("carry a log file's name as it is, and give it back", () => {
-    assert.equal(logFileTokens("stdout.txt"), "stdout.txt");
-    for (const name of ["stdout.txt", "a..b", ".hidden", "trailing.", "a b/c", "*", ">", "ü.txt", "%"]) {
-      const tokens = logFileTokens(name);
-      for (const token of tokens.split(".")) assert.match(token, LITERAL, name);
-      assert.equal(logFileName(tokens), name);
+    const { log, parseLog } = subjectsOf("zzzzz");
+    const container = "zzzzz-dz642-0123456789abcde";
+    assert.equal(log(container, "stdout.txt"), `arvados.zzzzz.log.${container}.stdout.txt`);
+    for (const file of ["stdout.txt", "a..b", ".hidden", "trailing.", "a b/c", "*", ">", "ü.txt", "%"]) {
+      const subject = log(container, file);
+      for (const token of subject.split(".")) assert.match(token, LITERAL, file);
+      assert.deepEqual(parseLog(subject), { container, file });
     }
   });
 
-  it("hang everything private on the session", () => {
+  it("name a session's verbs and notices so that the services can tell whose they are", () => {
+    const { api, parseApi, notice, parseNotice } = subjectsOf("zzzzz");
+    const key = { sessionToken: "zzzzz-gj3su-0123456789abcde", sid: "abcdefghijklmnop" };
+    assert.deepEqual(parseApi(api(key, "tail")), { key, verb: "tail" });
+    assert.deepEqual(parseNotice(notice(key)), key);
+  });
+
+  it("carry the session key wherever something is private to a session", () => {
     const { api, notice, inbox } = subjectsOf("zzzzz");
     const key = { sessionToken: "zzzzz-gj3su-0123456789abcde", sid: "abcdefghijklmnop" };
     for (const subject of [api(key, "whoami"), notice(key), inbox(key)]) {
@@ -38,7 +47,7 @@ describe("subjects", () => {
     }
   });
 
-  it("tell a reply to which the session can be answered from every other one", () => {
+  it("distinguish a reply subject of the session from every other one", () => {
     const { isReplyOf } = subjectsOf("zzzzz");
     const key = { sessionToken: "zzzzz-gj3su-0123456789abcde", sid: "abcdefghijklmnop" };
     const inbox = `_INBOX.${key.sessionToken}.${key.sid}`;

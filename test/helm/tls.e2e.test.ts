@@ -49,8 +49,8 @@ describe("an installation with TLS as the chart renders it", () => {
       };
       const { code, text } = await run.startOurs(deployment, { ...ports, NODE_EXTRA_CA_CERTS: other }).ended;
       assert.equal(code, 2, text);
-      assert.match(text, /nats-server at tls:\/\/localhost:\d+ shows a certificate that is not trusted/, service);
-      assert.match(text, /→ give this process the CA that signed it \(NODE_EXTRA_CA_CERTS=/, service);
+      assert.match(text, /the certificate of nats-server at tls:\/\/localhost:\d+ is not trusted/, service);
+      assert.match(text, /→ give this process the CA that signed the certificate \(NODE_EXTRA_CA_CERTS=/, service);
     }
   });
 
@@ -61,7 +61,7 @@ describe("an installation with TLS as the chart renders it", () => {
     });
     assert.equal(code, 2, text);
     assert.match(text, /not trusted: .*IP: 127\.0\.0\.1 is not in the cert's list/);
-    assert.match(text, /the host name in the URL must be in the certificate/);
+    assert.match(text, /the certificate must contain the host name of the URL/);
   });
 
   it("hears no plain connection: not a client's, not a WebSocket's", async () => {

@@ -33,13 +33,13 @@ describe("a try-out as the chart renders it", () => {
     ]);
     assert.deepEqual([quiet.code, nobody.code], [2, 2]);
     assert.match(quiet.text, /fails: no event within 1 s\n.*the bridge is ready/);
-    assert.match(nobody.text, /^arvados-nats: the probe of http:\/\/127\.0\.0\.1:1 fails: .*\n.*the proxy runs/);
+    assert.match(nobody.text, /^arvados-nats: the probe of http:\/\/127\.0\.0\.1:1 failed: .*\n.*the proxy runs/);
   });
 
   it("fails helm test for a token that nobody knows", async () => {
     run.secrets.arvados = { systemRootToken: "unknown".repeat(8) };
     const { code, text } = await run.startOurs(findManifest(run.manifests, "Pod", "-test")).ended;
     assert.equal(code, 2, text);
-    assert.match(text, /fails: the token is refused\n.*authcallout's log says why/);
+    assert.match(text, /failed: the token is refused\n.*authcallout's log says why/);
   });
 });

@@ -122,7 +122,7 @@ describe("listen", () => {
         (error) => {
           assert.ok(error instanceof Fault);
           assert.equal(error.code, "port.occupied");
-          assert.equal(error.message, `the proxy cannot listen on 127.0.0.1:${address.port}: the port is taken`);
+          assert.equal(error.message, `the proxy cannot listen on 127.0.0.1:${address.port}: the port is in use`);
           assert.match(error.remedy, /proxy\.listen \(ARVADOS_NATS_LISTEN\)/);
           return true;
         },

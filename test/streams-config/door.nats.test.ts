@@ -26,7 +26,7 @@ describe("the door between services and users", () => {
       for (let i = 1; i < PLACES; i++) open.push(await user(nats.server.url));
       await assert.rejects(user(nats.server.url), "the control: there is no place left for users");
       const gateway = await nats.connect("gateway", "APP");
-      gateway.subscribe(nats.subjects.apiAll, {
+      gateway.subscribe(nats.subjects.apiRequests, {
         queue: "gateway",
         callback: (_error, message) => void message.respond("you"),
       });
@@ -51,7 +51,7 @@ describe("the door between services and users", () => {
     await withUsers(nats);
     const gateway = await nats.connect("gateway", "APP");
     const sizes: number[] = [];
-    gateway.subscribe(nats.subjects.apiAll, {
+    gateway.subscribe(nats.subjects.apiRequests, {
       callback: (_error, message) => {
         sizes.push(message.data.length);
         message.respond(new Uint8Array(600_000));

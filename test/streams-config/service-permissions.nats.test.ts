@@ -138,7 +138,7 @@ describe("a service's rights", () => {
     const core = await nats.connect("gateway", "CORE");
     const store = await nats.connect("gateway", "STORE");
     const app = await nats.connect("gateway", "APP");
-    app.subscribe(nats.subjects.apiAll, {
+    app.subscribe(nats.subjects.apiRequests, {
       queue: "gateway",
       callback: (_error, message) => void message.respond("you"),
     });

@@ -88,7 +88,7 @@ export async function startStubService(): Promise<StubService> {
     }
     for (const look of [...waiting]) look();
   };
-  gateway.subscribe(subjects.apiAll, { callback: (_, msg) => answer(msg) });
+  gateway.subscribe(subjects.apiRequests, { callback: (_, msg) => answer(msg) });
   await gateway.flush();
 
   const openTail = (user: StubUser, msg: Msg) => {

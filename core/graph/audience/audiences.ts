@@ -44,11 +44,6 @@ export class Audiences {
     return this.has(node) && !this.isSure(node);
   }
 
-  /** How many members a role has, or managers a user, counted now. */
-  members(role: number): number {
-    return membersOf(this.#topology, role).size;
-  }
-
   /** The roles that get copies: every audience, and what might be one elsewhere. */
   *copied(): Iterable<number> {
     for (const role of this.#topology.roles) if (this.isCopied(role)) yield role;
@@ -63,7 +58,7 @@ export class Audiences {
     );
   }
 
-  /** Counts these roles anew. `turned` must change sides; `copied`: some role's copies begin or end. */
+  /** Counts these roles again. `turned` must change sides; `copied`: some role's copies begin or end. */
   recount(roles: Iterable<number>): { turned: Set<number>; copied: boolean } {
     const turned = new Set<number>();
     let copied = false;
@@ -93,19 +88,6 @@ export class Audiences {
       this.#members.delete(node);
       this.#audiences.delete(node);
     }
-  }
-
-  /** Which roles are audiences, to come back to with `restore`: what is only asked must not leave a trace. */
-  save(): ReadonlySet<number> {
-    return new Set(this.#audiences);
-  }
-
-  /** Goes back to a saved state. Did that change anything? */
-  restore(saved: ReadonlySet<number>): boolean {
-    const same = saved.size === this.#audiences.size && [...saved].every((role) => this.#audiences.has(role));
-    this.#audiences.clear();
-    for (const role of saved) this.#audiences.add(role);
-    return !same;
   }
 
   turn(role: number): void {
@@ -159,9 +141,9 @@ function membersOf(topology: Topology, group: number, most = Number.POSITIVE_INF
   return members;
 }
 
-/** The roles whose membership may hang on these nodes: they, and whatever roles are reached from them. */
+/** The roles whose members may depend on these nodes: the roles among them and all roles reached from them. */
 export function rolesBeyond(topology: Topology, from: Iterable<number>): Set<number> {
-  const { nodes, ownership, tails } = topology;
+  const { nodes, ownership, sources: tails } = topology;
   const found = new Set<number>();
   const todo: number[] = [];
   const seen = new Set<number>();
@@ -175,7 +157,7 @@ export function rolesBeyond(topology: Topology, from: Iterable<number>): Set<num
     meet(node);
     if (!nodes.isUser(node)) continue;
     for (const edge of topology.out(node)) meet(edge.head);
-    for (const group of topology.tails.ownedBy(node) ?? []) meet(group);
+    for (const group of topology.sources.ownedBy(node) ?? []) meet(group);
   }
   const has = (node: number) => seen.has(node);
   for (let again = true; again; ) {

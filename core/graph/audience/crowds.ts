@@ -60,17 +60,6 @@ export class Crowds {
     }
   }
 
-  save(): ReadonlySet<number> {
-    return new Set(this.#crowded);
-  }
-
-  restore(saved: ReadonlySet<number>): boolean {
-    const same = saved.size === this.#crowded.size && [...saved].every((node) => this.#crowded.has(node));
-    this.#crowded.clear();
-    for (const node of saved) this.#crowded.add(node);
-    return !same;
-  }
-
   #size(node: number): number {
     return this.#topology.in(node).length;
   }

@@ -1,10 +1,10 @@
 import type { Topology } from "../store/topology.ts";
 
 /**
- * Whom a change may concern: all users and roles that reach some node in the graph as it stands, backwards over links and
- * owners, then one step further to whoever manages a user found (UU), and back again. The walk does not pass an audience
+ * The users and roles that a change may concern: all that reach some node in the current graph, backwards over links and
+ * owners, then one step further to those who manage a user found (UU), and back again. The walk does not pass an audience
  * role: what is behind it shows in the role's own closure and in no user's grants. Levels are ignored, so this may find
- * too many, never too few; those whose grants in fact stay are weeded out afterwards (effect.ts).
+ * too many, never too few; effect.ts then leaves out those whose grants stay the same.
  *
  * A user whose reach is changed by a delta has a path to the tail of some changed edge on which nothing has changed, so it
  * is enough to ask *before* the delta.

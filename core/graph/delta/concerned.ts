@@ -1,8 +1,8 @@
 import { reachLevelZero } from "../reach/level-zero.ts";
 import type { Topology } from "../store/topology.ts";
 import { Reverse } from "./affected.ts";
-import type { DeltaPlan } from "./plan.ts";
-import type { GraphState } from "./state.ts";
+import type { DeltaPlan } from "./delta-plan.ts";
+import type { GraphState } from "./graph-state.ts";
 
 export type Concerned = {
   principals: Set<number>;
@@ -16,11 +16,11 @@ export type Concerned = {
   crowded: boolean;
   /** Those whose patterns may name other paths. */
   repathed: Set<number>;
-  /** Audience roles that may be none in another process, and whoever has rights by them. */
+  /** Audience roles that may be none in another process, and the users with rights by them. */
   disputed: Map<number, string[]>;
 };
 
-/** Whom a plan may concern, by the graph as it is before. */
+/** The users and roles that a plan may concern, by the graph before it is applied. */
 export function concerned(state: GraphState, plan: DeltaPlan, isPlain: boolean): Concerned {
   const { topology, audiences } = state;
   const met = new Set<number>();
@@ -38,7 +38,7 @@ export function concerned(state: GraphState, plan: DeltaPlan, isPlain: boolean):
     if (user >= 0) changed.found.add(user);
   }
   const turning = crowdsTurning(state, plan);
-  // After the delta nobody could tell any more what such a role gave by membership.
+  // After the delta it is no longer known what such a role gave by membership.
   const ending = endingRoles(topology, plan);
   const members = behind(topology, [...ending].filter(audiences.has), audiences.has);
   for (const node of members) changed.found.add(node);
@@ -128,7 +128,7 @@ export function found({ nodes }: Topology, uuids: Iterable<string>): number[] {
   return [...uuids].map((uuid) => nodes.find(uuid)).filter((node) => node >= 0);
 }
 
-/** Whoever reaches one of these roles, audiences or not. */
+/** All who reach one of these roles, audiences or not. */
 export function behind(topology: Topology, roles: Iterable<number>, stops: (role: number) => boolean): Set<number> {
   const entered = new Set(roles);
   const members = new Reverse(topology, (role) => !entered.has(role) && stops(role));

@@ -1,9 +1,9 @@
 import { type Closure, EMPTY, type RightLevel } from "../reach/closure.ts";
+import type { Closures } from "../reach/closures.ts";
 import { type Account, compileGrants, shownBySeed } from "../reach/grants.ts";
 import { hasDirect, hasOwn, holdsSeed, holdsUser } from "../reach/holds.ts";
-import type { Closures } from "../reach/rights.ts";
 import type { Topology } from "../store/topology.ts";
-import type { RecordLink } from "./plan.ts";
+import type { RecordLink } from "./delta-plan.ts";
 
 /** A user's rights at one moment, complete enough to be compared with those of another. */
 export type UserReach = {
@@ -34,33 +34,23 @@ export const NOBODY: UserReach = {
   managing: NOTHING,
 };
 
-/** One right as a person would count it. `share`: a group or object with all below it; `record`: users' records (`@via`). */
-export type Right = {
-  readonly kind: "account" | "everything" | "own" | "direct" | "membership" | "share" | "records" | "roles";
-  /** Read or manage. */
-  readonly level: RightLevel;
-  /** -1 where the kind says it all: the account itself, an admin's reading, the records of roles shown to every active user. */
-  readonly node: number;
-};
-
 /** What became of a user's grants. */
 export class RightsDifference {
   /** Some pattern comes or goes. */
   changed = false;
-  readonly lost: Right[] = [];
-  readonly gained: Right[] = [];
+  lost = false;
+  gained = false;
   /** Circles of owners: several seeds may stand for one pattern, so only the patterns themselves tell. */
   unsure = false;
 
   get outcome(): "same" | "shrank" | "grew" | "moved" {
     if (!this.changed) return "same";
-    return this.lost.length > 0 ? "shrank" : this.gained.length > 0 ? "grew" : "moved";
+    return this.lost ? "shrank" : this.gained ? "grew" : "moved";
   }
 }
 
 /** A set of a closure, and when one of its members is still (or was already) held in some way. */
 type Aspect = {
-  readonly kind: Right["kind"];
   readonly of: (closure: Closure) => ReadonlySet<number>;
   readonly held: (side: Side, node: number) => boolean;
   readonly shown: (closure: Closure, node: number) => boolean;
@@ -86,15 +76,15 @@ export class Comparison {
   /** `repathed`: some pattern may name another path though it stands for the same. */
   of(user: number, before: UserReach, after: UserReach, repathed: boolean): RightsDifference {
     const difference = new RightsDifference();
-    const became = (which: keyof Account, kind: Right["kind"]): boolean => {
-      if (before.account[which] === after.account[which]) return false;
+    const turned = (flag: keyof Account): boolean => {
+      if (before.account[flag] === after.account[flag]) return false;
       difference.changed = true;
-      difference[after.account[which] ? "gained" : "lost"].push({ kind, level: 1, node: -1 });
+      difference[after.account[flag] ? "gained" : "lost"] = true;
       return true;
     };
-    if (became("known", "account") || !before.account.known) return difference;
-    if (became("admin", "everything") || before.account.admin) return difference;
-    became("seesRoles", "roles");
+    if (turned("known") || !before.account.known) return difference;
+    if (turned("admin") || before.account.admin) return difference;
+    turned("seesRoles");
     this.sides(1, before.reading, after.reading, difference);
     this.sides(3, before.managing, after.managing, difference);
     // What has come or gone is a pattern of its own, unless circles of owners are about: then only the patterns tell.
@@ -113,7 +103,7 @@ export class Comparison {
     for (const [level, { own }] of [[1, reading] as const, [3, managing] as const]) {
       for (const seed of own.seeds) {
         const shown = this.#inThePast(() => shownBySeed(this.#topology, own, seed, level === 3));
-        if (shown >= 0 && shown !== seed) difference.lost.push({ kind: "share", level, node: shown });
+        if (shown >= 0 && shown !== seed) difference.lost = true;
       }
     }
   }
@@ -122,16 +112,16 @@ export class Comparison {
   sides(level: RightLevel, before: Side, after: Side, difference: RightsDifference): void {
     if (before.own === after.own) return;
     for (const aspect of this.#aspects(level, difference)) {
-      const { kind, of, held, shown } = aspect;
+      const { of, held, shown } = aspect;
       for (const node of of(before.own)) {
         if (of(after.own).has(node) || !this.#inThePast(() => shown(before.own, node))) continue;
         difference.changed = true;
-        if (!held(after, node)) difference.lost.push({ kind, level, node });
+        if (!held(after, node)) difference.lost = true;
       }
       for (const node of of(after.own)) {
         if (of(before.own).has(node) || !shown(after.own, node)) continue;
         difference.changed = true;
-        if (!this.#inThePast(() => held(before, node))) difference.gained.push({ kind, level, node });
+        if (!this.#inThePast(() => held(before, node))) difference.gained = true;
       }
     }
   }
@@ -139,33 +129,28 @@ export class Comparison {
   #aspects(level: RightLevel, difference: RightsDifference): Aspect[] {
     const always = () => true;
     const aspects: Aspect[] = [
-      { kind: "own", of: ({ own }) => own, held: ({ rights }, user) => hasOwn(rights, user), shown: always },
+      { of: ({ own }) => own, held: ({ rights }, user) => hasOwn(rights, user), shown: always },
       {
-        kind: "direct",
         of: ({ direct }) => direct,
         held: ({ rights }, user) => hasOwn(rights, user) || hasDirect(rights, user),
         shown: always,
       },
       {
-        kind: "membership",
         of: ({ audiences }) => audiences,
         held: ({ roles }, role) => roles.has(role),
         shown: always,
       },
       {
-        kind: "share",
         of: ({ indirect }) => indirect,
         held: (side, role) => (this.#topology.nodes.isUser(role) ? hasOwn(side.rights, role) : this.#holds(side, role)),
         shown: always,
       },
       {
-        kind: "share",
         of: ({ records }) => records,
         held: ({ rights }, user) => holdsUser(this.#topology, rights, user),
         shown: always,
       },
       {
-        kind: "share",
         of: ({ seeds }) => seeds,
         held: (side, seed) => this.#holds(side, seed),
         shown: (closure, seed) => {
@@ -176,7 +161,7 @@ export class Comparison {
       },
     ];
     if (level === 1) {
-      aspects.push({ kind: "records", of: viaOf, held: (side, tail) => this.#holdsRecords(side, tail), shown: always });
+      aspects.push({ of: viaOf, held: (side, tail) => this.#holdsRecords(side, tail), shown: always });
     }
     return aspects;
   }

@@ -2,10 +2,10 @@ import type { Closure } from "../reach/closure.ts";
 import type { UserReach } from "./effect.ts";
 
 /**
- * May sessions with the grants of before go on? They may while all that their patterns were made for is still in the user's own
- * closures: wherever it lives then, its user may read it. What has left them may be within reach in another way (a project above
- * it, an audience role), and so is no loss; but when that way goes, or the thing moves back to where it was, no grant of then
- * changes, and the old pattern would still hear.
+ * Must sessions with the old grants be cut, although the user lost no right? They may stay while everything behind their patterns is
+ * still in the user's own closures: the user may read it, wherever it is. What has left the closures may still be in reach in another
+ * way (a project above it, an audience role), which is no loss. But when that way ends, or the object moves back, no grant changes
+ * at that time, and the old pattern would still match.
  */
 export function leavesOutdated(before: UserReach, after: UserReach): boolean {
   if (after.account.admin) return false;

@@ -1,25 +1,25 @@
 import type { Effect } from "../../graph-types.ts";
+import { isGroupUuid, isUserUuid } from "../../uuid.ts";
 import type { Audiences } from "../audience/audiences.ts";
-import { type Closure, patchSeed, type RightLevel, reachesHead } from "../reach/closure.ts";
+import { type Closure, type KeptClosure, type RightLevel, reachesHead } from "../reach/closure.ts";
+import type { ClosureCache } from "../reach/closures.ts";
 import { shownBySeed } from "../reach/grants.ts";
 import type { Standing } from "../reach/heavy.ts";
 import { holdsSeed } from "../reach/holds.ts";
-import type { ClosureCache } from "../reach/rights.ts";
-import { looksLikeGroup, looksLikeUser } from "../store/nodes.ts";
 import type { Topology } from "../store/topology.ts";
-import type { DeltaPlan } from "./plan.ts";
+import type { DeltaPlan } from "./delta-plan.ts";
 
-/** With more links than this at once, making the closures anew is cheaper than trying every head in each of them. */
+/** With more links than this at once, computing the closures again is cheaper than trying every head in each of them. */
 const MOST_LINKS = 32;
 
 /**
  * The common delta: somebody shares a project or an object, or takes the share back. Nothing is reached *through* the head,
- * so in each closure concerned one seed comes or goes, and neither the closure nor the grants need be made anew: a role of
+ * so in each closure concerned one seed is added or removed, and neither closure nor grants are computed again: a role of
  * 500 costs 500 times a few look-ups.
  */
 export function isPlainShare(topology: Topology, plan: DeltaPlan): boolean {
   if (plan.changes.length > MOST_LINKS) return false;
-  // Where an object lives is told with the first link to it, and forgotten with the last: what others had is not moved by that.
+  // The first link to an object brings its owner with it, and the last one takes it along; that moves nothing that others had.
   if (plan.moved.size > plan.departed.size || plan.changes.some(({ kind }) => kind === "user" || kind === "group"))
     return false;
   const { nodes } = topology;
@@ -33,10 +33,10 @@ export function isPlainShare(topology: Topology, plan: DeltaPlan): boolean {
   for (const tail of plan.sources) if (!plainTail(nodes.uuid(tail))) return false;
   for (const uuid of plan.heads) {
     const head = nodes.find(uuid);
-    if (head < 0 && !looksLikeUser(uuid) && !looksLikeGroup(uuid)) continue;
-    if (head < 0 || nodes.isUser(head) || topology.tails.has(head) || topology.isEverybody(head)) return false;
+    if (head < 0 && !isUserUuid(uuid) && !isGroupUuid(uuid)) continue;
+    if (head < 0 || nodes.isUser(head) || topology.sources.has(head) || topology.isEverybody(head)) return false;
     if (topology.ownership.circleTop(head) >= 0) return false;
-    for (const tail of topology.tails.nested) {
+    for (const tail of topology.sources.nested) {
       if (topology.ownership.someGroupAbove(tail, (at) => at === head)) return false;
     }
   }
@@ -55,7 +55,7 @@ type Turn = {
 
 const LEVELS: readonly RightLevel[] = [1, 3];
 
-/** Whoever reaches one of the tails; how users stand that are not light; and those whom somebody else compares. */
+/** All who reach one of the sources; the standing of users who are not light; and those whom the caller compares. */
 type Whom = {
   readonly all: Iterable<number>;
   readonly standing: ReadonlyMap<number, Standing>;
@@ -94,9 +94,9 @@ export class Shares {
   /** After the links changed: patches the closures. `lessened`: roles that have lost something. */
   settle(): { effect: Effect; lessened: Set<number> } {
     const turns: Turn[] = [];
-    const patches: { closure: Closure; head: number; present: boolean }[] = [];
+    const patches: { closure: KeptClosure; head: number; present: boolean }[] = [];
     const lessened = new Set<number>();
-    const stale = new Set<string>();
+    const outdated = new Set<string>();
     let rerouted = this.#plan.reroutes;
     this.#heads = [...this.#plan.heads].map((uuid) => this.#topology.nodes.find(uuid));
     for (const principal of this.#principals) {
@@ -108,7 +108,7 @@ export class Shares {
             patches.push({ closure, head, present: comes });
             const standing = this.#whom.standing.get(principal);
             if (standing !== undefined) rerouted = true;
-            if (standing === "disputed" && !comes) stale.add(this.#topology.nodes.uuid(principal));
+            if (standing === "disputed" && !comes) outdated.add(this.#topology.nodes.uuid(principal));
             if (standing === "disputed" || standing === "heavy") continue;
             turns.push({ user: principal, level, head, comes, before: this.#before(principal, level, head, comes) });
           }
@@ -123,10 +123,13 @@ export class Shares {
         }
       }
     }
-    for (const { closure, head, present } of patches) patchSeed(closure, head, present);
+    for (const { closure, head, present } of patches) {
+      if (present) closure.seeds.add(head);
+      else closure.seeds.delete(head);
+    }
     const effect = { ...this.#effect(turns), rerouted };
-    // Their older sessions may have the patterns, by a process to which they are not heavy.
-    for (const user of stale) effect.outdated.add(user);
+    // Their older sessions may hold the patterns, from a process in which they are not heavy.
+    for (const user of outdated) effect.outdated.add(user);
     return { effect, lessened };
   }
 
@@ -134,7 +137,7 @@ export class Shares {
     return this.#heads.filter((head) => closure.seeds.has(head) !== reachesHead(this.#topology, closure, head, level));
   }
 
-  /** Admins may read everything anyway; who is no account has no grants. */
+  /** Admins may read everything anyway; a user without an account has no grants. */
   #hasGrants(principal: number): boolean {
     return (
       this.#topology.nodes.isUser(principal) &&
@@ -157,7 +160,7 @@ export class Shares {
     const lost = new Set<string>();
     const gained = new Set<string>();
     const changed = new Set<string>();
-    const stale = new Set<string>();
+    const outdated = new Set<string>();
     for (const { user, level, head, comes, before } of turns) {
       const uuid = this.#topology.nodes.uuid(user);
       if (comes) {
@@ -166,7 +169,7 @@ export class Shares {
         if (!before) gained.add(uuid);
         continue;
       }
-      stale.add(uuid);
+      outdated.add(uuid);
       if (before) {
         changed.add(uuid);
         if (!holdsSeed(this.#topology, this.#rights.of(user, level), head)) lost.add(uuid);
@@ -175,9 +178,9 @@ export class Shares {
     for (const user of lost) {
       gained.delete(user);
       changed.delete(user);
-      stale.delete(user);
+      outdated.delete(user);
     }
     for (const user of gained) changed.delete(user);
-    return { shrank: lost, grew: gained, moved: changed, outdated: stale };
+    return { shrank: lost, grew: gained, moved: changed, outdated };
   }
 }

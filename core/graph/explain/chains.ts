@@ -1,4 +1,4 @@
-import type { PermissionEdge } from "../store/links.ts";
+import type { PermissionEdge } from "../store/permission-links.ts";
 import type { Topology } from "../store/topology.ts";
 
 /** One step of a chain of rights. */
@@ -8,7 +8,7 @@ export type Hop =
 
 /**
  * How one user comes by what it reaches: the same walk as `reach`, breadth first and with each node's way remembered, so
- * that a chain of the fewest links can be told. Made for one question and thrown away.
+ * that the chain with the fewest links can be named. One object answers one question.
  */
 export class Chains {
   readonly #topology: Topology;
@@ -70,21 +70,22 @@ export class Chains {
       if (nodes.isGroup(node)) todo.push(node);
     };
     const drain = (): void => {
-      for (let tail = todo.shift(); tail !== undefined; tail = todo.shift()) {
-        for (const edge of this.#topology.out(tail)) {
+      for (let source = todo.shift(); source !== undefined; source = todo.shift()) {
+        for (const edge of this.#topology.out(source)) {
           if (edge.level >= this.#level) note(edge.head, { by: "link", edge });
         }
-        for (const user of ownership.usersOwnedBy(tail) ?? []) note(user, { by: "ownership", owner: tail, node: user });
+        for (const user of ownership.usersOwnedBy(source) ?? [])
+          note(user, { by: "ownership", owner: source, node: user });
       }
     };
     drain();
-    for (const group of this.#topology.tails.ownedBy(this.start) ?? []) {
+    for (const group of this.#topology.sources.ownedBy(this.start) ?? []) {
       note(group, { by: "ownership", owner: this.start, node: group });
     }
     for (let again = true; again; ) {
       again = false;
       drain();
-      for (const group of this.#topology.tails.nested) {
+      for (const group of this.#topology.sources.nested) {
         if (this.#last.has(group)) continue;
         for (const hop of this.to(group) ?? []) {
           if (hop.by !== "ownership" || this.#last.has(hop.node)) continue;
@@ -96,6 +97,6 @@ export class Chains {
   }
 }
 
-export function tailOf(hop: Hop): number {
+function tailOf(hop: Hop): number {
   return hop.by === "link" ? hop.edge.tail : hop.owner;
 }

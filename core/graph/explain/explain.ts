@@ -5,7 +5,7 @@ import type { ObjectNodes, PermissionLink, ReadRule } from "../reach/read-rule.t
 import type { Topology } from "../store/topology.ts";
 import { Chains, type Hop } from "./chains.ts";
 import { Refusal } from "./refusal.ts";
-import { Sentences, singular } from "./words.ts";
+import { Sentences, singular } from "./sentences.ts";
 
 /** Why a user may read an object, or what is nearest to being missing. What is decided is decided by the read rule alone. */
 export class Explainer {

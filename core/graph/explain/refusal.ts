@@ -1,9 +1,9 @@
 import type { ObjectFacts } from "../../graph-types.ts";
 import type { ObjectNodes, ReadRule } from "../reach/read-rule.ts";
-import type { PermissionEdge } from "../store/links.ts";
+import type { PermissionEdge } from "../store/permission-links.ts";
 import type { Topology } from "../store/topology.ts";
 import { Chains } from "./chains.ts";
-import { type Sentences, singular } from "./words.ts";
+import { type Sentences, singular } from "./sentences.ts";
 
 /** Why a user may not read an object: where the object lives, and what is nearest to leading there. */
 export class Refusal {

@@ -1,17 +1,19 @@
 import type { ObjectFacts } from "../../graph-types.ts";
+import { MAX_ROUTE_BYTES, objectName, routeNames } from "../../routes.ts";
 import { subjectToken } from "../../subjects.ts";
+import { isUserUuid } from "../../uuid.ts";
 import type { Audiences } from "../audience/audiences.ts";
 import type { Crowds } from "../audience/crowds.ts";
-import type { GraphState } from "../delta/state.ts";
+import type { GraphState } from "../delta/graph-state.ts";
 import type { RightLevel } from "../reach/closure.ts";
+import type { ClosureCache, Closures } from "../reach/closures.ts";
 import type { HeavyUsers } from "../reach/heavy.ts";
 import { holdsObject } from "../reach/holds.ts";
 import type { ObjectNodes, PermissionLink, ReadRule } from "../reach/read-rule.ts";
-import type { ClosureCache, Closures } from "../reach/rights.ts";
-import { MAX_ROUTE_BYTES, ownerPrefix, ownerPrefixOf, routeNames } from "../store/route-names.ts";
+import { ownerPrefix, ownerPrefixOf } from "../store/owner-path.ts";
 import type { Topology } from "../store/topology.ts";
 
-/** Where events about an object are published (docs/subjects.md 2). The counterpart of `grants.ts`: what one says the other must match. */
+/** Where events about an object are published (docs/subjects.md 2). The counterpart of `reach/grants.ts`: the patterns there must match the routes here. */
 export class Routes {
   readonly #topology: Topology;
   readonly #audiences: Audiences;
@@ -29,7 +31,7 @@ export class Routes {
     this.#rule = rule;
   }
 
-  /** All tails of an event about the object, whatever their length. */
+  /** All routes of an event about the object, whatever their length. */
   of(object: ObjectFacts, now: number): string[] {
     const place = this.#rule.placeOf(object);
     const visibility = this.#rule.visibility(object, place, now);
@@ -55,62 +57,68 @@ export class Routes {
     }
   }
 
-  /** All tails of the object's deletion: for whoever sees deletions of what its owner owned. */
+  /** All routes of the object's deletion: for those who may read what its owner owns directly. */
   ofDeletion(object: ObjectFacts): string[] {
     const { uuid, resource } = object;
     const owner = object.owner ?? object.tokenUser ?? null;
     if (!owner) return [routeNames.admin(uuid, resource)];
     const prefix = ownerPrefixOf(this.#topology, owner);
     const node = this.#topology.nodes.find(uuid);
-    const plain = `${prefix}${subjectToken(uuid)}.${resource}`;
+    const plain = prefix + objectName(uuid, resource);
     const deleted = routeNames.deleted(prefix, uuid, resource);
-    // A grant on the object itself would match the plain tail; so would none of those for what users own directly.
+    // A grant on the object itself would match the plain route, which is only for those who read what the owner owns.
     const shared = node >= 0 && this.#topology.in(node).length > 0 && resource !== "users";
     const found =
       shared || resource === "containers" || resource === "api_client_authorizations" || resource === "logs"
         ? [deleted]
-        : resource === "groups" && this.#isUser(owner)
+        : resource === "groups" && isUserUuid(owner)
           ? [plain, deleted]
           : [plain];
     const copied = found[found.length - 1] as string;
     return [...found, ...this.#copies(copied, (rights) => this.#rule.readsOwned(rights, owner))];
   }
 
-  /** The object's own tail at the owner it has left; where trash hid it there, nobody but admins is told that it went. */
+  /** The object's own route at the owner that it has left. If trash hid it there, only admins learn that it left. */
   ofLeaving(object: ObjectFacts, oldOwner: string, now: number): string[] {
     const { uuid, resource } = object;
     const place = { node: this.#rule.placeOf(object).node, owner: this.#topology.nodes.find(oldOwner) };
     if (this.#rule.visibility(object, place, now) !== "all") return [routeNames.admin(uuid, resource)];
-    const tail = `${ownerPrefixOf(this.#topology, oldOwner)}${subjectToken(uuid)}.${resource}`;
-    // Heavy users would have had a pattern for that place.
-    return [tail, ...this.#heavyCopies(tail, (rights) => this.#rule.readsOwned(rights, oldOwner))];
+    const route = ownerPrefixOf(this.#topology, oldOwner) + objectName(uuid, resource);
+    // A heavy user would otherwise have had a pattern for the old owner.
+    return [route, ...this.#heavyCopies(route, (rights) => this.#rule.readsOwned(rights, oldOwner))];
+  }
+
+  /** For those who may read what a user owns directly: an event about the user, which is not the user's record. */
+  ofOwned(user: string): string[] {
+    const route = ownerPrefixOf(this.#topology, user) + objectName(user, "users");
+    return [route, ...this.#copies(route, (rights) => this.#rule.readsOwned(rights, user))];
   }
 
   #ofObject(object: ObjectFacts, { node, owner }: ObjectNodes): string[] {
-    const name = `${subjectToken(object.uuid)}.${object.resource}`;
-    const tail = ownerPrefixOf(this.#topology, object.owner) + name;
-    const found = [tail];
-    // Shared one by one before the graph has heard where it lives: that grant speaks of no owner.
+    const name = objectName(object.uuid, object.resource);
+    const route = ownerPrefixOf(this.#topology, object.owner) + name;
+    const found = [route];
+    // The object was shared before the graph knew its owner, so that grant names no owner.
     if (node >= 0 && object.owner && this.#topology.in(node).length > 0 && this.#topology.ownership.owner(node) < 0) {
       found.push(name);
     }
-    return [...found, ...this.#copies(tail, (rights) => this.#rule.reads(rights, object, { node, owner }))];
+    return [...found, ...this.#copies(route, (rights) => this.#rule.reads(rights, object, { node, owner }))];
   }
 
   #ofGroup(object: ObjectFacts, { node, owner }: ObjectNodes): string[] {
-    const tail = `${node >= 0 ? ownerPrefix(this.#topology, node) : `${subjectToken(object.uuid)}.`}groups`;
-    const found = [tail];
+    const route = `${node >= 0 ? ownerPrefix(this.#topology, node) : `${subjectToken(object.uuid)}.`}groups`;
+    const found = [route];
     if (this.#rule.isVisibleRole(node)) found.push(routeNames.visibleRole(object.uuid));
-    return [...found, ...this.#copies(tail, (rights) => this.#rule.reads(rights, object, { node, owner }))];
+    return [...found, ...this.#copies(route, (rights) => this.#rule.reads(rights, object, { node, owner }))];
   }
 
   #ofUser(object: ObjectFacts, place: ObjectNodes): string[] {
     const { nodes } = this.#topology;
     const { node, owner } = place;
     const self = routeNames.user(object.uuid, object.uuid, "users");
-    // An inactive user's record is for the user and for admins, whoever may read its projects.
+    // An inactive user's record is for the user and for admins, even if others may read the user's projects.
     if (node < 0 || !this.#topology.isActive(node)) return [self];
-    const canonical = `${ownerPrefix(this.#topology, owner)}${subjectToken(object.uuid)}.users`;
+    const canonical = ownerPrefix(this.#topology, owner) + objectName(object.uuid, "users");
     const found = new Set([canonical, self]);
     for (const edge of this.#topology.in(node)) {
       if (edge.level >= 1) found.add(routeNames.via(nodes.token(edge.tail), object.uuid));
@@ -121,7 +129,7 @@ export class Routes {
       else if (this.#rule.reads(this.#rights.ofManaged(role, 1), object, place))
         found.add(routeNames.managed(token, canonical));
     }
-    // Many may read it, each by a link of its own.
+    // Many users may read it, each by their own link.
     if (this.#crowds.isPossible(node)) found.add(routeNames.record(object.uuid));
     for (const copy of this.#heavyCopies(canonical, (rights) => this.#rule.reads(rights, object, place)))
       found.add(copy);
@@ -133,9 +141,9 @@ export class Routes {
     const found: string[] = [];
     for (const request of this.#rule.requestsShowing(place.node, now)) {
       const owner = ownership.owner(request);
-      const tail = `${ownerPrefix(this.#topology, owner)}${nodes.token(request)}.${subjectToken(object.uuid)}.containers`;
-      found.push(tail);
-      found.push(...this.#copies(tail, (rights) => holdsObject(this.#topology, rights, request, owner)));
+      const route = `${ownerPrefix(this.#topology, owner)}${nodes.token(request)}.${objectName(object.uuid, "containers")}`;
+      found.push(route);
+      found.push(...this.#copies(route, (rights) => holdsObject(this.#topology, rights, request, owner)));
     }
     return found.length > 0 ? found : [routeNames.admin(object.uuid, "containers")];
   }
@@ -143,58 +151,54 @@ export class Routes {
   #ofPermissionLink(uuid: string, link: PermissionLink): string[] {
     const { nodes, ownership } = this.#topology;
     const found = new Set<string>();
-    if (this.#isUser(link.tail)) found.add(routeNames.user(link.tail, uuid, "links"));
-    if (this.#isUser(link.head)) found.add(routeNames.user(link.head, uuid, "links"));
+    if (isUserUuid(link.tail)) found.add(routeNames.user(link.tail, uuid, "links"));
+    if (isUserUuid(link.head)) found.add(routeNames.user(link.head, uuid, "links"));
     const head = nodes.find(link.head);
     const owner = head < 0 ? -1 : ownership.owner(head);
     if (head >= 0 && nodes.isGroup(head)) found.add(routeNames.manage(ownerPrefix(this.#topology, head), uuid));
-    else if (this.#isUser(link.head)) found.add(routeNames.manage(`${subjectToken(link.head)}.`, uuid));
+    else if (isUserUuid(link.head)) found.add(routeNames.manage(`${subjectToken(link.head)}.`, uuid));
     else if (owner < 0) found.add(routeNames.manageOwned("", link.head, uuid));
-    // By the head's owner; where that is a group and the head one too, the head's own path has said so.
+    // By the head's owner, unless both are groups: then the head's own path covers it.
     if (link.headOwner !== null && !(owner >= 0 && nodes.isGroup(head) && nodes.isGroup(owner))) {
       found.add(routeNames.manageOwned(ownerPrefixOf(this.#topology, link.headOwner), link.head, uuid));
     }
-    const name = `${subjectToken(uuid)}.links`;
+    const name = objectName(uuid, "links");
     const manages = (rights: Closures) => this.#rule.manages(rights, link);
-    for (const copy of this.#audienceCopies(name, manages, 3)) found.add(`@manage.${copy}`);
-    for (const copy of this.#heavyCopies(`@manage.${name}`, manages, 3)) found.add(copy);
+    for (const copy of this.#audienceCopies(name, manages, 3)) found.add(routeNames.manageCopy(copy));
+    for (const copy of this.#heavyCopies(routeNames.manageCopy(name), manages, 3)) found.add(copy);
     return [...found];
   }
 
-  #copies(tail: string, holds: (rights: Closures) => boolean): string[] {
-    return [...this.#audienceCopies(tail, holds), ...this.#heavyCopies(tail, holds)];
+  #copies(route: string, holds: (rights: Closures) => boolean): string[] {
+    return [...this.#audienceCopies(route, holds), ...this.#heavyCopies(route, holds)];
   }
 
-  /** The tail once more for each audience whose members have the object through it. */
-  #audienceCopies(tail: string, holds: (rights: Closures) => boolean, level: RightLevel = 1): string[] {
+  /** A copy of the route for each audience whose members have the object through it. */
+  #audienceCopies(route: string, holds: (rights: Closures) => boolean, level: RightLevel = 1): string[] {
     const copies: string[] = [];
     const { nodes } = this.#topology;
     for (const role of this.#audiences.copied()) {
       const token = nodes.token(role);
-      if (holds(this.#rights.ofRole(role, level))) copies.push(routeNames.role(token, tail));
-      // Who manages a crowded user has no more through it.
+      if (holds(this.#rights.ofRole(role, level))) copies.push(routeNames.role(token, route));
+      // A manager of a crowded user has nothing more through that user.
       else if (!nodes.isUser(role) && holds(this.#rights.ofManaged(role, level)))
-        copies.push(routeNames.managed(token, tail));
+        copies.push(routeNames.managed(token, route));
     }
     return copies;
   }
 
-  /** The tail once more for each heavy user that has the object in a way for which it has no pattern. */
-  #heavyCopies(tail: string, holds: (rights: Closures) => boolean, level: RightLevel = 1): string[] {
+  /** A copy of the route for each heavy user that has the object, but no pattern for it. */
+  #heavyCopies(route: string, holds: (rights: Closures) => boolean, level: RightLevel = 1): string[] {
     const copies: string[] = [];
     for (const user of this.#heavy.possible) {
       if (!holds(this.#rights.of(user, level)) || holds(this.#rights.keptOf(user, level))) continue;
-      copies.push(routeNames.copy(this.#topology.nodes.token(user), tail));
+      copies.push(routeNames.copy(this.#topology.nodes.token(user), route));
     }
     return copies;
   }
-
-  #isUser(uuid: string): boolean {
-    return uuid.length === 27 && uuid.slice(5, 12) === "-tpzed-";
-  }
 }
 
-/** Those of the tails that nats-server takes. */
+/** The routes that are short enough for nats-server. */
 export function routable(all: readonly string[]): string[] {
-  return all.filter((tail) => tail.length <= MAX_ROUTE_BYTES);
+  return all.filter((route) => route.length <= MAX_ROUTE_BYTES);
 }

@@ -7,7 +7,7 @@ export type RightLevel = 1 | 3;
 
 /**
  * What a principal (a user, or an audience role taken as one) reads or manages without what audience roles bring.
- * A new one is made after a delta, so a "before" can be kept while the rows move on; only `seeds` may be patched (shares.ts).
+ * A new one is made after a delta, so a "before" can be kept while the rows move on.
  */
 export type Closure = {
   /** Users whose every possession is in reach, projects and all: paths that begin with them. */
@@ -33,6 +33,9 @@ export type Closure = {
   readonly records: ReadonlySet<number>;
 };
 
+/** A closure as the cache keeps it: a share given or taken back adds or removes one seed in place (shares.ts). */
+export type KeptClosure = Closure & { readonly seeds: Set<number> };
+
 export type Draft = { -readonly [K in keyof Closure]: Set<number> };
 
 type IsAudience = (role: number) => boolean;
@@ -44,7 +47,7 @@ export function userClosure(
   user: number,
   level: RightLevel,
   isAudience: IsAudience,
-): Closure {
+): KeptClosure {
   const draft = emptyDraft();
   const base = reach(topology, user, level, isAudience);
   addBase(topology, draft, base, level);
@@ -62,7 +65,7 @@ export function roleClosure(
   role: number,
   level: RightLevel,
   isAudience: IsAudience,
-): Closure {
+): KeptClosure {
   const draft = emptyDraft();
   const base = reach(topology, role, level, isAudience);
   addBase(topology, draft, base, level);
@@ -77,7 +80,7 @@ export function managedClosure(
   role: number,
   level: RightLevel,
   isAudience: IsAudience,
-): Closure {
+): KeptClosure {
   const draft = emptyDraft();
   const base = reach(topology, role, level, isAudience);
   addManaged(topology, zero, draft, managed(zero, base, level, isAudience), level, isAudience);
@@ -102,7 +105,7 @@ function emptyDraft(): Draft {
 const NONE: ReadonlySet<number> = new Set();
 
 /** Most sets of most closures are empty: these share one, which saves memory and stays in the processor's cache. */
-export function closureOf({ seeds, ...rest }: Draft): Closure {
+export function closureOf({ seeds, ...rest }: Draft): KeptClosure {
   const shared = (set: Set<number>): ReadonlySet<number> => (set.size === 0 ? NONE : set);
   return {
     own: shared(rest.own),
@@ -120,13 +123,13 @@ export function closureOf({ seeds, ...rest }: Draft): Closure {
 /** Of nothing. */
 export const EMPTY: Closure = closureOf(emptyDraft());
 
-/** Into an empty draft, which takes over the walk's own sets. */
+/** Into an empty draft, which then owns the walk's sets. */
 function addBase(topology: Topology, draft: Draft, base: Reach, level: RightLevel): void {
   draft.seeds = base.seeds;
   draft.audiences = base.audiences;
   addAll(draft.roles, base.audiences);
-  for (const tail of base.sources) if (topology.roles.has(tail)) draft.roles.add(tail);
-  addTails(topology, draft, base, level);
+  for (const source of base.sources) if (topology.roles.has(source)) draft.roles.add(source);
+  addSources(topology, draft, base, level);
 }
 
 /** One step of UU: all that these users reach by themselves, and what the users managed by *them* own directly. */
@@ -154,7 +157,7 @@ function addManaged(
     const more = reach(topology, user, level, isAudience);
     addAll(draft.seeds, more.seeds);
     addAll(draft.indirect, more.audiences);
-    addTails(topology, draft, more, level);
+    addSources(topology, draft, more, level);
     addAll(draft.direct, managed(zero, more, level, isAudience));
   }
 }
@@ -167,33 +170,27 @@ function managed(zero: LevelZero, base: Reach, level: RightLevel, isAudience: Is
   return rest;
 }
 
-function addTails(topology: Topology, draft: Draft, walk: Reach, level: RightLevel): void {
-  const add = (tail: number): void => {
-    draft.sources.add(tail);
-    if (level === 1 && hasUserHead(topology, tail)) draft.via.add(tail);
+function addSources(topology: Topology, draft: Draft, walk: Reach, level: RightLevel): void {
+  const add = (source: number): void => {
+    draft.sources.add(source);
+    if (level === 1 && hasUserHead(topology, source)) draft.via.add(source);
   };
   add(walk.start);
-  for (const tail of walk.sources) add(tail);
+  for (const source of walk.sources) add(source);
 }
 
-function hasUserHead(topology: Topology, tail: number): boolean {
-  return topology.out(tail).some((edge) => edge.level >= 1 && topology.nodes.isUser(edge.head));
+function hasUserHead(topology: Topology, source: number): boolean {
+  return topology.out(source).some((edge) => edge.level >= 1 && topology.nodes.isUser(edge.head));
 }
 
-/** Would the closure have this head as a seed, by the links as they are now? For heads that are no tails. */
+/** Would the closure have this head as a seed, by the links as they are now? For heads that are no sources. */
 export function reachesHead(topology: Topology, closure: Closure, head: number, level: RightLevel): boolean {
   const edges = topology.in(head);
   if (edges.length <= closure.sources.size) {
     return edges.some((edge) => edge.level >= level && closure.sources.has(edge.tail));
   }
-  for (const tail of closure.sources) if (topology.links.highest(tail, head) >= level) return true;
+  for (const source of closure.sources) if (topology.links.highest(source, head) >= level) return true;
   return false;
-}
-
-export function patchSeed(closure: Closure, head: number, present: boolean): void {
-  const seeds = closure.seeds as Set<number>;
-  if (present) seeds.add(head);
-  else seeds.delete(head);
 }
 
 function addAll(into: Set<number>, from: Iterable<number>): void {

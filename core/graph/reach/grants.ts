@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
 import type { Grants } from "../../graph-types.ts";
+import { MAX_ROUTE_BYTES, routeNames, routePatterns } from "../../routes.ts";
 import { subjectToken } from "../../subjects.ts";
 import { resourceOf } from "../../uuid.ts";
-import { MAX_ROUTE_BYTES, ownerPrefix, routeNames } from "../store/route-names.ts";
+import { Circle } from "../store/circle.ts";
+import { ownerPrefix } from "../store/owner-path.ts";
 import type { Topology } from "../store/topology.ts";
 import { type Closure, EMPTY } from "./closure.ts";
 import { holdsOwned } from "./holds.ts";
@@ -27,10 +29,10 @@ const OWNED_RESOURCES = [
   "workflows",
 ] as const;
 
-/** Kinds to which a link of its own gives a reading; links to containers, tokens and logs count for nothing (docs/arvados-permissions.md 3.3). */
+/** Kinds that a permission link makes readable. Links to containers, tokens and logs have no effect (docs/arvados-permissions.md 3.3). */
 const SHARED_RESOURCES: ReadonlySet<string> = new Set(OWNED_RESOURCES.filter((resource) => resource !== "users"));
 
-/** A user's grants: the fewest patterns that match the routes of what the closures reach, and no other. */
+/** A user's grants: the fewest patterns that match the routes of what the closures reach, and no other route. */
 export function compileGrants(
   topology: Topology,
   user: string,
@@ -42,7 +44,7 @@ export function compileGrants(
   return { patterns, hash: createHash("sha256").update(patterns.join("\n")).digest("base64url").slice(0, 22) };
 }
 
-/** For whoever is no account: matches nothing that is ever published, for an empty list would match everything. */
+/** For a user without an account: a pattern that matches nothing ever published, because an empty list would match everything. */
 export function noGrants(topology: Topology, user: string): Grants {
   const nothing = { known: false, admin: false, seesRoles: false };
   return compileGrants(topology, user, nothing, EMPTY, EMPTY);
@@ -55,11 +57,10 @@ function patternsOf(
   reading: Closure,
   managing: Closure,
 ): Set<string> {
-  const me = subjectToken(user);
-  if (!account.known) return new Set([`@none.${me}`]);
-  if (account.admin) return new Set([">"]);
-  const found = new Set([`@user.${me}.>`]);
-  if (account.seesRoles) found.add("@roles.>");
+  if (!account.known) return new Set([routePatterns.nothing(user)]);
+  if (account.admin) return new Set<string>([routePatterns.everything]);
+  const found = new Set([routePatterns.user(subjectToken(user))]);
+  if (account.seesRoles) found.add(routePatterns.visibleRoles);
   addReading(topology, found, reading);
   addManaging(topology, found, managing);
   return found;
@@ -67,52 +68,51 @@ function patternsOf(
 
 function addReading(topology: Topology, found: Set<string>, closure: Closure): void {
   const { nodes } = topology;
-  for (const user of closure.own) found.add(`${nodes.token(user)}.>`);
+  for (const user of closure.own) found.add(routePatterns.below(`${nodes.token(user)}.`));
   for (const user of closure.direct) {
     const token = nodes.token(user);
-    for (const resource of OWNED_RESOURCES) found.add(`${token}.*.${resource}`);
-    found.add(`${token}.*.*.containers`);
-    found.add(`${token}.@deleted.>`);
+    for (const resource of OWNED_RESOURCES) found.add(routePatterns.owned(token, resource));
+    found.add(routePatterns.ownedContainers(token));
+    found.add(routePatterns.ownedDeleted(token));
   }
   for (const seed of closure.seeds) {
     const shown = shownBySeed(topology, closure, seed);
     if (shown < 0) continue;
-    if (nodes.isGroup(shown)) addBounded(found, `${ownerPrefix(topology, shown)}>`);
+    if (nodes.isGroup(shown)) addBounded(found, routePatterns.below(ownerPrefix(topology, shown)));
     else addBounded(found, objectPattern(topology, shown));
   }
   for (const user of closure.records) found.add(routeNames.record(nodes.uuid(user)));
-  for (const tail of closure.via) found.add(`@via.${nodes.token(tail)}.>`);
+  for (const source of closure.via) found.add(routePatterns.via(nodes.token(source)));
   for (const role of closure.audiences) {
     const token = nodes.token(role);
-    found.add(`@role.${token}.>`);
-    found.add(`@via.${token}.>`);
-    found.add(`@managed.${token}.>`);
+    found.add(routePatterns.role(token));
+    found.add(routePatterns.via(token));
+    found.add(routePatterns.managed(token));
   }
   for (const role of closure.indirect) {
     const token = nodes.token(role);
-    found.add(`@role.${token}.>`);
-    found.add(`@via.${token}.>`);
+    found.add(routePatterns.role(token));
+    found.add(routePatterns.via(token));
   }
 }
 
 function addManaging(topology: Topology, found: Set<string>, closure: Closure): void {
   const { nodes, ownership } = topology;
-  for (const user of closure.own) found.add(`@manage.${nodes.token(user)}.>`);
+  for (const user of closure.own) found.add(routePatterns.manage(`${nodes.token(user)}.`));
   for (const user of closure.direct) {
-    found.add(`@manage.${nodes.token(user)}.*.links`);
-    found.add(`@manage.${nodes.token(user)}.@.>`);
+    for (const pattern of routePatterns.manageOwned(nodes.token(user))) found.add(pattern);
   }
   for (const seed of closure.seeds) {
     const shown = shownBySeed(topology, closure, seed, true);
     if (shown < 0) continue;
-    if (nodes.isGroup(shown)) addBounded(found, `@manage.${ownerPrefix(topology, shown)}>`);
-    else addBounded(found, `@manage.${ownerPrefix(topology, ownership.owner(shown))}@.${nodes.token(shown)}.>`);
+    if (nodes.isGroup(shown)) addBounded(found, routePatterns.manage(ownerPrefix(topology, shown)));
+    else addBounded(found, routePatterns.manageHead(ownerPrefix(topology, ownership.owner(shown)), nodes.token(shown)));
   }
   for (const role of closure.audiences) {
-    found.add(`@manage.@role.${nodes.token(role)}.>`);
-    found.add(`@manage.@managed.${nodes.token(role)}.>`);
+    found.add(routePatterns.manageRole(nodes.token(role)));
+    found.add(routePatterns.manageManaged(nodes.token(role)));
   }
-  for (const role of closure.indirect) found.add(`@manage.@role.${nodes.token(role)}.>`);
+  for (const role of closure.indirect) found.add(routePatterns.manageRole(nodes.token(role)));
 }
 
 /**
@@ -127,24 +127,17 @@ export function shownBySeed(topology: Topology, closure: Closure, seed: number, 
     if (holdsOwned(topology, [closure], owner)) return -1;
     return managing || SHARED_RESOURCES.has(resourceOf(nodes.uuid(seed)) ?? "") ? seed : -1;
   }
-  // To the very top, for only there is it known that the chain is no circle (whose members would cover each other).
+  // Up to the top: only there it is known that the chain is no circle, whose members would cover each other.
   let covered = false;
-  let marker = seed;
-  let steps = 0;
-  let limit = 1;
+  const circle = new Circle(seed);
   for (let at = owner; at >= 0; at = ownership.owner(at)) {
     if (nodes.isUser(at)) return covered || closure.own.has(at) ? -1 : seed;
     if (!nodes.isGroup(at)) break;
-    if (at === marker) {
+    if (circle.closesAt(at)) {
       const top = ownership.circleTop(seed);
       return top >= 0 ? top : covered ? -1 : seed;
     }
     covered ||= closure.seeds.has(at);
-    if (++steps === limit) {
-      marker = at;
-      steps = 0;
-      limit *= 2;
-    }
   }
   return covered ? -1 : seed;
 }
@@ -157,7 +150,7 @@ function objectPattern(topology: Topology, object: number): string {
   return resource === "container_requests" ? `${path}.>` : `${path}.${resource}`;
 }
 
-/** Nothing is published under a longer subject, so the pattern would only weigh. */
+/** Nothing is published under a longer subject, so a longer pattern would only take room. */
 function addBounded(found: Set<string>, pattern: string): void {
   if (pattern.length <= MAX_ROUTE_BYTES) found.add(pattern);
 }

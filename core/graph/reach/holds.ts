@@ -1,3 +1,4 @@
+import { Circle } from "../store/circle.ts";
 import { ownerStep } from "../store/ownership.ts";
 import type { Topology } from "../store/topology.ts";
 import type { Closure } from "./closure.ts";
@@ -11,20 +12,13 @@ import type { Closure } from "./closure.ts";
 export function holdsGroup(topology: Topology, closures: readonly Closure[], group: number): boolean {
   if (group < 0 || !topology.nodes.isGroup(group)) return false;
   const { ownership } = topology;
-  let marker = -1;
-  let steps = 0;
-  let limit = 1;
-  for (let at = group; at !== marker; ) {
+  const circle = new Circle();
+  for (let at = group; !circle.closesAt(at); ) {
     const up = ownership.up(at);
     if (ownerStep.isSeed(up) && hasSeed(closures, at)) return true;
     const owner = ownerStep.owner(up);
     if (ownerStep.ownerIsUser(up)) return hasOwn(closures, owner);
     if (!ownerStep.ownerIsGroup(up)) return false;
-    if (++steps === limit) {
-      marker = at;
-      steps = 0;
-      limit *= 2;
-    }
     at = owner;
   }
   return false;

@@ -2,11 +2,11 @@ import type { Topology } from "../store/topology.ts";
 import { reach } from "./reach.ts";
 
 /**
- * Permission links of unknown names. They give no level, yet a walk passes them and hands on `traverse_owned` (docs/arvados-permissions.md 3.1), so a user
+ * Permission links of unknown names. They give no level, but a walk follows them and passes on `traverse_owned` (docs/arvados-permissions.md 3.1), so a user
  * may be managed by way of one path and readable by way of another. Arvados makes no such links today; old rows and SQL do.
  *
- * Such a link matters only where somebody is managed behind it, and only to those who reach its tail. Everybody else's closures
- * are as if it were not there. (docs/adr/0020-links-of-unknown-names.md)
+ * Such a link matters only where somebody is managed behind it, and only to those who reach its tail. All other closures
+ * are as if it did not exist. (docs/adr/0020-links-of-unknown-names.md)
  */
 
 /**
@@ -45,7 +45,7 @@ function managesUsers(topology: Topology, group: number): boolean {
 
 /** Groups reached from these over links of any level and by ownership, as far as they lead on. */
 function below(topology: Topology, from: Iterable<number>): Set<number> {
-  const { nodes, tails, ownership } = topology;
+  const { nodes, sources: tails, ownership } = topology;
   const found = new Set(from);
   const walk = (): void => {
     for (const group of found) {
@@ -73,7 +73,7 @@ function above(topology: Topology, from: Iterable<number>, among: ReadonlySet<nu
   const meet = (node: number, source = false): void => {
     if (found.has(node) || !(nodes.isGroup(node) || nodes.isUser(node))) return;
     // A project between two of them need be no tail itself.
-    if (!source && among !== null && !among.has(node) && topology.tails.has(node)) return;
+    if (!source && among !== null && !among.has(node) && topology.sources.has(node)) return;
     found.add(node);
     if (nodes.isGroup(node)) todo.push(node);
   };
@@ -96,8 +96,8 @@ type Halves = {
 
 /**
  * The users that a walk reaches with `traverse_owned` on one path and level 1 on another, where one of the paths passes a link of an
- * unknown name. Answers about audience roles are kept, so that what thousands of members share is worked out once; whoever
- * changes a row makes a new one.
+ * unknown name. Answers about audience roles are kept, so that what thousands of members share is computed once. After a
+ * change of a row a new object is needed.
  */
 export class LevelZero {
   readonly #topology: Topology;

@@ -1,7 +1,7 @@
 import type { ObjectFacts } from "../../graph-types.ts";
 import type { Topology } from "../store/topology.ts";
+import type { ClosureCache, Closures } from "./closures.ts";
 import { holdsGroup, holdsObject, holdsOwned, holdsUser } from "./holds.ts";
-import type { ClosureCache, Closures } from "./rights.ts";
 
 /** Whom the trash rule lets see an object, before anybody's permissions are asked (docs/arvados-permissions.md 3.3, excluded_trash). */
 export type Visibility = "all" | "admins" | "nobody";
@@ -15,7 +15,7 @@ export type ObjectNodes = { readonly node: number; readonly owner: number };
 /** A permission link as its reading needs it. */
 export type PermissionLink = { tail: string; head: string; headOwner: string | null };
 
-/** Arvados' read rule (docs/arvados-permissions.md 3.3, as the vectors' README spells it out) over the closures of `rights.ts`. */
+/** Arvados' read rule (docs/arvados-permissions.md 3.3, as the vectors' README spells it out) over the closures of `closures.ts`. */
 export class ReadRule {
   readonly #topology: Topology;
   readonly #rights: ClosureCache;

@@ -1,4 +1,5 @@
 import { subjectToken } from "../../subjects.ts";
+import { isGroupUuid, isUserUuid } from "../../uuid.ts";
 import { UuidIndex } from "./uuid-index.ts";
 
 /**
@@ -12,11 +13,10 @@ const OBJECT = 0;
 const USER = 1;
 const GROUP = 2;
 
-/** Arvados' own SQL tells users and groups by the uuid's shape (`_____-tpzed-_______________`), rows or no rows; so does this. */
+/** A uuid alone tells users and groups from objects, whether or not they have rows. */
 function kindOf(uuid: string): number {
-  if (uuid.length !== 27) return OBJECT;
-  if (uuid.startsWith("-tpzed-", 5)) return USER;
-  return uuid.startsWith("-j7d0g-", 5) ? GROUP : OBJECT;
+  if (isUserUuid(uuid)) return USER;
+  return isGroupUuid(uuid) ? GROUP : OBJECT;
 }
 
 /** One 32-bit integer per node, growing with the table. */
@@ -77,7 +77,7 @@ export class Nodes {
     return this.#idsOf(kindOf(uuid)).get(uuid);
   }
 
-  /** The id of a uuid, made if need be, and held until the matching `release`. */
+  /** The id of a uuid, created if there is none, and held until the matching `release`. */
   retain(uuid: string): number {
     const kind = kindOf(uuid);
     const known = this.#idsOf(kind).get(uuid);
@@ -92,7 +92,7 @@ export class Nodes {
     if (refs === 0) this.#unused.push(node);
   }
 
-  /** Forgets the nodes that nothing holds any more, and names them. Never amid a delta: its "before" still speaks of them. */
+  /** Forgets the nodes that nothing holds any more, and names them. Never during a delta, whose "before" still refers to them. */
   sweep(): number[] {
     if (this.#unused.length === 0) return this.#unused;
     const gone: number[] = [];
@@ -142,14 +142,4 @@ export class Nodes {
     this.#kind.set(node, kind);
     return node;
   }
-}
-
-/** Is this text shaped like a user's uuid (as Arvados' SQL asks)? */
-export function looksLikeUser(uuid: string): boolean {
-  return kindOf(uuid) === USER;
-}
-
-/** Is this text shaped like a group's uuid (as Arvados' SQL asks)? */
-export function looksLikeGroup(uuid: string): boolean {
-  return kindOf(uuid) === GROUP;
 }

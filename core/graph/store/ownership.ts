@@ -1,3 +1,4 @@
+import { Circle } from "./circle.ts";
 import type { IntColumn, Nodes } from "./nodes.ts";
 
 const NEVER = () => false;
@@ -6,14 +7,14 @@ const NEVER = () => false;
  * One step up, packed into one integer, for `check` climbs past hundreds of groups a microsecond and each column read may
  * be a cache miss: bit 0 = some link may point at the node itself, bits 1-2 = kind of its owner, the rest = owner + 1.
  */
-const MARKED = 1;
+const LINKED = 1;
 const OWNER_IS_USER = 2;
 const OWNER_IS_GROUP = 4;
 const OWNER_SHIFT = 3;
 
 export const ownerStep = {
   /** Can the node be among the seeds of a closure: is it the head of a link, or a role? */
-  isSeed: (up: number) => (up & MARKED) !== 0,
+  isSeed: (up: number) => (up & LINKED) !== 0,
   owner: (up: number) => (up >> OWNER_SHIFT) - 1,
   ownerIsUser: (up: number) => (up & OWNER_IS_USER) !== 0,
   ownerIsGroup: (up: number) => (up & OWNER_IS_GROUP) !== 0,
@@ -52,17 +53,17 @@ export class Ownership {
     return ownerStep.owner(this.#up.get(node));
   }
 
-  /** One step up from a node: see `step`. */
+  /** One step up from a node: see `ownerStep`. */
   up(node: number): number {
     const up = this.#up.get(node);
     if (this.#past === null) return up;
-    // Marks are of today; a closure of the past may have seeds that no link points at any more.
+    // The bit is current; a closure of the past may have seeds that no link points at any more.
     const before = this.#past.get(node);
-    return before === undefined ? up | MARKED : this.#packed(MARKED, before);
+    return before === undefined ? up | LINKED : this.#packed(LINKED, before);
   }
 
-  mark(node: number, marked: boolean): void {
-    this.#up.set(node, (this.#up.get(node) & ~MARKED) | (marked ? MARKED : 0));
+  setLinked(node: number, isLinked: boolean): void {
+    this.#up.set(node, (this.#up.get(node) & ~LINKED) | (isLinked ? LINKED : 0));
   }
 
   /** The owner where that is a group, else -1: one step up within the forest. */
@@ -93,7 +94,7 @@ export class Ownership {
       if (this.#nodes.isUser(node)) this.#dropUser(before, node);
       else if (listed) this.unlist(node);
     }
-    this.#up.set(node, this.#packed(this.#up.get(node) & MARKED, owner));
+    this.#up.set(node, this.#packed(this.#up.get(node) & LINKED, owner));
     if (owner < 0) return;
     if (this.#nodes.isUser(node)) this.#addUser(owner, node);
     else if (listed) this.list(node);
@@ -124,21 +125,14 @@ export class Ownership {
 
   /**
    * Walks up from a group through its owners until `group` says yes or the groups end; then asks `user` of the user at the
-   * top. Ends in circles of owners too (Brent's algorithm: a marker left behind at doubling distances).
+   * top. Ends in circles of owners too.
    */
   someAbove(from: number, group: (node: number) => boolean, user: (node: number) => boolean): boolean {
-    let marker = -1;
-    let steps = 0;
-    let limit = 1;
+    const circle = new Circle();
     for (let at = from; at >= 0; at = this.owner(at)) {
       if (this.#nodes.isUser(at)) return user(at);
-      if (!this.#nodes.isGroup(at) || at === marker) return false;
+      if (!this.#nodes.isGroup(at) || circle.closesAt(at)) return false;
       if (group(at)) return true;
-      if (++steps === limit) {
-        marker = at;
-        steps = 0;
-        limit *= 2;
-      }
     }
     return false;
   }
@@ -169,16 +163,11 @@ export class Ownership {
   path(node: number): number[] {
     const up = [node];
     if (!this.#nodes.isGroup(node)) return up;
-    let marker = node;
-    let limit = 1;
+    const circle = new Circle(node);
     for (let at = this.owner(node); at >= 0; at = this.owner(at)) {
       const user = this.#nodes.isUser(at);
       if (!user && !this.#nodes.isGroup(at)) break;
-      if (at === marker) return this.#pathBelowCircle(node);
-      if (up.length === limit) {
-        marker = at;
-        limit *= 2;
-      }
+      if (circle.closesAt(at)) return this.#pathBelowCircle(node);
       up.push(at);
       if (user) break;
     }
@@ -212,10 +201,10 @@ export class Ownership {
     return ownerStep.owner(this.#up.get(node));
   }
 
-  #packed(marked: number, owner: number): number {
-    if (owner < 0) return marked;
+  #packed(linked: number, owner: number): number {
+    if (owner < 0) return linked;
     const kind = this.#nodes.isUser(owner) ? OWNER_IS_USER : this.#nodes.isGroup(owner) ? OWNER_IS_GROUP : 0;
-    return ((owner + 1) << OWNER_SHIFT) | kind | marked;
+    return ((owner + 1) << OWNER_SHIFT) | kind | linked;
   }
 
   #addUser(owner: number, user: number): void {

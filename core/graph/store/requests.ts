@@ -19,11 +19,6 @@ export class Requests {
     this.#previous = nodes.column(-1);
   }
 
-  /** The container that a request shows, or -1. */
-  containerOf(request: number): number {
-    return this.#container.get(request);
-  }
-
   /** The requests that show a container. */
   of(container: number): number[] {
     const found: number[] = [];

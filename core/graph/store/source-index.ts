@@ -1,13 +1,13 @@
 import type { IntColumn, Nodes } from "./nodes.ts";
 
-/** Where a group is that is no tail, a tail owned by a group, or a tail of no known owner; else its place is the owning user. */
+/** The place of a group that is no source, a source owned by a group, or a source without a known owner; otherwise the owning user. */
 const NO_SOURCE = -1;
 const NESTED = -2;
 const ROOTLESS = -3;
 
 /**
- * *Tails* are groups with something worth following: outgoing links, users they own, or members. Most are roles, owned by
- * root, and met by the links to them. This index finds those that are met by ownership: owned by a user who is the start of a
+ * *Sources* are groups whose edges a walk follows: they have outgoing links, own users, or are roles. Most are roles, owned by
+ * root, and found by the links to them. This index finds those that are reached by ownership: owned by a user who is the start of a
  * walk, or nested in a project that a walk reaches.
  */
 export class SourceIndex {
@@ -25,7 +25,7 @@ export class SourceIndex {
     return this.#place.get(group) !== NO_SOURCE;
   }
 
-  /** Tails owned by a group: reached wherever one of the groups above them is. */
+  /** Sources owned by a group: reached wherever one of the groups above them is. */
   get nested(): ReadonlySet<number> {
     return this.#nested;
   }
@@ -35,9 +35,9 @@ export class SourceIndex {
   }
 
   /** Puts a group where it belongs. `owner`: a node, or -1. */
-  put(group: number, isTail: boolean, owner: number): void {
+  put(group: number, isSource: boolean, owner: number): void {
     const before = this.#place.get(group);
-    const place = isTail ? this.#placeOf(owner) : NO_SOURCE;
+    const place = isSource ? this.#placeOf(owner) : NO_SOURCE;
     if (place === before) return;
     if (before === NESTED) this.#nested.delete(group);
     else if (before >= 0) this.#drop(before, group);

@@ -1,8 +1,8 @@
 import type { GroupRow, LinkRow, OwnerRow, RequestRow, UserRow } from "../../rows.ts";
-import { wellKnown } from "../../uuid.ts";
-import { Links, levelOf, type PermissionEdge } from "./links.ts";
-import { type IntColumn, looksLikeGroup, looksLikeUser, Nodes } from "./nodes.ts";
+import { isGroupUuid, isUserUuid, wellKnown } from "../../uuid.ts";
+import { type IntColumn, Nodes } from "./nodes.ts";
 import { Ownership } from "./ownership.ts";
+import { Links, levelOf, type PermissionEdge } from "./permission-links.ts";
 import { Requests } from "./requests.ts";
 import { SourceIndex } from "./source-index.ts";
 
@@ -20,9 +20,9 @@ const CLASS_FLAGS: Readonly<Record<string, number>> = { role: ROLE, project: PRO
  * The rows as a graph: nodes, edges, and the few indexes that walks need.
  *
  * - Edges are Arvados' view `permission_graph_edges`: ownership of users and groups (level 3), permission links.
- * - A *tail* is a group with edges worth following: it has outgoing links, owns users, or is a role. A walk from a user
- *   follows links from tail to tail and never descends into projects: that a project below a granted one is granted too
- *   is found from below, by walking up its owners. (`source-index.ts` has the exceptions: tails that
+ * - A *source* is a group whose edges a walk follows: it has outgoing links, owns users, or is a role. A walk from a user
+ *   follows links from source to source and never descends into projects: that a project below a granted one is granted too
+ *   is found from below, by walking up its owners. (`source-index.ts` has the exceptions: sources that
  *   are themselves reached by ownership.)
  */
 export class Topology {
@@ -30,7 +30,7 @@ export class Topology {
   readonly ownership = new Ownership(this.nodes);
   readonly requests = new Requests(this.nodes);
   readonly links = new Links();
-  readonly tails = new SourceIndex(this.nodes);
+  readonly sources = new SourceIndex(this.nodes);
   readonly known: ReturnType<typeof wellKnown>;
   /** Users that have a row. */
   readonly users = new Set<number>();
@@ -41,7 +41,7 @@ export class Topology {
   readonly #sharedObjects = new Map<string, number>();
   readonly #flags: IntColumn = this.nodes.column(0);
   readonly #trashAt = new Map<number, number>();
-  /** An object's owner as its `owner` row tells; its `cr` row, where there is one, goes first. */
+  /** An object's owner by its `owner` row; if it has a `cr` row, that one counts. */
   readonly #ownerRow = new Map<number, number>();
   readonly #requestOwner = new Map<number, number>();
 
@@ -49,7 +49,7 @@ export class Topology {
     this.known = wellKnown(clusterId);
   }
 
-  // What is asked of it.
+  // Reading.
 
   out(node: number): readonly PermissionEdge[] {
     return this.links.out(node);
@@ -86,7 +86,7 @@ export class Topology {
     return (this.#flags.get(group) & ROLE) !== 0;
   }
 
-  /** What a person calls the group: `role`, `project`, `filter group`, or `group` where its row is missing or says else. */
+  /** The word for the group: `role`, `project`, `filter group`, or `group` if its row is missing or says something different. */
   groupWord(group: number): string {
     const flags = this.#flags.get(group);
     return flags & ROLE ? "role" : flags & PROJECT ? "project" : flags & FILTER ? "filter group" : "group";
@@ -100,7 +100,7 @@ export class Topology {
     return (this.#flags.get(group) & FROZEN) !== 0;
   }
 
-  /** Is the group, or one above it, in the trash by now (docs/arvados-permissions.md 3.3: trash)? */
+  /** Is the group, or one above it, in the trash at that time (docs/arvados-permissions.md 3.3: trash)? */
   isTrashed(group: number, now: number): boolean {
     return (
       this.#trashAt.size > 0 && this.ownership.someGroupAbove(group, (at) => (this.#trashAt.get(at) ?? now + 1) <= now)
@@ -112,46 +112,10 @@ export class Topology {
     return this.ownership.someGroupAbove(group, (at) => this.isFrozen(at));
   }
 
-  // Rows as they stand, less what the graph has no use for.
-
-  userRow(user: number, owner_uuid: string): UserRow {
-    const redirected = (this.#flags.get(user) & REDIRECTED) !== 0;
-    return {
-      id: 0,
-      uuid: this.nodes.uuid(user),
-      owner_uuid,
-      is_admin: this.isAdmin(user),
-      is_active: this.isActive(user),
-      redirect_to_user_uuid: redirected ? "somebody" : null,
-    };
-  }
-
-  groupRow(group: number, owner_uuid: string): GroupRow {
-    const word = this.groupWord(group);
-    return {
-      id: 0,
-      uuid: this.nodes.uuid(group),
-      owner_uuid,
-      group_class: word === "filter group" ? "filter" : word,
-      trash_at: this.trashAt(group),
-      frozen_by_uuid: this.isFrozen(group) ? "somebody" : null,
-    };
-  }
-
-  /** The owner by the object's `owner` row: a node, -1 where the row names none, null where there is no row. */
-  ownerRow(object: number): number | null {
-    return this.#ownerRow.get(object) ?? null;
-  }
-
-  /** The same by its `cr` row. */
-  requestOwner(request: number): number | null {
-    return this.#requestOwner.get(request) ?? null;
-  }
-
-  // What changes it. Each takes the row's new value; null = the row is gone.
+  // Writing. Each gets the row's new value; null = the row is deleted.
 
   setUser(uuid: string, row: UserRow | null): void {
-    if (!looksLikeUser(uuid)) return;
+    if (!isUserUuid(uuid)) return;
     const flags =
       row === null
         ? 0
@@ -166,7 +130,7 @@ export class Topology {
   }
 
   setGroup(uuid: string, row: GroupRow | null): void {
-    if (!looksLikeGroup(uuid)) return;
+    if (!isGroupUuid(uuid)) return;
     const flags = row === null ? 0 : HAS_ROW | classFlag(row.group_class) | (row.frozen_by_uuid ? FROZEN : 0);
     this.#setPrincipal(uuid, flags, row?.owner_uuid || null, (group) => {
       if (row === null || row.trash_at === null || row.trash_at === undefined) this.#trashAt.delete(group);
@@ -177,7 +141,7 @@ export class Topology {
 
   setLink(uuid: string, row: LinkRow | null): void {
     const before = this.links.get(uuid);
-    // The new ends are retained before the old ones are let go, so that a node that stays is never without a name.
+    // The new ends are retained before the old ones are released, so that a node that stays is never freed in between.
     const tail = row === null ? -1 : this.nodes.retain(row.tail_uuid);
     const head = row === null ? -1 : this.nodes.retain(row.head_uuid);
     if (before !== undefined) {
@@ -193,12 +157,12 @@ export class Topology {
   }
 
   setOwner(uuid: string, row: OwnerRow | null): void {
-    if (looksLikeUser(uuid) || looksLikeGroup(uuid)) return;
+    if (isUserUuid(uuid) || isGroupUuid(uuid)) return;
     this.#setObject(uuid, this.#ownerRow, row);
   }
 
   setRequest(uuid: string, row: RequestRow | null): void {
-    if (looksLikeUser(uuid) || looksLikeGroup(uuid)) return;
+    if (isUserUuid(uuid) || isGroupUuid(uuid)) return;
     this.#setObject(uuid, this.#requestOwner, row);
     const request = this.nodes.find(uuid);
     if (request < 0) return;
@@ -251,7 +215,7 @@ export class Topology {
     this.#place(head);
   }
 
-  /** Keeps mark and tail indexes right for a node whose links, users, class or owner have changed. */
+  /** Updates the indexes for a node whose links, users, class or owner have changed. */
   #place(node: number): void {
     if (!this.nodes.isGroup(node)) {
       this.#placeShared(node, this.#isHead(node));
@@ -259,9 +223,9 @@ export class Topology {
     }
     const named = this.hasRow(node) || this.links.out(node).length > 0 || this.#isHead(node);
     const role = this.isRole(node) || (named && this.isEverybody(node));
-    const tail = role || this.links.out(node).length > 0 || this.ownership.usersOwnedBy(node) !== undefined;
-    this.ownership.mark(node, role || this.#isHead(node));
-    this.tails.put(node, tail, this.ownership.owner(node));
+    const isSource = role || this.links.out(node).length > 0 || this.ownership.usersOwnedBy(node) !== undefined;
+    this.ownership.setLinked(node, role || this.#isHead(node));
+    this.sources.put(node, isSource, this.ownership.owner(node));
     if (role) this.roles.add(node);
     else this.roles.delete(node);
   }
@@ -271,7 +235,7 @@ export class Topology {
     const uuid = this.nodes.uuid(node);
     const before = this.#sharedObjects.has(uuid);
     if (shared === before) return;
-    this.ownership.mark(node, shared);
+    this.ownership.setLinked(node, shared);
     if (shared) this.#sharedObjects.set(uuid, node);
     else this.#sharedObjects.delete(uuid);
     if (this.nodes.isUser(node)) return;

@@ -5,7 +5,7 @@
  * beside its value in one open-addressed table (24 bytes a slot, at most two thirds full): a look-up touches one cache line
  * where a Map of strings touches four. Anything else a row may hold goes to a Map.
  *
- * The hash has no secret, so whoever could choose uuids could make chains long; in Arvados only admins can.
+ * The hash has no secret, so a user who could choose uuids could make chains long; in Arvados only admins can.
  */
 
 /** Words of the key, then the value + 1 (0 = the slot is free). */

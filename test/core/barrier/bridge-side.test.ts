@@ -4,7 +4,7 @@ import { Barrier } from "../../../core/barrier/bridge-side.ts";
 const r = (sequence: number, epoch = 1) => ({ epoch, sequence });
 
 describe("the barrier", () => {
-  it("is open while nothing was taken away", () => {
+  it("is open while there is no removal", () => {
     const barrier = new Barrier();
     assert.equal(barrier.open, null);
     assert.ok(barrier.released(barrier.marked));
@@ -31,7 +31,7 @@ describe("the barrier", () => {
     assert.ok(!barrier.released(r(9)));
   });
 
-  it("never goes back: a repeated or older cut is no news", () => {
+  it("never goes back: a repeated or older cut changes nothing", () => {
     const barrier = new Barrier();
     assert.ok(barrier.cut(r(5)));
     assert.ok(!barrier.cut(r(5)));
@@ -39,7 +39,7 @@ describe("the barrier", () => {
     assert.ok(barrier.released(r(5)));
   });
 
-  it("takes a later epoch for later, whatever the sequence says", () => {
+  it("counts a later epoch as later, whatever the sequence", () => {
     const barrier = new Barrier();
     barrier.cut(r(900));
     barrier.mark(r(3, 2));

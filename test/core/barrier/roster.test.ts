@@ -6,7 +6,6 @@ import {
   EMPTY_ROSTER,
   leader,
   living,
-  obliged,
   readEntry,
   unsettled,
 } from "../../../core/barrier/roster.ts";
@@ -42,17 +41,17 @@ describe("the roster of replicas", () => {
     const roster = reading([lease("a"), lease("b"), mark(7), settled("a", 3)]);
     const renewed = readEntry(roster, lease("a", { since: 1 }), 5, 25, TIME);
     assert.deepEqual(living(renewed, 29, TIME), ["a"]);
-    assert.deepEqual(obliged(renewed, 29, TIME).sort(), ["a", "b"]);
+    assert.deepEqual(unsettled(renewed, 29, TIME), ["b"]);
     assert.equal(cuttable(renewed, 29, TIME), null);
     assert.equal(cuttable(renewed, 30, TIME), 3);
   });
 
-  it("does not wait for one that has said goodbye", () => {
+  it("does not wait for a replica that has left", () => {
     const roster = reading([lease("a"), lease("b"), mark(7), settled("a", 3), lease("b", { left: true })]);
     assert.equal(cuttable(roster, 0, TIME), 3);
   });
 
-  it("waits for one that came behind the mark as well, which settles at once", () => {
+  it("also waits for a replica that joined behind the mark, which settles at once", () => {
     const roster = reading([lease("a"), mark(7), settled("a", 2), lease("b")]);
     assert.deepEqual(unsettled(roster, 0, TIME), ["b"]);
   });
@@ -64,16 +63,16 @@ describe("the roster of replicas", () => {
     assert.equal(cuttable(reading([...entries, cut(3), settled("b", 4)]), 0, TIME), 4);
   });
 
-  it("knows what was settled although the lease is read later, as from a stream's last messages", () => {
+  it("knows what was settled even if the lease is read later, as in a stream's last messages", () => {
     assert.equal(cuttable(reading([mark(7), settled("a", 1), lease("a", { since: 1 })]), 0, TIME), 1);
   });
 
-  it("never cuts where nobody is there", () => {
+  it("never cuts if there is no replica", () => {
     assert.equal(cuttable(reading([mark(7)]), 0, TIME), null);
     assert.equal(leader(EMPTY_ROSTER, 0, TIME), null);
   });
 
-  it("is led by whoever has been there longest, by the stream's order", () => {
+  it("is led by the replica with the longest tenure, by the stream's order", () => {
     const roster = reading([lease("b"), lease("a")]);
     assert.equal(leader(roster, 0, TIME), "b");
     const renewed = readEntry(roster, lease("a", { since: 2 }), 3, 9, TIME);
@@ -82,7 +81,7 @@ describe("the roster of replicas", () => {
     assert.equal(leader(back, 11, TIME), "a", "who comes back stands behind");
   });
 
-  it("is led by one with a fresh graph where there is one", () => {
+  it("is led by a replica with a fresh graph if there is one", () => {
     assert.equal(leader(reading([lease("a", { fit: false }), lease("b")]), 0, TIME), "b");
     assert.equal(leader(reading([lease("a", { fit: false }), lease("b", { fit: false })]), 0, TIME), "a");
     assert.ok(anotherIsFit(reading([lease("a", { fit: false }), lease("b")]), "a", 0, TIME));

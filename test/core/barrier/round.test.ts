@@ -13,13 +13,13 @@ describe("a round of cutting", () => {
     assert.ok(isEnforced(kicked(kicked(half, "s2", 7), "s2", 8)));
   });
 
-  it("is held by a server that says nothing, until that is known to be gone", () => {
+  it("waits for a silent server until it is known to be gone", () => {
     const held = listed(begun, "s1", []);
     assert.ok(!isEnforced(held));
     assert.ok(isEnforced(gone(held, "s2")));
   });
 
-  it("takes no word about what it did not ask", () => {
+  it("ignores answers to what it did not ask", () => {
     assert.deepEqual(kicked(begun, "s1", 7), begun);
     assert.deepEqual(listed(begun, "s9", []), begun);
     const kicking = listed(begun, "s1", [7]);
@@ -27,7 +27,7 @@ describe("a round of cutting", () => {
     assert.deepEqual(kicked(kicking, "s1", 9), kicking);
   });
 
-  it("of no servers is enforced", () => {
+  it("is enforced if there are no servers", () => {
     assert.ok(isEnforced(beginRound(3, [])));
   });
 });
@@ -35,7 +35,7 @@ describe("a round of cutting", () => {
 describe("barrier entries", () => {
   const subjects = subjectsOf("zzzzz");
 
-  it("survive the way through the stream", () => {
+  it("are read as they were written", () => {
     for (const entry of [
       { kind: "lease", replica: "host-1", since: 4, sent: 12.5, fit: true, left: false },
       { kind: "lease", replica: "host-1", since: null, sent: 0, fit: false, left: true },
@@ -51,7 +51,7 @@ describe("barrier entries", () => {
     }
   });
 
-  it("have a voucher's scopes reduced, which another version may have said as they were", () => {
+  it("reduce a voucher's scopes, which another version may have written in full", () => {
     const token = "zzzzz-gj3su-000000000000001";
     const object = (n: number) => `GET /arvados/v1/collections/zzzzz-4zz18-${String(n).padStart(15, "0")}`;
     const voucherOf = (scopes: string[]) => {
@@ -63,7 +63,7 @@ describe("barrier entries", () => {
     assert.deepEqual(voucherOf(Array.from({ length: 9_000 }, (_, n) => object(n)))?.scopes_over, true);
   });
 
-  it("are nothing else", () => {
+  it("reject every other text", () => {
     for (const text of [
       "",
       "{}",

@@ -4,9 +4,9 @@ import {
   leaseReadBack,
   leaseToSend,
   NO_TENURE,
+  newTenure,
   type Tenure,
   type TenureState,
-  tenureAnew,
   tenureState,
 } from "../../../core/barrier/tenure.ts";
 
@@ -73,12 +73,12 @@ describe("a replica's tenure", () => {
     assert.equal(graphReached(renewed, 8, TIME).until, 15);
   });
 
-  it("keeps its place in the order while it is unbroken, and begins anew behind the others", () => {
+  it("keeps its place in the order while it is unbroken, and begins again behind the others", () => {
     assert.equal(leaseToSend(serving, "a", true, 9)[0].since, 5);
     assert.equal(leaseToSend(serving, "a", true, 10)[0].since, null);
   });
 
-  it("keeps neither its place nor its right by a lease of before it was broken, which is read back late", () => {
+  it("does not regain its place or its right by a lease that was sent before it broke and is read back late", () => {
     const [late, sending] = leaseToSend(serving, "a", true, 9);
     const [next, begunAnew] = leaseToSend(sending, "a", true, 12);
     const woken = leaseReadBack(begunAnew, late, 6, 4);
@@ -87,10 +87,10 @@ describe("a replica's tenure", () => {
     assert.equal(leaseToSend(again, "a", true, 13)[0].since, 8);
   });
 
-  it("that was given up is not held by a lease of before", () => {
+  it("is not held by an earlier lease after it was given up", () => {
     const [late, held] = leaseToSend(serving, "a", true, 3);
     const then = (tenure: Tenure) => tenureState(graphReached(leaseReadBack(tenure, late, 6, 4), 4, TIME), 11);
     assert.equal(then(held), "serving");
-    assert.equal(then(tenureAnew(4)), "outside");
+    assert.equal(then(newTenure(4)), "outside");
   });
 });

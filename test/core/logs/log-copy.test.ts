@@ -127,7 +127,7 @@ class World {
 }
 
 describe("following a log file", () => {
-  it("copies what is there, goes on with what comes, and ends when its container has", () => {
+  it("copies what is there, continues with what comes, and ends when its container has ended", () => {
     const world = new World();
     world.append("one\ntwo\n");
     world.untilWait();
@@ -153,7 +153,7 @@ describe("following a log file", () => {
     assert.equal(world.round(), rules.pollMin);
   });
 
-  it("reads on at once while more is there", () => {
+  it("reads again at once while there is more", () => {
     const world = new World();
     world.append(`${"x".repeat(15)}\n`.repeat(40));
     world.untilWait();
@@ -199,7 +199,7 @@ describe("following a log file", () => {
     assert.equal(text(world.logs.readable()), "one\ntwo\n");
   });
 
-  it("says of a file that never was that it is complete, so that readers need not wait", () => {
+  it("declares a file that never existed complete, so that readers need not wait", () => {
     const world = new World();
     world.untilWait();
     world.container = "ended";
@@ -210,7 +210,7 @@ describe("following a log file", () => {
     );
   });
 
-  it("never calls a file complete that cannot be read", () => {
+  it("never declares a file complete that cannot be read", () => {
     const world = new World();
     world.append("one\n");
     world.untilWait();
@@ -221,7 +221,7 @@ describe("following a log file", () => {
     assert.ok(world.logs.complete());
   });
 
-  it("leaves a file alone that somebody else writes, from the first look or from the next message on", () => {
+  it("stops copying a file that another publisher writes, from the first look or the next message on", () => {
     for (const when of ["before", "between"] as const) {
       const world = new World();
       if (when === "before") world.logs.putForeign();
@@ -235,7 +235,7 @@ describe("following a log file", () => {
     }
   });
 
-  it("begins nothing for a container that was over before, and ends what it had begun", () => {
+  it("begins nothing for a container that had ended before, and finishes what it had begun", () => {
     const never = new World();
     never.container = "past";
     never.append("one\n");
@@ -254,7 +254,7 @@ describe("following a log file", () => {
     assert.ok(begun.logs.complete());
   });
 
-  it("keeps what was seen live where Arvados saved less of it", () => {
+  it("keeps what was read live if Arvados saved less of it", () => {
     const world = new World();
     world.append("one\ntwo\n");
     world.untilWait();
@@ -270,7 +270,7 @@ describe("following a log file", () => {
     ["shorter", "2nd\n"],
     ["longer", "another first line\nand a second\n"],
   ] as const) {
-    it(`copies a file that began anew and is ${how} behind what there is, in full, once that is sure`, () => {
+    it(`copies a file that began again and is ${how} in full behind the stored one, once that is sure`, () => {
       const world = new World();
       world.append("one\ntwo\n");
       world.untilWait();
@@ -289,7 +289,7 @@ describe("following a log file", () => {
     });
   }
 
-  it("believes a file that reads as another one for a moment to be the same", () => {
+  it("treats a file that reads as another one for a moment as the same", () => {
     const world = new World();
     world.append("one\ntwo\n");
     world.untilWait();
@@ -375,7 +375,7 @@ describe("LOGS, whatever happens", () => {
     );
   });
 
-  it("would hold bytes twice, were messages not to name what they follow", () => {
+  it("would hold bytes twice if messages did not name the message they follow", () => {
     const rivals = fc.sample(fc.array(event, { minLength: 60, maxLength: 120 }), { numRuns: 100, seed: 7 });
     const doubled = rivals.filter((events) => {
       const world = new World();

@@ -28,7 +28,7 @@ const user = (uuid: string, is_active: boolean): GraphChange => ({
 });
 
 describe("roles by groups", () => {
-  it("come with a link to the group, also through another group, and go with it", () => {
+  it("begin with a link to the group, also through another group, and end with it", () => {
     const roles = new RoleIndex(table);
     assert.deepEqual(
       roles.apply([group(GROUP), group(INNER), user(ALICE, true), user(BOB, true), link(1, ALICE, INNER)]),
@@ -50,13 +50,13 @@ describe("roles by groups", () => {
     assert.deepEqual(roles.of(BOB), []);
   });
 
-  it("do not come by a link the other way", () => {
+  it("do not follow a link the other way", () => {
     const roles = new RoleIndex(table);
     roles.apply([group(GROUP), user(ALICE, true), link(1, GROUP, ALICE)]);
     assert.deepEqual(roles.of(ALICE), []);
   });
 
-  it("come through role groups alone, and not through one in the trash", () => {
+  it("come only through role groups that are not in the trash", () => {
     const roles = new RoleIndex(table);
     roles.apply([group(GROUP), group(INNER), user(ALICE, true), link(1, ALICE, INNER), link(2, INNER, GROUP)]);
     for (const none of [group(INNER, "project"), group(INNER, "role", 1), gone(group(INNER)), group(GROUP, "filter")]) {
@@ -89,7 +89,7 @@ describe("roles by groups", () => {
     assert.equal(scoped.hash, plain.hash);
   });
 
-  it("let a service write its lines as itself on its own host, where the role says which, and by the known levels", () => {
+  it("let a service write lines as itself on its own host, if the role names it, at the known levels", () => {
     const graph = new PermissionGraph({ clusterId: "zzzzz", roleGroupsVisibleToAll: true, audienceMin: 20 });
     const roles = parseRoles(`${BOB}=syslog-writer:keepstore.host1`) as RoleTable;
     const identity = {

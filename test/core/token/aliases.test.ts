@@ -47,9 +47,9 @@ function world() {
   return { aliases, index, set, vouched, behind, admit };
 }
 
-describe("a session that Arvados' API alone speaks for", () => {
+describe("a session with a voucher", () => {
   for (const text of [`v2/${TOKEN}/s`, "oidc.access.token", `v2/${TOKEN}/s/${CONTAINER}`]) {
-    it(`is known to everybody by its name, until its time has come: ${text}`, () => {
+    it(`is known to every replica by its name until the voucher expires: ${text}`, () => {
       const { admit, behind } = world();
       const identity = admit(text);
       assert.deepEqual(behind(text, voucher.until - 1), identity);
@@ -57,7 +57,7 @@ describe("a session that Arvados' API alone speaks for", () => {
     });
   }
 
-  it("is nobody's where its token has more scopes than count", () => {
+  it("has no identity if its token has too many scopes", () => {
     const { aliases, index, behind } = world();
     const token = parseToken(`v2/${TOKEN}/s`);
     assert.ok(token);
@@ -68,13 +68,13 @@ describe("a session that Arvados' API alone speaks for", () => {
     assert.equal(behind(`v2/${TOKEN}/s`), null);
   });
 
-  it("is of the voucher's user, scopes and end, and logs for no container", () => {
+  it("has the voucher's user, scopes and end, and may log for no container", () => {
     const { user, token, scopes, expiresAt, containers, vouched } = world().admit(`v2/${TOKEN}/s`);
     assert.deepEqual({ user, token, scopes, until: expiresAt }, voucher);
     assert.deepEqual([containers, vouched], [[], true]);
   });
 
-  it("is nobody's any more once a row of its token came or went, or the graph was read anew", () => {
+  it("has no identity once a row of its token was added or deleted, or the graph was read again", () => {
     const { admit, behind, set, aliases } = world();
     const text = "oidc.access.token";
     admit(text);
@@ -88,7 +88,7 @@ describe("a session that Arvados' API alone speaks for", () => {
     assert.equal(behind(text), null);
   });
 
-  it("is decided by its row where one stands", () => {
+  it("is decided by the token's row if there is one", () => {
     const { set, vouched, behind, admit } = world();
     admit(`v2/${TOKEN}/s`);
     set(row);
@@ -115,7 +115,7 @@ describe("a session that Arvados' API alone speaks for", () => {
     assert.ok(refused instanceof Fault && refused.code === "token.container");
   });
 
-  it("is not begun with a voucher whose time has come", () => {
+  it("does not begin with an expired voucher", () => {
     const refused = world().vouched(`v2/${TOKEN}/s`, voucher.until);
     assert.ok(refused instanceof Fault && refused.code === "token.expired");
   });
@@ -126,21 +126,21 @@ describe("an alias in BARRIER", () => {
   it("is read as it was written, with and without a voucher", () => {
     for (const one of [entry, { ...entry, voucher }]) assert.deepEqual(parseBarrierEntry(formatBarrierEntry(one)), one);
   });
-  it("with a voucher that is none, or another token's, is passed over whole: half of it would say something else", () => {
+  it("is ignored with a malformed voucher or one of another token: half of it would mean something else", () => {
     const bad = [null, {}, { ...voucher, until: "x" }, { ...voucher, scopes: [1] }, { ...voucher, token: "other" }];
     for (const one of bad) assert.equal(parseBarrierEntry(JSON.stringify({ ...entry, voucher: one })), null);
   });
 });
 
 describe("aliases", () => {
-  it("of a row outlive changes of it, which the row tells itself", () => {
+  it("stay when the token's row changes: the row decides", () => {
     const aliases = new Aliases();
     aliases.set({ session: "h1", token: TOKEN });
     aliases.forgetVouchersOf(new Set([TOKEN]));
     aliases.forgetVouchers();
     assert.equal(aliases.get("h1")?.token, TOKEN);
   });
-  it("fill no memory", () => {
+  it("are bounded in number", () => {
     const aliases = new Aliases();
     for (let i = 0; i <= 100_000; i++) aliases.set({ session: `h${i}`, token: TOKEN, voucher });
     assert.equal(aliases.get("h0"), undefined);

@@ -9,7 +9,6 @@ import {
   MAX_SCOPES_TEXT,
   reduceScopes,
   reduceScopesText,
-  scopedPatterns,
   scopedWithin,
   scopesAllowObject,
 } from "../../../core/token/scopes.ts";
@@ -31,6 +30,8 @@ import {
   user,
 } from "../graph/cast.ts";
 
+const MANY = 100_000;
+
 const get = (resource: string, uuid: string) => `GET /arvados/v1/${resource}/${uuid}`;
 const objects = (count: number) => Array.from({ length: count }, (_, i) => get("collections", C(`c${i}x`)));
 const subjects = subjectsOf("zzzzz");
@@ -46,7 +47,7 @@ const identity = (scopes: readonly string[], more: Partial<Identity> = {}): Iden
 });
 
 describe("a token's scopes, reduced", () => {
-  it("are those that mean something here, once each", () => {
+  it("are those that have an effect, once each", () => {
     const one = get("groups", G("q"));
     assert.deepEqual(reduceScopes(["POST /x", one, one, 7, null, get("groups", C("c")), `${one}/`]), {
       scopes: [one],
@@ -63,7 +64,7 @@ describe("a token's scopes, reduced", () => {
     assert.equal(reduceScopes([...objects(MAX_SCOPES), ...objects(MAX_SCOPES)]).over, false, "twice is once");
   });
 
-  it("of a megabyte, or of 64 MiB, are not even parsed", () => {
+  it("are not parsed if they are a megabyte, or 64 MiB", () => {
     const real = JSON.parse;
     let longest = 0;
     JSON.parse = (text: string) => {
@@ -81,7 +82,7 @@ describe("a token's scopes, reduced", () => {
     assert.ok(longest <= MAX_SCOPES_TEXT);
   });
 
-  it("are none where the text is nested as deep as fits, or is no list", () => {
+  it("are none if the text is nested as deep as fits, or is no list", () => {
     const deep = "[".repeat(MAX_SCOPES_TEXT / 2);
     for (const text of ["", "null", "---\n- all\n", '"all"', '{"all":1}', deep, deep + "]".repeat(deep.length)]) {
       assert.deepEqual(reduceScopesText(text), { scopes: [], over: false });
@@ -158,7 +159,7 @@ describe("a token of single objects", () => {
     let patterns = 0;
     for (const who of [U("ann"), U("bob"), U("cyd"), U("ua"), U("root"), U("nobody")]) {
       for (const scopes of [...named.map((scope) => [scope]), named]) {
-        const found = scopedPatterns(graph, who, scopes);
+        const found = scopedWithin(graph, who, scopes, MANY) ?? [];
         assert.deepEqual(found, plainly(graph, who, scopes), `${who} ${scopes}`);
         patterns += found.length;
       }
@@ -166,8 +167,8 @@ describe("a token of single objects", () => {
     assert.ok(patterns > 500, `${patterns} patterns were compared`);
   });
 
-  it("is refused just where it has more patterns than a session may have", () => {
-    const count = scopedPatterns(graph, U("bob"), named).length;
+  it("is refused exactly if it has more patterns than a session may have", () => {
+    const count = scopedWithin(graph, U("bob"), named, MANY)?.length ?? 0;
     assert.equal(scopedWithin(graph, U("bob"), named, count)?.length, count);
     assert.equal(scopedWithin(graph, U("bob"), named, count - 1), null);
     const rights = sessionRights(graph, subjects, identity(named), [], count);
@@ -204,7 +205,7 @@ describe("the work of scopes", () => {
   const graphOfMany = () => graphOf(50, user("ann"), user("bob"), ...own.map((name) => project(name, U("bob"))));
   const scopes = own.map((name) => get("groups", G(name)));
 
-  it("is done once for all sessions, rounds and answers of a token, until the graph changes", () => {
+  it("is done once for all sessions, cutting rounds and answers of a token, until the graph changes", () => {
     const graph = graphOfMany();
     const { engine, counts } = counted(graph);
     const list = [...scopes];
@@ -218,11 +219,12 @@ describe("the work of scopes", () => {
     assert.equal(counts.route, 2 * MAX_SCOPES);
   });
 
-  it("is other work for other scopes of the same user", () => {
+  it("is separate for other scopes of the same user", () => {
     const graph = graphOfMany();
     const [one, two] = [scopes.slice(0, 1), scopes.slice(1, 2)];
-    assert.notDeepEqual(scopedPatterns(graph, U("bob"), one), scopedPatterns(graph, U("bob"), two));
-    assert.notDeepEqual(scopedPatterns(graph, U("bob"), one), scopedPatterns(graph, U("ann"), one));
+    const of = (who: string, list: readonly string[]) => scopedWithin(graph, U(who), list, MANY);
+    assert.notDeepEqual(of("bob", one), of("bob", two));
+    assert.notDeepEqual(of("bob", one), of("ann", one));
   });
 
   it("ends at the first object too many, and is not built first", () => {
@@ -231,13 +233,13 @@ describe("the work of scopes", () => {
     assert.ok(counts.ownerOf <= 15, `${counts.ownerOf} objects were looked at`);
   });
 
-  it("ends where a container is shown by more requests than anybody looks at", () => {
+  it("ends if too many requests show a container", () => {
     const requests = Array.from({ length: 4_001 }, (_, i) => request(`r${i}x`, U("bob"), K("k")));
     const graph = graphOf(50, user("bob"), ...requests);
     assert.equal(scopedWithin(graph, U("bob"), [get("containers", K("k"))], 100_000), null);
   });
 
-  it("of a log message is one look-up, however many objects the token names", () => {
+  it("is one look-up for a log message, however many objects the token names", () => {
     const timed = (list: readonly string[]) => {
       const begun = performance.now();
       for (let i = 0; i < 20_000; i++) scopesAllowObject(list, collection("zz", U("bob")));
@@ -250,7 +252,7 @@ describe("the work of scopes", () => {
     assert.ok(slow < 20 * quick + 20, `${slow} ms and ${quick} ms`);
   });
 
-  it("of a plain user's containers is not done again for each of their sessions", () => {
+  it("is not repeated for each session of a plain user's containers", () => {
     const shares = Array.from({ length: 2_000 }, (_, i) => [
       project(`s${i}x`, U("ann")),
       link(`l${i}x`, U("bob"), G(`s${i}x`)),

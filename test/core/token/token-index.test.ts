@@ -72,7 +72,7 @@ describe("the token index", () => {
     assert.equal(userOf(index, "oidc.access.token"), USER);
   });
 
-  it("lets a token with more scopes than count in nowhere, and ends its session", () => {
+  it("refuses a token with too many scopes, and ends its session", () => {
     const index = indexWith(tokenRow({ scopes: [], scopes_over: true }));
     for (const text of [v2, SECRET]) assert.equal(identify(index, text), "token.scopes");
     assert.equal(index.bySessionToken(TOKEN, NOW), null);
@@ -83,13 +83,13 @@ describe("the token index", () => {
     assert.equal(index.overScopes, 0);
   });
 
-  it("lets nobody in by a row without a secret", () => {
+  it("accepts no token for a row without a secret", () => {
     const index = indexWith(tokenRow({ secret_sha256: "", salted_sha256: "" }));
     assert.equal(userOf(index, v2), "token.unknown");
     assert.equal(userOf(index, "x"), "token.unknown");
   });
 
-  it("lets a token that more containers name than Arvados ever does publish the log of none", () => {
+  it("allows no log to a token that too many containers name", () => {
     const index = indexWith(tokenRow());
     const uuids = Array.from({ length: 65 }, (_, n) => `zzzzz-dz642-${String(n).padStart(15, "0")}`);
     const containersOf = () => (identify(index, v2) as Identity).containers.length;
@@ -108,7 +108,7 @@ describe("the token index", () => {
     assert.equal(userOf(index, sha256(SECRET)), "token.unknown");
   });
 
-  it("refuses a token from the moment it expires, or is to be refreshed, and says which", () => {
+  it("refuses a token from the moment it expires or must be refreshed, and says which", () => {
     for (const [end, code] of [
       ["expires_at", "token.expired"],
       ["refreshes_at", "token.refresh"],
@@ -119,20 +119,20 @@ describe("the token index", () => {
     }
   });
 
-  it("forgets a token whose row is gone, in every form", () => {
+  it("forgets a token whose row is deleted, in every form", () => {
     const index = indexWith(tokenRow());
     index.apply([{ kind: "token", uuid: TOKEN, row: null }]);
     assert.equal(userOf(index, v2), "token.unknown");
     assert.equal(userOf(index, SECRET), "token.unknown");
   });
 
-  it("lets the system root token in as root, and only whole", () => {
+  it("accepts the system root token as root, and only all of it", () => {
     const index = indexWith(null);
     assert.equal(userOf(index, ROOT), "zzzzz-tpzed-000000000000000");
     assert.equal(userOf(index, ROOT.slice(1)), "token.unknown");
   });
 
-  it("has no root where the root token is not set", () => {
+  it("has no root if the root token is not set", () => {
     const index = new TokenIndex({ clusterId: "zzzzz", systemRootToken: "", anonymousSecret: "" });
     assert.equal(userOf(index, "anything"), "token.unknown");
   });
@@ -179,7 +179,7 @@ describe("the token index", () => {
       assert.equal(userOf(indexWith(tokenRow(), runtime), suffixed), USER);
     });
 
-    it("logs for the container that was given it, as sent with the container, and only while it runs", () => {
+    it("may log for the container that was given it, if sent with the container, and only while it runs", () => {
       const runtime = { auth_uuid: null, runtime_token_sha256: sha256(v2) };
       const index = indexWith(tokenRow(), containerRow(runtime));
       const containersOf = (text: string) => {
@@ -209,7 +209,7 @@ describe("the token index", () => {
     });
   });
 
-  it("finds a session's identity by the token part of its subjects, in every form", () => {
+  it("finds a session's identity by its session token, in every form", () => {
     const index = indexWith(tokenRow(), containerRow(), "anon");
     for (const text of [v2, SECRET, `${v2}/${CONTAINER}`, ROOT, "anon"]) {
       const parsed = parseToken(text);
@@ -221,7 +221,7 @@ describe("the token index", () => {
     assert.equal(index.bySessionToken(OTHER, NOW), null);
   });
 
-  it("has no use for the token of a user who is gone", () => {
+  it("refuses the token of a deleted user", () => {
     let isThere = true;
     const index = new TokenIndex({
       clusterId: "zzzzz",
@@ -244,7 +244,7 @@ describe("the token index", () => {
     ["container", null, { auth_uuid: OTHER }],
   ];
   for (const [end, token, container] of ends) {
-    it(`says why a session has nobody behind it: ${end}`, () => {
+    it(`says why a session has no identity: ${end}`, () => {
       const index = indexWith(token, container ? containerRow(container) : null);
       const key = container ? sessionTokenOf(parseToken(`${v2}/${CONTAINER}`) as ParsedToken) : TOKEN;
       assert.equal(index.bySessionToken(key, NOW), null);
@@ -280,7 +280,7 @@ describe("the token index", () => {
       });
     }
 
-    it("where an OIDC token's row is known from before", () => {
+    it("where an OIDC token's row is known already", () => {
       const aliases = new Map([[sessionTokenOf({ form: "v1", secret: "o" }), { session: "", token: TOKEN }]]);
       const index = new TokenIndex({ clusterId: "zzzzz", systemRootToken: ROOT, anonymousSecret: "", aliases });
       const [key, proof] = [sessionTokenOf({ form: "v1", secret: "o" }), index.proofOf({ form: "v1", secret: "o" })];
@@ -290,7 +290,7 @@ describe("the token index", () => {
       assert.ok(!index.isProven(key, proof));
     });
 
-    it("also of the settings' anonymous token, and of one that a container was given", () => {
+    it("where it is the anonymous token of the settings, or one that a container was given", () => {
       const uuid = "zzzzz-gj3su-anonymouspublic";
       const anonymous = { form: "v2", uuid, secret: "anon", container: null } as const;
       for (const [secret, isKept] of [
@@ -313,7 +313,7 @@ describe("the token index", () => {
     });
   });
 
-  it("finds nobody behind a session whose token has ended", () => {
+  it("finds no identity for a session whose token has ended", () => {
     const index = indexWith(tokenRow({ expires_at: NOW }));
     assert.equal(index.bySessionToken(TOKEN, NOW), null);
     assert.equal(index.bySessionToken(sessionTokenOf({ form: "v1", secret: SECRET }), NOW), null);

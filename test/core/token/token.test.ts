@@ -43,10 +43,10 @@ describe("tokens as text", () => {
     "a token with a space in it": "abc def",
     "a text longer than any token": "x".repeat(5000),
   })) {
-    it(`takes ${what} for no token`, () => assert.equal(parseToken(text), null));
+    it(`rejects ${what}`, () => assert.equal(parseToken(text), null));
   }
 
-  it("gives a session a token part that its holder can compute, and that is one subject token", () => {
+  it("gives a session token that its holder can compute, and that is one subject token", () => {
     assert.equal(sessionTokenOf({ form: "v2", uuid: UUID, secret: "s", container: null }), UUID);
     assert.equal(
       sessionTokenOf({ form: "v2", uuid: UUID, secret: "s", container: CONTAINER }),

@@ -65,7 +65,7 @@ describe("a message of GRAPH", () => {
     }
   });
 
-  it("denies where it is no row: of another uuid, without a column, with a column of another type, or no JSON", () => {
+  it("denies if it is no row: another uuid, a missing column, a column of another type, or no JSON", () => {
     for (const kind of KINDS) {
       const row: Record<string, unknown> = ROWS[kind];
       const bodies = ["", "null", "7", "{", "[]", "{}", bodyOf(kind, "x"), bodyOf(kind, []), bodyOf(kind, undefined)];
@@ -95,7 +95,7 @@ describe("a message of GRAPH", () => {
     assert.deepEqual([over.scopes, over.scopes_over], [[], true]);
   });
 
-  it("never throws where it is applied, whatever stands in it, and gives no right", () => {
+  it("never throws when it is applied, whatever it contains, and gives no right", () => {
     const random = mulberry32(12);
     const table = parseRoles(`${UUIDS.group}=auditor`);
     assert.ok(typeof table !== "string");

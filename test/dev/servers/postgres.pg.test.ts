@@ -107,7 +107,7 @@ describe("the embedded PostgreSQL", () => {
       await assert.rejects(startPostgres({ port: address.port, portSetting: "--postgres-port" }), (error) => {
         assert(error instanceof Fault);
         assert.equal(error.code, "port.occupied");
-        assert.equal(error.message, `PostgreSQL cannot listen on 127.0.0.1:${address.port}: the port is taken`);
+        assert.equal(error.message, `PostgreSQL cannot listen on 127.0.0.1:${address.port}: the port is in use`);
         assert.match(error.remedy, /--postgres-port/);
         return true;
       });

@@ -192,7 +192,7 @@ describe("loadConfig", () => {
         },
       }).message,
     );
-    assert.match(text, /3 fault/);
+    assert.match(text, /3 error/);
     assert.ok(!text.includes("hunter2"), text);
   });
 

@@ -138,7 +138,7 @@ describe("connectNats", () => {
     const { url, sockets } = await fake("PONG", { ...INFO, version: "2.15.1" });
     const failure = await faultOf(connectNats({ ...options, url }));
     assert.equal(failure.code, "nats.too_old");
-    assert.match(failure.message, /is version 2\.15\.1; .*2\.15\.2.*lose acknowledged messages/);
+    assert.match(failure.message, /has version 2\.15\.1; .*2\.15\.2.*lose acknowledged messages/);
     await until(() => sockets.every((socket) => socket.closed), "the connection to end");
     const looking = await connectNats({ ...options, url, anyVersion: true });
     assert.equal(looking.info?.version, "2.15.1", "doctor and the admin's commands work with it");

@@ -16,7 +16,7 @@ const world = [
 const few = () => graphOf(50, ...world);
 
 describe("what a delta is said to have done", () => {
-  it("is nothing where nothing changed: the same row, an unknown link gone, a level that reads the same", () => {
+  it("is nothing if nothing changed: the same row, an unknown link deleted, a level that reads the same", () => {
     const graph = few();
     graph.apply([link("share", U("bob"), G("top"))]);
     assert.deepEqual(users(graph.apply([link("share", U("bob"), G("top"))])), NOTHING);
@@ -31,7 +31,7 @@ describe("what a delta is said to have done", () => {
     assert.deepEqual(users(graph.apply([unlink("in")])), { ...NOTHING, shrank: [U("bob")] });
   });
 
-  it("is nothing where a second link gives the same, and where one of two goes", () => {
+  it("is nothing if a second link gives the same, or one of two is deleted", () => {
     const graph = few();
     graph.apply([link("one", U("bob"), G("top"))]);
     assert.deepEqual(users(graph.apply([link("two", U("bob"), G("top"))])), NOTHING);
@@ -39,20 +39,20 @@ describe("what a delta is said to have done", () => {
     assert.deepEqual(users(graph.apply([unlink("one")])), NOTHING);
   });
 
-  it("is a loss where one thing goes and another comes", () => {
+  it("is a loss if one right is lost and another is gained", () => {
     const graph = few();
     graph.apply([link("one", U("bob"), G("top"))]);
     const effect = graph.apply([unlink("one"), link("two", U("bob"), G("else"))]);
     assert.deepEqual(users(effect), { ...NOTHING, shrank: [U("bob")] });
   });
 
-  it("is a loss where only the upper of two nested shares goes", () => {
+  it("is a loss if only the upper of two nested shares ends", () => {
     const graph = few();
     graph.apply([link("one", U("bob"), G("top")), link("two", U("bob"), G("sub"))]);
     assert.deepEqual(users(graph.apply([unlink("one")])), { ...NOTHING, shrank: [U("bob")] });
   });
 
-  it("is a move where a shared project changes its place", () => {
+  it("is a move if a shared project moves", () => {
     const graph = few();
     graph.apply([link("share", U("bob"), G("sub"))]);
     const effect = graph.apply([project("sub", G("else"))]);
@@ -60,7 +60,7 @@ describe("what a delta is said to have done", () => {
     assert.ok(effect.rerouted);
   });
 
-  it("is a move where it comes to lie below another share, and a loss where that share then goes with it inside", () => {
+  it("is a move if it moves below another share, and a loss if that share then ends", () => {
     const graph = few();
     graph.apply([link("one", U("bob"), G("sub")), link("two", U("bob"), G("else"))]);
     assert.deepEqual(users(graph.apply([project("sub", G("else"))])), { ...NOTHING, moved: [U("bob")] });
@@ -68,7 +68,7 @@ describe("what a delta is said to have done", () => {
     assert.deepEqual(users(graph.apply([unlink("two")])), { ...NOTHING, shrank: [U("bob")] });
   });
 
-  it("is only a new route where a project leaves one that is shared: the grant no longer finds it", () => {
+  it("is only a new route if a project leaves a shared one: the grant no longer matches it", () => {
     const graph = few();
     graph.apply([link("share", U("bob"), G("top"))]);
     const effect = graph.apply([project("sub", U("ann"))]);
@@ -77,7 +77,7 @@ describe("what a delta is said to have done", () => {
     assert.ok(!graph.check(U("bob"), collection("c", G("sub")), NOW));
   });
 
-  it("is a move where a single shared object changes its place", () => {
+  it("is a move if a single shared object moves", () => {
     const graph = few();
     graph.apply([lives(C("c"), G("sub")), link("share", U("bob"), C("c"))]);
     assert.deepEqual(users(graph.apply([lives(C("c"), G("else"))])), { ...NOTHING, moved: [U("bob")] });
@@ -90,7 +90,7 @@ describe("what a delta is said to have done", () => {
     assert.deepEqual([...effect.grew].sort(), [U("bob"), U("cyd")]);
   });
 
-  it("takes back what user management gave when the role that gave it is left (Arvados' own incremental revoke keeps it)", () => {
+  it("removes what user management gave when the user leaves the role that gave it (Arvados' own incremental revoke keeps it)", () => {
     const graph = graphOf(50, ...world);
     graph.apply([link("manage", G("crew"), U("ann"), "can_manage"), link("read", U("bob"), U("ann"))]);
     assert.ok(graph.check(U("bob"), collection("c", G("top")), NOW));
@@ -99,7 +99,7 @@ describe("what a delta is said to have done", () => {
     assert.ok(graph.check(U("bob"), { uuid: U("ann"), resource: "users", owner: U("root") }, NOW));
   });
 
-  it("follows flags: admins gain everything and lose it, the inactive lose sight of roles, the gone lose all", () => {
+  it("follows flags: admins gain everything and lose it, inactive users no longer see roles, deleted users lose all", () => {
     const graph = few();
     assert.deepEqual([...graph.apply([user("bob", { is_admin: true })]).grew], [U("bob")]);
     assert.deepEqual([...graph.apply([user("bob")]).shrank], [U("bob")]);

@@ -77,7 +77,7 @@ describe(`a session granted before the last changes (seed ${seed})`, () => {
     fc.assert(property, runs);
   });
 
-  it("is so whichever process granted it, cut it and published, whatever each has seen before", () => {
+  it("is cut whichever processes granted, cut and published, whatever each has seen before", () => {
     const property = fc.property(tameRows, tameMoves, anyBounds, (changes, following, bounds) => {
       const old = graphFrom(changes, bounds);
       const all = [...changes];
@@ -138,11 +138,11 @@ describe(`a session granted before the last changes (seed ${seed})`, () => {
 
     it(`is cut where ${when}`, () => assert.ok(!leaks(anyOf)));
 
-    it(`would hear on if only those who lose a right were cut, where ${when}`, () =>
+    it(`would keep hearing if only users who lose a right were cut, where ${when}`, () =>
       assert.ok(leaks(({ shrank }) => shrank)));
   }
 
-  it("goes on where it has the grants of now", () => {
+  it("stays if it has the current grants", () => {
     const graph = graphOf(10, ...world, link("share", U("bob"), G("plan")), link("sub", U("bob"), G("sub")));
     graph.apply([project("sub", G("plan"))]);
     const [before] = [sessionOf(graph, U("bob"))];
@@ -151,7 +151,7 @@ describe(`a session granted before the last changes (seed ${seed})`, () => {
     assert.deepEqual(spared(graph, anyOf(effect), [before]), [before]);
   });
 
-  describe("by a process that did not take a role for an audience, as it always was one to the process that cuts", () => {
+  describe("by a process in which a role was no audience, while it was one in the process that cuts", () => {
     const ten = () => graphOf(10, ...world, link("share", G("crew"), G("plan")), ...members("crew", 10));
     const large = () => {
       const graph = graphOf(10, ...world, link("share", G("crew"), G("plan")), ...members("crew", 11));
@@ -174,7 +174,7 @@ describe(`a session granted before the last changes (seed ${seed})`, () => {
       assert.equal(anyOf(graph.apply([unlink("share")])).size, 0);
     });
 
-    it("and one with the grants of now goes on", () => {
+    it("stays if it has the current grants", () => {
       const graph = large();
       const other = sessionOf(graph, U("ua"));
       assert.deepEqual(spared(graph, anyOf(graph.apply([unlink("share")])), [other]), [other]);

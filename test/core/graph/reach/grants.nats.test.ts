@@ -84,7 +84,7 @@ describe("grants, as a real nats-server enforces them", () => {
     });
   }
 
-  it("let less through when one is withheld", async () => {
+  it("let less through when one grant is withheld", async () => {
     const [world] = worlds as [World];
     const objects = load(world, { audienceMin: 3 });
     const user = world.users[2]?.uuid as string;

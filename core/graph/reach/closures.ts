@@ -1,17 +1,24 @@
 import type { Audiences } from "../audience/audiences.ts";
 import type { Crowds } from "../audience/crowds.ts";
 import type { Topology } from "../store/topology.ts";
-import { type Closure, managedClosure, type RightLevel, roleClosure, userClosure } from "./closure.ts";
-import { keptOf } from "./heavy.ts";
+import {
+  type Closure,
+  type KeptClosure,
+  managedClosure,
+  type RightLevel,
+  roleClosure,
+  userClosure,
+} from "./closure.ts";
+import { keptOf } from "./kept.ts";
 import { LevelZero } from "./level-zero.ts";
 
 /** All that a principal reads or manages: its own closure first, then those its audience roles bring. */
 export type Closures = readonly Closure[];
 
 type Cached = {
-  readonly user: Map<number, Closure>;
-  readonly role: Map<number, Closure>;
-  readonly managed: Map<number, Closure>;
+  readonly user: Map<number, KeptClosure>;
+  readonly role: Map<number, KeptClosure>;
+  readonly managed: Map<number, KeptClosure>;
   readonly rights: Map<number, Closures>;
   readonly roleRights: Map<number, Closures>;
   readonly managedRights: Map<number, Closures>;
@@ -20,7 +27,7 @@ type Cached = {
 };
 
 /**
- * Closures, made when first asked for and kept until a delta reaches their principal. Memory: about 30 bytes per seed,
+ * Closures, computed when first asked for and kept until a delta concerns their principal. Memory: about 30 bytes per seed,
  * so a cluster's users with some hundreds of shares each cost some tens of megabytes once all have logged in.
  */
 export class ClosureCache {
@@ -38,21 +45,21 @@ export class ClosureCache {
   }
 
   /** A user's own closure. */
-  user(user: number, level: RightLevel): Closure {
+  user(user: number, level: RightLevel): KeptClosure {
     return remembered(this.#levels[level].user, user, () =>
       userClosure(this.#topology, this.#levelZero, user, level, this.#audiences.has),
     );
   }
 
   /** What a role gives its members, and those who manage them. */
-  role(role: number, level: RightLevel): Closure {
+  role(role: number, level: RightLevel): KeptClosure {
     return remembered(this.#levels[level].role, role, () =>
       roleClosure(this.#topology, this.#levelZero, role, level, this.#audiences.has),
     );
   }
 
   /** What a role gives its members alone. */
-  managed(role: number, level: RightLevel): Closure {
+  managed(role: number, level: RightLevel): KeptClosure {
     return remembered(this.#levels[level].managed, role, () =>
       managedClosure(this.#topology, this.#levelZero, role, level, this.#audiences.has),
     );
@@ -119,13 +126,13 @@ export class ClosureCache {
     });
   }
 
-  /** The closures of a role that are at hand. */
-  cachedOfRole(role: number, level: RightLevel): Closure[] {
+  /** The closures of a role that are cached. */
+  cachedOfRole(role: number, level: RightLevel): KeptClosure[] {
     const { role: given, managed } = this.#levels[level];
     return [given.get(role), managed.get(role)].filter((closure) => closure !== undefined);
   }
 
-  /** The closures of these, and every list that may hold one of them, are to be made anew. */
+  /** Drops the closures of these, and every list that may hold one of them. */
   forget(principals: ReadonlySet<number>): void {
     this.#levelZero = new LevelZero(this.#topology);
     if (principals.size === 0) return;
@@ -138,14 +145,14 @@ export class ClosureCache {
     }
   }
 
-  /** What these have as users is to be made anew. What others have through them stands: their lists hold those very closures. */
+  /** Drops what these have as users. What others have through them stays: their lists hold the same closures. */
   dropUsers(users: ReadonlySet<number>): void {
     for (const { user, rights, kept, keptRights } of [this.#levels[1], this.#levels[3]]) {
       for (const one of users) for (const map of [user, rights, kept, keptRights]) map.delete(one);
     }
   }
 
-  /** The same for nodes that nobody has anything from. */
+  /** The same for nodes through which nobody has anything. */
   drop(principals: Iterable<number>): void {
     for (const cached of [this.#levels[1], this.#levels[3]]) {
       for (const principal of principals) for (const map of Object.values(cached)) map.delete(principal);

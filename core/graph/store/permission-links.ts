@@ -7,7 +7,7 @@ export type PermissionEdge = {
   readonly level: number;
 };
 
-/** The edges at one end, and in a long list where each of them stands: one of many is removed as fast as one of few. */
+/** The edges at one end. A long list also knows the index of each, so that one of many is removed as fast as one of few. */
 class EdgeList {
   readonly edges: PermissionEdge[] = [];
   #at: Map<PermissionEdge, number> | null = null;
@@ -18,7 +18,7 @@ class EdgeList {
     this.edges.push(edge);
   }
 
-  /** The last takes the place of the one that goes: order means nothing here. */
+  /** The last edge moves to the place of the removed one: the order has no meaning. */
   remove(edge: PermissionEdge): void {
     const at = this.#at === null ? this.edges.indexOf(edge) : (this.#at.get(edge) ?? -1);
     const last = this.edges.pop() as PermissionEdge;
@@ -40,7 +40,7 @@ export function levelOf(name: string): number {
   return Object.hasOwn(LEVELS, name) ? (LEVELS[name] as number) : 0;
 }
 
-/** Permission links by uuid, by tail and by head. Parallel ones are kept apart: each goes by itself. */
+/** Permission links by uuid, by tail and by head. Parallel links are separate: each can be deleted alone. */
 export class Links {
   readonly #byUuid = new Map<string, PermissionEdge>();
   readonly #out = new Map<number, EdgeList>();

@@ -48,7 +48,7 @@ function verb(name: string): string {
 }
 
 /** `container request zzzzz-xvhdp-...` */
-export function objectWords(uuid: string): string {
+function objectWords(uuid: string): string {
   const resource = resourceOf(uuid);
   return resource === null ? uuid : `${singular(resource)} ${uuid}`;
 }

@@ -1,13 +1,13 @@
 import type { GraphRows, PermissionChange } from "../../rows.ts";
-import { levelOf } from "../store/links.ts";
-import { looksLikeGroup, looksLikeUser } from "../store/nodes.ts";
+import { isGroupUuid, isUserUuid } from "../../uuid.ts";
+import { levelOf } from "../store/permission-links.ts";
 import type { Topology } from "../store/topology.ts";
 
 /** What a delta will do, read off the graph before it is applied. Nodes are those that exist already. */
 export type DeltaPlan = {
   /** One change per row: the last. */
   readonly changes: readonly PermissionChange[];
-  /** Tails whose edges change: whoever reaches them may gain or lose. */
+  /** Sources whose edges change: all who reach them may gain or lose. */
   readonly sources: Set<number>;
   /** Heads, by uuid, of those edges: the roles beyond them may gain or lose members. */
   readonly heads: Set<string>;
@@ -86,7 +86,7 @@ function planLink(topology: Topology, plan: DeltaPlan, uuid: string, row: GraphR
     const tail = nodes.uuid(before.tail);
     const head = nodes.uuid(before.head);
     if (row?.head_uuid !== head) planCount(plan, head, -1);
-    // can_read and can_write are one and the same to whoever reads or manages.
+    // Reading and managing make no difference between can_read and can_write.
     if (row?.tail_uuid === tail && row.head_uuid === head && rung(level) === rung(before.level)) return;
     plan.sources.add(before.tail);
     plan.heads.add(head);
@@ -99,8 +99,8 @@ function planLink(topology: Topology, plan: DeltaPlan, uuid: string, row: GraphR
   if (tail >= 0) plan.sources.add(tail);
   plan.heads.add(row.head_uuid);
   planNaming(topology, plan, row.tail_uuid);
-  if (level === 0 && tail >= 0 && looksLikeGroup(row.head_uuid)) plan.levelZero.add(tail);
-  if (level >= 1 && looksLikeUser(row.head_uuid)) planRecord(plan, row.tail_uuid, row.head_uuid);
+  if (level === 0 && tail >= 0 && isGroupUuid(row.head_uuid)) plan.levelZero.add(tail);
+  if (level >= 1 && isUserUuid(row.head_uuid)) planRecord(plan, row.tail_uuid, row.head_uuid);
 }
 
 function planCount({ linked }: DeltaPlan, head: string, more: number): void {
@@ -113,7 +113,7 @@ function planRecord(plan: DeltaPlan, tail: string, user: string): void {
   plan.reroutes = true;
 }
 
-/** The groups that are everybody's are roles as soon as anything names them, a link from them too. */
+/** The groups that hold everybody are roles as soon as any row names them, also a link from them. */
 function planNaming(topology: Topology, plan: DeltaPlan, tail: string): void {
   const { nodes, known } = topology;
   if (tail !== known.allUsersGroup && tail !== known.anonymousGroup) return;

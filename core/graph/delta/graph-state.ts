@@ -3,9 +3,10 @@ import type { PermissionChange } from "../../rows.ts";
 import { Audiences } from "../audience/audiences.ts";
 import { Crowds } from "../audience/crowds.ts";
 import type { RightLevel } from "../reach/closure.ts";
+import { ClosureCache } from "../reach/closures.ts";
 import { type Account, compileGrants, noGrants } from "../reach/grants.ts";
-import { HeavyUsers, keptOf } from "../reach/heavy.ts";
-import { ClosureCache } from "../reach/rights.ts";
+import { HeavyUsers } from "../reach/heavy.ts";
+import { keptOf } from "../reach/kept.ts";
 import { Topology } from "../store/topology.ts";
 import { NOBODY, type Side, type UserReach } from "./effect.ts";
 
@@ -13,13 +14,7 @@ import { NOBODY, type Side, type UserReach } from "./effect.ts";
 const HEAVY_MIN = 3_000;
 const CROWD_MIN = 100;
 
-type SavedPast = {
-  audiences: ReadonlySet<number>;
-  crowds: ReadonlySet<number>;
-  heavy: ReadonlySet<number>;
-};
-
-/** The rows as a graph, with what was made of them so far: audience roles, closures, grants. */
+/** The rows as a graph, with what was derived from them so far: audience roles, closures, grants. */
 export class GraphState {
   readonly topology: Topology;
   readonly audiences: Audiences;
@@ -38,7 +33,7 @@ export class GraphState {
     this.#roleGroupsVisibleToAll = roleGroupsVisibleToAll;
   }
 
-  /** One row's new value, and nothing else: whoever calls sees to what was made of the old one. */
+  /** Sets one row and nothing else: the caller drops what was derived from the old one. */
   set(change: PermissionChange): void {
     if (change.kind === "user") this.topology.setUser(change.uuid, change.row);
     else if (change.kind === "group") this.topology.setGroup(change.uuid, change.row);
@@ -54,8 +49,8 @@ export class GraphState {
     return { known: true, admin: topology.isAdmin(user), seesRoles };
   }
 
-  /** A user's rights as they are now. Admins may read everything, so theirs are not worked out. */
-  snapshot(user: number): UserReach {
+  /** A user's rights as they are now. Admins may read everything, so theirs are not computed. */
+  reachOf(user: number): UserReach {
     const account = this.account(user);
     if (!account.known || account.admin) return { ...NOBODY, account };
     const heavy = this.heavy.has(user);
@@ -68,13 +63,13 @@ export class GraphState {
     if (!account.known) return noGrants(this.topology, uuid);
     const known = this.#grants.get(user);
     if (known !== undefined) return known;
-    const { reading, managing } = this.snapshot(user);
+    const { reading, managing } = this.reachOf(user);
     const grants = compileGrants(this.topology, uuid, account, reading.own, managing.own);
     this.#grants.set(user, grants);
     return grants;
   }
 
-  /** Drops what was made for these users and roles. */
+  /** Drops what was derived for these users and roles. */
   forget(principals: ReadonlySet<number>): void {
     this.rights.forget(principals);
     this.forgetGrants(principals);
@@ -84,7 +79,7 @@ export class GraphState {
     for (const user of users) this.#grants.delete(user);
   }
 
-  /** At the end of a delta: ids that no row names any more are free for others, so nothing made for them may stay. */
+  /** At the end of a delta: ids that no row names any more are reused, so nothing derived for them may stay. */
   sweep(): void {
     const gone = this.topology.nodes.sweep();
     if (gone.length === 0) return;
@@ -99,20 +94,6 @@ export class GraphState {
     this.rights.forgetAll();
     this.heavy.forgetAll();
     this.#grants.clear();
-  }
-
-  /** What depends on the past (docs/adr/0009), to come back to with `restore`: what is only asked must not leave a trace. */
-  save(): SavedPast {
-    return { audiences: this.audiences.save(), crowds: this.crowds.save(), heavy: this.heavy.save() };
-  }
-
-  restore(saved: SavedPast): void {
-    const changed = [
-      this.audiences.restore(saved.audiences),
-      this.crowds.restore(saved.crowds),
-      this.heavy.restore(saved.heavy),
-    ];
-    if (changed.includes(true)) this.forgetAll();
   }
 
   #side(user: number, level: RightLevel, heavy: boolean): Side {

@@ -3,24 +3,18 @@ import { rolesBeyond } from "../audience/audiences.ts";
 import { type Closure, EMPTY } from "../reach/closure.ts";
 import type { Standing } from "../reach/heavy.ts";
 import { behind, type Concerned, concerned, found, usersOf } from "./concerned.ts";
-import { Comparison, NOBODY, type RightsDifference, sameClosure, type UserReach } from "./effect.ts";
+import type { DeltaPlan } from "./delta-plan.ts";
+import { Comparison, NOBODY, sameClosure, type UserReach } from "./effect.ts";
+import type { GraphState } from "./graph-state.ts";
 import { hasLost, leavesOutdated } from "./outdated.ts";
-import type { DeltaPlan } from "./plan.ts";
 import { isPlainShare, Shares } from "./shares.ts";
-import type { GraphState } from "./state.ts";
-
-/** Told of each user, and each audience role, whom a delta gave or took something, while both nodes and names still stand. */
-export type EffectObserver = {
-  user(uuid: string, difference: RightsDifference): void;
-  role(role: number, before: readonly Closure[], after: readonly Closure[]): void;
-};
 
 /** Applies a plan and finds whose grants it changed. */
-export function commit(state: GraphState, plan: DeltaPlan, witness: EffectObserver | null = null): Effect {
+export function applyDelta(state: GraphState, plan: DeltaPlan): Effect {
   state.heavy.weighAll();
   const isPlain = isPlainShare(state.topology, plan);
   const whom = concerned(state, plan, isPlain);
-  return witness === null && isPlain ? commitShares(state, plan, whom) : new Commit(state, plan).run(whom, witness);
+  return isPlain ? applyShares(state, plan, whom) : new Delta(state, plan).run(whom);
 }
 
 /**
@@ -44,10 +38,10 @@ function sortedOut(
   return { standing, near };
 }
 
-function commitShares(state: GraphState, plan: DeltaPlan, whom: Concerned): Effect {
+function applyShares(state: GraphState, plan: DeltaPlan, whom: Concerned): Effect {
   const { topology, crowds, rights } = state;
   const { standing, near } = sortedOut(state, plan, whom);
-  const before = new Map([...near].map((user) => [user, state.snapshot(user)]));
+  const before = new Map([...near].map((user) => [user, state.reachOf(user)]));
   const shares = new Shares(topology, state.audiences, rights, { all: whom.principals, standing, near }, plan);
   for (const change of plan.changes) state.set(change);
   const { effect, lessened } = shares.settle();
@@ -59,9 +53,9 @@ function commitShares(state: GraphState, plan: DeltaPlan, whom: Concerned): Effe
   rights.dropUsers(near);
   const comparison = new Comparison(topology, plan.moved, plan.records);
   for (const [user, then] of before) {
-    compareUser(state, comparison, effect, topology.nodes.uuid(user), then, false, null);
+    compareUser(state, comparison, effect, topology.nodes.uuid(user), then, false);
   }
-  for (const [role, members] of whom.disputed) if (lessened.has(role)) addStale(effect, members);
+  for (const [role, members] of whom.disputed) if (lessened.has(role)) addOutdated(effect, members);
   for (const users of [effect.shrank, effect.grew, effect.moved]) state.forgetGrants(found(topology, users));
   state.sweep();
   return effect;
@@ -75,7 +69,6 @@ function compareUser(
   uuid: string,
   before: UserReach,
   repathed: boolean,
-  witness: EffectObserver | null,
 ): void {
   const { heavy } = state;
   const user = state.topology.nodes.find(uuid);
@@ -84,16 +77,11 @@ function compareUser(
     heavy.weigh(user);
     if (heavy.has(user) !== before.heavy) state.forgetGrants([user]);
   }
-  const after = state.snapshot(user);
+  const after = state.reachOf(user);
   if (hadCopies || heavy.possible.has(user)) effect.rerouted ||= !sameReach(before, after);
-  const difference = comparison.of(user, before, after, repathed);
-  const { outcome } = difference;
+  const { outcome } = comparison.of(user, before, after, repathed);
   if (outcome !== "shrank" && leavesOutdated(before, after)) effect.outdated.add(uuid);
   if (outcome !== "same") effect[outcome].add(uuid);
-  if (witness === null) return;
-  witness.user(uuid, difference);
-  // People are told what a heavy user loses, though it shows in no grant.
-  if (before.heavy || after.heavy) witness.user(uuid, comparison.of(user, asWhole(before), asWhole(after), false));
 }
 
 /** Does a user reach the same as before, whatever of it stands in grants? */
@@ -105,23 +93,18 @@ function sameReach(before: UserReach, after: UserReach): boolean {
   );
 }
 
-/** The same as if all that the user reaches stood in its grants. */
-function asWhole({ reading, managing, ...rest }: UserReach): UserReach {
-  return { ...rest, reading: { ...reading, own: reading.whole }, managing: { ...managing, own: managing.whole } };
+/** Users who have lost a right are cut anyway. */
+function addOutdated({ shrank, outdated }: Effect, users: Iterable<string>): void {
+  for (const user of users) if (!shrank.has(user)) outdated.add(user);
 }
 
-/** Whoever has lost a right is cut anyway. */
-function addStale({ shrank, outdated: stale }: Effect, users: Iterable<string>): void {
-  for (const user of users) if (!shrank.has(user)) stale.add(user);
-}
-
-/** A delta of any kind: remembers, changes, counts the roles anew, compares. */
-class Commit {
+/** A delta of any kind: remembers, changes, counts the roles again, compares. */
+class Delta {
   readonly #state: GraphState;
   readonly #plan: DeltaPlan;
   readonly #before = new Map<string, UserReach>();
   #ending: ReadonlySet<number> = new Set();
-  /** Users of whom no more is to be known than that they lose what such a role gave. */
+  /** Users who lose what such a role gave: nothing else about them is compared. */
   readonly #losers = new Set<string>();
   readonly #copies = new Map<number, Closure[]>();
 
@@ -130,26 +113,25 @@ class Commit {
     this.#plan = plan;
   }
 
-  run({ principals, ending, crowdsTurn, repathed, disputed }: Concerned, witness: EffectObserver | null): Effect {
-    if (witness === null) this.#ending = ending;
+  run({ principals, ending, crowdsTurn, repathed, disputed }: Concerned): Effect {
+    this.#ending = ending;
     this.#remember(principals);
-    // A user who comes with this very delta was nobody before it.
+    // A user who is added by this delta had nothing before it.
     for (const uuid of this.#plan.users) if (!this.#before.has(uuid)) this.#before.set(uuid, NOBODY);
     for (const change of this.#plan.changes) this.#state.set(change);
     this.#turnCrowds(crowdsTurn);
     this.#state.forget(principals);
     const { copied, decided } = this.#countRoles();
-    const effect = this.#compare(repathed, witness);
-    const rerouted = this.#copiesDiffer(witness);
+    const effect = this.#compare(repathed);
+    const rerouted = this.#copiesDiffer();
     effect.rerouted ||= this.#plan.reroutes || copied || crowdsTurn || rerouted;
-    for (const [role, members] of disputed) if (this.#isLessened(role)) addStale(effect, members);
-    addStale(effect, decided);
-    // What is only tried is about to be taken back, by the same ids.
-    if (witness === null) this.#state.sweep();
+    for (const [role, members] of disputed) if (this.#isLessened(role)) addOutdated(effect, members);
+    addOutdated(effect, decided);
+    this.#state.sweep();
     return effect;
   }
 
-  /** Keeps what the principals have now, those kept already excepted. */
+  /** Keeps what the principals have now, unless it is kept already. */
   #remember(principals: Iterable<number>): void {
     const { topology, audiences } = this.#state;
     for (const node of principals) {
@@ -161,7 +143,7 @@ class Commit {
   #rememberUser(user: number, uuid: string): void {
     if (this.#before.has(uuid) || this.#losers.has(uuid)) return;
     if (this.#losesRole(user, uuid)) this.#losers.add(uuid);
-    else this.#before.set(uuid, this.#state.snapshot(user));
+    else this.#before.set(uuid, this.#state.reachOf(user));
   }
 
   #turnCrowds(matters: boolean): void {
@@ -184,7 +166,7 @@ class Commit {
     const { turned, copied } = audiences.recount(roles);
     const firm = unsure.filter((role) => !audiences.isDisputed(role) && !turned.has(role));
     const decided = firm.length > 0 ? usersOf(topology, behind(topology, firm, audiences.has)) : [];
-    // Their members weigh more now, or less.
+    // The weight of their members changes.
     const reweighed = [...roles].filter((role) => audiences.isSure(role) !== sure.has(role) && !turned.has(role));
     if (reweighed.length > 0) {
       const members = behind(topology, reweighed, audiences.has);
@@ -199,7 +181,7 @@ class Commit {
     return { copied, decided };
   }
 
-  #compare(repathed: ReadonlySet<number>, witness: EffectObserver | null): Effect {
+  #compare(repathed: ReadonlySet<number>): Effect {
     const { topology } = this.#state;
     const comparison = new Comparison(topology, this.#plan.moved, this.#plan.records);
     const effect: Effect = {
@@ -211,7 +193,7 @@ class Commit {
     };
     for (const [uuid, before] of this.#before) {
       const user = topology.nodes.find(uuid);
-      compareUser(this.#state, comparison, effect, uuid, before, repathed.has(user), witness);
+      compareUser(this.#state, comparison, effect, uuid, before, repathed.has(user));
     }
     for (const uuid of this.#losers) {
       const user = topology.nodes.find(uuid);
@@ -223,8 +205,8 @@ class Commit {
   }
 
   /**
-   * Is the user granted something as a member of what is no role after the delta? Then that is lost, and nothing else of thousands of
-   * members need be looked at.
+   * Has the user a grant as a member of a role that is none after the delta? Then the user loses it, and nothing else needs to be
+   * compared for its thousands of members.
    */
   #losesRole(user: number, uuid: string): boolean {
     if (this.#ending.size === 0 || this.#plan.users.has(uuid)) return false;
@@ -235,15 +217,13 @@ class Commit {
     return false;
   }
 
-  #copiesDiffer(witness: EffectObserver | null): boolean {
-    let differ = false;
+  /** Is something copied for an audience that was not, or the other way round? */
+  #copiesDiffer(): boolean {
     for (const [role, before] of this.#copies) {
       const after = this.#state.audiences.isCopied(role) ? this.#closures(role) : before.map(() => EMPTY);
-      if (before.every((closure, i) => sameClosure(closure, after[i] as Closure))) continue;
-      differ = true;
-      witness?.role(role, before, after);
+      if (before.some((closure, i) => !sameClosure(closure, after[i] as Closure))) return true;
     }
-    return differ;
+    return false;
   }
 
   /** Has an audience role lost something, whatever the role itself has become? */
