@@ -1,6 +1,6 @@
 /**
- * The whole product on one machine: PostgreSQL with Arvados' tables, nats-server, and every service, on free loopback ports.
- * The demo, the smoke run and the end-to-end tests all start this.
+ * The whole product on one host: PostgreSQL with Arvados' tables, nats-server, and every service, on free loopback ports.
+ * The demo, the smoke run, benches and the end-to-end tests start it. Everything is released with the scope that they pass.
  */
 import type { Logger } from "pino";
 import { type AuthcalloutSeams, runAuthcallout } from "../authcallout/main.ts";
@@ -11,11 +11,11 @@ import { isReady } from "../runtime/admin-server.ts";
 import { type Config, type ConfigOverrides, defaultConfig } from "../runtime/config/config.ts";
 import { connectService } from "../runtime/nats/service-connection.ts";
 import { createScope, type Scope } from "../runtime/scope.ts";
-import type { StartService } from "../runtime/service.ts";
+import type { Service, ServiceContext } from "../runtime/service.ts";
 import { type HostedService, hostService, type ServiceName } from "../runtime/service-host.ts";
 import { sleep } from "../runtime/sleep.ts";
 import { applyStreams } from "../streams-config/apply.ts";
-import { generateKeys, publicKeys } from "../streams-config/keys.ts";
+import { generateKeys, publicKeys, type ServiceKeys } from "../streams-config/keys.ts";
 import { declaredStreams, STREAM_PROFILES } from "../streams-config/streams.ts";
 import { createSchema } from "./database.ts";
 import { type DemoCluster, seedDemo } from "./seed.ts";
@@ -27,9 +27,9 @@ import { createSimulator, type Simulator } from "./simulator/index.ts";
 export type StackOptions = {
   scope: Scope;
   log: Logger;
-  /** Told of each step as it ends, with its milliseconds. */
+  /** Called as each step ends, with its duration. */
   onStep?: (what: string, ms: number) => void;
-  /** Told what takes long while it lasts: nats-server being built. */
+  /** Called with the progress of a step that takes long: the build of nats-server. */
   onNote?: (line: string) => void;
   /** Where data is kept; absent: temporary folders, removed at the end. One server only. */
   dataDir?: string;
@@ -66,116 +66,130 @@ const CLUSTER_ID = "zzzzz";
 const DATABASE = "arvados";
 const READY_POLL_MS = 10;
 const ANY_PORT = { host: "127.0.0.1", port: 0 };
-/** Long enough for real ones; these are made up for the demo and good for this process only. */
-const ROOT_TOKEN = () => crypto.randomUUID().replaceAll("-", "").repeat(2).slice(0, 50);
+
+/** As long as Arvados demands of a real one; this one is good for this stack only. */
+function rootToken(): string {
+  return crypto.randomUUID().replaceAll("-", "").repeat(2).slice(0, 50);
+}
 
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const { scope, log, onStep = () => {} } = options;
-  const step = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
-    const begun = performance.now();
-    const result = await work();
-    onStep(what, performance.now() - begun);
-    return result;
-  };
+  const { scope, log } = options;
+  const step = stepTimer(options.onStep);
   const keys = generateKeys();
-
-  const conf = { clusterId: CLUSTER_ID, keys: publicKeys(keys) };
-  const startServers = async (): Promise<readonly NatsServer[]> => {
-    const { servers: size = 1 } = options;
-    if (size > 1)
-      return scope.use("nats-servers", await startNatsCluster({ ...conf, lameDuck: "30s" }, size), (it) => it.stop())
-        .servers;
-    const started = await startNatsServer({
-      conf,
-      ...(options.onNote ? { log: options.onNote } : {}),
-      ...(options.natsConf === undefined ? {} : { more: options.natsConf }),
-      ...(options.dataDir === undefined ? {} : { dir: `${options.dataDir}/nats` }),
-      ...(options.onUnexpectedExit ? { onUnexpectedExit: options.onUnexpectedExit } : {}),
-    });
-    return [scope.use("nats-server", started, (it) => it.stop())];
-  };
   const [postgres, servers] = await Promise.all([
-    step("PostgreSQL, with logical WAL", () =>
-      startPostgres(options.dataDir === undefined ? {} : { dataDir: `${options.dataDir}/postgres` }),
-    ).then((server) => scope.use("PostgreSQL", server, (it) => it.stop())),
-    step("nats-server, with accounts and auth callout", startServers),
+    step("PostgreSQL, with logical WAL", () => startDatabaseServer(options)),
+    step("nats-server, with accounts and auth callout", () => startNatsServers(options, keys)),
   ]);
-  const nats = servers[0] as NatsServer;
-
-  const config = defaultConfig({
-    clusterId: CLUSTER_ID,
-    natsUrl: servers.map(({ url }) => url).join(" "),
-    natsWebsocketUrl: nats.websocketUrl,
-    publicNatsUrl: nats.url,
-    postgres: {
-      host: postgres.host,
-      port: postgres.port,
-      dbname: DATABASE,
-      user: postgres.user,
-      password: postgres.password,
-    },
-    systemRootToken: ROOT_TOKEN(),
-    issuerSeed: keys.issuer.seed,
-    xkeySeed: keys.xkey.seed,
-    edgeSeed: keys.edge.seed,
-    edgeKey: keys.edge.public,
-    nkeys: {
-      bridge: { CORE: keys.users.bridge.CORE.seed, STORE: keys.users.bridge.STORE.seed },
-      authcallout: {
-        SYS: keys.users.authcallout.SYS.seed,
-        CORE: keys.users.authcallout.CORE.seed,
-        APP: keys.users.authcallout.APP.seed,
-      },
-      gateway: {
-        CORE: keys.users.gateway.CORE.seed,
-        STORE: keys.users.gateway.STORE.seed,
-        APP: keys.users.gateway.APP.seed,
-      },
-      streams: { CORE: keys.users.streams.CORE.seed, STORE: keys.users.streams.STORE.seed },
-    },
-    proxyListen: ANY_PORT,
-    admin: { bridge: ANY_PORT, authcallout: ANY_PORT, proxy: ANY_PORT },
-    syncInterval: 10_000,
-    ...options.overrides,
-  });
-
+  const config = stackConfig(keys, postgres, servers, options.overrides);
   await step("streams", () => declareStreams(config, log, servers.length));
-  await step("Arvados' tables, publications and slot", async () => {
-    await postgres.createDatabase(DATABASE);
-    await (options.createDatabase ?? createSchema)(postgres.url(DATABASE));
-    await setupDb(databaseTarget(config), setupNames(config), { dryRun: false, print: (line) => log.debug(line) });
-  });
-  const arvados = scope.use(
-    "simulator",
-    createSimulator({ connection: { connectionString: postgres.url(DATABASE) }, clusterId: CLUSTER_ID }),
-    (it) => it.close(),
-  );
+  await step("Arvados' tables, publications and slot", () => prepareDatabase(postgres, config, options));
+  const connection = { connectionString: postgres.url(DATABASE) };
+  const arvados = scope.use("simulator", createSimulator({ connection, clusterId: CLUSTER_ID }), (it) => it.close());
   const cluster = await step("a cluster with alice, bob and a running container", async () => {
     await arvados.seed();
     return seedDemo(arvados);
   });
+  const running = await startServices(options, config, step, { arvados, cluster });
+  return { config, postgres, nats: servers[0] as NatsServer, servers, arvados, cluster, ...running };
+}
 
-  const ends = new Map<ServiceName, () => Promise<void>>();
-  const host = (name: ServiceName, start: StartService) =>
+type Step = <T>(what: string, work: () => Promise<T>) => Promise<T>;
+
+function stepTimer(onStep: StackOptions["onStep"]): Step {
+  return async (what, work) => {
+    const begun = performance.now();
+    const result = await work();
+    onStep?.(what, performance.now() - begun);
+    return result;
+  };
+}
+
+async function startDatabaseServer({ scope, dataDir }: StackOptions): Promise<PostgresServer> {
+  const server = await startPostgres(dataDir === undefined ? {} : { dataDir: `${dataDir}/postgres` });
+  return scope.use("PostgreSQL", server, (it) => it.stop());
+}
+
+async function startNatsServers(options: StackOptions, keys: ServiceKeys): Promise<readonly NatsServer[]> {
+  const { scope, servers: size = 1, natsConf, dataDir, onNote, onUnexpectedExit } = options;
+  const conf = { clusterId: CLUSTER_ID, keys: publicKeys(keys) };
+  if (size > 1) {
+    const cluster = await startNatsCluster({ ...conf, lameDuck: "30s" }, size);
+    return scope.use("nats-servers", cluster, (it) => it.stop()).servers;
+  }
+  const started = await startNatsServer({
+    conf,
+    ...(onNote ? { log: onNote } : {}),
+    ...(natsConf === undefined ? {} : { more: natsConf }),
+    ...(dataDir === undefined ? {} : { dir: `${dataDir}/nats` }),
+    ...(onUnexpectedExit ? { onUnexpectedExit } : {}),
+  });
+  return [scope.use("nats-server", started, (it) => it.stop())];
+}
+
+/** The configuration of every service: where the servers listen, and keys made for this stack only. */
+function stackConfig(
+  { issuer, xkey, edge, users }: ServiceKeys,
+  postgres: PostgresServer,
+  servers: readonly NatsServer[],
+  overrides: ConfigOverrides = {},
+): Config {
+  const nats = servers[0] as NatsServer;
+  const { host, port, user, password } = postgres;
+  const { bridge, authcallout, gateway, streams } = users;
+  return defaultConfig({
+    clusterId: CLUSTER_ID,
+    natsUrl: servers.map(({ url }) => url).join(" "),
+    natsWebsocketUrl: nats.websocketUrl,
+    publicNatsUrl: nats.url,
+    postgres: { host, port, dbname: DATABASE, user, password },
+    systemRootToken: rootToken(),
+    issuerSeed: issuer.seed,
+    xkeySeed: xkey.seed,
+    edgeSeed: edge.seed,
+    edgeKey: edge.public,
+    nkeys: {
+      bridge: { CORE: bridge.CORE.seed, STORE: bridge.STORE.seed },
+      authcallout: { SYS: authcallout.SYS.seed, CORE: authcallout.CORE.seed, APP: authcallout.APP.seed },
+      gateway: { CORE: gateway.CORE.seed, STORE: gateway.STORE.seed, APP: gateway.APP.seed },
+      streams: { CORE: streams.CORE.seed, STORE: streams.STORE.seed },
+    },
+    proxyListen: ANY_PORT,
+    admin: { bridge: ANY_PORT, authcallout: ANY_PORT, proxy: ANY_PORT },
+    syncInterval: 10_000,
+    ...overrides,
+  });
+}
+
+async function prepareDatabase(postgres: PostgresServer, config: Config, options: StackOptions): Promise<void> {
+  const { log, createDatabase = createSchema } = options;
+  await postgres.createDatabase(DATABASE);
+  await createDatabase(postgres.url(DATABASE));
+  await setupDb(databaseTarget(config), setupNames(config), { dryRun: false, print: (line) => log.debug(line) });
+}
+
+/** Starts the services one after the other, each once the one before it is ready. */
+async function startServices(
+  options: StackOptions,
+  config: Config,
+  step: Step,
+  demo: Pick<Stack, "arvados" | "cluster">,
+): Promise<Pick<Stack, "services" | "endService" | "url">> {
+  const { scope, log } = options;
+  const releases = new Map<ServiceName, () => Promise<void>>();
+  const host = <S extends Service>(name: ServiceName, start: (context: ServiceContext) => Promise<S>) =>
     step(name, async () => {
       const own = scope.child(name);
       const service = await hostService({ name, start, config, log, scope: own });
-      ends.set(name, () => service.drain().then(() => own.close()));
+      releases.set(name, () => service.drain().then(() => own.close()));
       while (!isReady(service.readiness())) await sleep(READY_POLL_MS, scope.signal);
       return service;
     });
   const bridge = await host("bridge", (context) => runBridge(context, options.bridge));
   const authcallout = await host("authcallout", (context) => runAuthcallout(context, options.authcallout));
-  const extras = (await options.proxy?.({ arvados, cluster })) ?? {};
-  let url = "";
-  const proxy = await host("proxy", async (context) => {
-    const service = await runProxy(context, extras);
-    url = service.url;
-    return service;
-  });
-  const services = { bridge, authcallout, proxy };
-  const endService = async (name: ServiceName) => ends.get(name)?.();
-  return { config, postgres, nats, servers, arvados, cluster, services, endService, url };
+  const extras = (await options.proxy?.(demo)) ?? {};
+  const proxy = await host("proxy", (context) => runProxy(context, extras));
+  const endService = async (name: ServiceName) => releases.get(name)?.();
+  return { services: { bridge, authcallout, proxy }, endService, url: proxy.url };
 }
 
 async function declareStreams(config: Config, log: Logger, servers: number): Promise<void> {
