@@ -2,7 +2,6 @@
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { Express } from "express";
 import { parseNetworks } from "../core/address.ts";
-import { parseBarrierEntry } from "../core/barrier/entry.ts";
 import { formatRevision } from "../core/revision.ts";
 import { subjectsOf } from "../core/subjects.ts";
 import { wellKnown } from "../core/uuid.ts";
@@ -15,7 +14,6 @@ import { deferred } from "../runtime/deferred.ts";
 import { listen } from "../runtime/listen.ts";
 import { ConnectionWatch } from "../runtime/nats/connection-watch.ts";
 import { connectService } from "../runtime/nats/service-connection.ts";
-import { followStream } from "../runtime/nats/stream-follower.ts";
 import type { Service, ServiceContext } from "../runtime/service.ts";
 import { SERVICE_VERSION } from "../runtime/version.ts";
 import { builtConsoleDir, createApp } from "./app.ts";
@@ -91,26 +89,15 @@ export async function runProxy(
     onApplied: ({ effect, touched }) => tails.recheck(effect.rerouted ? null : new Set([...effect.shrank, ...touched])),
     onLoaded: () => tails.recheck(null),
     onTrouble: (reason) => log.warn({ reason }, "the permission graph's stream is disturbed; following again"),
+    aliases: {
+      onTrouble: (reason) => log.warn({ reason }, "the sessions' aliases in BARRIER are disturbed; following again"),
+      onFailure: health.onBarrierFailure,
+    },
   });
   scope.defer("graph follower", () => follower.stop());
   metrics.gauge("tails", "Logs being followed", [], () => tails.size);
   metrics.gauge("graph_age_seconds", "Age of the permission graph", [], () => follower.age(now()) / 1000);
   await follower.start();
-  const aliases = followStream({
-    js: jetstream(core),
-    jsm: await jetstreamManager(core),
-    nc: core,
-    stream: "BARRIER",
-    filter: subjects.barrierAliases,
-    from: "lastPerSubject",
-    onMessage: (message) => {
-      const entry = parseBarrierEntry(message.string());
-      if (entry?.kind === "alias") follower.remember(entry);
-    },
-    onTrouble: (reason) => log.warn({ reason }, "the sessions' aliases in BARRIER are disturbed; following again"),
-    onFailure: health.onBarrierFailure,
-  });
-  scope.defer("aliases", () => aliases.stop());
 
   const gateway = new Gateway({
     app,

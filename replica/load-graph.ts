@@ -86,7 +86,7 @@ class GraphRead {
   #add(subject: string, sequence: number, body: string): void {
     const isEnd = subject === this.#subjects.graphCommit;
     const end = isEnd ? parseCommitEntry(body) : null;
-    if (isEnd && !end) throw new Error("the entry that ends a commit says no epoch");
+    if (isEnd && !end) throw new Error("the entry that ends a commit has no epoch");
     this.revision = end && { epoch: end.epoch, sequence };
     this.last = sequence;
     const entry = isEnd ? null : readGraphEntry(subject, body);
