@@ -5,7 +5,7 @@ import type { DemoCluster } from "./seed.ts";
 import type { Simulator } from "./simulator/index.ts";
 
 /** Body of GET /demo/cluster. */
-export type DemoInfo = {
+type DemoInfo = {
   clusterId: string;
   users: Record<"alice" | "bob" | "admin", { uuid: string; token: string }>;
   project: { uuid: string; name: string };

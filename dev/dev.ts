@@ -13,7 +13,7 @@ import { Demo } from "./demo-routes.ts";
 import { logLine, openLogWriter } from "./log-writer.ts";
 import { type Stack, startStack } from "./stack.ts";
 
-export type DevOptions = {
+type DevOptions = {
   log: Logger;
   scope: Scope;
   /** A line for the person who started it. */
@@ -24,7 +24,7 @@ export type DevOptions = {
   dataDir?: string;
 };
 
-export type Dev = Pick<Service, "drain" | "done"> & { url: string; stack: Stack; demo: Demo };
+type Dev = Pick<Service, "drain" | "done"> & { url: string; stack: Stack; demo: Demo };
 
 /** How often the demo's container says something. */
 const LOG_EVERY_MS = 1_000;

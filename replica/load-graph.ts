@@ -16,7 +16,7 @@ import type { Subjects } from "../core/subjects.ts";
 import { parseCommitEntry, readGraphEntry } from "../core/wire/graph-entry.ts";
 import { sleep } from "../runtime/sleep.ts";
 
-export type LoadGraphOptions = {
+type LoadGraphOptions = {
   jsm: GraphStream;
   subjects: Subjects;
   graph: GraphOptions;

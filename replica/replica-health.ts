@@ -4,13 +4,13 @@ import type { Logger } from "../runtime/log/log.ts";
 import type { FollowFailure } from "../runtime/nats/stream-follower.ts";
 import type { GraphFailure, PermissionReplicaOptions } from "./permission-replica.ts";
 
-export type ReplicaHealth = Required<Pick<PermissionReplicaOptions, "onFailure" | "onUnreadable">> & {
+type ReplicaHealth = Required<Pick<PermissionReplicaOptions, "onFailure" | "onUnreadable">> & {
   /** A message of BARRIER could not be applied. */
   onBarrierFailure: (failure: FollowFailure) => void;
 };
 
 /** Each service declares its own. */
-export type GraphCounters = { failures: Counter<"stream">; rows: Counter<"kind"> };
+type GraphCounters = { failures: Counter<"stream">; rows: Counter<"kind"> };
 
 export function replicaHealth({ failures, rows }: GraphCounters, log: Logger): ReplicaHealth {
   return {

@@ -10,9 +10,9 @@ import { listen } from "./listen.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Readiness } from "./service.ts";
 
-export type AdminServer = { url: string; close(): Promise<void> };
+type AdminServer = { url: string; close(): Promise<void> };
 
-export type AdminServerOptions = {
+type AdminServerOptions = {
   address: Address;
   /** As in "the bridge's admin port cannot listen on ...". */
   what: string;

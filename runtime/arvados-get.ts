@@ -1,5 +1,5 @@
 /** A GET to the Arvados API with a token, which is for Arvados alone: no redirect is followed. */
-export type ArvadosGet = {
+type ArvadosGet = {
   /** Of the API, without a path. */
   url: string;
   /** Absolute, escaped. */

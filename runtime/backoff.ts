@@ -3,7 +3,7 @@ import { Fault, reasonOf } from "../core/errors.ts";
 import type { Logger, LogLevel } from "./log/log.ts";
 import { sleep as realSleep, type Sleep } from "./sleep.ts";
 
-export type Backoff = {
+type Backoff = {
   /** First delay, ms. */
   min: number;
   /** Last delay, ms. */
@@ -24,7 +24,7 @@ export function levelOfDelay(ms: number): LogLevel & ("info" | "warn" | "error")
   return ms < 1_000 ? "info" : ms < 6_500 ? "warn" : "error";
 }
 
-export type RetryOptions = {
+type RetryOptions = {
   /** What is tried, as in "could not {what}". */
   what: string;
   log: Logger;

@@ -17,7 +17,7 @@ const IDLE_MS = 30_000;
 /** For a client to take the answer that refuses it. */
 const REFUSAL_MS = 5_000;
 
-export type HttpServerOptions = {
+type HttpServerOptions = {
   /** Milliseconds for a whole request, its body included. Default: as for its headers. */
   requestMs?: number;
   /** Milliseconds for a request's headers. */

@@ -20,9 +20,7 @@ export type Metrics = {
 };
 
 /** From half a millisecond to ten seconds: what a login, a kick or a commit takes. */
-export const LATENCY_BUCKETS = [
-  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
-] as const;
+const LATENCY_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
 
 export function createMetrics(component: string): Metrics {
   const registry = new Registry();

@@ -46,7 +46,7 @@ export function optionsOf(settings: Readonly<Record<string, string>>): string {
     .join(" ");
 }
 
-export const SESSION_OPTIONS = optionsOf(POSTGRES_SESSION);
+const SESSION_OPTIONS = optionsOf(POSTGRES_SESSION);
 
 /** After what silence a reader has gone is the admin's to say; but we speak twice a second, so nothing below that makes sense. */
 const LEAST_WAL_SENDER_TIMEOUT = "1s";

@@ -4,7 +4,7 @@
  */
 import { setMaxListeners } from "node:events";
 
-export type Release = () => unknown;
+type Release = () => unknown;
 
 export type Scope = AsyncDisposable & {
   /** Aborted as soon as closing begins: loops and waits under this scope end by it. */

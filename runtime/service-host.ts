@@ -9,7 +9,7 @@ import type { Readiness, Service, ServiceContext } from "./service.ts";
 
 export type ServiceName = keyof Config["admin"];
 
-export type HostOptions<S extends Service> = {
+type HostOptions<S extends Service> = {
   name: ServiceName;
   start: (context: ServiceContext) => Promise<S>;
   config: Config;

@@ -31,7 +31,7 @@ const OPTIONAL_SECRETS: ReadonlyMap<Setting, readonly Consumer[]> = new Map<Sett
 ]);
 
 /** Settings of the values file: neither kept in a Secret nor the chart's own business. */
-export function chartSettingsOf(settings: readonly PlacedSetting[] = allSettings()): Setting[] {
+function chartSettingsOf(settings: readonly PlacedSetting[] = allSettings()): Setting[] {
   return settings.map(({ setting }) => setting).filter((setting) => !isKept(setting) && !CHART_SETS.has(setting));
 }
 

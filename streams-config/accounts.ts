@@ -100,7 +100,7 @@ export function serviceUsers<T>(
 }
 
 /** What crosses from one account to another. A `stream` flows to the importer; a `service` lets the importer publish into the exporter. */
-export type AccountExport = {
+type AccountExport = {
   kind: "stream" | "service";
   subject: string;
   from: AccountName;

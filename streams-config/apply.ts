@@ -69,7 +69,7 @@ export const STREAM_VERBS = ["plan", "apply", "check"] as const;
 export type StreamVerb = (typeof STREAM_VERBS)[number];
 
 /** What `streams plan|apply|check` finds, says and ends with. */
-export type StreamsResult = { plan: StreamPlan; text: string; exitCode: number };
+type StreamsResult = { plan: StreamPlan; text: string; exitCode: number };
 
 /** `plan` and `apply` end with 1 where something is refused (and then nothing is done), `check` where anything is not as declared. */
 export async function runStreams(
@@ -89,7 +89,7 @@ export async function runStreams(
 }
 
 /** The refusal as a fault, or null. */
-export function refusalFault(step: StreamStep): Fault | null {
+function refusalFault(step: StreamStep): Fault | null {
   if (step.action !== "refuse") return null;
   return fault("stream.drift", { stream: step.stream.name, reason: step.reason, remedy: step.remedy });
 }

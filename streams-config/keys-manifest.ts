@@ -11,7 +11,7 @@ export type SecretManifest = {
   stringData: Variables;
 };
 
-export type SecretPlace = { name: string; namespace?: string };
+type SecretPlace = { name: string; namespace?: string };
 
 /**
  * Everything: seeds for our services, public keys for nats-server. One object, so that it is there whole or not at all.

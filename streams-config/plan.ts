@@ -8,7 +8,7 @@ import type { StreamConfig } from "@nats-io/jetstream";
 import type { DeclaredConfig, DeclaredStream, StreamSetting } from "./streams.ts";
 
 /** One setting that is not as declared. */
-export type SettingDifference = { setting: string; actual: unknown; declared: unknown; why: string };
+type SettingDifference = { setting: string; actual: unknown; declared: unknown; why: string };
 
 export type StreamStep = { stream: DeclaredStream } & (
   | { action: "create" }

@@ -41,13 +41,13 @@ export type ServerLimits = {
 };
 
 /** Bounds that the installation knows and we do not: `$NAME`s, which nats-server takes from its environment. */
-export type LimitReferences = { maxFileStore: string; syncInterval: string };
+type LimitReferences = { maxFileStore: string; syncInterval: string };
 
 /** Paths of PEM files, for clients and WebSocket alike. */
-export type ServerTls = { certFile: string; keyFile: string };
+type ServerTls = { certFile: string; keyFile: string };
 
 /** `port` and `routes`: where this server and the others listen for each other, on `host`. */
-export type ServerCluster = {
+type ServerCluster = {
   name: string;
   port: number;
   routes: readonly number[];

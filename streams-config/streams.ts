@@ -83,23 +83,23 @@ export const STREAM_PROFILES = {
   },
 } as const satisfies Record<string, StreamProfile>;
 
-export type StreamOptions = { clusterId: string; profile?: keyof typeof STREAM_PROFILES | StreamProfile };
+type StreamOptions = { clusterId: string; profile?: keyof typeof STREAM_PROFILES | StreamProfile };
 
 export { LOG_MESSAGE_BYTES };
 
 /** Largest line of a service, headers included. */
-export const SYSLOG_MESSAGE_BYTES = 8 * 1024;
+const SYSLOG_MESSAGE_BYTES = 8 * 1024;
 
 /** Nobody's share of a stream is more than this part of it: a container's of LOGS, a service's on one host of SYSLOG. */
-export const LARGEST_SHARE = 1 / 10;
+const LARGEST_SHARE = 1 / 10;
 /** What a stored message takes beside headers and body: its subject, lengths, sequence, time and checksum. */
-export const STORED_BYTES = 256;
+const STORED_BYTES = 256;
 
 /**
  * How many messages a subject may hold, so that all of `subjects` together, each message as large as it may be, stay within a share.
  * nats-server counts messages by subject, not bytes. @throws RangeError where there is no room for one: 0 would mean "without a bound"
  */
-export function messagesPerSubject(streamBytes: number, subjects: number, messageBytes: number): number {
+function messagesPerSubject(streamBytes: number, subjects: number, messageBytes: number): number {
   const count = Math.floor((streamBytes * LARGEST_SHARE) / (subjects * (messageBytes + STORED_BYTES)));
   if (count < 1) throw new RangeError(`a stream of ${streamBytes} bytes is too small to be shared`);
   return count;

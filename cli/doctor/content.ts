@@ -2,7 +2,7 @@
 import { type Finding, findingOf, type Look, ok, problem } from "./finding.ts";
 
 /** How many there are, and the uuids of some. */
-export type OddRows = { what: string; count: number; examples: readonly string[] };
+type OddRows = { what: string; count: number; examples: readonly string[] };
 
 export type ContentFacts = {
   odd: readonly OddRows[];

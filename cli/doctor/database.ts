@@ -44,7 +44,7 @@ export type DatabaseFacts = {
   overScopes?: Look<string[]>;
 };
 
-export type DatabaseQuestion = {
+type DatabaseQuestion = {
   /** How a person finds it: host:port/database. */
   address: string;
   database: string;

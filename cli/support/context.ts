@@ -29,7 +29,7 @@ export type CliContext = {
   exitCode: number;
 };
 
-export type GlobalOptions = { config?: string; settings?: string; debug?: boolean };
+type GlobalOptions = { config?: string; settings?: string; debug?: boolean };
 
 /** Reads the configuration that the global options name. */
 export function readConfig(context: CliContext, command: Command, consumer?: Consumer): LoadedConfig {

@@ -2,7 +2,7 @@
 import { Fault, reasonOf } from "../../core/errors.ts";
 import { secretFilter } from "../../runtime/log/log-secrets.ts";
 
-export type Failure = { text: string; exitCode: number };
+type Failure = { text: string; exitCode: number };
 
 type Known = { debug: boolean; secrets: readonly string[]; publicValues?: readonly string[] };
 

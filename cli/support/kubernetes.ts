@@ -5,7 +5,7 @@ import { request as httpsRequest } from "node:https";
 import type { Environment } from "../../runtime/config/config-sources.ts";
 import type { SecretManifest } from "../../streams-config/keys-manifest.ts";
 
-export type KubernetesApi = { url: string; token: string; namespace: string; ca?: string };
+type KubernetesApi = { url: string; token: string; namespace: string; ca?: string };
 
 const ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 const TIMEOUT_MS = 30_000;

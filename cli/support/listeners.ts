@@ -7,7 +7,7 @@ const varz = z.object({ server_name: z.string(), leaf: listener, mqtt: listener,
 const NAMES = { leaf: "leafnodes", mqtt: "mqtt", gateway: "gateway" } as const;
 
 /** `listeners`: as `leafnodes 0.0.0.0:7422`. */
-export type Doors = { name: string; listeners: string[] };
+type Doors = { name: string; listeners: string[] };
 
 /** @throws where it does not answer, or is no nats-server */
 export async function otherListeners(monitorUrl: string): Promise<Doors> {
@@ -16,7 +16,7 @@ export async function otherListeners(monitorUrl: string): Promise<Doors> {
 }
 
 /** Pure. */
-export function doorsIn(body: unknown): Doors {
+function doorsIn(body: unknown): Doors {
   const { server_name, ...doors } = varz.parse(body);
   const listeners = (Object.keys(NAMES) as (keyof typeof NAMES)[]).flatMap((key) => {
     const { host = "", port = 0 } = doors[key] ?? {};

@@ -16,7 +16,7 @@ const MODULE = "github.com/nats-io/nats-server/v2";
 export type Log = (line: string) => void;
 export type NatsBinary = { path: string; version: string; origin: "NATS_SERVER" | "PATH" | "built" };
 
-export type FindOptions = {
+type FindOptions = {
   env?: NodeJS.ProcessEnv;
   /** Where the built one is kept. Default: the checkout's `.cache/`. */
   cacheDir?: string;

@@ -4,7 +4,7 @@ import { fault } from "../../core/errors.ts";
 import { freePorts } from "./free-ports.ts";
 import { type LaunchConf, type NatsServer, startNatsServer } from "./nats-server.ts";
 
-export type NatsCluster = AsyncDisposable & {
+type NatsCluster = AsyncDisposable & {
   /** In the order of their names, `n1` first. */
   readonly servers: readonly NatsServer[];
   /** All of them, for a client's `servers`. */

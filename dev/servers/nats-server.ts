@@ -14,7 +14,7 @@ export { findNatsServer, type NatsBinary } from "./nats-binary.ts";
 /** What to start: as nats-server's configuration, but where files go is the launcher's business. */
 export type LaunchConf = Omit<ServerConf, "storeDir" | "portsFileDir">;
 
-export type LaunchOptions = {
+type LaunchOptions = {
   conf: LaunchConf;
   /** Where configuration and streams are kept. Left out: a temporary folder that `stop` removes. */
   dir?: string;

@@ -32,7 +32,7 @@ const FAST_SHUTDOWN = 2_000;
 /** Tries with another free port, when somebody takes the one found before PostgreSQL binds it. */
 const PORT_TRIES = 5;
 
-export type PostgresOptions = {
+type PostgresOptions = {
   /** Kept after `stop()`, started again from where it was. Default: a fresh temporary folder, removed by `stop()`. */
   dataDir?: string;
   /** Without dataDir: the temporary folder lies in memory (/dev/shm) where there is room. For tests, which write little. */

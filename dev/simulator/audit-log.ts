@@ -69,7 +69,7 @@ export async function writeSilently(tx: Transaction, table: Table, uuid: string,
   return write(tx, table, uuid, changes);
 }
 
-export type NewLogRow = {
+type NewLogRow = {
   object_uuid: string | null;
   object_owner_uuid: string | null;
   event_type: string;

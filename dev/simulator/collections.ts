@@ -11,7 +11,7 @@ type Content = {
   properties?: Record<string, unknown>;
 };
 
-export type NewCollection = By &
+type NewCollection = By &
   Content & {
     uuid?: string;
     name: string;
@@ -33,7 +33,7 @@ export async function createCollection(tx: Transaction, collection: NewCollectio
   return { uuid };
 }
 
-export type CollectionChanges = By &
+type CollectionChanges = By &
   Content & {
     name?: string;
     description?: string | null;

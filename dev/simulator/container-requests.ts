@@ -6,7 +6,7 @@ import { createContainer, recalculatePriority } from "./containers.ts";
 import type { TypedRow, Values } from "./row.ts";
 import type { Transaction } from "./transaction.ts";
 
-export type NewContainerRequest = By & {
+type NewContainerRequest = By & {
   name: string;
   owner: string;
   /** 0 to 1000, default 500 (which takes the container's priority beyond 2^53); 0 = not to be run. */
@@ -24,7 +24,7 @@ export type NewContainerRequest = By & {
   runtimeToken?: string;
 };
 
-export type RequestResult = {
+type RequestResult = {
   uuid: string;
   /** Null until it is committed. */
   container: string | null;

@@ -22,13 +22,13 @@ const NEXT: Record<ContainerState, readonly ContainerState[]> = {
 /** What a container runs with: `withContainer` = `v2/<uuid>/<secret>/<container uuid>` is what crunch-run uses. */
 export type ContainerToken = Token & { withContainer: string };
 
-export type StateResult = {
+type StateResult = {
   uuid: string;
   /** Only when this change made one: the state went to Locked (or Running), and the container had no runtime_token. */
   token: ContainerToken | null;
 };
 
-export type StateOptions = { exitCode?: number };
+type StateOptions = { exitCode?: number };
 
 export async function setContainerState(
   tx: Transaction,

@@ -4,7 +4,7 @@ import { createRow, writeSilently } from "./audit-log.ts";
 import type { TypedRow, Values } from "./row.ts";
 import type { Transaction } from "./transaction.ts";
 
-export type NewContainer = {
+type NewContainer = {
   /** On whose behalf it runs: its token will be this user's. */
   runtimeUser: string;
   command?: readonly string[];
@@ -60,7 +60,7 @@ export async function recalculatePriority(tx: Transaction, container: string): P
   );
 }
 
-export const CONTAINER_STATES = ["Queued", "Locked", "Running", "Complete", "Cancelled"] as const;
+const CONTAINER_STATES = ["Queued", "Locked", "Running", "Complete", "Cancelled"] as const;
 export type ContainerState = (typeof CONTAINER_STATES)[number];
 
 export function stateOf(container: TypedRow): ContainerState {

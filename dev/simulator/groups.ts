@@ -4,7 +4,7 @@ import { createRow, updateRow } from "./audit-log.ts";
 import { createPermission } from "./links.ts";
 import type { Transaction } from "./transaction.ts";
 
-export type NewProject = By & {
+type NewProject = By & {
   name: string;
   /** A user or another project. */
   owner: string;

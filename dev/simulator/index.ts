@@ -108,7 +108,7 @@ type Result<F> = F extends (...all: never[]) => Promise<infer R> ? R : never;
 export type Operations = { [K in keyof Table]: (...args: Arguments<Table[K]>) => Promise<Result<Table[K]>> };
 
 /** The operations as transactions of their own: each result also holds the commit's `lsn` and `logIds`. */
-export type CommittedOperations = {
+type CommittedOperations = {
   [K in keyof Table]: (...args: Arguments<Table[K]>) => Promise<Result<Table[K]> & SimulatedCommit>;
 };
 
@@ -129,7 +129,7 @@ const OWN_SESSION = {
   onConnect: async (client: pg.ClientBase) => void (await client.query(SESSION_SQL)),
 };
 
-export type SimulatorOptions = {
+type SimulatorOptions = {
   clusterId: string;
   /** For uuids and secrets, like Math.random. Default: a strong one. */
   random?: Random;

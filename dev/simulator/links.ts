@@ -9,7 +9,7 @@ export const LEVELS = ["can_read", "can_write", "can_manage"] as const;
 /** `can_login` (on a virtual machine) counts as reading, and stands beside the other links. */
 export type PermissionName = (typeof LEVELS)[number] | "can_login";
 
-export type NewPermission = { tail: string; head: string; level: PermissionName; by: string };
+type NewPermission = { tail: string; head: string; level: PermissionName; by: string };
 
 /** Permission links belong to root, whoever makes them. */
 export async function createPermission(tx: Transaction, { tail, head, level, by }: NewPermission): Promise<TypedRow> {

@@ -75,7 +75,7 @@ export async function removeFromRole(tx: Transaction, member: string, role: stri
   return unshare(tx, { tail: member, head: role }, options);
 }
 
-export type NewLink = {
+type NewLink = {
   linkClass: string;
   name: string;
   tail: string | null;

@@ -20,7 +20,7 @@ export type Transaction = {
 /** What a transaction leaves behind. `lsn` = the end of the WAL right after COMMIT, so not before the commit's own (`0/16B3748`). */
 export type SimulatedCommit = { lsn: string; logIds: number[] };
 
-export type TransactionParts = { pool: Pool; clusterId: string; uuids: UuidMaker; now: () => string };
+type TransactionParts = { pool: Pool; clusterId: string; uuids: UuidMaker; now: () => string };
 
 export async function inTransaction<T>(
   parts: TransactionParts,

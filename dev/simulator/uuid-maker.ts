@@ -32,7 +32,7 @@ export type UuidMaker = {
 };
 
 /** Chance for secrets that must not be guessed. */
-export const strongRandom: Random = () => randomInt(2 ** 47) / 2 ** 47;
+const strongRandom: Random = () => randomInt(2 ** 47) / 2 ** 47;
 
 export function createUuidMaker(clusterId: string, random: Random = strongRandom): UuidMaker {
   const characters = (count: number) =>

@@ -3,7 +3,7 @@ import { type Config, type Origins, valueAt } from "./config.ts";
 import { allSettings } from "./config-table.ts";
 import { formatSetting, type Setting, type SettingValue } from "./setting.ts";
 
-export type ConfigRow = { name: string; value: string | null; origin: string };
+type ConfigRow = { name: string; value: string | null; origin: string };
 
 /** One row a setting. A secret's value is `***`; null = not set. */
 export function configRows(config: Config, origins: Origins = {}): ConfigRow[] {

@@ -8,7 +8,7 @@ import { type PlacedSetting, settingName } from "./config-table.ts";
 import type { Setting } from "./setting.ts";
 
 /** What one source says about a setting; `origin` is how a person finds the place. */
-export type Given = { raw: unknown; origin: string };
+type Given = { raw: unknown; origin: string };
 
 /** Asks a source about a setting; undefined where it says nothing. */
 export type Source = (setting: Setting) => Given | undefined;

@@ -278,7 +278,7 @@ export const CONFIG_TABLE = {
 } as const satisfies SettingTree;
 
 /** What a table of settings becomes once read: the same tree, with a value in each setting's place. */
-export type ConfigOf<T> = {
+type ConfigOf<T> = {
   -readonly [K in keyof T]: T[K] extends Setting ? ValueOf<T[K]> : T[K] extends object ? ConfigOf<T[K]> : never;
 };
 

@@ -69,7 +69,7 @@ export type ValueOf<S extends Setting> =
 export type SettingValue = string | number | boolean | Address | null;
 
 /** A value, or the rest of a sentence that begins with the setting's name. The sentence never repeats a secret. */
-export type Parsed = { value: SettingValue } | { wrong: string };
+type Parsed = { value: SettingValue } | { wrong: string };
 
 const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 

@@ -5,7 +5,7 @@
 import { keepNewest } from "../../core/keep-newest.ts";
 import type { Logger } from "./log.ts";
 
-export type LogLimiterOptions = {
+type LogLimiterOptions = {
   log: Logger;
   /** UTC ms. */
   now: () => number;

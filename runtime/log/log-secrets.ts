@@ -110,7 +110,7 @@ const SHORTEST_SECRET = 6;
 /** No word is as long: such a value is hidden within others too. */
 const LONG_SECRET = 16;
 
-export type FilterOptions = {
+type FilterOptions = {
   /** Values of settings that are no secret: where one of them is a password as well, only its place tells which it is. */
   publicValues?: readonly string[];
   /** False for text in which the product itself speaks: there a known value that is a mere word stays as it is. */

@@ -9,7 +9,7 @@ import { redactFields, secretFilter } from "./log-secrets.ts";
 
 export type { Logger };
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal";
-export type LogFormat = "json" | "pretty";
+type LogFormat = "json" | "pretty";
 
 /** Where lines go: `process.stderr`, or an array in a test. */
 export type LogSink = { write(line: string): unknown; isTTY?: boolean | undefined };

@@ -5,9 +5,9 @@
  */
 import type { ConsumerMessages, JsMsg } from "@nats-io/jetstream";
 
-export const ENDED = "the consumer ended";
+const ENDED = "the consumer ended";
 export const MOVED = "the connection changed";
-export const LOST = "a message did not arrive";
+const LOST = "a message did not arrive";
 export const FAILED = "a message could not be handled";
 
 const CONNECTION_CHECK_MS = 50;
@@ -21,7 +21,7 @@ const FATAL = new Set([
   "no_responders",
 ]);
 
-export type ConsumerDeliveryOptions = {
+type ConsumerDeliveryOptions = {
   messages: ConsumerMessages;
   /** Another connection than the one that created the consumer is in use. */
   hasMoved: () => boolean;

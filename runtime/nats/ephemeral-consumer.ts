@@ -9,7 +9,7 @@ import {
 } from "@nats-io/jetstream";
 import { nanos } from "@nats-io/nats-core";
 
-export type EphemeralConsumerOptions = {
+type EphemeralConsumerOptions = {
   js: JetStreamClient;
   jsm: JetStreamManager;
   stream: string;

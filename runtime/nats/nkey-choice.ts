@@ -5,7 +5,7 @@
  */
 import { type Authenticator, nkeyAuthenticator } from "@nats-io/nats-core";
 
-export type NkeyChoice = {
+type NkeyChoice = {
   authenticator: Authenticator;
   /** The one offered last was taken. */
   accepted(): void;

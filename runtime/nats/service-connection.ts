@@ -6,7 +6,7 @@ import type { Logger } from "../log/log.ts";
 import type { Scope } from "../scope.ts";
 import { connectNats } from "./nats-connection.ts";
 
-export type ServiceConnectionOptions<S extends NatsServiceName> = {
+type ServiceConnectionOptions<S extends NatsServiceName> = {
   config: Config;
   service: S;
   account: AccountOf<S>;
