@@ -74,15 +74,6 @@ export const CONFIG_TABLE = {
     default: null,
     doc: "The Arvados API: the log follower reads from it, authcallout asks it about tokens (lookup.kinds), and the proxy passes requests on to it (proxy.passApi).",
   },
-  arvadosWebsocketUrl: {
-    type: "url",
-    schemes: ["ws", "wss"],
-    env: "ARVADOS_NATS_ARVADOS_WEBSOCKET_URL",
-    file: "arvados.websocketUrl",
-    arvados: "Services.Websocket.ExternalURL",
-    default: null,
-    doc: "The address at which clients expect arvados-ws.",
-  },
   ...POSTGRES_SETTINGS,
   publishSilent: {
     type: "boolean",

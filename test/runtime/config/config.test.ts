@@ -60,7 +60,6 @@ describe("loadConfig", () => {
     assert.equal(config.anonymousUserToken, "anonymoussecret");
     assert.equal(config.roleGroupsVisibleToAll, false);
     assert.equal(config.arvadosApiUrl, "https://api.example");
-    assert.equal(config.arvadosWebsocketUrl, null);
   });
 
   it("lets our settings win over Arvados' file, and the environment over both", () => {
