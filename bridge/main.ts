@@ -7,7 +7,7 @@ import { replicaGraphOptions } from "../replica/replica-settings.ts";
 import { retry } from "../runtime/backoff.ts";
 import type { Config } from "../runtime/config/config.ts";
 import { deferred } from "../runtime/deferred.ts";
-import { LogLimiter } from "../runtime/log/log-limiter.ts";
+import { LogLimiter } from "../runtime/log/limiter.ts";
 import { connectService } from "../runtime/nats/service-connection.ts";
 import type { Scope } from "../runtime/scope.ts";
 import type { Readiness, Service, ServiceContext } from "../runtime/service.ts";

@@ -1,7 +1,7 @@
 /** Runs one service with all that surrounds it: metrics, admin port, readiness from the first moment to the last. */
 import { startAdminServer } from "./admin-server.ts";
 import type { Config } from "./config/config.ts";
-import { CONFIG_TABLE, settingName } from "./config/config-table.ts";
+import { CONFIG_TABLE, settingName } from "./config/table.ts";
 import type { Logger } from "./log/log.ts";
 import { createMetrics } from "./metrics.ts";
 import type { Scope } from "./scope.ts";

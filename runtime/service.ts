@@ -1,5 +1,5 @@
 /** What a service is to those who start it: made from a context, it says how it fares, drains when asked, and ends. */
-import type { Config } from "./config/config-table.ts";
+import type { Config } from "./config/table.ts";
 import type { Logger } from "./log/log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Scope } from "./scope.ts";

@@ -1,13 +1,12 @@
 /** What the chart takes from the code: which setting goes into which variable, what `settings` in its values may hold, nats.conf. */
 import { stringify } from "yaml";
-import { allSettings, CONFIG_TABLE, type PlacedSetting } from "../runtime/config/config-table.ts";
 import { type Consumer, parseSetting, type Setting } from "../runtime/config/setting.ts";
+import { allSettings, CONFIG_TABLE, type PlacedSetting } from "../runtime/config/table.ts";
 import { publicKeyReferences, publicVariables } from "../streams-config/key-variables.ts";
 import { generateKeys, publicKeys } from "../streams-config/keys.ts";
 import { serverConf } from "../streams-config/server-conf.ts";
 
-const NOTICE =
-  "# Derived from runtime/config/config-table.ts and streams-config/ by `npm run derive`: not to be edited.\n";
+const NOTICE = "# Derived from runtime/config/table.ts and streams-config/ by `npm run derive`: not to be edited.\n";
 
 /** Set by the chart from other values, so not in its `settings`. */
 const CHART_SETS: ReadonlySet<Setting> = new Set<Setting>([

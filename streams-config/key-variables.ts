@@ -13,7 +13,7 @@ export type Variables = Readonly<Record<string, string>>;
 
 const PUBLIC = "ARVADOS_NATS_PUBLIC";
 
-/** Seeds, as `runtime/config/config-table.ts` names them. */
+/** Seeds, as `runtime/config/table.ts` names them. */
 export function seedVariables(keys: ServiceKeys): Variables {
   const users = serviceUsers(keys.users).map(
     ({ service, account, value }) => [`ARVADOS_NATS_NKEY_${service.toUpperCase()}_${account}`, value.seed] as const,

@@ -1,6 +1,6 @@
 /** `config print` and `config settings`. */
 import type { Command } from "commander";
-import { configRows, describeConfig, settingsReference } from "../../runtime/config/config-describe.ts";
+import { configRows, describeConfig, settingsReference } from "../../runtime/config/describe.ts";
 import { type CliContext, examples, print, readConfig } from "../support/context.ts";
 
 export function addConfigCommands(program: Command, context: CliContext): void {

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { Fault, reasonOf } from "../../core/errors.ts";
 import type { Config } from "../../runtime/config/config.ts";
-import { arvadosSection } from "../../runtime/config/config-sources.ts";
+import { arvadosSection } from "../../runtime/config/sources.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { declaredStreams } from "../../streams-config/streams.ts";

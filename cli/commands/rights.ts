@@ -64,7 +64,7 @@ export function addRightsCommands(program: Command, context: CliContext): void {
       context.secrets.push(token);
       const { connect } = await import("@nats-io/transport-node");
       const { connectOptions, createClient, sessionId } = await import("../../client/mod.ts");
-      const { serversOf, tlsOf } = await import("../../runtime/nats/nats-connection.ts");
+      const { serversOf, tlsOf } = await import("../../runtime/nats/connection.ts");
       const sid = sessionId();
       const { clusterId, natsUrl } = config;
       const servers = { servers: serversOf(natsUrl), ...tlsOf(natsUrl) };

@@ -1,7 +1,7 @@
 /** `streams plan | apply | check | export`: the streams of nats-server as they are declared. */
 import { type Command, Option } from "commander";
 import { fault } from "../../core/errors.ts";
-import { settingName } from "../../runtime/config/config-table.ts";
+import { settingName } from "../../runtime/config/table.ts";
 import { createScope } from "../../runtime/scope.ts";
 import type { StreamVerb } from "../../streams-config/apply.ts";
 import { EXPORT_FORMATS, type ExportFormat, exportStreams } from "../../streams-config/export.ts";

@@ -1,6 +1,6 @@
 /** What a person is told when a command fails: one sentence and what to do about it. Stacks are for those who ask. */
 import { Fault, reasonOf } from "../../core/errors.ts";
-import { secretFilter } from "../../runtime/log/log-secrets.ts";
+import { secretFilter } from "../../runtime/log/secrets.ts";
 
 type Failure = { text: string; exitCode: number };
 

@@ -3,7 +3,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { fault } from "../../core/errors.ts";
-import { isSection, type Section } from "../../runtime/config/config-file.ts";
+import { isSection, type Section } from "../../runtime/config/file.ts";
 import type { Variables } from "../../streams-config/key-variables.ts";
 
 /** @param place the folder of environment files, or a file (`-`: standard input) with the Secret as kubectl prints it */

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
-import type { Environment } from "../../runtime/config/config-sources.ts";
+import type { Environment } from "../../runtime/config/sources.ts";
 import type { SecretManifest } from "../../streams-config/keys-manifest.ts";
 
 type KubernetesApi = { url: string; token: string; namespace: string; ca?: string };

@@ -3,9 +3,7 @@
  * All faults are reported together, and none repeats a secret.
  */
 import { seedsIn } from "../../core/nkey.ts";
-import { ConfigFaults } from "./config-faults.ts";
-import { arvadosSource, type Environment, environmentSource, type Source, settingsSource } from "./config-sources.ts";
-import { ASCENDING, allSettings, type Config, type PlacedSetting, settingName } from "./config-table.ts";
+import { ConfigFaults } from "./faults.ts";
 import {
   type Address,
   type Consumer,
@@ -14,6 +12,8 @@ import {
   type Setting,
   type SettingValue,
 } from "./setting.ts";
+import { arvadosSource, type Environment, environmentSource, type Source, settingsSource } from "./sources.ts";
+import { ASCENDING, allSettings, type Config, type PlacedSetting, settingName } from "./table.ts";
 
 export type { Config };
 

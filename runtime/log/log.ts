@@ -1,11 +1,11 @@
 /**
  * Logs are events with fields: `log.info({ user, sequence, ms }, "grants issued")`. JSON lines for machines, a short human form on
  * a terminal, always on stderr, because stdout belongs to the output of commands. No secret passes: fields are redacted by name,
- * and whole lines by the places and shapes of secrets (`log-secrets.ts`).
+ * and whole lines by the places and shapes of secrets (`secrets.ts`).
  */
 import { type Logger, pino, stdSerializers } from "pino";
-import { prettyLine } from "./log-pretty.ts";
-import { redactFields, secretFilter } from "./log-secrets.ts";
+import { prettyLine } from "./pretty.ts";
+import { redactFields, secretFilter } from "./secrets.ts";
 
 export type { Logger };
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal";

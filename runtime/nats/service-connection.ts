@@ -4,7 +4,7 @@ import { type AccountOf, type NatsServiceName, serviceInbox } from "../../stream
 import type { Config } from "../config/config.ts";
 import type { Logger } from "../log/log.ts";
 import type { Scope } from "../scope.ts";
-import { connectNats } from "./nats-connection.ts";
+import { connectNats } from "./connection.ts";
 
 type ServiceConnectionOptions<S extends NatsServiceName> = {
   config: Config;

@@ -9,8 +9,8 @@ import type { SystemAccount } from "../../authcallout/sessions/system-account.ts
 import { freePorts } from "../../dev/servers/free-ports.ts";
 import { until } from "../../dev/testing/until.ts";
 import type { Config } from "../../runtime/config/config.ts";
-import { allSettings } from "../../runtime/config/config-table.ts";
 import type { Address } from "../../runtime/config/setting.ts";
+import { allSettings } from "../../runtime/config/table.ts";
 import { createLog, silentLog } from "../../runtime/log/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import type { ServiceContext } from "../../runtime/service.ts";

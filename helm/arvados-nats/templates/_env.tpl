@@ -1,5 +1,5 @@
 {{/*
-The environment of a service, from files/settings.yaml, which is derived from runtime/config/config-table.ts. Takes {root, service}.
+The environment of a service, from files/settings.yaml, which is derived from runtime/config/table.ts. Takes {root, service}.
 Settings go to every service; of secrets each gets those it needs and no other.
 */}}
 {{- define "arvados-nats.env" -}}

@@ -1,7 +1,7 @@
 /** Each setting is read by product code: one that nothing reads promises an operator what does not happen. */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
-import { allSettings } from "../../../runtime/config/config-table.ts";
+import { allSettings } from "../../../runtime/config/table.ts";
 
 const ROOT = new URL("../../../", import.meta.url).pathname;
 /** `dev/` gives settings values, and `runtime/config/` declares them. */

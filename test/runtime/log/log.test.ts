@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { createUser } from "@nats-io/nkeys";
 import { fault } from "../../../core/errors.ts";
 import { createLog, type LogOptions } from "../../../runtime/log/log.ts";
-import { prettyLine } from "../../../runtime/log/log-pretty.ts";
-import { redactFields, secretFilter } from "../../../runtime/log/log-secrets.ts";
+import { prettyLine } from "../../../runtime/log/pretty.ts";
+import { redactFields, secretFilter } from "../../../runtime/log/secrets.ts";
 
 const TOKEN_UUID = "zzzzz-gj3su-077z32aux8dg2s1";
 const SECRET = "3kg6k6lzmp9kj5cpkcoxie963cmvjahbt2fod9zru30k1jqdmi";

@@ -9,8 +9,8 @@ import { connect } from "@nats-io/transport-node";
 import { until } from "../../../dev/testing/until.ts";
 import { listen } from "../../../runtime/listen.ts";
 import { createLog } from "../../../runtime/log/log.ts";
+import { connectNats } from "../../../runtime/nats/connection.ts";
 import { leanDials } from "../../../runtime/nats/lean-dials.ts";
-import { connectNats } from "../../../runtime/nats/nats-connection.ts";
 
 const INFO = { server_id: "X", version: "2.15.2", proto: 1, headers: true, max_payload: 1048576, nonce: "noncenonce" };
 const seed = new TextDecoder().decode(createUser().getSeed());

@@ -6,7 +6,7 @@ import { Fault } from "../../../core/errors.ts";
 import { until } from "../../../dev/testing/until.ts";
 import { listen } from "../../../runtime/listen.ts";
 import { createLog, silentLog } from "../../../runtime/log/log.ts";
-import { connectNats, type NatsConnectionOptions, tlsOf } from "../../../runtime/nats/nats-connection.ts";
+import { connectNats, type NatsConnectionOptions, tlsOf } from "../../../runtime/nats/connection.ts";
 
 const INFO = { server_id: "X", version: "2.15.2", proto: 1, headers: true, max_payload: 1048576, nonce: "noncenonce" };
 

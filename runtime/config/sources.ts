@@ -2,10 +2,10 @@
  * Where settings come from: Arvados' own configuration file, our settings file, the environment. Each source gives raw values with
  * their origin and adds to the list of faults; `config.ts` decides which value wins and whether it is good.
  */
-import type { ConfigFaults } from "./config-faults.ts";
-import { isSection, readSecret, readYaml, type Section } from "./config-file.ts";
-import { type PlacedSetting, settingName } from "./config-table.ts";
+import type { ConfigFaults } from "./faults.ts";
+import { isSection, readSecret, readYaml, type Section } from "./file.ts";
 import type { Setting } from "./setting.ts";
+import { type PlacedSetting, settingName } from "./table.ts";
 
 /** What one source says about a setting; `origin` is how a person finds the place. */
 type Given = { raw: unknown; origin: string };

@@ -5,7 +5,7 @@
  */
 import { CLOSE_CODES } from "../../core/close-codes.ts";
 import { ERRORS } from "../../core/errors.ts";
-import { allSettings } from "../config/config-table.ts";
+import { allSettings } from "../config/table.ts";
 
 /** Field names without case, `_` and `-`. */
 const SECRET_FIELDS = new Set([

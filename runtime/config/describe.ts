@@ -1,7 +1,7 @@
 /** The configuration in words: what is in force and why (`config print`), and what there is to set (`config settings`, the reference page). */
 import { type Config, type Origins, valueAt } from "./config.ts";
-import { allSettings } from "./config-table.ts";
 import { formatSetting, type Setting, type SettingValue } from "./setting.ts";
+import { allSettings } from "./table.ts";
 
 type ConfigRow = { name: string; value: string | null; origin: string };
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { defaultConfig, secretsOf } from "../../../runtime/config/config.ts";
-import { configRows, describeConfig, settingsReference } from "../../../runtime/config/config-describe.ts";
-import { allSettings } from "../../../runtime/config/config-table.ts";
+import { configRows, describeConfig, settingsReference } from "../../../runtime/config/describe.ts";
+import { allSettings } from "../../../runtime/config/table.ts";
 
 const secretive = defaultConfig({
   clusterId: "zzzzz",

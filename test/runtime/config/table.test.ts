@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Config, defaultConfig } from "../../../runtime/config/config.ts";
-import { allSettings, CONFIG_TABLE } from "../../../runtime/config/config-table.ts";
 import type { Address } from "../../../runtime/config/setting.ts";
+import { allSettings, CONFIG_TABLE } from "../../../runtime/config/table.ts";
 import { type PerServiceUser, serviceUsers } from "../../../streams-config/accounts.ts";
 
 describe("the table of settings", () => {
