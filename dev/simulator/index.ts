@@ -43,7 +43,7 @@ import {
 } from "./tokens.ts";
 import { inTransaction, type SimulatedCommit, type Transaction } from "./transaction.ts";
 import { activateUser, createUser, deactivateUser, mergeUser, setAdmin } from "./users.ts";
-import { createUuidMaker, type Random } from "./uuid-maker.ts";
+import { createUuidMaker } from "./uuid-maker.ts";
 
 export type { By, Uuid } from "./actor.ts";
 export type { ContainerToken } from "./container-run.ts";
@@ -132,7 +132,7 @@ const OWN_SESSION = {
 type SimulatorOptions = {
   clusterId: string;
   /** For uuids and secrets, like Math.random. Default: a strong one. */
-  random?: Random;
+  random?: () => number;
   /** UTC milliseconds. Default: the machine's clock. Rows of one run get strictly growing times. */
   now?: Now;
 } & ({ connection: pg.PoolConfig } | { pool: pg.Pool });
