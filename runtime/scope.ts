@@ -19,10 +19,10 @@ export type Scope = AsyncDisposable & {
   close(): Promise<void>;
 };
 
-type Entry = { name: string; release: Release };
+type Resource = { name: string; release: Release };
 
 export function createScope(onError: (name: string, error: unknown) => void = () => {}): Scope {
-  const entries: Entry[] = [];
+  const entries: Resource[] = [];
   const controller = new AbortController();
   // As many may wait for its end as there are sessions.
   setMaxListeners(0, controller.signal);

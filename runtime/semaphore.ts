@@ -1,12 +1,12 @@
 /** How much may be under way: over all, and, where that is set, for one key. Whoever waits gets a turn in the order of asking. */
-type Waiting = { key: string; begin: (done: () => void) => void };
+type WaitingTurn = { key: string; begin: (done: () => void) => void };
 
 export class Semaphore {
   readonly #all: number;
   readonly #perKey: number;
   readonly #underWay = new Map<string, number>();
   #count = 0;
-  #waiting: Waiting[] = [];
+  #waiting: WaitingTurn[] = [];
 
   constructor(all: number, perKey = all) {
     this.#all = all;

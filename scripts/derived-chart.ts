@@ -88,15 +88,15 @@ export function chartSchema(current: string): string {
   return `${JSON.stringify(schema, null, 2)}\n`;
 }
 
-type Section = {
+type ChartSection = {
   type: "object";
   description?: string;
   additionalProperties: false;
   properties: Record<string, object>;
 };
 
-function settingsSchema(): Section {
-  const root: Section = {
+function settingsSchema(): ChartSection {
+  const root: ChartSection = {
     type: "object",
     description: "Settings of the services, as in the settings file (docs/reference.md)",
     additionalProperties: false,
@@ -105,9 +105,9 @@ function settingsSchema(): Section {
   for (const setting of chartSettingsOf()) {
     const words = setting.file.split(".");
     const last = words.pop() ?? "";
-    const section = words.reduce<Section>((at, word) => {
+    const section = words.reduce<ChartSection>((at, word) => {
       at.properties[word] ??= { type: "object", additionalProperties: false, properties: {} };
-      return at.properties[word] as Section;
+      return at.properties[word] as ChartSection;
     }, root);
     section.properties[last] = { description: setting.doc, ...valueSchema(setting) };
   }

@@ -10,7 +10,7 @@ import {
 import type { NatsConnection } from "@nats-io/nats-core";
 import { type Fault, fault, reasonOf } from "../core/errors.ts";
 import type { StreamAccount } from "./accounts.ts";
-import { formatPlan, planStream, type StreamPlan, type StreamStep } from "./plan.ts";
+import { formatPlan, planStream, type StreamPlan, type StreamStep } from "./stream-plan.ts";
 import type { DeclaredStream } from "./streams.ts";
 
 /** Connections as service `streams`. */

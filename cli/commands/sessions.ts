@@ -10,7 +10,15 @@ import { type CliContext, examples, logFor, print, readConfig } from "../support
 import { otherListeners } from "../support/listeners.ts";
 
 type Options = { user?: string; json?: boolean };
-type Row = { server: string; cid: number; user: string; token: string; sid: string; revision: string; hash: string };
+type SessionRow = {
+  server: string;
+  cid: number;
+  user: string;
+  token: string;
+  sid: string;
+  revision: string;
+  hash: string;
+};
 
 export function addSessionCommands(program: Command, context: CliContext): void {
   program
@@ -82,11 +90,11 @@ export function addSessionCommands(program: Command, context: CliContext): void 
     });
 }
 
-type Seen = { name: string; id: string; answers: boolean };
+type SeenServer = { name: string; id: string; answers: boolean };
 type Tools = {
-  list(user?: string): Promise<Row[]>;
-  kick(row: Row): Promise<boolean>;
-  servers(): Promise<Seen[]>;
+  list(user?: string): Promise<SessionRow[]>;
+  kick(row: SessionRow): Promise<boolean>;
+  servers(): Promise<SeenServer[]>;
   forget(name: string): Promise<void>;
 };
 
@@ -103,7 +111,7 @@ async function withSystem<T>(context: CliContext, command: Command, work: (tools
   const core = await connect("CORE");
   const subjects = subjectsOf(config.clusterId);
 
-  const seen = async (): Promise<Seen[]> => {
+  const seen = async (): Promise<SeenServer[]> => {
     const jsm = await jetstreamManager(core);
     const answering = await system.servers();
     const known = new Map(answering.map(({ name, id }) => [name, { name, id, answers: true }]));
@@ -119,7 +127,7 @@ async function withSystem<T>(context: CliContext, command: Command, work: (tools
   };
   return await work({
     async list(user) {
-      const rows: Row[] = [];
+      const rows: SessionRow[] = [];
       for (const { id } of await system.servers()) {
         for (const { cid, name } of await system.sessionsOf(id, Date.now())) {
           if (user !== undefined && name.user !== user) continue;

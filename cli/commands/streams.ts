@@ -5,7 +5,7 @@ import { settingName } from "../../runtime/config/table.ts";
 import { createScope } from "../../runtime/scope.ts";
 import type { StreamVerb } from "../../streams-config/apply.ts";
 import { EXPORT_FORMATS, type ExportFormat, exportStreams } from "../../streams-config/export.ts";
-import type { StreamStep } from "../../streams-config/plan.ts";
+import type { StreamStep } from "../../streams-config/stream-plan.ts";
 import { declaredStreams, STREAM_PROFILES } from "../../streams-config/streams.ts";
 import { type CliContext, examples, logFor, print, readConfig } from "../support/context.ts";
 

@@ -101,7 +101,7 @@ function walLevelFinding(level: string): Finding {
   return problem("bad", "wal_level", level, "ALTER SYSTEM SET wal_level = 'logical'; then restart PostgreSQL");
 }
 
-type Columns = Record<string, Record<string, boolean>>;
+type GrantedColumns = Record<string, Record<string, boolean>>;
 
 function tablesFinding(catalog: Catalog): Finding {
   const { tables, schema } = catalog;
@@ -135,7 +135,7 @@ function publicationFindings(names: SetupNames, look: Look<Catalog>): Finding[] 
   );
 }
 
-function grantsFinding(columns: Columns, role: string, remedy: string): Finding {
+function grantsFinding(columns: GrantedColumns, role: string, remedy: string): Finding {
   const hidden = Object.entries(READ_TABLES as Record<string, readonly string[]>).flatMap(([table, wanted]) => {
     const there = columns[table] ?? {};
     const lacking = wanted.filter((column) => there[column] === false);

@@ -66,8 +66,8 @@ async function readClock(nc: NatsConnection, subject: string, now: () => number)
   return clockFacts(asked, now(), Date.parse(ts));
 }
 
-type Answer = { ts?: string; error?: { err_code?: number } };
+type JsAnswer = { ts?: string; error?: { err_code?: number } };
 
-async function ask(nc: NatsConnection, subject: string, body: string): Promise<Answer> {
-  return (await nc.request(subject, body, { timeout: TIMEOUT_MS })).json<Answer>();
+async function ask(nc: NatsConnection, subject: string, body: string): Promise<JsAnswer> {
+  return (await nc.request(subject, body, { timeout: TIMEOUT_MS })).json<JsAnswer>();
 }

@@ -2,7 +2,7 @@
 import type { StreamInfo } from "@nats-io/jetstream";
 import type { HandlingFailure } from "../../bridge/streams/handling-failure.ts";
 import { isNewEnough, NATS_FLOOR, versionDefects } from "../../core/nats-version.ts";
-import { planStream } from "../../streams-config/plan.ts";
+import { planStream } from "../../streams-config/stream-plan.ts";
 import type { DeclaredStream } from "../../streams-config/streams.ts";
 import { type ClockFacts, clockFinding } from "./clock.ts";
 import { type Finding, findingOf, formatBytes, type Look, ok, problem } from "./finding.ts";

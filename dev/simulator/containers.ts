@@ -1,8 +1,8 @@
 /** Containers as rows: how one comes to be, and its priority, which Arvados recalculates without telling anybody. */
 import type { Uuid } from "./actor.ts";
 import { createRow, writeSilently } from "./audit-log.ts";
-import type { TypedRow, Values } from "./row.ts";
 import type { Transaction } from "./transaction.ts";
+import type { ColumnValues, TypedRow } from "./typed-row.ts";
 
 type NewContainer = {
   /** On whose behalf it runs: its token will be this user's. */
@@ -17,7 +17,7 @@ type NewContainer = {
 
 /** A queued container. It belongs to root; who may see it follows from the requests that use it. */
 export async function createContainer(tx: Transaction, container: NewContainer): Promise<Uuid> {
-  const values: Values = {
+  const values: ColumnValues = {
     owner_uuid: tx.known.rootUser,
     state: "Queued",
     priority: container.priority ?? 0n,

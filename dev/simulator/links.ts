@@ -1,7 +1,7 @@
 /** Links as rows: made, changed and removed with their log rows. What sharing means stands in sharing.ts. */
 import { createRow, destroyRow } from "./audit-log.ts";
-import type { TypedRow } from "./row.ts";
 import type { Transaction } from "./transaction.ts";
+import type { TypedRow } from "./typed-row.ts";
 
 /** What a permission link can give, weakest first: one link is enough for each pair of tail and head. */
 export const LEVELS = ["can_read", "can_write", "can_manage"] as const;

@@ -1,7 +1,7 @@
 /** One transaction of the simulated Arvados: what every operation works with, and how it is committed. */
 import type { FieldDef, Pool, PoolClient } from "pg";
 import { wellKnown } from "../../core/uuid.ts";
-import { type ColumnValue, parameterOf, TypedRow } from "./row.ts";
+import { type ColumnValue, parameterOf, TypedRow } from "./typed-row.ts";
 import type { UuidMaker } from "./uuid-maker.ts";
 
 export type Transaction = {

@@ -7,7 +7,7 @@ import { seedsIn } from "../../core/nkey.ts";
 export type Address = { host: string; port: number };
 
 /** What the kinds with options carry; `type` alone decides the value's TypeScript type. */
-type Kind =
+type SettingKind =
   | { type: "text" | "tokenSecret" | "clusterId" | "sqlName" | "boolean" | "address" | "networks" }
   | { type: "url"; schemes: readonly string[] }
   /** One or several of one scheme, written with spaces or commas between them. */
@@ -23,7 +23,7 @@ type Kind =
 /** Which commands cannot do without a setting. */
 export type Consumer = "bridge" | "authcallout" | "proxy" | "streams" | "setup-db";
 
-export type Setting = Kind & {
+export type Setting = SettingKind & {
   env: string;
   /** Its place in our own settings file, dots between levels. */
   file: string;
@@ -39,7 +39,7 @@ export type Setting = Kind & {
   doc: string;
 };
 
-type Values = {
+type SettingValues = {
   text: string;
   tokenSecret: string;
   clusterId: string;
@@ -61,8 +61,8 @@ type Values = {
 export type ValueOf<S extends Setting> =
   | (S extends { type: "choice"; values: readonly (infer V)[] }
       ? V
-      : S["type"] extends keyof Values
-        ? Values[S["type"]]
+      : S["type"] extends keyof SettingValues
+        ? SettingValues[S["type"]]
         : never)
   | (S extends { default: null } ? null : never);
 

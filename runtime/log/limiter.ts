@@ -14,14 +14,14 @@ type LogLimiterOptions = {
   lines?: number;
 };
 
-type Kind = { since: number; said: number; left: number };
+type LineKind = { since: number; said: number; left: number };
 
 /** Bounded: kinds may hold what a client chose. */
 const KEPT_KINDS = 1_000;
 
 export class LogLimiter {
   readonly #options: Required<LogLimiterOptions>;
-  readonly #kinds = new Map<string, Kind>();
+  readonly #kinds = new Map<string, LineKind>();
 
   constructor(options: LogLimiterOptions) {
     this.#options = { intervalMs: 10_000, lines: 1, ...options };

@@ -8,7 +8,7 @@ import {
   runStreams,
   type StreamConnections,
 } from "../../streams-config/apply.ts";
-import type { StreamPlan } from "../../streams-config/plan.ts";
+import type { StreamPlan } from "../../streams-config/stream-plan.ts";
 import { type DeclaredStream, declaredStreams } from "../../streams-config/streams.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 

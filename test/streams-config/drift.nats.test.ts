@@ -10,7 +10,7 @@ import type { NatsServer } from "../../dev/servers/nats-server.ts";
 import { until } from "../../dev/testing/until.ts";
 import type { StreamAccount } from "../../streams-config/accounts.ts";
 import { applyStreams, runStreams, STREAM_VERBS, type StreamConnections } from "../../streams-config/apply.ts";
-import { REFUSALS } from "../../streams-config/plan.ts";
+import { REFUSALS } from "../../streams-config/stream-plan.ts";
 import { type DeclaredConfig, type DeclaredStream, declaredStreams } from "../../streams-config/streams.ts";
 import { startTestCallout } from "../support/callout.ts";
 import { startNats, type TestNats } from "../support/nats.ts";

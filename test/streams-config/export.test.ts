@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { parseAllDocuments } from "yaml";
 import { exportStreams, streamConfig } from "../../streams-config/export.ts";
-import { planStream } from "../../streams-config/plan.ts";
+import { planStream } from "../../streams-config/stream-plan.ts";
 import { declaredStreams } from "../../streams-config/streams.ts";
 
 const streams = declaredStreams({ clusterId: "zzzzz", profile: "cluster" });

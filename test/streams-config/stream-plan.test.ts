@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { StreamConfig } from "@nats-io/jetstream";
-import { formatPlan, planStream } from "../../streams-config/plan.ts";
+import { formatPlan, planStream } from "../../streams-config/stream-plan.ts";
 import { type DeclaredStream, declaredStreams } from "../../streams-config/streams.ts";
 
 const streams = declaredStreams({ clusterId: "zzzzz" });

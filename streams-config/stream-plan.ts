@@ -45,7 +45,7 @@ export function planStream(stream: DeclaredStream, actual: Partial<StreamConfig>
   return { stream, action: "refuse", differences, ...together(refusals) };
 }
 
-function together(refusals: readonly Refusal[]): Refusal {
+function together(refusals: readonly PlanRefusal[]): PlanRefusal {
   const remedies = new Set(refusals.map(({ remedy }) => remedy));
   return {
     reason: refusals.map(({ reason }) => reason).join("; "),
@@ -98,12 +98,12 @@ function isEqual(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
-type Refusal = { reason: string; remedy: string };
+type PlanRefusal = { reason: string; remedy: string };
 
 const REMAKE = "copy what is worth keeping, remove the stream by hand, and apply again";
 
 /** null = the server can change it in place and no message is lost. */
-function refusalOf({ setting, actual, declared }: SettingDifference, shrinks: readonly string[]): Refusal | null {
+function refusalOf({ setting, actual, declared }: SettingDifference, shrinks: readonly string[]): PlanRefusal | null {
   const among = (settings: readonly string[]) => settings.includes(setting);
   if (among(REFUSALS.fixed)) {
     const reason = `${setting} is ${show(setting, actual)} and cannot be changed to ${show(setting, declared)}`;
