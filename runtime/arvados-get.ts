@@ -1,4 +1,4 @@
-/** A GET to the Arvados API with a token, which is for Arvados alone: no redirect is followed. */
+/** A GET to the Arvados API with a token. No redirect is followed, because the token is for Arvados only. */
 type ArvadosGet = {
   /** Of the API, without a path. */
   url: string;
@@ -17,7 +17,7 @@ export function arvadosGet({ url, path, token, headers, signal }: ArvadosGet): P
   });
 }
 
-/** In words of our own, `ECONNREFUSED`, `TimeoutError`: what a library says may repeat what it was given, the token. */
+/** `ECONNREFUSED`, `TimeoutError`: the code only, because the text of a library's error may repeat the token. */
 export function whyNoAnswer(error: unknown): string {
   const { code, name, cause } = error as Error & { code?: unknown };
   const deeper = (cause as { code?: unknown } | undefined)?.code;

@@ -1,4 +1,4 @@
-/** Runs one service with all that surrounds it: metrics, admin port, readiness from the first moment to the last. */
+/** Runs one service with its metrics and admin port, and reports its readiness from the first moment to the last. */
 import { startAdminServer } from "./admin-server.ts";
 import type { Config } from "./config/config.ts";
 import { CONFIG_TABLE, settingName } from "./config/table.ts";
@@ -42,7 +42,7 @@ export async function hostService<S extends Service>(options: HostOptions<S>): P
     adminUrl: admin.url,
     readiness: () => readiness(),
     drain() {
-      // First, so that nobody sends new work to what is about to go.
+      // First, so that no new work is sent to a service that is about to end.
       readiness = () => ({ [name]: { ok: false, says: "draining" } });
       return asked.drain();
     },

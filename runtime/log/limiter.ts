@@ -1,6 +1,6 @@
 /**
- * Log lines of one kind, said a few times an interval and then counted: what a client can cause as often as it likes must not fill the log, nor
- * take the time of others. The first line after an interval says how many were left out.
+ * Log lines of one kind are written a few times an interval and then only counted: a line that a client can cause at will must not fill
+ * the log or take processor time from others. The first line after an interval says how many were left out.
  */
 import { keepNewest } from "../../core/keep-newest.ts";
 import type { Logger } from "./log.ts";
@@ -16,7 +16,7 @@ type LogLimiterOptions = {
 
 type LineKind = { since: number; said: number; left: number };
 
-/** Bounded: kinds may hold what a client chose. */
+/** Bounded, because a kind may contain what a client chose. */
 const KEPT_KINDS = 1_000;
 
 export class LogLimiter {
@@ -27,7 +27,7 @@ export class LogLimiter {
     this.#options = { intervalMs: 10_000, lines: 1, ...options };
   }
 
-  /** @param fields are made only for a line that is written */
+  /** @param fields called only for a line that is written */
   say(level: "info" | "warn" | "error", kind: string, fields: () => object, message: string): void {
     const { log, now, intervalMs, lines } = this.#options;
     const at = now();

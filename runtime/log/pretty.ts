@@ -28,7 +28,7 @@ export function prettyLine(json: string, { colours }: { colours: boolean }): str
   return failure ? `${head}${failureLines(failure, name)}` : head;
 }
 
-/** Below `error` a failure's sentence is enough: it will be tried again. */
+/** Below `error` the message of a failure is enough: the work will be retried. */
 function failureLines(failure: LogEntry, level: string): string {
   const stack = typeof failure.stack === "string" && (level === "error" || level === "fatal") ? failure.stack : null;
   const text = stack ?? String(failure.message ?? "");

@@ -49,7 +49,7 @@ describe("retry", () => {
       logged.map(({ level }) => level),
       ["info", "warn", "error", "error"],
     );
-    assert.equal(logged[0]?.msg, "could not reach it; trying again");
+    assert.equal(logged[0]?.msg, "could not reach it; retrying");
     assert.equal(logged[0]?.reason, "not yet");
   });
 
