@@ -1,4 +1,4 @@
-/** What the chart takes from the code: which setting goes into which variable, what `settings` in its values may hold, nats.conf. */
+/** The parts of the chart that are derived from the code: which setting goes into which variable, what `settings` in its values may hold, nats.conf. */
 import { stringify } from "yaml";
 import { type Consumer, parseSetting, type Setting } from "../runtime/config/setting.ts";
 import { allSettings, CONFIG_TABLE, type PlacedSetting } from "../runtime/config/table.ts";
@@ -137,7 +137,7 @@ function valueSchema(setting: Setting): object {
 
 function consumersOf(setting: Setting): readonly Consumer[] {
   const consumers = [...(setting.neededBy ?? []), ...(OPTIONAL_SECRETS.get(setting) ?? [])];
-  // A new secret that no service is said to need must be thought about, not handed to everybody.
+  // A new secret that no service declares to need must not be given to every service.
   if (consumers.length === 0)
     throw new RangeError(`${setting.env}: nobody needs it; say in OPTIONAL_SECRETS who may use it`);
   return consumers;

@@ -42,7 +42,7 @@ stays silent · \`bug\`: the process ends.
 ${table(["code", "handling", "says", "remedy"], errors)}
 
 ## Close codes
-Why a session or a tail ends, or is told something. "Reconnect": whether the same token can succeed.
+Why a session or a tail ends, or gets a notice. "Reconnect": whether the same token can succeed.
 
 ${table(["code", "name", "says", "reconnect"], closeCodes)}
 

@@ -27,7 +27,7 @@ export const REFUSALS = {
   sticky: ["deny_delete", "deny_purge", "allow_msg_ttl", "allow_msg_schedules"],
   /** A smaller one deletes messages at once. */
   bounds: ["max_age", "max_bytes", "max_msgs", "max_msgs_per_subject"],
-  /** They turn a stream into something else than what was declared, if somebody else set them. */
+  /** Settings that would change what a stream is, if another program had set them. */
   foreign: ["no_ack", "mirror", "sources", "subject_transform", "subject_delete_marker_ttl", "discard_new_per_subject"],
   /** And these for good. */
   foreignFixed: ["sealed", "allow_msg_counter"],

@@ -17,8 +17,8 @@ export function addRightsCommands(program: Command, context: CliContext): void {
     .command("explain")
     .argument("<user>", "the user's uuid")
     .argument("<object>", "the object's uuid")
-    .option("--owner <uuid>", "the object's owner, where only its own row tells (collections, workflows)")
-    .description("Say whether a user may read an object, and by which links. Ends with 1 where not.")
+    .option("--owner <uuid>", "the object's owner, where the graph does not hold it (collections, workflows)")
+    .description("Say whether a user may read an object, and by which links. Ends with 1 if the user may not.")
     .addHelpText(
       "after",
       examples(["arvados-nats explain zzzzz-tpzed-0123456789abcde zzzzz-j7d0g-0123456789abcde", "why, or why not"]),
@@ -37,7 +37,7 @@ export function addRightsCommands(program: Command, context: CliContext): void {
   program
     .command("impact")
     .requiredOption("--unlink <uuid>", "the permission link that would be deleted")
-    .description("Say whose rights would shrink if a permission link were deleted. Deletes nothing.")
+    .description("List the users whose rights would shrink if a permission link were deleted. Deletes nothing.")
     .addHelpText("after", examples(["arvados-nats impact --unlink zzzzz-o0j2j-0123456789abcde", "before you do it"]))
     .action(async ({ unlink }: { unlink: string }, command: Command) => {
       // Applied to this process' copy of the graph only.
@@ -53,7 +53,7 @@ export function addRightsCommands(program: Command, context: CliContext): void {
   program
     .command("whoami")
     .requiredOption("--token-file <file>", "file with an Arvados token, or - for standard input")
-    .description("Sign in with a token and say who that is and what it may subscribe to.")
+    .description("Log in with a token, and print its user and what it may subscribe to.")
     .addHelpText(
       "after",
       examples(["arvados-nats whoami --token-file ~/.config/arvados/token", "never as an argument"]),

@@ -11,7 +11,7 @@ import { type Finding, findingOf, formatBytes, type Look, ok, problem } from "./
 import { publicationFinding } from "./publications.ts";
 import { overScopesFindings } from "./token-scopes.ts";
 
-/** A row of `pg_replication_slots`; what the PostgreSQL at hand does not have is missing. */
+/** A row of `pg_replication_slots`; columns that this PostgreSQL does not have are missing. */
 export type SlotFacts = {
   database: string | null;
   plugin: string | null;
@@ -34,7 +34,7 @@ export type DatabaseFacts = {
   hidden: Look<string[]>;
   /** A replication connection, as the bridge opens one. */
   replication: Look<unknown>;
-  /** Tables, whatever stands in their place, and publications. */
+  /** Tables, what has their names, and publications. */
   catalog: Look<Catalog>;
   slot: Look<SlotFacts | null>;
   clock: Look<ClockFacts>;
@@ -45,7 +45,7 @@ export type DatabaseFacts = {
 };
 
 type DatabaseQuestion = {
-  /** How a person finds it: host:port/database. */
+  /** As host:port/database. */
   address: string;
   database: string;
   role: string;
@@ -56,7 +56,7 @@ type DatabaseQuestion = {
   publishSilent: boolean;
 };
 
-const RETRY = "look at what PostgreSQL's log says about it";
+const RETRY = "see PostgreSQL's log";
 
 export function databaseFindings(question: DatabaseQuestion, facts: DatabaseFacts): Finding[] {
   const { names, staleness, role, schema = ALL_TABLES.schema } = question;
@@ -85,7 +85,7 @@ function serverFinding(
   const saw = `${text} at ${address}, as ${role}`;
   if (isStandby) return problem("bad", "PostgreSQL", `${saw}: a standby`, "point postgres.host at the primary");
   if (version < 130_000) {
-    return problem("bad", "PostgreSQL", saw, "upgrade it: the bridge needs what PostgreSQL 13 says about slots");
+    return problem("bad", "PostgreSQL", saw, "upgrade it: the bridge needs what PostgreSQL 13 tells about slots");
   }
   if (version >= 150_000) return ok("PostgreSQL", saw);
   return problem(
@@ -123,7 +123,12 @@ function tablesFinding(catalog: Catalog): Finding {
   }
   if (lacking.length === 0) return ok("tables", `all ${tables.length} are Arvados' own`);
   const losses = lacking.map(({ what, loss }) => `without ${what}: ${loss}`);
-  return problem("warn", "tables", losses.join("; "), "nothing, if this Arvados has no such thing; else upgrade it");
+  return problem(
+    "warn",
+    "tables",
+    losses.join("; "),
+    "nothing, if this version of Arvados has no such table or column; otherwise upgrade Arvados",
+  );
 }
 
 function publicationFindings(names: SetupNames, look: Look<Catalog>): Finding[] {
@@ -170,7 +175,7 @@ function slotFinding(slot: SlotFacts | null, { names, database }: DatabaseQuesti
   const name = `slot ${names.slot}`;
   if (slot === null) {
     const todo =
-      "first start: run `arvados-nats setup-db`. Else it was dropped: the bridge makes it anew under a new epoch, and what was committed in between is in no stream";
+      "first start: run `arvados-nats setup-db`. After that it was dropped: the bridge creates it again under a new epoch, and what was committed in between is in no stream";
     return problem("bad", name, "there is none", todo);
   }
   if (slot.database !== database) {
@@ -178,13 +183,13 @@ function slotFinding(slot: SlotFacts | null, { names, database }: DatabaseQuesti
     return problem("bad", name, `belongs to database ${slot.database ?? "(none)"}`, todo);
   }
   if (slot.plugin !== "pgoutput") {
-    const todo = "somebody else uses this name: choose another one (replication.slot)";
+    const todo = "another program uses this name: choose another one (replication.slot)";
     return problem("bad", name, `is one of ${slot.plugin ?? "physical replication"}`, todo);
   }
   if (slot.wal_status === "lost" || slot.invalidation_reason) {
     const saw = `is lost${slot.invalidation_reason ? ` (${slot.invalidation_reason})` : ""}`;
     const todo =
-      "start the bridge: it makes the slot anew under a new epoch. What was committed in between is in no stream; raise max_slot_wal_keep_size";
+      "start the bridge: it creates the slot again under a new epoch. What was committed in between is in no stream; raise max_slot_wal_keep_size";
     return problem("bad", name, saw, todo);
   }
   if (slot.active_pid === null) {
@@ -193,7 +198,7 @@ function slotFinding(slot: SlotFacts | null, { names, database }: DatabaseQuesti
   return ok(name, `is read by backend ${slot.active_pid}`);
 }
 
-/** What is kept is a matter of course for `sync_interval` and a margin; half of the bound is not. */
+/** WAL of `sync_interval` and a margin is always kept; half of the bound is too much. */
 function walFinding(slot: SlotFacts | null, bound: number | null): Finding {
   const name = "retained WAL";
   const kept = slot?.retained ?? null;
@@ -201,7 +206,7 @@ function walFinding(slot: SlotFacts | null, bound: number | null): Finding {
   const saw = `${formatBytes(kept)}${bound === null ? ", without a bound" : ` of at most ${formatBytes(bound)}`}`;
   if (bound === null) {
     const todo =
-      "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB' (what the disk can spare), then SELECT pg_reload_conf(): else a bridge that is gone fills PostgreSQL's disk";
+      "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB' (what the disk can spare), then SELECT pg_reload_conf(): otherwise a bridge that is gone fills PostgreSQL's disk";
     return problem("warn", name, saw, todo);
   }
   if (slot?.wal_status === "unreserved" || kept > bound) {

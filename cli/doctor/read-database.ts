@@ -1,4 +1,4 @@
-/** Reads what `doctor` judges of Arvados' database, with the bridge's role. A look that fails spoils no other. */
+/** Reads what `doctor` checks in Arvados' database, with the bridge's role. A read that fails does not affect the others. */
 import type pg from "pg";
 import { readCatalog } from "../../bridge/postgres/catalog.ts";
 import { sqlName } from "../../bridge/postgres/found-tables.ts";
@@ -51,7 +51,7 @@ export async function readDatabase(
 
 async function one<R extends pg.QueryResultRow>(client: pg.Client, sql: string, values: unknown[] = []): Promise<R> {
   const [row] = (await client.query<R>(sql, values)).rows;
-  if (!row) throw new Error(`nothing came back from: ${sql}`);
+  if (!row) throw new Error(`no row came back from: ${sql}`);
   return row;
 }
 
@@ -119,7 +119,7 @@ async function readAudit(client: pg.Client, schema: string, config: AuditFacts["
   const changes = ["users", "groups", "links", "collections"].map((table) =>
     newest(table, "modified_at", "modified_at IS NOT NULL"),
   );
-  // Arvados writes UTC without saying so; the connection's TimeZone is UTC.
+  // Arvados writes UTC into columns without a time zone; the connection's TimeZone is UTC.
   const row = await one<{ row: string | null; change: string | null; now: string }>(
     client,
     `SELECT extract(epoch FROM ${newest("logs", "event_at", "event_type IN ('create', 'update', 'delete')")}) * 1000 AS row,

@@ -1,4 +1,4 @@
-/** Reads what `doctor` judges of nats-server, over the bridge's two connections. */
+/** Reads what `doctor` checks at nats-server, over the bridge's two connections. */
 import { type JetStreamManager, jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { HandlingFailure } from "../../bridge/streams/handling-failure.ts";
@@ -11,7 +11,7 @@ import { clockFacts, look } from "./read-database.ts";
 import type { NatsFacts } from "./streams.ts";
 
 const TIMEOUT_MS = 5_000;
-/** What JetStream says to a request that it cannot read. */
+/** JetStream's error for a request that it cannot read. */
 const INVALID_JSON = 10025;
 const NO_MESSAGE = 10037;
 
@@ -21,7 +21,7 @@ export async function readNats(
   { clusterId, url, now }: { clusterId: string; url: string; now: () => number },
 ): Promise<NatsFacts> {
   const { CORE, STORE } = connections;
-  // Not asked whether JetStream is there: each stream's look says so.
+  // Whether JetStream is there shows at each stream.
   const options = { checkAPI: false, timeout: TIMEOUT_MS };
   const managers = { CORE: await jetstreamManager(CORE, options), STORE: await jetstreamManager(STORE, options) };
   const streams: Record<string, Look<StreamInfo | null>> = {};
@@ -53,7 +53,7 @@ async function readTrouble(jsm: JetStreamManager, clusterId: string): Promise<Ha
   return message?.json<HandlingFailure>() ?? null;
 }
 
-/** Asked with a field that no server knows. */
+/** Sends a field that no server knows. */
 async function isStrict(nc: NatsConnection, subject: string): Promise<boolean> {
   const { error } = await ask(nc, subject, JSON.stringify({ arvados_nats_doctor: true }));
   return error?.err_code === INVALID_JSON;
@@ -62,7 +62,7 @@ async function isStrict(nc: NatsConnection, subject: string): Promise<boolean> {
 async function readClock(nc: NatsConnection, subject: string, now: () => number): Promise<ClockFacts> {
   const asked = now();
   const { ts } = await ask(nc, subject, "");
-  if (ts === undefined) throw new Error("nats-server tells its time with a stream, and there is none");
+  if (ts === undefined) throw new Error("nats-server gives its time with a stream, and there is none");
   return clockFacts(asked, now(), Date.parse(ts));
 }
 

@@ -1,4 +1,4 @@
-/** Doors of a nats-server that are not for sessions, by what its monitoring port says of its configuration. */
+/** Listeners of a nats-server that are not for sessions, as its monitoring port reports them. */
 import { z } from "zod";
 
 const TIMEOUT_MS = 5_000;
@@ -9,7 +9,7 @@ const NAMES = { leaf: "leafnodes", mqtt: "mqtt", gateway: "gateway" } as const;
 /** `listeners`: as `leafnodes 0.0.0.0:7422`. */
 type OtherListeners = { name: string; listeners: string[] };
 
-/** @throws where it does not answer, or is no nats-server */
+/** @throws where nothing answers, or no nats-server does */
 export async function otherListeners(monitorUrl: string): Promise<OtherListeners> {
   const answer = await fetch(new URL("/varz", monitorUrl), { signal: AbortSignal.timeout(TIMEOUT_MS) });
   return listenersIn(await answer.json());

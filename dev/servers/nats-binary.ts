@@ -1,4 +1,4 @@
-/** Finds a nats-server binary that is new enough: `$NATS_SERVER`, else PATH, else one built from the module pinned in `go/`. */
+/** Finds a nats-server binary that is new enough: `$NATS_SERVER`, then PATH, then one built from the module pinned in `go/`. */
 
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";

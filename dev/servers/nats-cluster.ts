@@ -15,7 +15,7 @@ type NatsCluster = AsyncDisposable & {
 const HEALTHY_MS = 30_000;
 const POLL_MS = 50;
 
-/** Resolves once every server says that it is healthy: JetStream has a leader, and it knows it. */
+/** Resolves once every server reports that it is healthy: JetStream has a leader, and the server knows it. */
 export async function startNatsCluster(
   conf: Omit<LaunchConf, "cluster" | "serverName">,
   size = 3,
@@ -56,7 +56,7 @@ export async function startNatsCluster(
   };
 }
 
-/** Resolves once the server says that it is: its streams are as far as their leaders'. */
+/** Resolves once the server reports that it is healthy: its streams are as far as their leaders'. */
 export async function healthy(server: NatsServer): Promise<void> {
   for (const end = performance.now() + HEALTHY_MS; performance.now() < end; await delay(POLL_MS)) {
     const answer = await fetch(`${server.monitorUrl}/healthz`).catch(() => null);

@@ -27,9 +27,9 @@ import { type Binaries, binariesFor, postgresUser, type RunAs } from "./postgres
 const run = promisify(execFile);
 
 const HOST = "127.0.0.1";
-/** ms that a fast shutdown may take. A walsender waits for its reader, who may confirm late or never: then it is cut short. */
+/** ms that a fast shutdown may take. A walsender waits for its reader, which may confirm late or never; then the shutdown is forced. */
 const FAST_SHUTDOWN = 2_000;
-/** Tries with another free port, when somebody takes the one found before PostgreSQL binds it. */
+/** Tries with another free port, when another process takes the port before PostgreSQL binds it. */
 const PORT_TRIES = 5;
 
 type PostgresOptions = {
@@ -39,7 +39,7 @@ type PostgresOptions = {
   inMemory?: boolean;
   /** Default: a free one. */
   port?: number;
-  /** What a person turns to choose another port; it stands in the fault when `port` is taken. */
+  /** The setting that chooses another port, for the fault when `port` is taken. */
   portSetting?: string;
   /** Default `logical`. */
   walLevel?: "logical" | "replica";

@@ -56,7 +56,7 @@ export async function updateCollection(tx: Transaction, uuid: string, changes: C
   return { uuid };
 }
 
-/** The row that keeps what a collection was: a uuid of its own, everything else as it stood. */
+/** The row that keeps an earlier version of a collection: a uuid of its own, everything else as it was. */
 function pastVersion(old: TypedRow): ColumnValues {
   const own = new Set(["id", "uuid", "created_at", "updated_at", "modified_at", "modified_by_user_uuid"]);
   return Object.fromEntries(old.columns.filter(({ name }) => !own.has(name)).map(({ name }) => [name, old.get(name)]));

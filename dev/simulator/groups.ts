@@ -29,7 +29,7 @@ export async function createProject(tx: Transaction, project: NewProject): Promi
   return { uuid: row.need("uuid") };
 }
 
-/** A role belongs to root; whoever makes it gets a can_manage link. */
+/** A role belongs to root; the user who creates it gets a can_manage link. */
 export async function createRole(tx: Transaction, role: By & { name: string }): Promise<Uuid> {
   const by = actorOf(tx, role);
   const row = await createRow(

@@ -133,14 +133,14 @@ type SimulatorOptions = {
   clusterId: string;
   /** For uuids and secrets, like Math.random. Default: a strong one. */
   random?: () => number;
-  /** UTC milliseconds. Default: the machine's clock. Rows of one run get strictly growing times. */
+  /** UTC milliseconds. Default: the host's clock. Rows of one run get strictly growing times. */
   now?: Now;
 } & ({ connection: pg.PoolConfig } | { pool: pg.Pool });
 
 export function createSimulator(options: SimulatorOptions): Simulator {
   const { clusterId } = options;
   const pool = "pool" in options ? options.pool : new pg.Pool({ ...options.connection, ...OWN_SESSION });
-  // An idle connection that breaks is told to the pool only; the next operation gets a new one or fails by itself.
+  // Only the pool notices that an idle connection broke; the next operation gets a new one or fails by itself.
   if (!("pool" in options)) pool.on("error", () => {});
   const parts = {
     pool,

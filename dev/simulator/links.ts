@@ -11,7 +11,7 @@ export type PermissionName = (typeof LEVELS)[number] | "can_login";
 
 type NewPermission = { tail: string; head: string; level: PermissionName; by: string };
 
-/** Permission links belong to root, whoever makes them. */
+/** Permission links belong to root, also when another user creates them. */
 export async function createPermission(tx: Transaction, { tail, head, level, by }: NewPermission): Promise<TypedRow> {
   const values = {
     owner_uuid: tx.known.rootUser,

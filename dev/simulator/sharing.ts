@@ -1,4 +1,4 @@
-/** Who may do what: permission links from users and roles to objects, made and taken back as Arvados does. */
+/** Who may do what: permission links from users and roles to objects, created and deleted as Arvados does. */
 import { actorOf, type By, type Uuid } from "./actor.ts";
 import { createRow, destroyRow, findRow, updateRow } from "./audit-log.ts";
 import { createPermission, LEVELS, type PermissionName } from "./links.ts";

@@ -167,7 +167,7 @@ describe("doctor, of Arvados' database", () => {
   it("tells by the clock given to it how far PostgreSQL's is off", async () => {
     const behind = find(await doctor(world, { now: () => Date.now() - 60_000 }), "PostgreSQL's clock");
     assert.equal(behind.state, "bad");
-    assert.match(behind.saw, /is 60\.0 s ahead of this machine's/);
+    assert.match(behind.saw, /is 60\.0 s ahead of this host's/);
     assert.equal(find(await doctor(world, { now: () => Date.now() + 3_000 }), "PostgreSQL's clock").state, "warn");
     assert.equal(find(await doctor(world), "PostgreSQL's clock").state, "ok");
   });
