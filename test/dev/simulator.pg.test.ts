@@ -68,7 +68,7 @@ describe("the simulated Arvados", () => {
   }
 
   describe("an audit row", () => {
-    it("tells who acted, on what, whose it is, and every column of the new row", async () => {
+    it("names the actor, the object, its owner, and every column of the new row", async () => {
       const made = await arvados.createCollection({
         name: 'Grüße "☃"\n',
         owner: alice,
@@ -213,12 +213,12 @@ describe("the simulated Arvados", () => {
       assert(next.logIds[0]! > logIds[0]! + 1);
     });
 
-    it("is not taken for committed when a statement in it had failed", async () => {
+    it("does not count as committed when a statement in it failed", async () => {
       const failing = arvados.tx((_, tx) => tx.query("SELECT 1/0").catch(() => "never mind"));
       await assert.rejects(failing, /rolled back/);
     });
 
-    it("tells a position in the WAL not before its own end, growing from one to the next", async () => {
+    it("returns a position in the WAL not before its own end, growing from one to the next", async () => {
       const first = await arvados.createProject({ name: "1", owner: alice });
       const second = await arvados.createProject({ name: "2", owner: alice });
       assert(parseLsn(second.lsn) > parseLsn(first.lsn));
@@ -557,7 +557,7 @@ describe("the simulated Arvados", () => {
       assert.equal(edges.length, 13);
     });
 
-    it("lets nothing be written to a table without a key once that is published, so nobody may publish one", async () => {
+    it("cannot write to a table without a key once it is published, so such a table must not be published", async () => {
       await using fresh = await freshDatabase();
       await fresh.query("INSERT INTO frozen_groups VALUES ('a')");
       await fresh.query("CREATE PUBLICATION bad FOR TABLE frozen_groups");
@@ -622,7 +622,7 @@ describe("the simulator's parts", () => {
     assert.equal(first.secret(), second.secret());
   });
 
-  it("give times that grow by a microsecond at least, even when the clock stands or goes back", () => {
+  it("give times that grow by at least a microsecond, even when the clock stops or goes back", () => {
     const readings = [1_700_000_000_000.25, 1_700_000_000_000.25, 1_699_999_999_999];
     const clock = createClock(() => readings.shift() ?? 1_700_000_000_001);
     assert.deepEqual(

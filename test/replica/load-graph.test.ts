@@ -59,7 +59,7 @@ describe("the graph that a command loads from a stream of several copies", () =>
     assert.deepEqual([readable(graph), revision.sequence], [[2], LOG.length]);
   });
 
-  it("would be one that never was, without the leader's word: negative control", async () => {
+  it("would be a state that never existed, without the leader's answer: negative control", async () => {
     const { graph } = await loadGraph({ jsm: replicas(FIRST_END), subjects, graph: GRAPH_OPTIONS, signal });
     assert.deepEqual(readable(graph), []);
   });

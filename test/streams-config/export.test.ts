@@ -6,7 +6,7 @@ import { declaredStreams } from "../../streams-config/streams.ts";
 
 const streams = declaredStreams({ clusterId: "zzzzz", profile: "cluster" });
 
-describe("streams in the words of other tools", () => {
+describe("streams in the formats of other tools", () => {
   it("are the declared ones, so that nothing would be left to apply", () => {
     for (const stream of streams) assert.equal(planStream(stream, streamConfig(stream)).action, "same");
     assert.deepEqual(

@@ -19,7 +19,7 @@ const secretive = defaultConfig({
   },
 });
 
-describe("a configuration in words", () => {
+describe("a configuration as text", () => {
   it("shows every setting with where its value came from", () => {
     const text = describeConfig(secretive, { clusterId: "ARVADOS_NATS_CLUSTER_ID" });
     assert.equal(text.split("\n").length, allSettings().length);

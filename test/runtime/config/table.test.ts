@@ -15,7 +15,7 @@ describe("the table of settings", () => {
     for (const { env } of settings) assert.match(env, /^ARVADOS_NATS_[A-Z0-9_]+$/);
   });
 
-  it("says in a sentence what each setting is for", () => {
+  it("describes each setting in a sentence", () => {
     for (const { file, doc } of settings) assert.match(doc, /^[A-Z].*\.$/, file);
   });
 

@@ -98,7 +98,7 @@ describe("a connection whose server stays away", () => {
     assert.ok(bytes > 2 * MOST, `${Math.round(bytes)} bytes a dial`);
   });
 
-  it("says once that it is lost and once that it is back, whatever came in between, and works again", async () => {
+  it("reports one loss and one reconnect, whatever came in between, and works again", async () => {
     await using server = await fakeServer();
     const lines: string[] = [];
     const log = createLog({ format: "json", sink: { write: (line) => lines.push(line) } });
