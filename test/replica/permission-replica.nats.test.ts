@@ -4,6 +4,7 @@ import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
+import { barrierSubject, formatBarrierEntry } from "../../core/barrier/entry.ts";
 import type { Revision } from "../../core/revision.ts";
 import type { GraphChange, TokenRow } from "../../core/rows.ts";
 import type { Subjects } from "../../core/subjects.ts";
@@ -95,6 +96,41 @@ describe("where GRAPH ends with half a commit", () => {
     const whole = await commit(nats, bridge, [token(3)]);
     await started;
     assert.deepEqual(loaded, [whole]);
+  });
+});
+
+describe("the aliases of session tokens", () => {
+  const session = `h${"a".repeat(26)}`;
+
+  /** A replica that has loaded one token; the callout's alias for a bare session token of it is in BARRIER. */
+  async function withAlias(nats: TestNats, seams: Seams) {
+    const bridge = await nats.connect("bridge", "CORE");
+    const callout = await nats.connect("authcallout", "CORE");
+    await commit(nats, bridge, [user, token(1)]);
+    const entry = { kind: "alias", session, token: token(1).uuid } as const;
+    await jetstream(callout).publish(barrierSubject(nats.subjects, entry), formatBarrierEntry(entry));
+    const follower = await followerOn(nats, await nats.connect("gateway", "CORE"), [], seams);
+    await follower.start();
+    return follower;
+  }
+
+  const identity = ({ tokens }: PermissionReplica) => tokens.bySessionToken(session, Date.now());
+
+  it("are followed where the replica is asked to", async () => {
+    await using nats = await startNats();
+    const follower = await withAlias(nats, { aliases: {} });
+    await using _ = { [Symbol.asyncDispose]: () => follower.stop() };
+    const found = await until(() => identity(follower), "the alias to be read");
+    assert.deepEqual([found.user, found.token], [USER, token(1).uuid]);
+  });
+
+  it("are unknown otherwise until somebody remembers them: negative control", async () => {
+    await using nats = await startNats();
+    const follower = await withAlias(nats, {});
+    await using _ = { [Symbol.asyncDispose]: () => follower.stop() };
+    assert.equal(identity(follower), null);
+    follower.remember({ session, token: token(1).uuid });
+    assert.ok(identity(follower));
   });
 });
 
