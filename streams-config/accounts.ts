@@ -168,7 +168,7 @@ export function serviceInbox(service: NatsServiceName): string {
   return `_INBOX.${service}`;
 }
 
-/** Allow lists. Never empty: nats-server takes an empty list for "everything". */
+/** Allow lists. Never empty: nats-server reads an empty list as "everything". */
 export type ServicePermissions = { publish: readonly string[]; subscribe: readonly string[] };
 
 /** JetStream's API for reading one stream, in whatever way (pull, ordered, single messages); nothing that changes the stream. */
