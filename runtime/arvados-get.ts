@@ -21,5 +21,5 @@ export function arvadosGet({ url, path, token, headers, signal }: ArvadosGet): P
 export function whyNoAnswer(error: unknown): string {
   const { code, name, cause } = error as Error & { code?: unknown };
   const deeper = (cause as { code?: unknown } | undefined)?.code;
-  return ([deeper, code].find((said) => typeof said === "string") as string | undefined) ?? name;
+  return ([deeper, code].find((value) => typeof value === "string") as string | undefined) ?? name;
 }

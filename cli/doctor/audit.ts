@@ -1,6 +1,6 @@
 /** Whether Arvados writes the log rows that record events are made of. Pure. */
 import { parseDuration } from "../../runtime/config/setting.ts";
-import { type Finding, findingOf, type Look, ok, problem } from "./finding.ts";
+import { type Finding, findingOf, ok, problem, type Reading } from "./finding.ts";
 
 export type AuditFacts = {
   /** `AuditLogs` of Arvados' own file; null = that file was not given. Values as written there. */
@@ -23,10 +23,10 @@ const TOLERANCE_MS = 10 * 60_000;
 
 const NAME = "audit log";
 
-export function auditFinding(look: Look<AuditFacts>, publishSilent: boolean): Finding {
+export function auditFinding(reading: Reading<AuditFacts>, publishSilent: boolean): Finding {
   return findingOf(
     NAME,
-    look,
+    reading,
     "let this role read logs, users, groups, links and collections (see grants)",
     (facts) => {
       const off = whyOff(facts);

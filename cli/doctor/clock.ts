@@ -1,5 +1,5 @@
 /** Whether the clock of a server agrees with this host's. Pure. */
-import { type Finding, findingOf, type Look, ok, problem } from "./finding.ts";
+import { type Finding, findingOf, ok, problem, type Reading } from "./finding.ts";
 
 /** Theirs minus ours, in ms; `uncertainty` is half of the time that the request took. */
 export type ClockFacts = { offset: number; uncertainty: number };
@@ -8,8 +8,8 @@ export type ClockFacts = { offset: number; uncertainty: number };
 const WARN_MS = 1_000;
 
 /** @param staleness age of the permission graph (ms) at which logs stop: a difference as large stops them always */
-export function clockFinding(name: string, look: Look<ClockFacts>, staleness: number): Finding {
-  return findingOf(name, look, "see above", ({ offset, uncertainty }) => {
+export function clockFinding(name: string, reading: Reading<ClockFacts>, staleness: number): Finding {
+  return findingOf(name, reading, "see above", ({ offset, uncertainty }) => {
     const surely = Math.max(0, Math.abs(offset) - uncertainty);
     const saw =
       surely < WARN_MS

@@ -1,5 +1,5 @@
 /** Rows with values that cannot be understood, which therefore grant nothing. Pure. */
-import { type Finding, findingOf, type Look, ok, problem } from "./finding.ts";
+import { type Finding, findingOf, ok, problem, type Reading } from "./finding.ts";
 
 /** How many there are, and the uuids of some. */
 type OddRows = { what: string; count: number; examples: readonly string[] };
@@ -10,8 +10,8 @@ export type ContentFacts = {
 
 const NAME = "rows";
 
-export function contentFinding(look: Look<ContentFacts>): Finding {
-  return findingOf(NAME, look, "let this role read the tables (see grants)", ({ odd }) => {
+export function contentFinding(reading: Reading<ContentFacts>): Finding {
+  return findingOf(NAME, reading, "let this role read the tables (see grants)", ({ odd }) => {
     const found = odd.filter(({ count }) => count > 0);
     if (found.length === 0) return ok(NAME, "all of those that grant rights can be understood");
     const saw = found

@@ -7,7 +7,7 @@ import { READ_TABLES } from "../../bridge/postgres/tables.ts";
 import { type AuditFacts, auditFinding } from "./audit.ts";
 import { type ClockFacts, clockFinding } from "./clock.ts";
 import { type ContentFacts, contentFinding } from "./content.ts";
-import { type Finding, findingOf, formatBytes, type Look, ok, problem } from "./finding.ts";
+import { type Finding, findingOf, formatBytes, ok, problem, type Reading } from "./finding.ts";
 import { publicationFinding } from "./publications.ts";
 import { overScopesFindings } from "./token-scopes.ts";
 
@@ -24,24 +24,24 @@ export type SlotFacts = {
 
 export type DatabaseFacts = {
   /** As `server_version_num`. */
-  server: Look<{ version: number; text: string; isStandby: boolean }>;
-  walLevel: Look<string>;
+  server: Reading<{ version: number; text: string; isStandby: boolean }>;
+  walLevel: Reading<string>;
   /** `max_slot_wal_keep_size` in bytes; null = no bound, or none can be set. */
-  walKept: Look<number | null>;
+  walKept: Reading<number | null>;
   /** By table, each column of it and whether the role may read it. */
-  columns: Look<Record<string, Record<string, boolean>>>;
+  columns: Reading<Record<string, Record<string, boolean>>>;
   /** Tables in which row-level security hides rows from the role. */
-  hidden: Look<string[]>;
+  hidden: Reading<string[]>;
   /** A replication connection, as the bridge opens one. */
-  replication: Look<unknown>;
+  replication: Reading<unknown>;
   /** Tables, what has their names, and publications. */
-  catalog: Look<Catalog>;
-  slot: Look<SlotFacts | null>;
-  clock: Look<ClockFacts>;
-  audit: Look<AuditFacts>;
-  content: Look<ContentFacts>;
+  catalog: Reading<Catalog>;
+  slot: Reading<SlotFacts | null>;
+  clock: Reading<ClockFacts>;
+  audit: Reading<AuditFacts>;
+  content: Reading<ContentFacts>;
   /** Tokens with more scopes than count. */
-  overScopes?: Look<string[]>;
+  overScopes?: Reading<string[]>;
 };
 
 type DatabaseQuestion = {
@@ -131,12 +131,12 @@ function tablesFinding(catalog: Catalog): Finding {
   );
 }
 
-function publicationFindings(names: SetupNames, look: Look<Catalog>): Finding[] {
-  if ("seen" in look) {
-    return declaredPublications(names, look.seen).map((declared) => publicationFinding(declared, look.seen));
+function publicationFindings(names: SetupNames, reading: Reading<Catalog>): Finding[] {
+  if ("seen" in reading) {
+    return declaredPublications(names, reading.seen).map((declared) => publicationFinding(declared, reading.seen));
   }
   return [names.publication, names.logPublication].map((name) =>
-    problem("unknown", `publication ${name}`, look.failed, "see above"),
+    problem("unknown", `publication ${name}`, reading.failed, "see above"),
   );
 }
 
@@ -161,12 +161,12 @@ function rowSecurityFinding(hidden: readonly string[], role: string): Finding {
   );
 }
 
-function replicationFinding(look: Look<unknown>, role: string): Finding {
-  if ("seen" in look) return ok("replication", `${role} may replicate`);
+function replicationFinding(reading: Reading<unknown>, role: string): Finding {
+  if ("seen" in reading) return ok("replication", `${role} may replicate`);
   return problem(
     "bad",
     "replication",
-    look.failed,
+    reading.failed,
     `ALTER ROLE ${role} REPLICATION; let pg_hba.conf admit it, and max_wal_senders leave room`,
   );
 }
@@ -216,7 +216,7 @@ function walFinding(slot: SlotFacts | null, bound: number | null): Finding {
   return ok(name, saw);
 }
 
-function both<A, B>(first: Look<A>, second: Look<B>): Look<[A, B]> {
+function both<A, B>(first: Reading<A>, second: Reading<B>): Reading<[A, B]> {
   if ("failed" in first) return first;
   return "failed" in second ? second : { seen: [first.seen, second.seen] };
 }

@@ -6,7 +6,7 @@ export type State = "ok" | "warn" | "bad" | "unknown";
 export type Finding = { name: string; state: State; saw: string; todo?: string };
 
 /** What was read, or why it could not be. */
-export type Look<T> = { seen: T } | { failed: string };
+export type Reading<T> = { seen: T } | { failed: string };
 
 export function ok(name: string, saw: string): Finding {
   return { name, state: "ok", saw };
@@ -17,8 +17,8 @@ export function problem(state: Exclude<State, "ok">, name: string, saw: string, 
 }
 
 /** The finding about what was read; where the read failed it is `unknown`. */
-export function findingOf<T>(name: string, look: Look<T>, todo: string, say: (seen: T) => Finding): Finding {
-  return "seen" in look ? say(look.seen) : problem("unknown", name, look.failed, todo);
+export function findingOf<T>(name: string, reading: Reading<T>, todo: string, judge: (seen: T) => Finding): Finding {
+  return "seen" in reading ? judge(reading.seen) : problem("unknown", name, reading.failed, todo);
 }
 
 const COLOUR: Record<State, string> = { ok: "32", warn: "33", bad: "31", unknown: "36" };

@@ -11,13 +11,13 @@ import type { AuditFacts } from "./audit.ts";
 import type { ClockFacts } from "./clock.ts";
 import { type ContentFacts, ODD } from "./content.ts";
 import type { DatabaseFacts, SlotFacts } from "./database.ts";
-import type { Look } from "./finding.ts";
+import type { Reading } from "./finding.ts";
 import { readOverScopes } from "./token-scopes.ts";
 
 /** Longer than any of these queries takes where there is an index; `logs` may be very large. */
 const STATEMENT_TIMEOUT_MS = 10_000;
 
-export async function look<T>(read: () => Promise<T>): Promise<Look<T>> {
+export async function tryRead<T>(read: () => Promise<T>): Promise<Reading<T>> {
   try {
     return { seen: await read() };
   } catch (error) {
@@ -34,18 +34,18 @@ export async function readDatabase(
 ): Promise<DatabaseFacts> {
   const { schema = "public" } = target;
   return withClient({ ...target, statement_timeout: STATEMENT_TIMEOUT_MS }, async (client) => ({
-    server: await look(() => readServer(client)),
-    walLevel: await look(async () => (await one<{ wal_level: string }>(client, "SHOW wal_level")).wal_level),
-    walKept: await look(() => readWalKept(client)),
-    columns: await look(() => readColumns(client, schema)),
-    hidden: await look(() => hiddenTables(client, schema)),
-    replication: await look(() => identifySystem(target)),
-    catalog: await look(() => readCatalog(client, schema, [names.publication, names.logPublication])),
-    slot: await look(() => readSlot(client, names.slot)),
-    clock: await look(() => readClock(client, now)),
-    content: await look(() => readContent(client, schema)),
-    audit: await look(() => readAudit(client, schema, auditConfig)),
-    overScopes: await look(() => readOverScopes(client, schema)),
+    server: await tryRead(() => readServer(client)),
+    walLevel: await tryRead(async () => (await one<{ wal_level: string }>(client, "SHOW wal_level")).wal_level),
+    walKept: await tryRead(() => readWalKept(client)),
+    columns: await tryRead(() => readColumns(client, schema)),
+    hidden: await tryRead(() => hiddenTables(client, schema)),
+    replication: await tryRead(() => identifySystem(target)),
+    catalog: await tryRead(() => readCatalog(client, schema, [names.publication, names.logPublication])),
+    slot: await tryRead(() => readSlot(client, names.slot)),
+    clock: await tryRead(() => readClock(client, now)),
+    content: await tryRead(() => readContent(client, schema)),
+    audit: await tryRead(() => readAudit(client, schema, auditConfig)),
+    overScopes: await tryRead(() => readOverScopes(client, schema)),
   }));
 }
 

@@ -6,8 +6,8 @@ import { subjectsOf } from "../../core/subjects.ts";
 import { type StreamConnections, streamInfo } from "../../streams-config/apply.ts";
 import type { DeclaredStream } from "../../streams-config/streams.ts";
 import type { ClockFacts } from "./clock.ts";
-import type { Look } from "./finding.ts";
-import { clockFacts, look } from "./read-database.ts";
+import type { Reading } from "./finding.ts";
+import { clockFacts, tryRead } from "./read-database.ts";
 import type { NatsFacts } from "./streams.ts";
 
 const TIMEOUT_MS = 5_000;
@@ -24,9 +24,9 @@ export async function readNats(
   // Whether JetStream is there shows at each stream.
   const options = { checkAPI: false, timeout: TIMEOUT_MS };
   const managers = { CORE: await jetstreamManager(CORE, options), STORE: await jetstreamManager(STORE, options) };
-  const streams: Record<string, Look<StreamInfo | null>> = {};
+  const streams: Record<string, Reading<StreamInfo | null>> = {};
   for (const { name, account } of declared) {
-    streams[name] = await look(() => streamInfo(managers[account], name));
+    streams[name] = await tryRead(() => streamInfo(managers[account], name));
   }
   const [graph] = declared.filter(({ account }) => account === "CORE");
   const probe = `$JS.API.STREAM.INFO.${graph?.name}`;
@@ -37,10 +37,10 @@ export async function readNats(
       isEncrypted: url.startsWith("tls:"),
       advertised: CORE.info?.connect_urls ?? [],
     },
-    strict: await look(() => isStrict(CORE, probe)),
+    strict: await tryRead(() => isStrict(CORE, probe)),
     streams,
-    clock: await look(() => readClock(CORE, probe, now)),
-    trouble: await look(() => readTrouble(managers.CORE, clusterId)),
+    clock: await tryRead(() => readClock(CORE, probe, now)),
+    trouble: await tryRead(() => readTrouble(managers.CORE, clusterId)),
   };
 }
 

@@ -5,18 +5,18 @@ import { isNewEnough, NATS_FLOOR, versionDefects } from "../../core/nats-version
 import { planStream } from "../../streams-config/stream-plan.ts";
 import type { DeclaredStream } from "../../streams-config/streams.ts";
 import { type ClockFacts, clockFinding } from "./clock.ts";
-import { type Finding, findingOf, formatBytes, type Look, ok, problem } from "./finding.ts";
+import { type Finding, findingOf, formatBytes, ok, problem, type Reading } from "./finding.ts";
 
 export type NatsFacts = {
   /** `advertised`: addresses that it gives to its clients. */
   server: { version: string; url: string; isEncrypted: boolean; advertised?: readonly string[] };
   /** Whether JetStream refuses a request with a field that it does not know. */
-  strict: Look<boolean>;
+  strict: Reading<boolean>;
   /** By name; null = there is none. */
-  streams: Record<string, Look<StreamInfo | null>>;
-  clock: Look<ClockFacts>;
+  streams: Record<string, Reading<StreamInfo | null>>;
+  clock: Reading<ClockFacts>;
   /** The commit that a bridge failed at last; null = none in a week. */
-  trouble: Look<HandlingFailure | null>;
+  trouble: Reading<HandlingFailure | null>;
 };
 
 const SEE_SERVER = "see nats-server's log; JetStream may have no leader (`nats server report jetstream`)";

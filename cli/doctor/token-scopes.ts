@@ -2,7 +2,7 @@
 import type pg from "pg";
 import { sqlName } from "../../bridge/postgres/found-tables.ts";
 import { MAX_SCOPES, MAX_SCOPES_TEXT } from "../../core/token/scopes.ts";
-import { type Finding, type Look, problem } from "./finding.ts";
+import { type Finding, problem, type Reading } from "./finding.ts";
 
 /** Enough to find who creates them. */
 const SHOWN = 5;
@@ -22,10 +22,10 @@ export async function readOverScopes(client: pg.Client, schema: string): Promise
 }
 
 /** Empty where there are none; that the role may not read them shows in `grants`. */
-export function overScopesFindings(look: Look<string[]> | undefined): Finding[] {
-  if (!look || "failed" in look || look.seen.length === 0) return [];
-  const more = look.seen.length === SHOWN ? " and perhaps others" : "";
-  const saw = `${look.seen.join(", ")}${more} have more than ${MAX_SCOPES} objects, or ${MAX_SCOPES_TEXT / 1024} kB of text, in their scopes`;
+export function overScopesFindings(reading: Reading<string[]> | undefined): Finding[] {
+  if (!reading || "failed" in reading || reading.seen.length === 0) return [];
+  const more = reading.seen.length === SHOWN ? " and perhaps others" : "";
+  const saw = `${reading.seen.join(", ")}${more} have more than ${MAX_SCOPES} objects, or ${MAX_SCOPES_TEXT / 1024} kB of text, in their scopes`;
   const todo =
     "they cannot log in (token.scopes): give their users tokens of scope `all` or `GET /`, or one for each task";
   return [problem("warn", "token scopes", saw, todo)];

@@ -103,18 +103,18 @@ async function launch(launch: Launch): Promise<PostgresServer> {
   if (launch.port !== undefined) {
     if (!(await isFree(launch.port))) throw occupied(launch.port);
     const started = await start(launch, launch.port);
-    if (started === "port taken") throw occupied(launch.port);
+    if (started === "port in use") throw occupied(launch.port);
     return started;
   }
   for (let tries = 0; tries < PORT_TRIES; tries++) {
     const [port = 0] = await freePorts(1);
     const started = await start(launch, port);
-    if (started !== "port taken") return started;
+    if (started !== "port in use") return started;
   }
   throw new Error(`PostgreSQL found no free port in ${PORT_TRIES} tries`);
 }
 
-async function start(launch: Launch, port: number): Promise<PostgresServer | "port taken"> {
+async function start(launch: Launch, port: number): Promise<PostgresServer | "port in use"> {
   const child = spawn(launch.binaries.postgres, ["-D", launch.dataDir, ...settings(port, launch)], {
     ...launch.as,
     cwd: "/",
@@ -139,10 +139,10 @@ async function start(launch: Launch, port: number): Promise<PostgresServer | "po
   const early = await Promise.race([ready, exited]);
   if (early !== undefined) {
     await minder.dismiss();
-    if (lines.some((line) => /could not bind .*address already in use/i.test(line))) return "port taken";
+    if (lines.some((line) => /could not bind .*address already in use/i.test(line))) return "port in use";
     const telling = lines.filter((line) => /FATAL|ERROR|HINT|DETAIL/.test(line));
-    const said = (telling.length > 0 ? telling : lines).join(" · ") || "no reason given";
-    throw new Error(`PostgreSQL ended while it started (${early.code ?? early.signal}): ${said}`);
+    const reasons = (telling.length > 0 ? telling : lines).join(" · ") || "no reason given";
+    throw new Error(`PostgreSQL ended while it started (${early.code ?? early.signal}): ${reasons}`);
   }
   return server(launch, { port, pid, child, exited, minder });
 }

@@ -96,13 +96,13 @@ function startFault(conf: ServerConf, reason: string, logs: string): Error {
   if (occupied) {
     return fault("port.occupied", { what: "nats-server", address: occupied[1] ?? "", setting: "nats.port" });
   }
-  const said = logs
+  const error = logs
     .split("\n")
     .filter((line) => /\[(FTL|ERR)\]|^nats-server:/.test(line))
     .at(-1);
   const url = `nats://${conf.host ?? "127.0.0.1"}:${conf.ports?.client ?? -1}`;
   return fault("nats.unreachable", {
     url,
-    reason: `it ended ${reason}${said ? `: ${said.replace(/^\[\d+\] \S+ \S+ /, "")}` : ""}`,
+    reason: `it ended ${reason}${error ? `: ${error.replace(/^\[\d+\] \S+ \S+ /, "")}` : ""}`,
   });
 }

@@ -14,7 +14,7 @@ type LogLimiterOptions = {
   lines?: number;
 };
 
-type LineKind = { since: number; said: number; left: number };
+type LineKind = { since: number; written: number; leftOut: number };
 
 /** Bounded, because a kind may contain what a client chose. */
 const KEPT_KINDS = 1_000;
@@ -33,15 +33,15 @@ export class LogLimiter {
     const at = now();
     const known = this.#kinds.get(kind);
     if (known && at - known.since < intervalMs) {
-      if (known.said >= lines) {
-        known.left += 1;
+      if (known.written >= lines) {
+        known.leftOut += 1;
         return;
       }
-      known.said += 1;
+      known.written += 1;
       log[level](fields(), message);
       return;
     }
-    keepNewest(this.#kinds, KEPT_KINDS, kind, { since: at, said: 1, left: 0 });
-    log[level](known && known.left > 0 ? { ...fields(), leftOut: known.left } : fields(), message);
+    keepNewest(this.#kinds, KEPT_KINDS, kind, { since: at, written: 1, leftOut: 0 });
+    log[level](known && known.leftOut > 0 ? { ...fields(), leftOut: known.leftOut } : fields(), message);
   }
 }

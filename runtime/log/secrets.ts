@@ -123,8 +123,8 @@ export function secretFilter(
   { publicValues = [], words = true }: FilterOptions = {},
 ): (text: string) => string {
   const usable = secrets.filter((secret) => secret.length >= SHORTEST_SECRET);
-  const said = `${ownWords()}\n${publicValues.join("\n")}`.toLowerCase();
-  const isKnown = (secret: string) => !said.includes(secret.toLowerCase()) && (words || !isWord(secret));
+  const printed = `${ownWords()}\n${publicValues.join("\n")}`.toLowerCase();
+  const isKnown = (secret: string) => !printed.includes(secret.toLowerCase()) && (words || !isWord(secret));
   const known = usable
     .flatMap((secret) => formsOf(secret).map((form) => ({ form, isKnown: isKnown(secret) })))
     .map(({ form, isKnown }) => ({
