@@ -2,10 +2,18 @@
 import { readFile } from "node:fs/promises";
 import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
+import { subjectsOf } from "../core/subjects.ts";
+import { startBackends } from "../dev/backends.ts";
+import { freePorts } from "../dev/servers/free-ports.ts";
+import { startAutoEnforcer } from "../dev/testing/auto-enforcer.ts";
+import { environmentOf } from "../dev/testing/environment.ts";
 import { until } from "../dev/testing/until.ts";
-import type { BridgeProcess } from "../test/chaos/bridge-child.ts";
-import { startChaosWorld } from "../test/chaos/world.ts";
+import type { Config } from "../runtime/config/config.ts";
+import { silentLog } from "../runtime/log/log.ts";
+import { connectService } from "../runtime/nats/service-connection.ts";
+import { createScope } from "../runtime/scope.ts";
 import { createLoad, type Load } from "./commit-load.ts";
+import { type RunningProgram, startProgram } from "./processes.ts";
 
 export type BridgeBench = AsyncDisposable & {
   load: Load;
@@ -17,31 +25,49 @@ export type BridgeBench = AsyncDisposable & {
   stop(): Promise<void>;
   /** Starts it again; resolves once it has worked off what was kept. */
   start(): Promise<void>;
-  /** Resolves when nothing has come for a while. */
+  /** Resolves when RECORDS has not grown for a while. */
   settled(): Promise<void>;
   /**
    * As browsers get it, but straight from RECORDS' account: the callout is not what is measured.
-   * @param onEvent told by each of them of each event's object
+   * @param onEvent called by each of them with the object of each event
    */
   subscribe(count: number, onEvent: (object: string) => void): Promise<AsyncDisposable>;
   /** The greatest age of the graph (seconds) while the work lasts, and until it is young again. */
   greatestAge(work: () => Promise<unknown>): Promise<number>;
-  /** Of the bridge, MiB: what it holds, and what it held at its peak. */
+  /** Of the bridge, MiB: at its peak, and now. */
   memory(field: "VmHWM" | "VmRSS"): Promise<number>;
 };
 
 const IDLE_MS = 300;
+/** No event may be pushed out of RECORDS while it is measured. */
+const RECORDS_BYTES = 8 * 1024 ** 3;
 
 export async function startBridgeBench(): Promise<BridgeBench> {
-  const world = await startChaosWorld({ durable: true });
-  const { host, port, user: role, password, dbname } = world.config.postgres;
-  const url = `postgresql://${role}:${password}@${host}:${port}/${dbname}`;
-  const observer = await jetstreamManager(await world.nats.connect("gateway", "STORE"));
+  const scope = createScope();
+  const log = silentLog();
+  const [port = 0] = await freePorts(1);
+  const { config, arvados } = await startBackends({
+    scope,
+    log,
+    durable: true,
+    streams: { recordsBytes: RECORDS_BYTES },
+    overrides: { admin: { bridge: { host: "127.0.0.1", port } }, syncInterval: 0 },
+  });
+  await arvados.seed();
+  const subjects = subjectsOf(config.clusterId);
+  const connect = (account: "CORE" | "STORE") => connectService({ config, service: "gateway", account, log, scope });
+  const enforcer = await startAutoEnforcer({
+    subjects,
+    connect: (service, account) => connectService({ config, service, account, log, scope }),
+  });
+  scope.defer("enforcer", () => enforcer.close());
+  const { host, port: postgresPort, user: role, password, dbname } = config.postgres;
+  const url = `postgresql://${role}:${password}@${host}:${postgresPort}/${dbname}`;
+  const observer = await jetstreamManager(await connect("STORE"));
   const lastSequence = async () => (await observer.streams.info("RECORDS")).state.last_seq;
-  let bridge: BridgeProcess;
+  let bridge: RunningProgram;
   const start = async () => {
-    bridge = world.bridge("bench");
-    await until(() => bridge.leads(), "the bridge to lead", 30_000);
+    bridge = await startLeader(config, port);
     await settled();
   };
   async function settled(): Promise<void> {
@@ -56,23 +82,24 @@ export async function startBridgeBench(): Promise<BridgeBench> {
   }
 
   await start();
-  const { uuid: user } = await world.arvados.createUser({ username: "bench" });
-  const { uuid: project } = await world.arvados.createProject({ name: "bench", owner: user });
+  scope.defer("bridge", () => bridge.stop());
+  const { uuid: user } = await arvados.createUser({ username: "bench" });
+  const { uuid: project } = await arvados.createProject({ name: "bench", owner: user });
   const load = await createLoad(url, project);
   return {
     load,
     url,
-    pause: () => bridge.signal("SIGSTOP"),
-    goOn: () => bridge.signal("SIGCONT"),
+    pause: () => void process.kill(bridge.pid, "SIGSTOP"),
+    goOn: () => void process.kill(bridge.pid, "SIGCONT"),
     stop: () => bridge.stop(),
     start,
     settled,
     async subscribe(count, onEvent) {
       const subscribers: NatsConnection[] = [];
-      // One after the other: each signs in with a signature of its own, which takes this process some milliseconds.
+      // One after the other: each login costs this process a signature, which takes some milliseconds.
       for (let i = 0; i < count; i++) {
-        const nc = await world.nats.connect("gateway", "STORE");
-        nc.subscribe(`${world.subjectPrefix}.live.>`, {
+        const nc = await connect("STORE");
+        nc.subscribe(`${subjects.root}.live.>`, {
           callback: (_error, { subject }) => onEvent(subject.split(".").at(-2) ?? ""),
         });
         await nc.flush();
@@ -85,9 +112,9 @@ export async function startBridgeBench(): Promise<BridgeBench> {
       };
     },
     async greatestAge(work) {
-      const core = await world.nats.connect("gateway", "CORE");
+      const core = await connect("CORE");
       let beat = Date.now();
-      core.subscribe(`${world.subjectPrefix}.beat`, {
+      core.subscribe(subjects.graphBeat, {
         callback: (_error, message) => {
           beat = message.json<{ time: number }>().time;
         },
@@ -109,7 +136,15 @@ export async function startBridgeBench(): Promise<BridgeBench> {
     },
     async [Symbol.asyncDispose]() {
       await load.close();
-      await world[Symbol.asyncDispose]();
+      await scope.close();
     },
   };
+}
+
+/** Resolves once it leads. */
+function startLeader(config: Config, port: number): Promise<RunningProgram> {
+  return startProgram(process.execPath, ["--import", "tsx", "cli/main.ts", "bridge"], {
+    env: environmentOf(config),
+    until: async () => (await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null))?.ok ?? false,
+  });
 }

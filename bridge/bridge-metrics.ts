@@ -1,8 +1,8 @@
 /** The bridge's metrics and log lines about a term. `main.ts` creates them once; every term reports to the same listener. */
 import { formatLsn } from "../core/lsn.ts";
 import { formatRevision } from "../core/revision.ts";
+import type { LogLimiter } from "../runtime/log/limiter.ts";
 import type { Logger } from "../runtime/log/log.ts";
-import type { LogLimiter } from "../runtime/log/log-limiter.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { RunningTerm, TermListener } from "./term.ts";
 

@@ -15,7 +15,7 @@
  */
 import { replicaGraphOptions } from "../replica/replica-settings.ts";
 import type { Config } from "../runtime/config/config.ts";
-import { LogLimiter } from "../runtime/log/log-limiter.ts";
+import { LogLimiter } from "../runtime/log/limiter.ts";
 import { connectService } from "../runtime/nats/service-connection.ts";
 import type { Scope } from "../runtime/scope.ts";
 import type { Service, ServiceContext } from "../runtime/service.ts";

@@ -15,13 +15,11 @@ import { type CliContext, examples } from "./support/context.ts";
 
 export function createProgram(context: CliContext): Command {
   const program = new Command("arvados-nats")
-    .description(
-      "Record changes and logs of an Arvados cluster over NATS, to whoever may read them and to nobody else.",
-    )
+    .description("Record changes and logs of an Arvados cluster over NATS, for the users who may read them.")
     .version(SERVICE_VERSION)
     .option("--config <file>", "Arvados' own configuration file (or ARVADOS_CONFIG)")
     .option("--settings <file>", "our settings file, YAML (or ARVADOS_NATS_SETTINGS)")
-    .option("--debug", "log more, and show stacks of errors that nobody foresaw")
+    .option("--debug", "log more, and print the stacks of unexpected errors")
     .exitOverride()
     .showSuggestionAfterError()
     .showHelpAfterError("(see --help)")
@@ -35,11 +33,11 @@ export function createProgram(context: CliContext): Command {
     "after",
     `
 Settings come from, later wins: defaults, --config, --settings, environment (ARVADOS_NATS_...).
-\`config settings\` lists them all, \`config print\` shows what is in force and why. A secret can be
+\`config settings\` lists all settings, \`config print\` prints their values and where each came from. A secret can be
 kept in a file of its own: ARVADOS_NATS_..._FILE=/path, or @/path as its value.
 ${examples(
-  ["arvados-nats dev", "the whole product on this machine, with a demo cluster"],
-  ["arvados-nats config print --config /etc/arvados/config.yml", "what is in force, secrets hidden"],
+  ["arvados-nats dev", "the whole product on this host, with a demo cluster"],
+  ["arvados-nats config print --config /etc/arvados/config.yml", "the values in use, secrets hidden"],
   ["arvados-nats setup-db --config /etc/arvados/config.yml", "once: publication and replication slot"],
   ["arvados-nats streams apply --settings nats.yml", "once, and after each upgrade"],
   ["arvados-nats bridge --config /etc/arvados/config.yml", "then the services: bridge, authcallout, proxy"],

@@ -4,7 +4,7 @@ import { createProgram } from "./program.ts";
 import { type CliContext, print } from "./support/context.ts";
 import { failureOf } from "./support/failure.ts";
 
-export type CliIo = Pick<CliContext, "out" | "err" | "env" | "signals"> & Partial<Pick<CliContext, "colours">>;
+type CliIo = Pick<CliContext, "out" | "err" | "env" | "signals"> & Partial<Pick<CliContext, "colours">>;
 
 const processIo: CliIo = {
   out: (text) => void process.stdout.write(text),

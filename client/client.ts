@@ -115,7 +115,7 @@ class ClientSession {
   events(options: EventsOptions): Events {
     const { nc, subjects } = this.#parts;
     const onRefused = () => this.#grants.send({ type: "refused" });
-    const listener = listenToEvents({ nc, livePrefix: `${subjects.root}.live.`, onRefused }, options);
+    const listener = listenToEvents({ nc, livePrefix: subjects.live(""), onRefused }, options);
     this.#listeners.add(listener);
     this.#grants.subscribeAgain();
     return {

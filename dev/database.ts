@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import pg from "pg";
 
 /** The DDL of Arvados' tables as far as we read them. */
-export const SCHEMA = new URL("./arvados-schema.sql", import.meta.url);
+const SCHEMA = new URL("./arvados-schema.sql", import.meta.url);
 
 export async function createSchema(url: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });

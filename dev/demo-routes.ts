@@ -5,7 +5,7 @@ import type { DemoCluster } from "./seed.ts";
 import type { Simulator } from "./simulator/index.ts";
 
 /** Body of GET /demo/cluster. */
-export type DemoInfo = {
+type DemoInfo = {
   clusterId: string;
   users: Record<"alice" | "bob" | "admin", { uuid: string; token: string }>;
   project: { uuid: string; name: string };
@@ -92,8 +92,8 @@ export class Demo {
 }
 
 /**
- * The demo hands out tokens to whoever asks on loopback. A page of another site must not ask: neither under its own name, which it lets
- * point at this machine (DNS rebinding), nor from its own origin.
+ * The demo gives tokens to any client on loopback. A page of another site must get none, neither under its own name that it points
+ * at this host (DNS rebinding), nor from its own origin.
  */
 function isOwnPage({ headers, socket }: IncomingMessage): boolean {
   const port = socket.localPort === 80 ? "" : `:${socket.localPort}`;

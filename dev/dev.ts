@@ -1,4 +1,4 @@
-/** `arvados-nats dev`, which `npm start` runs: everything on this machine, with a demo cluster and its console page. */
+/** `arvados-nats dev`, which `npm start` runs: everything on this host, with a demo cluster and its console page. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,10 +13,10 @@ import { Demo } from "./demo-routes.ts";
 import { logLine, openLogWriter } from "./log-writer.ts";
 import { type Stack, startStack } from "./stack.ts";
 
-export type DevOptions = {
+type DevOptions = {
   log: Logger;
   scope: Scope;
-  /** A line for the person who started it. */
+  /** Prints a line on the terminal. */
   print: (line: string) => void;
   /** Where the console page listens; port 0 = any free one. */
   port?: number;
@@ -24,9 +24,9 @@ export type DevOptions = {
   dataDir?: string;
 };
 
-export type Dev = Pick<Service, "drain" | "done"> & { url: string; stack: Stack; demo: Demo };
+type Dev = Pick<Service, "drain" | "done"> & { url: string; stack: Stack; demo: Demo };
 
-/** How often the demo's container says something. */
+/** How often the demo's container writes a log line. */
 const LOG_EVERY_MS = 1_000;
 
 export async function runDev({ log, scope, print, port = 0, dataDir }: DevOptions): Promise<Dev> {

@@ -7,7 +7,7 @@ import { HEADER } from "../core/wire/wire.ts";
 
 export type LogWriter = { write(text: string): Promise<void>; close(): Promise<void>; connection: NatsConnection };
 
-export type LogWriterOptions = {
+type LogWriterOptions = {
   url: string;
   clusterId: string;
   container: string;

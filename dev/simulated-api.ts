@@ -5,7 +5,7 @@
 import type { ServerResponse } from "node:http";
 import { startLoopbackServer } from "./servers/loopback-server.ts";
 
-export type ApiRequest = { request: string; container: string; file: string; from: number; status: number };
+type ApiRequest = { request: string; container: string; file: string; from: number; status: number };
 
 export type SimulatedApi = AsyncDisposable & {
   url: string;

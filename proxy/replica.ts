@@ -1,12 +1,10 @@
 /** The gateway's permission replica: follows GRAPH, and BARRIER for the tokens behind session tokens. main.ts starts it. */
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
-import { parseBarrierEntry } from "../core/barrier/entry.ts";
 import type { Subjects } from "../core/subjects.ts";
 import { PermissionReplica } from "../replica/permission-replica.ts";
 import { replicaHealth } from "../replica/replica-health.ts";
 import { replicaGraphOptions, tokenOptions } from "../replica/replica-settings.ts";
-import { followStream } from "../runtime/nats/stream-follower.ts";
 import type { ServiceContext } from "../runtime/service.ts";
 
 /**
@@ -40,24 +38,13 @@ export async function startReplica(
       onChanged(effect.rerouted ? null : new Set([...effect.shrank, ...changedKeys])),
     onLoaded: () => onChanged(null),
     onTrouble: (reason) => log.warn({ reason }, "reading the permission graph was interrupted; following again"),
+    aliases: {
+      onTrouble: (reason) => log.warn({ reason }, "reading aliases from BARRIER was interrupted; following again"),
+      onFailure: health.onBarrierFailure,
+    },
   });
   scope.defer("graph follower", () => replica.stop());
   metrics.gauge("graph_age_seconds", "Age of the permission graph", [], () => replica.age(Date.now()) / 1000);
   await replica.start();
-  const aliases = followStream({
-    js: jetstream(core),
-    jsm: await jetstreamManager(core),
-    nc: core,
-    stream: "BARRIER",
-    filter: subjects.barrierAliases,
-    from: "lastPerSubject",
-    onMessage: (message) => {
-      const entry = parseBarrierEntry(message.string());
-      if (entry?.kind === "alias") replica.remember(entry);
-    },
-    onTrouble: (reason) => log.warn({ reason }, "reading aliases from BARRIER was interrupted; following again"),
-    onFailure: health.onBarrierFailure,
-  });
-  scope.defer("aliases", () => aliases.stop());
   return replica;
 }

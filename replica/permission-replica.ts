@@ -1,10 +1,12 @@
 /**
- * The permission graph in memory, as of the last whole commit in GRAPH. Callout and gateway each have one.
- * Half a commit is never applied, at start neither: it can grant what Arvados never granted. A commit that cannot be applied is not
- * passed over: nothing in memory counts any more, and GRAPH is read again.
+ * The permission graph in memory, as of the last whole commit in GRAPH, and the aliases of session tokens. Callout and gateway each have
+ * one; commands load a graph once (load-graph.ts).
+ * Half a commit is never applied, also not at the start: it can grant what Arvados never granted. A commit that cannot be applied is not
+ * left out: nothing in memory counts any more, and GRAPH is read again.
  */
 import type { JetStreamClient, JetStreamManager, JsMsg } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
+import { parseBarrierEntry } from "../core/barrier/entry.ts";
 import { fault } from "../core/errors.ts";
 import { PermissionGraph } from "../core/graph/permission-graph.ts";
 import type { Effect, GraphOptions } from "../core/graph-types.ts";
@@ -15,7 +17,12 @@ import { rowOfGraph, type Subjects } from "../core/subjects.ts";
 import { type Alias, Aliases } from "../core/token/aliases.ts";
 import { TokenIndex, type TokenIndexOptions } from "../core/token/token-index.ts";
 import { type CommitEntry, parseBeat, parseCommitEntry, readGraphEntry } from "../core/wire/graph-entry.ts";
-import { type FollowFailure, followStream, type StreamFollower } from "../runtime/nats/stream-follower.ts";
+import {
+  type FollowFailure,
+  type FollowOptions,
+  followStream,
+  type StreamFollower,
+} from "../runtime/nats/stream-follower.ts";
 
 /**
  * One commit, applied. `changedKeys`: the lookup keys (core/session/session.ts) of the rows that changed: tokens, containers, and users whose
@@ -33,18 +40,20 @@ export type PermissionReplicaOptions = {
   /** The setting `roles`, as written. */
   roles?: string;
   onApplied: (applied: Applied) => void;
-  /** A graph was read from nothing, at start or after a roll-back: whoever it concerns is to be looked at anew. */
+  /** The graph was loaded from nothing, at the start or after a roll-back: every session is to be checked again. */
   onLoaded?: (revision: Revision) => void;
   onTrouble: (reason: string) => void;
-  /** A commit could not be applied: the graph is read again, and nobody is let in meanwhile. */
+  /** A commit could not be applied: the graph is read again, and no login is accepted meanwhile. */
   onFailure?: (failure: GraphFailure) => void;
-  /** A row that has not the shape of one was taken for what denies. */
+  /** A row without the shape of a row was applied as one that denies. */
   onUnreadable?: (row: { kind: string; uuid: string; sequence: number }) => void;
-  /** A seam. */
+  /** Follows the aliases in BARRIER too. The callout leaves it out: its barrier member reads all of BARRIER, and calls `remember`. */
+  aliases?: Pick<FollowOptions, "onTrouble" | "onFailure">;
+  /** Replaced by tests. */
   follow?: typeof followStream;
 };
 
-/** `what` cannot be applied, without its content: the kind of row, or the entry that ends a commit. */
+/** `what` cannot be applied: the kind of row, or the entry that ends a commit. Without its content. */
 export type GraphFailure = Pick<FollowFailure, "sequence" | "reason" | "times"> & { what: string };
 
 export class PermissionReplica {
@@ -59,6 +68,7 @@ export class PermissionReplica {
   #beat: number | null = null;
   #vouched: number | null = null;
   #follower: StreamFollower | null = null;
+  #aliasFollower: StreamFollower | null = null;
   #waiters: { revision: Revision; resolve: () => void }[] = [];
 
   constructor(options: PermissionReplicaOptions) {
@@ -89,7 +99,7 @@ export class PermissionReplica {
 
   /**
    * Milliseconds since the graph was last known to be complete; Infinity before the first time, and from the moment that another
-   * server process answers until the graph has been read anew: GRAPH may have been rolled back with it.
+   * server process answers until the graph has been read again: GRAPH may have been rolled back with it.
    */
   age(now: number): number {
     const server = this.#options.nc.info?.server_id;
@@ -104,24 +114,24 @@ export class PermissionReplica {
 
   /**
    * UTC milliseconds up to which a graph was ever known here to be complete, and sessions had what it grants: that stays true while the
-   * graph is read anew. Null before the first time.
+   * graph is read again. Null before the first time.
    */
   get vouched(): number | null {
     return this.#vouched;
   }
 
-  /** What a session's token is, which cannot be told from its name. */
+  /** The stored token behind a session token that does not contain its uuid. */
   remember(alias: Alias): void {
     this.#aliases.set(alias);
   }
 
-  /** Starts following; resolves once a whole commit stands in memory. */
+  /** Starts following; resolves once a whole commit is in memory. */
   async start(): Promise<void> {
-    const { nc, js, jsm, subjects, onTrouble, onFailure, follow = followStream } = this.#options;
+    const { nc, js, jsm, subjects, onTrouble, onFailure, aliases, follow = followStream } = this.#options;
     nc.subscribe(subjects.graphBeat, {
       callback: (error, message) => {
         const beat = error ? null : parseBeat(message.string());
-        if (beat) this.#hearBeat(beat);
+        if (beat) this.#onBeat(beat);
       },
     });
     this.#follower = follow({
@@ -129,12 +139,23 @@ export class PermissionReplica {
       jsm,
       stream: "GRAPH",
       nc,
-      onMessage: (message) => this.#take(message),
+      onMessage: (message) => this.#onMessage(message),
       onReset: (reason) => this.#forget(reason),
       onTrouble,
       onFailure: (failure) => onFailure?.(this.#failureOf(failure)),
     });
     await this.reached({ epoch: 0, sequence: 1 });
+    if (!aliases) return;
+    this.#aliasFollower = follow({
+      ...aliases,
+      js,
+      jsm,
+      stream: "BARRIER",
+      filter: subjects.barrierAliases,
+      from: "lastPerSubject",
+      nc,
+      onMessage: (message) => this.#onAlias(message),
+    });
   }
 
   /** Resolves when the graph stands at `revision` or later. */
@@ -146,23 +167,29 @@ export class PermissionReplica {
   }
 
   async stop(): Promise<void> {
+    await this.#aliasFollower?.stop();
     await this.#follower?.stop();
   }
 
+  #onAlias(message: JsMsg): void {
+    const entry = parseBarrierEntry(message.string());
+    if (entry?.kind === "alias") this.remember(entry);
+  }
+
   /** A beat vouches for the graph up to its revision; it counts once that revision has been applied here. */
-  #hearBeat({ time, revision }: { time: number; revision: Revision }): void {
+  #onBeat({ time, revision }: { time: number; revision: Revision }): void {
     if (!atLeast(this.#revision, revision)) return;
     this.#beat = Math.max(this.#beat ?? 0, time);
     this.#vouched = Math.max(this.#vouched ?? 0, time);
   }
 
-  #take(message: JsMsg): void {
+  #onMessage(message: JsMsg): void {
     if (message.subject === this.#options.subjects.graphCommit) {
-      // GRAPH keeps the last value of each row: with half a commit behind this entry, what that replaced is missing before it.
+      // GRAPH keeps the last value of each row: where half a commit follows this entry, the values that it replaced are missing before it.
       const isWhole = this.#revision !== NO_REVISION || message.info.pending === 0;
       if (!isWhole) return;
       const entry = parseCommitEntry(message.string());
-      if (!entry) throw new Error("the entry that ends a commit says no epoch");
+      if (!entry) throw new Error("the entry that ends a commit has no epoch");
       return this.#commit(entry, message.seq);
     }
     const entry = readGraphEntry(message.subject, message.string());
@@ -184,9 +211,9 @@ export class PermissionReplica {
     this.#pending = [];
     if (this.#revision === NO_REVISION) this.#load(changes, { epoch: entry.epoch, sequence });
     else this.#apply(changes, { epoch: entry.epoch, sequence }, entry.time);
-    const due = this.#waiters.filter((waiter) => atLeast(this.#revision, waiter.revision));
-    this.#waiters = this.#waiters.filter((waiter) => !due.includes(waiter));
-    for (const waiter of due) waiter.resolve();
+    const reached = this.#waiters.filter((waiter) => atLeast(this.#revision, waiter.revision));
+    this.#waiters = this.#waiters.filter((waiter) => !reached.includes(waiter));
+    for (const waiter of reached) waiter.resolve();
   }
 
   #load(changes: readonly GraphChange[], revision: Revision): void {
@@ -211,7 +238,7 @@ export class PermissionReplica {
     return new TokenIndex({ ...this.#options.tokens, aliases: this.#aliases, isUser });
   }
 
-  /** Nothing that was read counts any more; nobody is let in before it has been read anew. */
+  /** Nothing that was read counts any more; no login is accepted before GRAPH has been read again. */
   #forget(reason: string): void {
     this.#graph = new PermissionGraph(this.#options.graph);
     this.#tokens = this.#newTokens();
@@ -220,6 +247,6 @@ export class PermissionReplica {
     this.#pending = [];
     this.#revision = NO_REVISION;
     this.#beat = null;
-    this.#options.onTrouble(`the graph is read anew: ${reason}`);
+    this.#options.onTrouble(`the graph is read again: ${reason}`);
   }
 }

@@ -1,16 +1,16 @@
-/** What a follower of GRAPH says where it meets what it cannot take in: the log, the metrics, and the words for `/readyz`. */
+/** What is logged, counted and shown at `/readyz` when a service cannot apply a message of GRAPH or BARRIER. */
 import type { Counter } from "prom-client";
 import type { Logger } from "../runtime/log/log.ts";
 import type { FollowFailure } from "../runtime/nats/stream-follower.ts";
 import type { GraphFailure, PermissionReplicaOptions } from "./permission-replica.ts";
 
 export type ReplicaHealth = Required<Pick<PermissionReplicaOptions, "onFailure" | "onUnreadable">> & {
-  /** A message of BARRIER could not be taken in. */
+  /** A message of BARRIER could not be applied. */
   onBarrierFailure: (failure: FollowFailure) => void;
 };
 
-/** Both count once each; a service declares its own. */
-export type GraphCounters = { failures: Counter<"stream">; rows: Counter<"kind"> };
+/** Each service declares its own. */
+type GraphCounters = { failures: Counter<"stream">; rows: Counter<"kind"> };
 
 export function replicaHealth({ failures, rows }: GraphCounters, log: Logger): ReplicaHealth {
   return {
@@ -18,16 +18,16 @@ export function replicaHealth({ failures, rows }: GraphCounters, log: Logger): R
       failures.inc({ stream: "GRAPH" });
       log.error(
         { ...failure },
-        "a commit could not be applied to the permission graph: nobody is let in before it is read",
+        "a commit could not be applied to the permission graph: no login is accepted before GRAPH is read again",
       );
     },
     onBarrierFailure({ sequence, reason, times }) {
       failures.inc({ stream: "BARRIER" });
-      log.error({ sequence, reason, times }, "an entry of BARRIER could not be taken in: all of them are read again");
+      log.error({ sequence, reason, times }, "an entry of BARRIER could not be applied: BARRIER is read again");
     },
     onUnreadable({ kind, uuid, sequence }) {
       rows.inc({ kind });
-      log.warn({ kind, uuid, sequence }, "a row of GRAPH has not the shape of one: it counts as gone");
+      log.warn({ kind, uuid, sequence }, "a row of GRAPH cannot be read: it counts as deleted");
     },
   };
 }

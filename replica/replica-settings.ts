@@ -1,11 +1,11 @@
-/** What the configuration says about the permission graph and the tokens: the same for every service that keeps a copy. */
+/** What the configuration says about the permission graph and the tokens, the same for every process that loads GRAPH. */
 import type { GraphOptions } from "../core/graph-types.ts";
 import type { TokenIndexOptions } from "../core/token/token-index.ts";
 import type { Config } from "../runtime/config/config.ts";
 
 export function replicaGraphOptions(config: Config): GraphOptions {
   const { clusterId, roleGroupsVisibleToAll, audienceMin, grantsMax } = config;
-  // Below the limit by what a session has besides, and by what is granted to heavy users too.
+  // Below the limit: a session has subjects besides its grants, and a heavy user still has some grants.
   return { clusterId, roleGroupsVisibleToAll, audienceMin, heavyMin: Math.floor(grantsMax * HEAVY_SHARE) };
 }
 

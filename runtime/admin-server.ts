@@ -1,6 +1,6 @@
 /**
- * The port for those who run the service, never for its users: `/livez` (the process answers), `/readyz` (it does its work, or in
- * words why not), `/metrics`.
+ * The port for operators, never for users: `/livez` (the process answers), `/readyz` (the service works, or why it does not), `/metrics`.
+ * `service-host.ts` opens it for each service.
  */
 import type { ServerResponse } from "node:http";
 import { reasonOf } from "../core/errors.ts";
@@ -10,9 +10,9 @@ import { listen } from "./listen.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Readiness } from "./service.ts";
 
-export type AdminServer = { url: string; close(): Promise<void> };
+type AdminServer = { url: string; close(): Promise<void> };
 
-export type AdminServerOptions = {
+type AdminServerOptions = {
   address: Address;
   /** As in "the bridge's admin port cannot listen on ...". */
   what: string;
@@ -61,7 +61,7 @@ function answerReadiness(response: ServerResponse, ask: () => Readiness): void {
   answer(response, ready ? 200 : 503, "application/json", `${JSON.stringify({ ready, conditions })}\n`);
 }
 
-/** A service that cannot even say how it fares is not ready. */
+/** A service whose readiness cannot be read is not ready. */
 function safely(ask: () => Readiness): Readiness {
   try {
     return ask();

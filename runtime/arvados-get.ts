@@ -1,5 +1,5 @@
-/** A GET to the Arvados API with a token, which is for Arvados alone: no redirect is followed. */
-export type ArvadosGet = {
+/** A GET to the Arvados API with a token. No redirect is followed, because the token is for Arvados only. */
+type ArvadosGet = {
   /** Of the API, without a path. */
   url: string;
   /** Absolute, escaped. */
@@ -17,9 +17,9 @@ export function arvadosGet({ url, path, token, headers, signal }: ArvadosGet): P
   });
 }
 
-/** In words of our own, `ECONNREFUSED`, `TimeoutError`: what a library says may repeat what it was given, the token. */
+/** `ECONNREFUSED`, `TimeoutError`: the code only, because the text of a library's error may repeat the token. */
 export function whyNoAnswer(error: unknown): string {
   const { code, name, cause } = error as Error & { code?: unknown };
   const deeper = (cause as { code?: unknown } | undefined)?.code;
-  return ([deeper, code].find((said) => typeof said === "string") as string | undefined) ?? name;
+  return ([deeper, code].find((value) => typeof value === "string") as string | undefined) ?? name;
 }

@@ -1,15 +1,15 @@
-/** How long to wait before the next try, and how loudly to say so. */
+/** How long to wait before the next try, and at which level to log it. */
 import { Fault, reasonOf } from "../core/errors.ts";
 import type { Logger, LogLevel } from "./log/log.ts";
 import { sleep as realSleep, type Sleep } from "./sleep.ts";
 
-export type Backoff = {
+type Backoff = {
   /** First delay, ms. */
   min: number;
   /** Last delay, ms. */
   max: number;
   factor?: number;
-  /** Share of a delay that chance may take away (0-1), so that many do not come back together. */
+  /** Random share of a delay that is left out (0-1), so that many clients do not retry together. */
   jitter?: number;
 };
 
@@ -19,12 +19,12 @@ export function backoffDelay({ min, max, factor = 2, jitter = 0.5 }: Backoff, at
   return Math.round(full * (1 - jitter * random));
 }
 
-/** A hiccup is worth no alarm, a lasting failure is. */
+/** A short disturbance needs no alarm; a lasting failure does. */
 export function levelOfDelay(ms: number): LogLevel & ("info" | "warn" | "error") {
   return ms < 1_000 ? "info" : ms < 6_500 ? "warn" : "error";
 }
 
-export type RetryOptions = {
+type RetryOptions = {
   /** What is tried, as in "could not {what}". */
   what: string;
   log: Logger;
@@ -37,7 +37,7 @@ export type RetryOptions = {
   sleep?: Sleep;
 };
 
-/** Does the work until it succeeds, backing off between tries. What trying again cannot mend is thrown at once. */
+/** Does the work until it succeeds, backing off between tries. An error that a retry cannot fix is thrown at once. */
 export async function retry<T>(work: (attempt: number) => Promise<T>, options: RetryOptions): Promise<T> {
   const { what, log, backoff, signal, retryable = worthAnotherTry, random = Math.random, sleep = realSleep } = options;
   for (let attempt = 0; ; attempt++) {
@@ -47,7 +47,7 @@ export async function retry<T>(work: (attempt: number) => Promise<T>, options: R
       if (signal?.aborted || !retryable(error)) throw error;
       const ms = backoffDelay(backoff, attempt, random());
       const remedy = error instanceof Fault ? { remedy: error.remedy } : {};
-      log[levelOfDelay(ms)]({ attempt, ms, reason: reasonOf(error), ...remedy }, `could not ${what}; trying again`);
+      log[levelOfDelay(ms)]({ attempt, ms, reason: reasonOf(error), ...remedy }, `could not ${what}; retrying`);
       await sleep(ms, signal);
       if (signal?.aborted) throw error;
     }

@@ -1,5 +1,5 @@
 /** A promise with its handles outside (`Promise.withResolvers` needs Node 22). Settling it again does nothing. */
-export type Deferred<T> = {
+type Deferred<T> = {
   promise: Promise<T>;
   readonly settled: boolean;
   resolve(value: T): void;

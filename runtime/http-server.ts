@@ -1,5 +1,5 @@
 /**
- * How every HTTP listener of ours is made: bounds on what a client may send before it has asked for anything, and a socket's trouble ends
+ * Creates every HTTP listener of ours, with bounds on what a client may send before its request is complete. An error of a socket ends
  * that socket only. Node serves a request with `Upgrade` as plain HTTP while nobody listens to `upgrade`, and hands over all of them once
  * somebody does; here the listener names the paths that leave HTTP, and every other request stays.
  */
@@ -12,12 +12,12 @@ const HEADERS_MS = 10_000;
 const HEADER_BYTES = 32 * 1024;
 /** How often Node looks for connections that are over their time. */
 const CHECK_MS = 1_000;
-/** For a client on whose connection nothing moves, beyond the time that a request has. */
+/** For a connection that carries nothing, in addition to the time of a request. */
 const IDLE_MS = 30_000;
-/** For a client to take the answer that refuses it. */
+/** For a client to read its refusal. */
 const REFUSAL_MS = 5_000;
 
-export type HttpServerOptions = {
+type HttpServerOptions = {
   /** Milliseconds for a whole request, its body included. Default: as for its headers. */
   requestMs?: number;
   /** Milliseconds for a request's headers. */
@@ -53,9 +53,9 @@ export function createHttpServer(listener: RequestListener, options: HttpServerO
       listener(request, response);
     },
   );
-  // Node drops what is above a count without a word, and a forwarder's own headers come last. The bytes are bounded.
+  // Node silently drops headers above a count, and a forwarder's own headers come last. Their bytes are bounded anyway.
   server.maxHeadersCount = 0;
-  // A client that reads no answer; whatever it waits for comes before that.
+  // For a client that reads no answer; every other timeout is shorter.
   server.timeout = Math.max(headersMs, requestMs) + IDLE_MS;
   return server;
 }
@@ -64,11 +64,11 @@ export function pathOf(target: string): string {
   return target.split("?", 1)[0] ?? "";
 }
 
-/** Answers a request that would have left HTTP, and closes its socket, whatever the client does meanwhile. */
+/** Refuses a request for an upgrade and closes its socket, whatever the client does meanwhile. */
 export function refuseUpgrade(socket: Duplex, status: string, headers: readonly string[] = []): void {
   const end = () => socket.destroy();
   const late = setTimeout(end, REFUSAL_MS);
-  // A reset has nobody to be told to.
+  // The socket is about to be closed: its errors need no handling.
   socket.on("error", () => {});
   socket.once("close", () => clearTimeout(late));
   socket.once("finish", end);

@@ -1,5 +1,5 @@
 /**
- * How a process of ours lives: start, run until it ends or is asked to, drain, release in reverse.
+ * The life of a process: start, run until it ends or a signal comes, drain, release in reverse.
  *
  *   starting ──► running ──► draining ──► releasing ──► exit code
  *       │           │ ended by itself ────────▲
@@ -12,7 +12,7 @@ import { createScope, type Scope } from "./scope.ts";
 import type { Service } from "./service.ts";
 import { inTime, type Sleep } from "./sleep.ts";
 
-/** What a supervisor must grant between SIGTERM and SIGKILL: both together, and more. */
+/** A supervisor must allow both together, and more, between SIGTERM and SIGKILL. */
 export const DRAIN_MS = 25_000;
 export const RELEASE_MS = 5_000;
 
@@ -40,7 +40,7 @@ export type RunOptions = {
 
 /**
  * Runs a service to its end and returns the exit code: 0 = ended by itself, 128 + n = ended by signal n as parents expect it,
- * 1 = asked to end but drain or release failed. What makes the service fail is thrown, after everything was released.
+ * 1 = asked to end but drain or release failed. An error of the service is thrown, after everything was released.
  */
 export async function runService(options: RunOptions): Promise<number> {
   const { name, log, signals = process } = options;
@@ -50,7 +50,7 @@ export async function runService(options: RunOptions): Promise<number> {
   for (const signal of SIGNAL_NAMES) signals.on(signal, onSignal);
   try {
     const forced = second.promise.then((signal) => {
-      log.warn({ service: name, signal }, "second signal: ending at once, without draining");
+      log.warn({ service: name, signal }, "a second signal came: ending at once, without draining");
       return 128 + SIGNALS[signal];
     });
     return await Promise.race([runToEnd(options, first.promise), forced]);
@@ -73,7 +73,7 @@ async function runToEnd(options: RunOptions, asked: Promise<Signal>): Promise<nu
     if (await inTime(scope.close(), releaseMs, options.sleep)) return code;
     log.warn({ service: name, ms: releaseMs }, "not everything was released in time");
   } catch {
-    // Logged where it happened.
+    // Logged by `onError` of the scope.
   }
   return 1;
 }
@@ -87,7 +87,7 @@ async function startAndRun(
   const { name, log, drainMs = DRAIN_MS } = options;
   const early = await Promise.race([starting.then(() => null), asked]);
   if (early !== null) {
-    log.info({ service: name, signal: early }, "asked to end while starting");
+    log.info({ service: name, signal: early }, "a signal came during the start");
     // Closing aborts the start; what it had acquired is released, what it still acquires releases itself.
     await scope.close();
     await inTime(starting, drainMs, options.sleep).catch(() => {});
@@ -97,7 +97,7 @@ async function startAndRun(
   const signal = await Promise.race([service.done.then(() => null), asked]);
   if (signal === null) return 0;
   log.info({ service: name, signal }, "draining");
-  service.done.catch((error: unknown) => log.warn({ service: name, err: error }, "ended badly while draining"));
+  service.done.catch((error: unknown) => log.warn({ service: name, err: error }, "the service failed while draining"));
   try {
     if (!(await inTime(service.drain(), drainMs, options.sleep))) {
       log.warn({ service: name, ms: drainMs }, "the drain took too long");

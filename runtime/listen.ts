@@ -3,9 +3,9 @@ import { fault, reasonOf } from "../core/errors.ts";
 import { type Address, formatAddress } from "./config/setting.ts";
 
 /** What a fault says about a listener: what it is, and the setting that moves it. */
-export type ListenerName = { what: string; setting: string };
+type ListenerName = { what: string; setting: string };
 
-/** Starts listening; port 0 takes a free one. Returns where it listens. A port that cannot be had is a fault that names its setting. */
+/** Starts listening; port 0 takes a free one. Returns where it listens. A port that cannot be opened is a fault that names its setting. */
 export async function listen(server: Server, address: Address, { what, setting }: ListenerName): Promise<Address> {
   try {
     await new Promise<void>((resolve, reject) => {

@@ -7,7 +7,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 export type Metrics = {
   /** `name` without the prefix: `requests_total`. */
   counter<L extends string = never>(name: string, help: string, labels?: readonly L[]): Counter<L>;
-  /** `read`: asked at each scrape, for values that are kept elsewhere anyway. */
+  /** `read` is called at each scrape, for values that are kept elsewhere anyway. */
   gauge<L extends string = never>(name: string, help: string, labels?: readonly L[], read?: () => number): Gauge<L>;
   histogram<L extends string = never>(
     name: string,
@@ -19,10 +19,8 @@ export type Metrics = {
   readonly contentType: string;
 };
 
-/** From half a millisecond to ten seconds: what a login, a kick or a commit takes. */
-export const LATENCY_BUCKETS = [
-  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
-] as const;
+/** From half a millisecond to ten seconds, the range of a login, a kick or a commit. */
+const LATENCY_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
 
 export function createMetrics(component: string): Metrics {
   const registry = new Registry();

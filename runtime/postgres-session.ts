@@ -1,7 +1,7 @@
 /**
- * What a session with PostgreSQL is asked to be. An admin may have set anything for the database or the role (ALTER DATABASE/ROLE ... SET):
- * how times are written, what a name means, after how long a query ends. Nothing here may depend on that, so whatever matters is asked
- * for by every connection, replication connections too.
+ * The settings of every session with PostgreSQL. An admin may have set anything for the database or the role (ALTER DATABASE/ROLE ... SET):
+ * how times are written, what a name means, after how long a query ends. Our code must not depend on that, so every connection sets what
+ * matters, replication connections too.
  */
 import type pg from "pg";
 
@@ -19,24 +19,24 @@ export const POSTGRES_SESSION = {
   array_nulls: "on",
   transform_null_equals: "off",
   quote_all_identifiers: "off",
-  // Whose a name is, and which rows there are: where a policy would hide some from this role the query fails instead.
+  // What a name refers to, and which rows are visible: where a policy would hide rows from this role, the query fails instead.
   search_path: "pg_catalog",
   role: "none",
   row_security: "off",
-  // What a transaction is: each statement sees what was committed before it.
+  // How transactions work: each statement sees what was committed before it.
   default_transaction_isolation: "read committed",
   default_transaction_read_only: "off",
   default_transaction_deferrable: "off",
-  // How long anything may take: as long as it takes.
+  // No time limits.
   statement_timeout: "0",
   lock_timeout: "0",
   idle_in_transaction_session_timeout: "0",
   exit_on_error: "off",
-  // The query of each beat takes a millisecond; to compile it takes a hundred.
+  // The query of each beat takes a millisecond, and compiling it takes a hundred.
   jit: "off",
 } as const;
 
-/** Set to 0 as well, but not known to every PostgreSQL, so a connection cannot ask for them as it starts. */
+/** Set to 0 as well. Older versions of PostgreSQL do not know them, so they cannot be set as a connection starts. */
 const NEWER_TIMEOUTS = ["idle_session_timeout", "transaction_timeout"] as const;
 
 /** The `options` of a connection's start. */
@@ -46,9 +46,9 @@ export function optionsOf(settings: Readonly<Record<string, string>>): string {
     .join(" ");
 }
 
-export const SESSION_OPTIONS = optionsOf(POSTGRES_SESSION);
+const SESSION_OPTIONS = optionsOf(POSTGRES_SESSION);
 
-/** After what silence a reader has gone is the admin's to say; but we speak twice a second, so nothing below that makes sense. */
+/** The admin decides after what silence a reader counts as gone. We write twice a second, so a shorter timeout makes no sense. */
 const LEAST_WAL_SENDER_TIMEOUT = "1s";
 
 /** The rest, as the first statement of a session: those that this PostgreSQL knows. */

@@ -1,13 +1,13 @@
 /**
- * A stack of releases: what is acquired registers how it is given back, and closing gives all back, last acquired first.
+ * A stack of releases: each acquired resource registers its release, and closing calls all releases, last acquired first.
  * The first error is kept and thrown after everything has been tried, so a half-built service is undone completely.
  */
 import { setMaxListeners } from "node:events";
 
-export type Release = () => unknown;
+type Release = () => unknown;
 
 export type Scope = AsyncDisposable & {
-  /** Aborted as soon as closing begins: loops and waits under this scope end by it. */
+  /** Aborted as soon as closing begins; loops and waits under this scope end then. */
   readonly signal: AbortSignal;
   /** Registers a release. On a scope that is already closing it is run at once and this throws, so that a late start undoes itself. */
   defer(name: string, release: Release): void;
@@ -19,12 +19,12 @@ export type Scope = AsyncDisposable & {
   close(): Promise<void>;
 };
 
-type Entry = { name: string; release: Release };
+type Resource = { name: string; release: Release };
 
 export function createScope(onError: (name: string, error: unknown) => void = () => {}): Scope {
-  const entries: Entry[] = [];
+  const entries: Resource[] = [];
   const controller = new AbortController();
-  // As many may wait for its end as there are sessions.
+  // Each session may wait for its end.
   setMaxListeners(0, controller.signal);
   let closing: Promise<void> | null = null;
 
@@ -46,7 +46,7 @@ export function createScope(onError: (name: string, error: unknown) => void = ()
     signal: controller.signal,
     defer(name, release) {
       if (closing) {
-        // Released in the order of arrival: whoever acquires this late gets no second thing to stack upon it.
+        // Released in the order of arrival: a caller this late acquires nothing that depends on it.
         void Promise.resolve()
           .then(release)
           .catch((error: unknown) => onError(name, error));
@@ -62,7 +62,7 @@ export function createScope(onError: (name: string, error: unknown) => void = ()
       const inner = createScope(onError);
       const release = () => inner.close();
       scope.defer(name, release);
-      // A child that ends on its own leaves nothing behind, or a loop that makes one per attempt would fill the parent.
+      // A child that closes first is removed here: a loop that creates one for each attempt would otherwise fill the parent.
       inner.defer("its place in the parent", () => {
         const index = entries.findIndex((entry) => entry.release === release);
         if (index >= 0) entries.splice(index, 1);

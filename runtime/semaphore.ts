@@ -1,19 +1,19 @@
-/** How much may be under way: over all, and, where that is set, for one key. Whoever waits gets a turn in the order of asking. */
-type Waiting = { key: string; begin: (done: () => void) => void };
+/** Bounds how many tasks run at a time: in all, and for one key. Tasks that wait get their turn in the order in which they asked. */
+type WaitingTurn = { key: string; begin: (done: () => void) => void };
 
 export class Semaphore {
   readonly #all: number;
   readonly #perKey: number;
   readonly #underWay = new Map<string, number>();
   #count = 0;
-  #waiting: Waiting[] = [];
+  #waiting: WaitingTurn[] = [];
 
   constructor(all: number, perKey = all) {
     this.#all = all;
     this.#perKey = perKey;
   }
 
-  /** Resolves when the turn has come; what it resolves with ends it. */
+  /** Resolves when the turn has come, with the function that ends it. */
   acquire(key = ""): Promise<() => void> {
     return new Promise((begin) => {
       this.#waiting.push({ key, begin });

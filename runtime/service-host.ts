@@ -1,7 +1,7 @@
-/** Runs one service with all that surrounds it: metrics, admin port, readiness from the first moment to the last. */
+/** Runs one service with its metrics and admin port, and reports its readiness from the first moment to the last. */
 import { startAdminServer } from "./admin-server.ts";
 import type { Config } from "./config/config.ts";
-import { CONFIG_TABLE, settingName } from "./config/config-table.ts";
+import { CONFIG_TABLE, settingName } from "./config/table.ts";
 import type { Logger } from "./log/log.ts";
 import { createMetrics } from "./metrics.ts";
 import type { Scope } from "./scope.ts";
@@ -9,7 +9,7 @@ import type { Readiness, Service, ServiceContext } from "./service.ts";
 
 export type ServiceName = keyof Config["admin"];
 
-export type HostOptions<S extends Service> = {
+type HostOptions<S extends Service> = {
   name: ServiceName;
   start: (context: ServiceContext) => Promise<S>;
   config: Config;
@@ -42,7 +42,7 @@ export async function hostService<S extends Service>(options: HostOptions<S>): P
     adminUrl: admin.url,
     readiness: () => readiness(),
     drain() {
-      // First, so that nobody sends new work to what is about to go.
+      // First, so that no new work is sent to a service that is about to end.
       readiness = () => ({ [name]: { ok: false, says: "draining" } });
       return asked.drain();
     },

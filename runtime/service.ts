@@ -1,5 +1,5 @@
-/** What a service is to those who start it: made from a context, it says how it fares, drains when asked, and ends. */
-import type { Config } from "./config/config-table.ts";
+/** A service as its host sees it: it is started with a context, reports its readiness, drains on request, and ends. */
+import type { Config } from "./config/table.ts";
 import type { Logger } from "./log/log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Scope } from "./scope.ts";
@@ -12,14 +12,14 @@ export type ServiceContext = {
   scope: Scope;
 };
 
-/** One condition of being ready, in words: `{ ok: true, says: "following at sequence 8812" }`. */
+/** One condition of being ready, as text: `{ ok: true, says: "following at sequence 8812" }`. */
 export type Condition = { ok: boolean; says: string };
 export type Readiness = Record<string, Condition>;
 
 export type Service = {
-  /** Cheap and synchronous: it is asked at every probe. */
+  /** Cheap and synchronous: it is called at every probe. */
   readiness(): Readiness;
-  /** Takes no new work and finishes what it holds; `done` resolves after it. Called once. */
+  /** Accepts no new work and finishes what it has; `done` resolves after it. Called once. */
   drain(): Promise<void>;
   /** Resolves when the service has ended by itself or by `drain`, rejects when it cannot go on. */
   done: Promise<void>;

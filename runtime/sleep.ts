@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-/** Resolves after `ms`, or at once when the signal is aborted: the caller looks at the signal anyway. Loops take it as a parameter. */
+/** Resolves after `ms`, or at once when the signal is aborted: the caller checks the signal anyway. Loops have it as a parameter. */
 export type Sleep = (ms: number, signal?: AbortSignal) => Promise<void>;
 
 export const sleep: Sleep = async (ms, signal) => {
@@ -11,7 +11,7 @@ export const sleep: Sleep = async (ms, signal) => {
   }
 };
 
-/** Whether the work ended within its time; it is not stopped by running out of it. */
+/** Whether the work ended within `ms`. Work that takes longer is not stopped. */
 export async function inTime(work: Promise<unknown>, ms: number, timed: Sleep = sleep): Promise<boolean> {
   const timer = new AbortController();
   try {

@@ -1,13 +1,12 @@
 /** The chart's files that repeat the code: the variable of each setting, the schema of `settings` in its values, nats.conf. `derived.ts` writes them. */
 import { stringify } from "yaml";
-import { allSettings, CONFIG_TABLE, type PlacedSetting } from "../runtime/config/config-table.ts";
 import { type Consumer, parseSetting, type Setting } from "../runtime/config/setting.ts";
+import { allSettings, CONFIG_TABLE, type PlacedSetting } from "../runtime/config/table.ts";
 import { publicKeyReferences, publicVariables } from "../streams-config/key-variables.ts";
 import { generateKeys, publicKeys } from "../streams-config/keys.ts";
 import { serverConf } from "../streams-config/server-conf.ts";
 
-const NOTICE =
-  "# Derived from runtime/config/config-table.ts and streams-config/ by `npm run derive`: not to be edited.\n";
+const NOTICE = "# Derived from runtime/config/table.ts and streams-config/ by `npm run derive`: not to be edited.\n";
 
 /** The chart sets these from other values, so they are not in its `settings`. */
 const CHART_SETS: ReadonlySet<Setting> = new Set<Setting>([

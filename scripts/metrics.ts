@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-export type DeclaredMetric = { name: string; kind: "counter" | "gauge" | "histogram"; help: string; labels: string[] };
+type DeclaredMetric = { name: string; kind: "counter" | "gauge" | "histogram"; help: string; labels: string[] };
 
 const COMPONENTS = ["bridge", "authcallout", "proxy"] as const;
 

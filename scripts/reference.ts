@@ -1,7 +1,7 @@
 /** docs/reference.md: settings, errors, close codes and metrics, from the tables that declare them. `derived.ts` writes it. */
 import { CLOSE_CODES } from "../core/close-codes.ts";
 import { ERRORS } from "../core/errors.ts";
-import { settingsReference } from "../runtime/config/config-describe.ts";
+import { settingsReference } from "../runtime/config/describe.ts";
 import { allMetrics } from "./metrics.ts";
 
 export function reference(): string {

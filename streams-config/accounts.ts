@@ -1,8 +1,8 @@
 /**
- * Who shares what with whom inside nats-server: five accounts, what crosses between them, and the least rights that each
- * service needs in each. Declared as data; `server-conf.ts` renders it.
+ * The five accounts of nats-server, what they export to each other, and the permissions that each service needs in each, as data.
+ * `server-conf.ts` renders it.
  *
- * Users never share an account with a stream: a PubAck goes to whatever reply subject its publisher names, so with
+ * Users are never in the account of a stream: a PubAck goes to whatever reply subject its publisher names, so with
  * streams in APP a container that may publish only its own log could write into any other stream.
  */
 
@@ -39,7 +39,7 @@ export type StreamAccount = {
   [A in AccountName]: (typeof ACCOUNTS)[A]["jetstream"] extends true ? A : never;
 }[AccountName];
 
-/** In which account each stream stands. */
+/** The account of each stream. */
 export const STREAMS = {
   GRAPH: "CORE",
   GRAPHLOG: "CORE",
@@ -69,7 +69,7 @@ export type NatsServiceName = keyof typeof SERVICE_ACCOUNTS;
 export type AccountOf<S extends NatsServiceName> = (typeof SERVICE_ACCOUNTS)[S][number];
 export const NATS_SERVICE_NAMES = Object.keys(SERVICE_ACCOUNTS) as NatsServiceName[];
 
-/** One value for each service and account it works in. */
+/** One value for each service and each account that it works in. */
 export type PerServiceUser<T> = { [S in NatsServiceName]: { [A in AccountOf<S>]: T } };
 
 /** The account that holds a service's user: users and services never compete for the connections of one account. */
@@ -100,7 +100,7 @@ export function serviceUsers<T>(
 }
 
 /** What crosses from one account to another. A `stream` flows to the importer; a `service` lets the importer publish into the exporter. */
-export type AccountExport = {
+type AccountExport = {
   kind: "stream" | "service";
   subject: string;
   from: AccountName;
@@ -165,7 +165,7 @@ export function accountExports(clusterId: string): AccountExport[] {
 
 export { serviceInbox };
 
-/** Allow lists. Never empty: nats-server takes an empty list for "everything". */
+/** Allow lists. Never empty: nats-server reads an empty list as "everything". */
 export type ServicePermissions = { publish: readonly string[]; subscribe: readonly string[] };
 
 /** JetStream's API for reading one stream, in whatever way (pull, ordered, single messages); nothing that changes the stream. */
@@ -257,7 +257,7 @@ export function servicePermissions(clusterId: string): PerServiceUser<ServicePer
           // The log follower: the logs of containers that do not publish them themselves.
           logAll,
           "$JS.API.STREAM.MSG.GET.LOGS",
-          // `doctor` signs in as the bridge, and looks at every stream.
+          // `doctor` logs in as the bridge, and checks every stream.
           "$JS.API.STREAM.INFO.LOGS",
           "$JS.API.STREAM.INFO.SYSLOG",
         ],
@@ -296,7 +296,7 @@ export function servicePermissions(clusterId: string): PerServiceUser<ServicePer
   };
 }
 
-/** Create, look and update. Deleting, purging and message access are left out: `apply` can destroy nothing, whatever its bugs. */
+/** Create, read and update. Deleting, purging and message access are left out, so that no bug of `apply` can destroy anything. */
 function streamsAdmin(account: StreamAccount): string[] {
   const names = STREAM_NAMES.filter((name) => STREAMS[name] === account);
   return [

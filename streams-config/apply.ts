@@ -1,4 +1,4 @@
-/** Compares and makes streams over connections of the `streams` service, one for each account that holds streams. */
+/** Compares and creates streams over connections of the `streams` service, one for each account that holds streams. */
 
 import {
   JetStreamApiError,
@@ -10,7 +10,7 @@ import {
 import type { NatsConnection } from "@nats-io/nats-core";
 import { type Fault, fault, reasonOf } from "../core/errors.ts";
 import type { StreamAccount } from "./accounts.ts";
-import { formatPlan, planStream, type StreamPlan, type StreamStep } from "./plan.ts";
+import { formatPlan, planStream, type StreamPlan, type StreamStep } from "./stream-plan.ts";
 import type { DeclaredStream } from "./streams.ts";
 
 /** Connections as service `streams`. */
@@ -23,7 +23,7 @@ const NO_PEERS = 10005;
 const NOT_CLUSTERED = 10074;
 const SUBJECTS_OVERLAP = 10065;
 
-/** What a person does about what only nats-server can know. */
+/** Remedies for errors that only nats-server can find. */
 const TOO_FEW_SERVERS =
   "as many nats-servers as replicas are needed, in one cluster; `--profile single` is for one server";
 const REMEDIES: Readonly<Record<number, string>> = {
@@ -33,7 +33,7 @@ const REMEDIES: Readonly<Record<number, string>> = {
     "find the stream in the same account that takes these subjects (`nats stream ls`), and remove it or them by hand",
 };
 
-/** Looks at the server; changes nothing. */
+/** Reads from the server; changes nothing. */
 export async function planStreams(
   connections: StreamConnections,
   declared: readonly DeclaredStream[],
@@ -55,7 +55,7 @@ export async function applyPlan(connections: StreamConnections, plan: StreamPlan
   for (const step of plan) await perform(managers[step.stream.account], step);
 }
 
-/** Plans and applies: what a start does. */
+/** Plans and applies, as a start does. */
 export async function applyStreams(
   connections: StreamConnections,
   declared: readonly DeclaredStream[],
@@ -68,10 +68,10 @@ export async function applyStreams(
 export const STREAM_VERBS = ["plan", "apply", "check"] as const;
 export type StreamVerb = (typeof STREAM_VERBS)[number];
 
-/** What `streams plan|apply|check` finds, says and ends with. */
-export type StreamsResult = { plan: StreamPlan; text: string; exitCode: number };
+/** Plan, output and exit code of `streams plan|apply|check`. */
+type StreamsResult = { plan: StreamPlan; text: string; exitCode: number };
 
-/** `plan` and `apply` end with 1 where something is refused (and then nothing is done), `check` where anything is not as declared. */
+/** `plan` and `apply` end with 1 if something is refused (and then nothing is changed), `check` if anything is not as declared. */
 export async function runStreams(
   verb: StreamVerb,
   connections: StreamConnections,
@@ -89,7 +89,7 @@ export async function runStreams(
 }
 
 /** The refusal as a fault, or null. */
-export function refusalFault(step: StreamStep): Fault | null {
+function refusalFault(step: StreamStep): Fault | null {
   if (step.action !== "refuse") return null;
   return fault("stream.drift", { stream: step.stream.name, reason: step.reason, remedy: step.remedy });
 }
@@ -112,7 +112,7 @@ export async function streamInfo(manager: JetStreamManager, name: string): Promi
 
 async function perform(manager: JetStreamManager, step: StreamStep): Promise<void> {
   const { account, name, config, purpose } = step.stream;
-  // The client lays this over what the server has, so "none" must stand there by name.
+  // The client merges this with what the server has, so "none" must be set explicitly.
   const wanted = { ...config, description: purpose, republish: config.republish ?? undefined } as Partial<StreamConfig>;
   try {
     if (step.action === "create") await manager.streams.add({ ...wanted, name });

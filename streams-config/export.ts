@@ -1,4 +1,4 @@
-/** The declared streams in the words of other tools: `nats stream add --config`, and NACK's `Stream` resources. Pure. */
+/** The declared streams in the formats of other tools: `nats stream add --config`, and NACK's `Stream` resources. Pure. */
 
 import { stringify } from "yaml";
 import type { DeclaredConfig, DeclaredStream } from "./streams.ts";
@@ -17,7 +17,7 @@ export function streamConfig({ name, purpose, config }: DeclaredStream): object 
   return { name, description: purpose, ...rest, ...(republish ? { republish } : {}) };
 }
 
-/** Settings that NACK's resource has; the others it has no word for. */
+/** Settings that NACK's resource has; the others cannot be set there. */
 const NACK_NAMES = {
   subjects: "subjects",
   retention: "retention",

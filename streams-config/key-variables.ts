@@ -1,5 +1,5 @@
 /**
- * Under which names the keys of an installation travel: seeds in the environment of our services, public keys in that of nats-server,
+ * The names of the variables that hold the keys of an installation: seeds in the environment of our services, public keys in that of nats-server,
  * whose configuration (`$NAME`) reads them from there. The same names are the keys of the Kubernetes Secret.
  */
 
@@ -13,7 +13,7 @@ export type Variables = Readonly<Record<string, string>>;
 
 const PUBLIC = "ARVADOS_NATS_PUBLIC";
 
-/** Seeds, as `runtime/config/config-table.ts` names them. */
+/** Seeds, as `runtime/config/table.ts` names them. */
 export function seedVariables(keys: ServiceKeys): Variables {
   const users = serviceUsers(keys.users).map(
     ({ service, account, value }) => [`ARVADOS_NATS_NKEY_${service.toUpperCase()}_${account}`, value.seed] as const,
@@ -27,8 +27,8 @@ export function seedVariables(keys: ServiceKeys): Variables {
 }
 
 /**
- * The same while keys are being changed: beside each seed the one that is in use, and the edge's public key of before. nats-servers with
- * either configuration are then served.
+ * The same during a change of keys: each new seed with the one in use, and the edge's previous public key. Services then work with
+ * nats-servers of either configuration.
  * @throws keys.incomplete
  */
 export function seedVariablesBeside(keys: ServiceKeys, inUse: Variables): Variables {
@@ -76,7 +76,7 @@ export function publicKeyReferences(): PublicKeys {
   };
 }
 
-/** An empty value passes nats-server as an empty key or password: whoever sends nothing would be let in. */
+/** nats-server accepts an empty value as an empty key or password, and would then admit a client that sends none. */
 function filled(variables: Variables): Variables {
   const empty = Object.keys(variables).find((name) => variables[name]?.trim() === "");
   if (empty !== undefined) throw new RangeError(`${empty} is empty`);

@@ -11,11 +11,11 @@ export type SecretManifest = {
   stringData: Variables;
 };
 
-export type SecretPlace = { name: string; namespace?: string };
+type SecretPlace = { name: string; namespace?: string };
 
 /**
- * Everything: seeds for our services, public keys for nats-server. One object, so that it is there whole or not at all.
- * @param inUse seeds that the services are to know as well, while keys are being changed
+ * All keys: seeds for our services, public keys for nats-server. One object, so that it exists completely or not at all.
+ * @param inUse seeds that the services know as well, during a change of keys
  */
 export function keysSecret(keys: ServiceKeys, place: SecretPlace, inUse?: Variables): SecretManifest {
   return secret(place, { ...seedsOf(keys, inUse), ...forServerConf(publicVariables(publicKeys(keys))) });
@@ -72,7 +72,7 @@ function forServerConf(variables: Variables): Variables {
 
 /** A string of nats-server's configuration language. */
 export function quotedForServer(value: string): string {
-  if (value.trim() === "") throw new RangeError("an empty value would let everybody in");
+  if (value.trim() === "") throw new RangeError("an empty value would admit everybody");
   if (/["\\\p{Cc}]/u.test(value)) throw new RangeError("a value with quotes, backslashes or control characters");
   return `"${value}"`;
 }

@@ -11,7 +11,7 @@ export type ServiceKeys = {
   issuer: Nkey;
   /** Curve key to which nats-server seals login requests. */
   xkey: Nkey;
-  /** By which nats-server and authcallout know the edge. It signs in nowhere. */
+  /** By which nats-server and authcallout recognize the edge. It does not log in with it. */
   edge: Nkey;
   users: PerServiceUser<Nkey>;
 };

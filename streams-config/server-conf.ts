@@ -23,10 +23,10 @@ export type ServerLimits = {
   maxPayload: number;
   /**
    * Bytes of one message of a user with its headers; nats-server ends the connection of a larger one. More than LOGS takes, so that LOGS
-   * refuses a log's message in words. Services publish from other accounts, without this bound.
+   * refuses the message of a log with a reason. Services publish from other accounts, without this bound.
    */
   appPayload: number;
-  /** Bytes that may wait for one slow client before it is cut; nats-server's own 64 MB would let few clients take all memory. */
+  /** Bytes that may wait for one slow client before it is cut; nats-server's own 64 MB would let a few clients use all memory. */
   maxPending: number;
   /** User sessions in all. Services have connections in other accounts, which this does not count. */
   appConnections: number;
@@ -40,18 +40,18 @@ export type ServerLimits = {
   syncInterval: string;
 };
 
-/** Bounds that the installation knows and we do not: `$NAME`s, which nats-server takes from its environment. */
-export type LimitReferences = { maxFileStore: string; syncInterval: string };
+/** Bounds that only the installation knows: `$NAME`s, which nats-server reads from its environment. */
+type LimitReferences = { maxFileStore: string; syncInterval: string };
 
 /** Paths of PEM files, for clients and WebSocket alike. */
-export type ServerTls = { certFile: string; keyFile: string };
+type ServerTls = { certFile: string; keyFile: string };
 
 /** `port` and `routes`: where this server and the others listen for each other, on `host`. */
-export type ServerCluster = {
+type ServerCluster = {
   name: string;
   port: number;
   routes: readonly number[];
-  /** Tells clients the addresses of all servers. For tests of what that does. */
+  /** Advertises the addresses of all servers to clients. For tests. */
   advertise?: boolean;
 };
 
@@ -71,7 +71,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
 
 export type ServerConf = {
   clusterId: string;
-  /** Keys, or `$NAME` for one that nats-server takes from its environment. */
+  /** Keys, or `$NAME` for one that nats-server reads from its environment. */
   keys: PublicKeys;
   /** Folder of JetStream's files. */
   storeDir: string;
@@ -80,16 +80,16 @@ export type ServerConf = {
   /** Default: all free ports, no monitoring. */
   ports?: Partial<ServerPorts>;
   serverName?: string;
-  /** Its place among others; left out: it stands alone. */
+  /** Its cluster; left out: a single server. */
   cluster?: ServerCluster;
   /** Folder into which the server writes the ports it got. */
   portsFileDir?: string;
   limits?: Partial<ServerLimits>;
   references?: LimitReferences;
   tls?: ServerTls;
-  /** What browsers' pages may come from: a list, or a `$NAME`. Left out: any, which is right only behind loopback. */
+  /** Allowed origins of browsers' pages: a list, or a `$NAME`. Left out: any, which is safe on loopback only. */
   allowedOrigins?: readonly string[] | string;
-  /** At SIGTERM clients are told to go elsewhere, over this long (30 s at least). Left out: at once. */
+  /** At SIGTERM clients are moved to other servers over this time (30 s at least). Left out: at once. */
   lameDuck?: string;
   /** For `nats-server --signal`. */
   pidFile?: string;
@@ -103,7 +103,7 @@ export function serverConf(conf: ServerConf): string {
   const host = conf.host ?? "127.0.0.1";
   const users = serviceUsers(conf.keys.users);
   const lines = [
-    "# Written by arvados-nats (streams-config/server-conf.ts). Reloading it (SIGHUP) logs every client in anew: restart instead.",
+    "# Written by arvados-nats (streams-config/server-conf.ts). Reloading it (SIGHUP) logs every client in again: restart instead.",
     `server_name: ${quote(conf.serverName ?? `arvados-nats-${conf.clusterId}`)}`,
     `host: ${quote(host)}`,
     `port: ${int(ports.client)}`,
@@ -115,7 +115,7 @@ export function serverConf(conf: ServerConf): string {
     ...(conf.lameDuck === undefined
       ? []
       : [`lame_duck_duration: ${quote(conf.lameDuck)}`, 'lame_duck_grace_period: "5s"']),
-    // Proxies between a native client and here cut a connection on which nothing comes for a minute.
+    // Proxies between a native client and nats-server cut a connection that is idle for a minute.
     'ping_interval: "20s"',
     ...(conf.tls === undefined ? [] : tlsLines(conf.tls)),
     "",
@@ -123,7 +123,7 @@ export function serverConf(conf: ServerConf): string {
     "websocket {",
     `  host: ${quote(host)}`,
     `  port: ${int(ports.websocket)}`,
-    // Without TLS of its own it is for the edge beside it only, where TLS ends.
+    // Without TLS it is for the edge on the same host only, where TLS ends.
     ...(conf.tls === undefined ? ["  no_tls: true"] : tlsLines(conf.tls).map((line) => `  ${line}`)),
     ...(conf.allowedOrigins === undefined
       ? []
@@ -147,13 +147,13 @@ export function serverConf(conf: ServerConf): string {
     "  auth_callout {",
     `    issuer: ${keyText(conf.keys.issuer)}`,
     "    account: CORE",
-    // Whoever is missing here is sent to the callout, whatever the accounts below say.
+    // A user that is missing here is sent to the callout, whatever the accounts below contain.
     `    auth_users: [${users.map((user) => keyText(user.value)).join(", ")}]`,
     `    xkey: ${keyText(conf.keys.xkey)}`,
     "  }",
     "}",
     "",
-    // The edge: whoever claims to be one (CONNECT `proxy_sig`) and has another key is refused.
+    // The edge: a client that claims to be one (CONNECT `proxy_sig`) with another key is refused.
     `proxies { trusted: [{ key: ${keyText(conf.keys.edge)} }] }`,
     "",
     "system_account: SYS",
@@ -195,7 +195,7 @@ function accountLines(account: AccountName, conf: ServerConf, limits: ServerLimi
   ];
 }
 
-/** Clients come by the addresses that they are given: those of the servers are inside, and lead past the edge. */
+/** Clients use the configured addresses: those of the servers are internal, and bypass the edge. */
 function clusterLines(cluster: ServerCluster | undefined, host: string): string[] {
   const place = cluster && [
     `  name: ${quote(cluster.name)}`,
@@ -204,7 +204,7 @@ function clusterLines(cluster: ServerCluster | undefined, host: string): string[
   ];
   return [
     "cluster {",
-    // Without `listen` the server stands alone; this is for whoever adds it.
+    // Without `listen` the server has no cluster; this is for installations that add one.
     ...(place ?? []),
     `  no_advertise: ${!cluster?.advertise}`,
     "}",
@@ -236,7 +236,7 @@ function userLines(service: NatsServiceName, nkey: string, permissions: ServiceP
   ];
 }
 
-/** An allow list. Refuses the empty one, which nats-server takes for "everything". */
+/** An allow list. Throws for an empty list, which nats-server reads as "everything". */
 function allow(subjects: readonly string[]): string {
   if (subjects.length === 0) throw new RangeError("an empty allow list would allow everything");
   return list(subjects);

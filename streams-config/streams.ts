@@ -39,11 +39,11 @@ export type DeclaredStream = {
   config: DeclaredConfig;
   /** A sentence for each setting. */
   why: Record<StreamSetting, string>;
-  /** Bounds that `apply` makes smaller too, though old messages go then: they are somewhere else as well, or may go. */
+  /** Bounds that `apply` also lowers, although old messages are deleted then: they are stored elsewhere too, or may be deleted. */
   shrinks: readonly StreamSetting[];
 };
 
-/** By whose smaller bound per subject old lines of the loudest alone go: Arvados' API still has logs, and what services say is passing. */
+/** A lower bound per subject deletes old lines of the largest writers only: Arvados' API still has the logs, and services' lines are transient. */
 const SHRINKING: Partial<Record<StreamName, readonly StreamSetting[]>> = {
   LOGS: ["max_msgs_per_subject"],
   SYSLOG: ["max_msgs_per_subject"],
@@ -83,23 +83,23 @@ export const STREAM_PROFILES = {
   },
 } as const satisfies Record<string, StreamProfile>;
 
-export type StreamOptions = { clusterId: string; profile?: keyof typeof STREAM_PROFILES | StreamProfile };
+type StreamOptions = { clusterId: string; profile?: keyof typeof STREAM_PROFILES | StreamProfile };
 
 export { LOG_MESSAGE_BYTES };
 
 /** Largest line of a service, headers included. */
-export const SYSLOG_MESSAGE_BYTES = 8 * 1024;
+const SYSLOG_MESSAGE_BYTES = 8 * 1024;
 
-/** Nobody's share of a stream is more than this part of it: a container's of LOGS, a service's on one host of SYSLOG. */
-export const LARGEST_SHARE = 1 / 10;
-/** What a stored message takes beside headers and body: its subject, lengths, sequence, time and checksum. */
-export const STORED_BYTES = 256;
+/** The largest share of a stream: a container's of LOGS, a service's on one host of SYSLOG. */
+const LARGEST_SHARE = 1 / 10;
+/** Bytes of a stored message besides headers and body: subject, lengths, sequence, time and checksum. */
+const STORED_BYTES = 256;
 
 /**
  * How many messages a subject may hold, so that all of `subjects` together, each message as large as it may be, stay within a share.
  * nats-server counts messages by subject, not bytes. @throws RangeError where there is no room for one: 0 would mean "without a bound"
  */
-export function messagesPerSubject(streamBytes: number, subjects: number, messageBytes: number): number {
+function messagesPerSubject(streamBytes: number, subjects: number, messageBytes: number): number {
   const count = Math.floor((streamBytes * LARGEST_SHARE) / (subjects * (messageBytes + STORED_BYTES)));
   if (count < 1) throw new RangeError(`a stream of ${streamBytes} bytes is too small to be shared`);
   return count;
@@ -107,7 +107,7 @@ export function messagesPerSubject(streamBytes: number, subjects: number, messag
 
 type Declaration = { [S in StreamSetting]: readonly [value: DeclaredConfig[S], why: string] };
 
-/** All streams of one cluster, in the order in which they are made. */
+/** All streams of one cluster, in the order in which they are created. */
 export function declaredStreams({ clusterId, profile = "single" }: StreamOptions): DeclaredStream[] {
   const sizes = typeof profile === "string" ? STREAM_PROFILES[profile] : profile;
   const { graphAll, graphLogAll, barrierAll, recordsAll, movedAll, liveAll, logAll, queueAll, sysAll } =
@@ -133,7 +133,7 @@ export function declaredStreams({ clusterId, profile = "single" }: StreamOptions
     }),
     declare(
       "GRAPHLOG",
-      "what each change of the graph replaced, so that a repeated commit is routed by the graph of then",
+      "what each change of the graph replaced, so that a repeated commit is routed by the graph as of that commit",
       {
         ...common,
         subjects: [
@@ -154,9 +154,9 @@ export function declaredStreams({ clusterId, profile = "single" }: StreamOptions
     ),
     declare("BARRIER", "leases, marks and settlements: one order that decides when records may flow", {
       ...common,
-      subjects: [[barrierAll], "all steps of the barrier stand in one stream, since their order decides"],
-      max_age: [hours(1), "a barrier is over in seconds; an hour is for looking back"],
-      deny_purge: [true, "nobody takes back a mark"],
+      subjects: [[barrierAll], "all steps of the barrier are in one stream, because their order decides"],
+      max_age: [hours(1), "a barrier is over in seconds; an hour is for diagnosis"],
+      deny_purge: [true, "a mark is never withdrawn"],
       allow_direct: [false, "a direct read may come from a replica that lags; a lease must be read from the leader"],
       max_consumers: [1_000, "one follower per replica, and those that a crash left behind for some minutes"],
     }),
@@ -168,13 +168,13 @@ export function declaredStreams({ clusterId, profile = "single" }: StreamOptions
       ],
       max_age: [days(14), "two weeks of history"],
       max_bytes: [sizes.recordsBytes, "beyond it the oldest events go early, and the disk does not fill"],
-      deny_purge: [true, "history is taken away by age alone"],
+      deny_purge: [true, "history is deleted by age only"],
       allow_atomic: [true, "a commit appears whole or not at all"],
       republish: [
         { src: recordsAll, dest: liveAll },
-        "users hear what was stored, with its sequence, on subjects their grants name; `moved` lies outside the source and stays private",
+        "users receive what was stored, with its sequence, on subjects their grants name; `moved` lies outside the source and stays private",
       ],
-      max_consumers: [10_000, "the gateway makes one for each history request under way"],
+      max_consumers: [10_000, "the gateway creates one for each running history request"],
     }),
     declare("LOGS", "containers' logs, written by the containers themselves", {
       ...common,
@@ -183,21 +183,21 @@ export function declaredStreams({ clusterId, profile = "single" }: StreamOptions
       max_bytes: [sizes.logsBytes, "the disk does not fill"],
       max_msgs_per_subject: [
         messagesPerSubject(sizes.logsBytes, LOG_FILES.length, LOG_MESSAGE_BYTES),
-        "all files of a container together hold at most a tenth of the stream: a job that logs without end pushes out its own old lines, which Arvados' API still has, not the others'",
+        "all files of a container together hold at most a tenth of the stream: a container that logs without end pushes out its own old lines, which Arvados' API still has, and not those of others",
       ],
       max_msg_size: [LOG_MESSAGE_BYTES, "small, so that the bound per subject leaves room for many small messages"],
       compression: ["s2", "logs are text and shrink to a fraction"],
       deny_purge: [false, "an administrator may purge one container's log when it must not be kept"],
-      max_consumers: [10_000, "the gateway makes one for each tail under way"],
+      max_consumers: [10_000, "the gateway creates one for each open tail"],
     }),
     declare("QUEUE", "containers waiting to be run: the last state of each", {
       ...common,
       subjects: [[queueAll], "one subject per container"],
       max_msgs_per_subject: [1, "an entry's last state is the state"],
-      deny_purge: [false, "an administrator may clear an entry that nobody will finish"],
+      deny_purge: [false, "an administrator may delete an entry that will never be finished"],
       allow_direct: [true, "the gateway reads all current entries at once"],
       allow_msg_ttl: [true, "the last state of a finished container ends by itself; the bridge alone publishes here"],
-      max_consumers: [1_000, "one for each dispatcher's request under way"],
+      max_consumers: [1_000, "one for each running request of a dispatcher"],
     }),
     declare("SYSLOG", "log lines of services, for administrators and auditors", {
       ...common,
@@ -206,39 +206,39 @@ export function declaredStreams({ clusterId, profile = "single" }: StreamOptions
       max_bytes: [sizes.syslogBytes, "a service in a loop of errors does not fill the disk"],
       max_msgs_per_subject: [
         messagesPerSubject(sizes.syslogBytes, SYSLOG_LEVELS.length, SYSLOG_MESSAGE_BYTES),
-        "a service on one host holds, at all levels together, at most a tenth of the stream: one that says the same without end pushes out its own lines, not the others'",
+        "a service on one host holds, at all levels together, at most a tenth of the stream: one that logs without end pushes out its own lines, and not those of others",
       ],
       max_msg_size: [SYSLOG_MESSAGE_BYTES, "a line, not a file"],
       compression: ["s2", "text shrinks to a fraction"],
-      deny_purge: [false, "an administrator may purge what should not have been said"],
-      max_consumers: [100, "a few people looking"],
+      deny_purge: [false, "an administrator may purge lines that must not be kept"],
+      max_consumers: [100, "a few readers"],
     }),
   ];
 }
 
-/** What holds for a stream unless its declaration says otherwise. */
+/** The settings of a stream unless its declaration has others. */
 function commonSettings(sizes: StreamProfile): Omit<Declaration, "subjects"> {
   return {
-    retention: ["limits", "messages go by age and size, not by who has read them"],
+    retention: ["limits", "messages are deleted by age and size, not after they were read"],
     storage: ["file", "must outlive a restart of the server"],
     num_replicas: [sizes.replicas, "as many as the installation has servers for"],
-    max_consumers: [1_000, "explicit: since 2.15 an unlimited stream is quietly limited to 1,000"],
+    max_consumers: [1_000, "explicit: since 2.15 an unlimited stream silently gets 1,000"],
     max_msgs: [-1, "bounded by bytes and age instead"],
     max_msgs_per_subject: [-1, "all messages of a subject are history"],
     max_bytes: [-1, "as large as its rows"],
     max_age: [0, "state does not age"],
-    max_msg_size: [sizes.maxMsgSize, "what nats-server lets through at all"],
+    max_msg_size: [sizes.maxMsgSize, "the max_payload of nats-server"],
     discard: ["old", "the newest message is worth more than the oldest"],
     duplicate_window: [
       100_000_000,
-      "the smallest there is: message ids are shared by all subjects of a stream, so they are not used, and one user's id must not drop another's message",
+      "the smallest possible: message ids are shared by all subjects of a stream, so they are not used, and one user's id must not drop another's message",
     ],
-    deny_delete: [true, "nothing is taken out of the middle: readers prove completeness by sequence"],
-    deny_purge: [true, "nobody empties it"],
+    deny_delete: [true, "no message is removed from the middle: readers prove completeness by sequence"],
+    deny_purge: [true, "the stream is never purged"],
     allow_direct: [true, "reads are spread over replicas"],
     allow_rollup_hdrs: [false, "a header could delete every other message"],
-    allow_atomic: [false, "no batches: every message stands for itself"],
-    allow_msg_ttl: [false, "no message ends by its publisher's wish"],
+    allow_atomic: [false, "no batches: every message is independent"],
+    allow_msg_ttl: [false, "a publisher cannot make its message expire"],
     allow_msg_schedules: [false, "a header could write to any subject of the stream"],
     compression: ["none", "small messages; time counts more than space"],
     republish: [null, "read through the gateway or a service only"],

@@ -2,7 +2,7 @@
 import { fault } from "../../core/errors.ts";
 import { publicKeyBytes, seedsIn, verifyingKey } from "../../core/nkey.ts";
 import type { Config } from "../../runtime/config/config.ts";
-import { CONFIG_TABLE, settingName } from "../../runtime/config/config-table.ts";
+import { CONFIG_TABLE, settingName } from "../../runtime/config/table.ts";
 import type { RequestKeys } from "./callout-request.ts";
 import { createSigner, createVerifier } from "./jwt.ts";
 import { createSealer } from "./xkey.ts";

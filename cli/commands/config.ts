@@ -1,19 +1,22 @@
 /** `config print` and `config settings`. */
 import type { Command } from "commander";
-import { configRows, describeConfig, settingsReference } from "../../runtime/config/config-describe.ts";
+import { configRows, describeConfig, settingsReference } from "../../runtime/config/describe.ts";
 import { type CliContext, examples, print, readConfig } from "../support/context.ts";
 
 export function addConfigCommands(program: Command, context: CliContext): void {
-  const config = program.command("config").description("Look at the configuration.");
+  const config = program.command("config").description("Print the configuration, or all settings.");
   config
     .command("print")
-    .description("Print every setting in force and where its value came from. Secrets are shown as ***.")
+    .description("Print the value of every setting and where it came from. Secrets are shown as ***.")
     .option("--json", "as JSON: [{name, value, origin}]")
     .addHelpText(
       "after",
       examples(
         ["arvados-nats config print --config /etc/arvados/config.yml", "what Arvados' file gives"],
-        ["arvados-nats config print --json | jq '.[] | select(.origin != \"default\")'", "what was set by somebody"],
+        [
+          "arvados-nats config print --json | jq '.[] | select(.origin != \"default\")'",
+          "all that differs from the defaults",
+        ],
       ),
     )
     .action(({ json }: { json?: boolean }, command: Command) => {

@@ -1,4 +1,4 @@
-/** `dev`: what `npm start` runs. */
+/** `dev`: the demo, which `npm start` runs. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { fault, reasonOf } from "../../core/errors.ts";
 import { runService } from "../../runtime/lifecycle.ts";
@@ -10,9 +10,9 @@ type Options = { port: number; data?: string };
 export function addDevCommand(program: Command, context: CliContext): void {
   program
     .command("dev")
-    .summary("run the whole product on this machine, with a demo cluster and its console page")
+    .summary("run the whole product on this host, with a demo cluster and its console page")
     .description(
-      "Run the whole product on this machine: PostgreSQL with Arvados' tables, nats-server, bridge, authcallout, proxy, a demo cluster with users alice and bob, and a console page that shows their events side by side. Everything listens on free loopback ports; --config, --settings and ARVADOS_NATS_... are not read. Ctrl-C stops it all and, without --data, leaves nothing behind.",
+      "Run the whole product on this host: PostgreSQL with Arvados' tables, nats-server, bridge, authcallout, proxy, a demo cluster with users alice and bob, and a console page that shows their events side by side. Everything listens on free loopback ports; --config, --settings and ARVADOS_NATS_... are not read. Ctrl-C stops it all and, without --data, leaves nothing behind.",
     )
     .addOption(
       new Option("--port <port>", "where the console page listens; 0 = any free one").argParser(parsePort).default(0),
@@ -26,7 +26,7 @@ export function addDevCommand(program: Command, context: CliContext): void {
       ),
     )
     .action(async ({ port, data }: Options) => {
-      // Parts of a service say at info what only interests its operator; here the steps printed below are what counts.
+      // What services log at level info is for their operators; here the printed steps are enough.
       const log = createLog({
         level: context.debug ? "debug" : "warn",
         secrets: context.secrets,
@@ -50,7 +50,7 @@ export function addDevCommand(program: Command, context: CliContext): void {
     });
 }
 
-/** It leans on packages that an installation for production leaves out. */
+/** Needs packages that an installation for production leaves out. */
 async function loadDev() {
   try {
     return await import("../../dev/dev.ts");

@@ -1,8 +1,8 @@
-/** `doctor`: is everything as it has to be? What to run first when something is wrong. */
+/** `doctor`: checks PostgreSQL and nats-server. The first command to run when something is wrong. */
 import type { Command } from "commander";
 import { Fault, reasonOf } from "../../core/errors.ts";
 import type { Config } from "../../runtime/config/config.ts";
-import { arvadosSection } from "../../runtime/config/config-sources.ts";
+import { arvadosSection } from "../../runtime/config/sources.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { declaredStreams } from "../../streams-config/streams.ts";
@@ -16,18 +16,18 @@ type Options = { profile: Profile; json?: boolean };
 export function addDoctorCommand(program: Command, context: CliContext): void {
   program
     .command("doctor")
-    .summary("look at PostgreSQL and nats-server, and say what is wrong and what to do")
+    .summary("check PostgreSQL and nats-server, and say what is wrong and what to do")
     .description(
-      `Look at Arvados' database and at nats-server as the bridge sees them, with its role and its nkeys: whether they are there and new enough, wal_level, tables and grants, publications and their columns, the replication slot and the WAL that it keeps, JetStream's strict mode, every stream as it is declared, clocks, and whether Arvados writes its audit log (with --config). Changes nothing.
+      `Check Arvados' database and nats-server as the bridge sees them, with its role and its nkeys: that they answer and are new enough, wal_level, tables and grants, publications and their columns, the replication slot and the WAL that it keeps, JetStream's strict mode, every stream as it is declared, clocks, and whether Arvados writes its audit log (with --config). Changes nothing.
 
-One line for each check: ok, warn (works, but see to it), bad, or unknown (could not be looked at); beneath it what to do. Ends with 1 if anything is bad. Run it where the bridge runs, with the bridge's settings. What it does not see: the other services (their /readyz), and whether a login works (\`probe\`).`,
+One line for each check: ok, warn (works, but needs attention), bad, or unknown (could not be checked); below it what to do. Ends with 1 if anything is bad. Run it where the bridge runs, with the bridge's settings. What it does not check: the other services (their /readyz), and whether a login works (\`probe\`).`,
     )
     .addOption(profileOption())
     .option("--json", "as JSON: [{name, state, saw, todo}]")
     .addHelpText(
       "after",
       examples(
-        ["arvados-nats doctor --config /etc/arvados/config.yml --settings /etc/arvados-nats/settings.yml", "look"],
+        ["arvados-nats doctor --config /etc/arvados/config.yml --settings /etc/arvados-nats/settings.yml", "check"],
         ["kubectl exec deploy/events-arvados-nats-bridge -- node bin/arvados-nats.js doctor", "in Kubernetes"],
         ["arvados-nats doctor --json | jq '.[] | select(.state == \"bad\")'", "for a program"],
       ),
@@ -91,7 +91,7 @@ async function aboutNats(config: Config, log: Logger, profile: Profile): Promise
   }
 }
 
-/** The checks behind it could not be made, so nothing is said about them. */
+/** The checks that need this connection are left out. */
 function unreachable(name: string, error: unknown): Finding {
   if (!(error instanceof Fault)) throw error;
   return problem("bad", name, reasonOf(error), error.remedy);

@@ -1,4 +1,4 @@
-/** `keys`: the nkeys and curve keys of a new installation, made here and kept nowhere but where the output goes. */
+/** `keys`: creates the nkeys and curve keys of a new installation. They are kept only where the output goes. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
@@ -25,11 +25,11 @@ type Options = {
 export function addKeysCommand(program: Command, context: CliContext): void {
   program
     .command("keys")
-    .summary("make the keys of a new installation, as a Secret or as environment files")
+    .summary("create the keys of a new installation, as a Secret or as environment files")
     .description(
-      `Make the keys of a new installation: the callout's account key and curve key, and an nkey for each service and account. They are printed once and stored nowhere: send the output to a file that only you can read, or straight to kubectl. Each run makes other keys.
+      `Create the keys of a new installation: the callout's account key and curve key, and an nkey for each service and account. They are printed once and stored nowhere: send the output to a file that only you can read, or directly to kubectl. Each run creates new keys.
 
-To change the keys of an installation that runs (docs/operate.md, Keys), name those in use with --replace. Then everything comes twice: the new keys, and in NAME-both or FOLDER/both the new ones with the old ones beside them, with which services serve nats-servers that know either.`,
+To change the keys of an installation that runs (docs/operate.md, Keys), name those in use with --replace. Then the output has two parts: the new keys, and in NAME-both or FOLDER/both the new keys together with the old ones. With both, services work with nats-servers that know either.`,
     )
     .addOption(new Option("--name <name>", "the Secret's name").argParser(kubernetesName).default("arvados-nats-keys"))
     .addOption(new Option("--namespace <name>", "the Secret's namespace").argParser(kubernetesName))
@@ -38,7 +38,7 @@ To change the keys of an installation that runs (docs/operate.md, Keys), name th
         .argParser(kubernetesName)
         .conflicts("create"),
     )
-    .option("--create", "make the Secret in the cluster that this pod runs in, unless it is there; print no key")
+    .option("--create", "create the Secret in the cluster that this pod runs in, unless it exists; print no key")
     .addOption(
       new Option(
         "--write <folder>",
@@ -85,12 +85,12 @@ To change the keys of an installation that runs (docs/operate.md, Keys), name th
           ? []
           : [publicKeysSecret(keys, { name: `${name}-public`, namespace: natsNamespace })]),
       ];
-      // Without a line of ours around it: this goes into a file or a pipe.
+      // Nothing else is printed: the output goes into a file or a pipe.
       context.out(formatManifests(manifests));
     });
 }
 
-/** Readable by their owner only, and never over what is there: other services run with those. */
+/** Readable by their owner only. An existing file is never overwritten: services may run with its keys. */
 async function writeFiles(folder: string, files: Readonly<Record<string, string>>): Promise<string[]> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const paths = Object.entries(files).map(([name, text]) => ({ path: join(folder, name), text }));
@@ -100,6 +100,8 @@ async function writeFiles(folder: string, files: Readonly<Record<string, string>
 
 function kubernetesName(text: string): string {
   if (!/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(text))
-    throw new InvalidArgumentError("It must be of a-z, 0-9, - and ., not begin or end with - or ., and not be empty.");
+    throw new InvalidArgumentError(
+      "It must consist of a-z, 0-9, - and ., not begin or end with - or ., and not be empty.",
+    );
   return text;
 }

@@ -1,4 +1,4 @@
-/** `probe`: goes in through the door that browsers use, and says what it found. What `helm test` runs. */
+/** `probe`: logs in at the proxy as a browser does, and prints each step. `helm test` runs it. */
 import { errors, wsconnect } from "@nats-io/nats-core";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { WebSocket } from "ws";
@@ -14,13 +14,13 @@ const TIMEOUT_MS = 10_000;
 export function addProbeCommand(program: Command, context: CliContext): void {
   program
     .command("probe")
-    .summary("log in at the proxy as a browser would, and say who one is")
+    .summary("log in at the proxy as a browser does, and print who the token's user is")
     .description(
-      "Ask the proxy where NATS is, log in there over WebSocket with the token in ARVADOS_API_TOKEN, ask the gateway who one is, and, if asked to, wait for a record event. Ends with 1 where any of it fails.",
+      "Read the proxy's discovery, log in over WebSocket with the token in ARVADOS_API_TOKEN, ask the gateway for `whoami`, and, with --event-seconds, wait for a record event. Ends with 1 if a step fails.",
     )
     .requiredOption("--url <url>", "where the proxy is, for instance https://events.example.org")
     .addOption(
-      new Option("--event-seconds <seconds>", "wait so long for an event, and fail without one")
+      new Option("--event-seconds <seconds>", "wait this long for an event, and fail if none comes")
         .argParser(parseSeconds)
         .default(0),
     )
@@ -51,10 +51,10 @@ async function probe(
   });
   print(context, `discovery: cluster ${clusterId}, version ${versions.service}`);
 
-  // Node has one of its own from version 22 on only.
+  // Node has a WebSocket of its own from version 22 on only.
   Object.assign(globalThis, { WebSocket: globalThis.WebSocket ?? WebSocket });
   const sid = sessionId();
-  // By the address we were given, not the one the outside is told: inside a cluster that may be another way.
+  // At the given address, not at the one from discovery: inside a cluster the public address may not be reachable.
   const servers = `${url.replace(/^http/, "ws")}/nats`;
   const login = { ...(await connectOptions(token, sid)), servers, timeout: TIMEOUT_MS, reconnect: false };
   const nc = await wsconnect(login).catch((error: unknown) => {
@@ -90,7 +90,7 @@ async function discover(url: string): Promise<WellKnown> {
   return (await response.json()) as WellKnown;
 }
 
-/** null: there was none. */
+/** Null where none came. */
 async function firstEvent(client: Awaited<ReturnType<typeof createClient>>, seconds: number): Promise<string | null> {
   let stopWaiting: NodeJS.Timeout | undefined;
   const event = await new Promise<LiveEvent | null>((resolve) => {

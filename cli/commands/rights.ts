@@ -1,14 +1,15 @@
-/** `explain`, `impact`, `whoami`: who may read what, why, and what a change would do. The first two read GRAPH and change nothing. */
+/** `explain`, `impact`, `whoami`: who may read what, why, and what a change would do. The first two load GRAPH and change nothing;
+ * `whoami` logs in as any client does. */
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { fault, reasonOf } from "../../core/errors.ts";
+import type { PermissionGraph } from "../../core/graph/permission-graph.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import { resourceOf } from "../../core/uuid.ts";
-import type { PermissionReplica } from "../../replica/permission-replica.ts";
 import { createScope } from "../../runtime/scope.ts";
-import { sleep } from "../../runtime/sleep.ts";
 import { type CliContext, examples, logFor, print, readConfig } from "../support/context.ts";
 
+/** A whole commit is in GRAPH at any moment but while one is written, unless no bridge has ever run. */
 const PATIENCE_MS = 60_000;
 
 export function addRightsCommands(program: Command, context: CliContext): void {
@@ -16,8 +17,8 @@ export function addRightsCommands(program: Command, context: CliContext): void {
     .command("explain")
     .argument("<user>", "the user's uuid")
     .argument("<object>", "the object's uuid")
-    .option("--owner <uuid>", "the object's owner, where only its own row tells (collections, workflows)")
-    .description("Say whether a user may read an object, and by which links. Ends with 1 where not.")
+    .option("--owner <uuid>", "the object's owner, where the graph does not hold it (collections, workflows)")
+    .description("Say whether a user may read an object, and by which links. Ends with 1 if the user may not.")
     .addHelpText(
       "after",
       examples(["arvados-nats explain zzzzz-tpzed-0123456789abcde zzzzz-j7d0g-0123456789abcde", "why, or why not"]),
@@ -25,9 +26,9 @@ export function addRightsCommands(program: Command, context: CliContext): void {
     .action(async (user: string, uuid: string, { owner }: { owner?: string }, command: Command) => {
       const resource = resourceOf(uuid);
       if (resource === null) throw fault("object.uuid", { uuid });
-      const { allowed, steps } = await withGraph(context, command, async ({ graph }) =>
-        graph.explain(user, { uuid, resource, owner: owner ?? graph.ownerOf(uuid) }, Date.now()),
-      );
+      const graph = await readGraph(context, command);
+      const object = { uuid, resource, owner: owner ?? graph.ownerOf(uuid) };
+      const { allowed, steps } = graph.explain(user, object, Date.now());
       for (const step of steps) print(context, `  ${step}`);
       print(context, `${user} ${allowed ? "may" : "may not"} read ${uuid}`);
       if (!allowed) context.exitCode = 1;
@@ -36,13 +37,12 @@ export function addRightsCommands(program: Command, context: CliContext): void {
   program
     .command("impact")
     .requiredOption("--unlink <uuid>", "the permission link that would be deleted")
-    .description("Say whose rights would shrink if a permission link were deleted. Deletes nothing.")
+    .description("List the users whose rights would shrink if a permission link were deleted. Deletes nothing.")
     .addHelpText("after", examples(["arvados-nats impact --unlink zzzzz-o0j2j-0123456789abcde", "before you do it"]))
     .action(async ({ unlink }: { unlink: string }, command: Command) => {
-      // In this process' own copy of the graph.
-      const effect = await withGraph(context, command, async ({ graph }) =>
-        graph.apply([{ kind: "link", uuid: unlink, row: null }]),
-      );
+      // Applied to this process' copy of the graph only.
+      const graph = await readGraph(context, command);
+      const effect = graph.apply([{ kind: "link", uuid: unlink, row: null }]);
       for (const user of [...effect.shrank].sort()) print(context, user);
       print(
         context,
@@ -53,7 +53,7 @@ export function addRightsCommands(program: Command, context: CliContext): void {
   program
     .command("whoami")
     .requiredOption("--token-file <file>", "file with an Arvados token, or - for standard input")
-    .description("Sign in with a token and say who that is and what it may subscribe to.")
+    .description("Log in with a token, and print its user and what it may subscribe to.")
     .addHelpText(
       "after",
       examples(["arvados-nats whoami --token-file ~/.config/arvados/token", "never as an argument"]),
@@ -64,7 +64,7 @@ export function addRightsCommands(program: Command, context: CliContext): void {
       context.secrets.push(token);
       const { connect } = await import("@nats-io/transport-node");
       const { connectOptions, createClient, sessionId } = await import("../../client/mod.ts");
-      const { serversOf, tlsOf } = await import("../../runtime/nats/nats-connection.ts");
+      const { serversOf, tlsOf } = await import("../../runtime/nats/connection.ts");
       const sid = sessionId();
       const { clusterId, natsUrl } = config;
       const servers = { servers: serversOf(natsUrl), ...tlsOf(natsUrl) };
@@ -79,33 +79,22 @@ export function addRightsCommands(program: Command, context: CliContext): void {
     });
 }
 
-async function withGraph<T>(
-  context: CliContext,
-  command: Command,
-  work: (graph: PermissionReplica) => Promise<T>,
-): Promise<T> {
+/** The graph as of the last whole commit, in this process only. */
+async function readGraph(context: CliContext, command: Command): Promise<PermissionGraph> {
   const loaded = readConfig(context, command, "authcallout");
   const { config } = loaded;
   const { connectService } = await import("../../runtime/nats/service-connection.ts");
-  const { replicaGraphOptions, tokenOptions } = await import("../../replica/replica-settings.ts");
-  const { PermissionReplica } = await import("../../replica/permission-replica.ts");
-  const { jetstream, jetstreamManager } = await import("@nats-io/jetstream");
+  const { replicaGraphOptions } = await import("../../replica/replica-settings.ts");
+  const { loadGraph } = await import("../../replica/load-graph.ts");
+  const { jetstreamManager } = await import("@nats-io/jetstream");
   await using scope = createScope();
   const log = logFor(context, loaded);
   const nc = await connectService({ config, service: "authcallout", account: "CORE", log, scope, anyVersion: true });
-  const follower = new PermissionReplica({
-    nc,
-    js: jetstream(nc),
+  const { graph } = await loadGraph({
     jsm: await jetstreamManager(nc),
     subjects: subjectsOf(config.clusterId),
     graph: replicaGraphOptions(config),
-    tokens: tokenOptions(config),
-    onApplied: () => {},
-    onTrouble: (reason) => log.warn({ reason }, "GRAPH is disturbed"),
+    signal: AbortSignal.timeout(PATIENCE_MS),
   });
-  scope.defer("graph follower", () => follower.stop());
-  const loading = follower.start().then(() => true);
-  const patience = sleep(PATIENCE_MS, scope.signal).then(() => false);
-  if (!(await Promise.race([loading, patience]))) throw fault("graph.empty", {});
-  return await work(follower);
+  return graph;
 }

@@ -1,4 +1,4 @@
-/** `bridge`, `authcallout`, `proxy`: one service in this process, until it is asked to end. */
+/** `bridge`, `authcallout`, `proxy`: run one service in this process until it ends or a signal comes. */
 import { setFlagsFromString } from "node:v8";
 import type { Command } from "commander";
 import { runService } from "../../runtime/lifecycle.ts";
@@ -17,7 +17,7 @@ const SERVICES: Record<ServiceName, Declared> = {
   },
   authcallout: {
     load: async () => (await import("../../authcallout/main.ts")).runAuthcallout,
-    summary: "signs nats-server's users in with Arvados tokens, and cuts sessions whose rights shrank",
+    summary: "logs nats-server's users in with Arvados tokens, and cuts sessions whose rights shrank",
     description:
       "Answers nats-server's auth callout from the permission graph in memory, and ends sessions as soon as their rights shrink. Several may run: they share the logins, and one of them cuts for all.",
     example: ["ARVADOS_NATS_ISSUER_SEED_FILE=/run/secrets/issuer arvados-nats authcallout", "secrets from files"],
@@ -46,7 +46,7 @@ export function addServiceCommands(program: Command, context: CliContext): void 
         ]),
       )
       .action(async (_options: object, command: Command) => {
-        // What dies young is little here: helpers that look for it together cost more than they find (a third of a login's processor time).
+        // There is little young garbage here, and parallel scavenging costs more than it frees (a third of a login's processor time).
         setFlagsFromString("--no-parallel-scavenge");
         const loaded = readConfig(context, command, name);
         const log = logFor(context, loaded);

@@ -1,4 +1,4 @@
-/** `sessions`, `kick`, `servers`: what nats-servers hold now, for admins. Works over authcallout's own connections. */
+/** `sessions`, `kick`, `servers`: the current state of nats-servers, for admins. They use authcallout's nkeys. */
 import type { Command } from "commander";
 import { systemAccount } from "../../authcallout/sessions/system-account.ts";
 import { formatBarrierEntry, parseBarrierEntry } from "../../core/barrier/entry.ts";
@@ -10,12 +10,20 @@ import { type CliContext, examples, logFor, print, readConfig } from "../support
 import { otherListeners } from "../support/listeners.ts";
 
 type Options = { user?: string; json?: boolean };
-type Row = { server: string; cid: number; user: string; token: string; sid: string; revision: string; hash: string };
+type SessionRow = {
+  server: string;
+  cid: number;
+  user: string;
+  token: string;
+  sid: string;
+  revision: string;
+  hash: string;
+};
 
 export function addSessionCommands(program: Command, context: CliContext): void {
   program
     .command("sessions")
-    .description("List the sessions that nats-server holds: who, by which token, with the rights of which revision.")
+    .description("List the sessions of nats-server: user, token, and the revision of their rights.")
     .option("--user <uuid>", "this user's only")
     .option("--json", "as JSON")
     .addHelpText("after", examples(["arvados-nats sessions --user zzzzz-tpzed-0123456789abcde", "one user's"]))
@@ -28,11 +36,11 @@ export function addSessionCommands(program: Command, context: CliContext): void 
 
   program
     .command("kick")
-    .description("Close sessions. A client comes back by itself, with the rights it has then.")
+    .description("Close the sessions of a user. Clients reconnect by themselves, with current rights.")
     .requiredOption("--user <uuid>", "all sessions of this user")
     .addHelpText(
       "after",
-      examples(["arvados-nats kick --user zzzzz-tpzed-0123456789abcde", "make a user sign in anew"]),
+      examples(["arvados-nats kick --user zzzzz-tpzed-0123456789abcde", "make a user log in again"]),
     )
     .action(async ({ user }: { user: string }, command: Command) => {
       const kicked = await withSystem(context, command, async ({ list, kick }) => {
@@ -46,7 +54,9 @@ export function addSessionCommands(program: Command, context: CliContext): void 
 
   const servers = program
     .command("servers")
-    .description("List the nats-servers that were seen, and which of them answer: record events wait for silent ones.")
+    .description(
+      "List the nats-servers that were seen, and whether each answers. Record events wait for a server that does not.",
+    )
     .option("--json", "as JSON")
     .action(async ({ json }: Options, command: Command) => {
       const rows = await withSystem(context, command, ({ servers }) => servers());
@@ -57,15 +67,15 @@ export function addSessionCommands(program: Command, context: CliContext): void 
     .command("doors")
     .argument("<url...>", "where a nats-server answers monitoring requests, like http://nats-0:8222")
     .description(
-      "Say which nats-servers listen for leafnodes, MQTT or gateways. What comes in there shows in no listing of sessions and cannot be cut: the callout refuses it, but a listener with users of its own does not ask the callout. Ends with 1 where there is such a listener, or a server does not answer.",
+      "Report nats-servers that listen for leafnodes, MQTT or gateways. Connections to these are in no listing of sessions and cannot be cut: the callout refuses them, but a listener with users of its own does not ask the callout. Ends with 1 if there is such a listener or a server does not answer.",
     )
-    .addHelpText("after", examples(["arvados-nats servers doors http://127.0.0.1:8222", "the server of this machine"]))
+    .addHelpText("after", examples(["arvados-nats servers doors http://127.0.0.1:8222", "the server on this host"]))
     .action(async (urls: string[]) => {
       for (const url of urls) {
         const found = await otherListeners(url).catch((error) => reasonOf(error));
         if (typeof found === "string") print(context, `bad  ${url}  does not answer: ${found}`);
-        else if (found.listeners.length === 0) print(context, `ok   ${found.name}  opens no other door`);
-        else print(context, `bad  ${found.name}  opens ${found.listeners.join(", ")}`);
+        else if (found.listeners.length === 0) print(context, `ok   ${found.name}  has no other listener`);
+        else print(context, `bad  ${found.name}  listens for ${found.listeners.join(", ")}`);
         if (typeof found === "string" || found.listeners.length > 0) context.exitCode = 1;
       }
     });
@@ -73,20 +83,20 @@ export function addSessionCommands(program: Command, context: CliContext): void 
     .command("forget")
     .argument("<name>", "as `servers` shows it")
     .description(
-      "Declare a server gone for good, so that record events wait for it no more. Only when its process has ended.",
+      "Declare that a server is gone for good, so that record events no longer wait for it. Use it only after its process has ended.",
     )
-    .addHelpText("after", examples(["arvados-nats servers forget nats-2", "its machine burnt down"]))
+    .addHelpText("after", examples(["arvados-nats servers forget nats-2", "its host is lost"]))
     .action(async (name: string, _options: object, command: Command) => {
       await withSystem(context, command, ({ forget }) => forget(name));
-      print(context, `${name} is given up`);
+      print(context, `${name} is forgotten`);
     });
 }
 
-type Seen = { name: string; id: string; answers: boolean };
+type SeenServer = { name: string; id: string; answers: boolean };
 type Tools = {
-  list(user?: string): Promise<Row[]>;
-  kick(row: Row): Promise<boolean>;
-  servers(): Promise<Seen[]>;
+  list(user?: string): Promise<SessionRow[]>;
+  kick(row: SessionRow): Promise<boolean>;
+  servers(): Promise<SeenServer[]>;
   forget(name: string): Promise<void>;
 };
 
@@ -103,7 +113,7 @@ async function withSystem<T>(context: CliContext, command: Command, work: (tools
   const core = await connect("CORE");
   const subjects = subjectsOf(config.clusterId);
 
-  const seen = async (): Promise<Seen[]> => {
+  const seen = async (): Promise<SeenServer[]> => {
     const jsm = await jetstreamManager(core);
     const answering = await system.servers();
     const known = new Map(answering.map(({ name, id }) => [name, { name, id, answers: true }]));
@@ -119,7 +129,7 @@ async function withSystem<T>(context: CliContext, command: Command, work: (tools
   };
   return await work({
     async list(user) {
-      const rows: Row[] = [];
+      const rows: SessionRow[] = [];
       for (const { id } of await system.servers()) {
         for (const { cid, name } of await system.sessionsOf(id, Date.now())) {
           if (user !== undefined && name.user !== user) continue;

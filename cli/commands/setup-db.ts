@@ -1,13 +1,13 @@
-/** `setup-db`: what the bridge needs in PostgreSQL, made once. */
+/** `setup-db`: creates what the bridge needs in PostgreSQL. */
 import type { Command } from "commander";
 import { type CliContext, examples, print, readConfig } from "../support/context.ts";
 
 export function addSetupDbCommand(program: Command, context: CliContext): void {
   program
     .command("setup-db")
-    .summary("make the publications and the replication slot in Arvados' database, or bring them into line")
+    .summary("create the publications and the replication slot in Arvados' database, or correct them")
     .description(
-      "Make the publications and the replication slot in Arvados' database, and print each step. What is there already is compared, and brought into line where it differs. Needs wal_level = logical, and a role that may create publications (the owner of Arvados' tables) and slots (REPLICATION).",
+      "Create the publications and the replication slot in Arvados' database, and print each step. Existing ones are compared, and corrected where they differ. Needs wal_level = logical, and a role that may create publications (the owner of Arvados' tables) and slots (REPLICATION).",
     )
     .option("--dry-run", "print the SQL and change nothing")
     .addHelpText(

@@ -1,11 +1,11 @@
-/** `streams plan | apply | check | export`: the streams of nats-server as they are declared. */
+/** `streams plan | apply | check | export`: compares and aligns the streams of nats-server with their declaration. */
 import { type Command, Option } from "commander";
 import { fault } from "../../core/errors.ts";
-import { settingName } from "../../runtime/config/config-table.ts";
+import { settingName } from "../../runtime/config/table.ts";
 import { createScope } from "../../runtime/scope.ts";
 import type { StreamVerb } from "../../streams-config/apply.ts";
 import { EXPORT_FORMATS, type ExportFormat, exportStreams } from "../../streams-config/export.ts";
-import type { StreamStep } from "../../streams-config/plan.ts";
+import type { StreamStep } from "../../streams-config/stream-plan.ts";
 import { declaredStreams, STREAM_PROFILES } from "../../streams-config/streams.ts";
 import { type CliContext, examples, logFor, print, readConfig } from "../support/context.ts";
 
@@ -15,7 +15,7 @@ type Options = { profile: Profile; json?: boolean };
 const VERBS = {
   plan: "Show what `apply` would do. Changes nothing; ends with 1 if something could not be applied.",
   apply:
-    "Create and update streams as declared. Deletes no message, but the oldest of a log that is longer than a container's or a service's share: what else would is refused, and then nothing is done.",
+    "Create and update streams as declared. Deletes no messages except the oldest of a log that exceeds its share; any other change that would delete messages is refused, and then nothing is changed.",
   check: "End with 1 unless every stream is as declared. For monitoring and CI.",
 } as const satisfies Record<StreamVerb, string>;
 
@@ -43,7 +43,7 @@ export function addStreamsCommands(program: Command, context: CliContext): void 
     .description("Print the streams as they are declared, for other tools. Connects to nothing.")
     .addOption(profileOption())
     .addOption(
-      new Option("--format <form>", "what `nats stream add --config` takes, or NACK's resources")
+      new Option("--format <form>", "JSON for `nats stream add --config`, or NACK's resources")
         .choices(EXPORT_FORMATS)
         .default("json" satisfies ExportFormat),
     )

@@ -1,8 +1,8 @@
-/** Rows that say something that cannot be understood, and so grant nothing: what they are, and what to do. Pure. */
-import { type Finding, findingOf, type Look, ok, problem } from "./finding.ts";
+/** Rows with values that cannot be understood, which therefore grant nothing. Pure. */
+import { type Finding, findingOf, ok, problem, type Reading } from "./finding.ts";
 
 /** How many there are, and the uuids of some. */
-export type OddRows = { what: string; count: number; examples: readonly string[] };
+type OddRows = { what: string; count: number; examples: readonly string[] };
 
 export type ContentFacts = {
   odd: readonly OddRows[];
@@ -10,8 +10,8 @@ export type ContentFacts = {
 
 const NAME = "rows";
 
-export function contentFinding(look: Look<ContentFacts>): Finding {
-  return findingOf(NAME, look, "let this role read the tables (see grants)", ({ odd }) => {
+export function contentFinding(reading: Reading<ContentFacts>): Finding {
+  return findingOf(NAME, reading, "let this role read the tables (see grants)", ({ odd }) => {
     const found = odd.filter(({ count }) => count > 0);
     if (found.length === 0) return ok(NAME, "all of those that grant rights can be understood");
     const saw = found
@@ -21,12 +21,12 @@ export function contentFinding(look: Look<ContentFacts>): Finding {
       )
       .join("; ");
     const todo =
-      "they grant nothing, and nothing waits for them. Mend them in Arvados, or by SQL: times to NULL or a date, scopes to a short list, uuids to whole ones";
+      "they grant nothing, and nothing waits for them. Correct them in Arvados, or by SQL: times to NULL or a date, scopes to a short list, uuids to whole ones";
     return problem("warn", NAME, saw, todo);
   });
 }
 
-/** What is looked for, as SQL conditions: rows in which the bridge would find a value that it cannot understand. */
+/** SQL conditions for rows with a value that the bridge cannot understand. */
 export const ODD: readonly {
   what: string;
   table: "api_client_authorizations" | "groups" | "links" | "users";
@@ -50,7 +50,7 @@ export const ODD: readonly {
   })),
 ];
 
-/** Before year 1 of our time, `-infinity` too. */
+/** Before year 1, also `-infinity`. */
 function unreadable(column: string): string {
   return `${column} < '0001-01-01'`;
 }

@@ -8,11 +8,11 @@ import { type AuditFacts, auditFinding } from "./audit.ts";
 import { type ClockFacts, clockFinding } from "./clock.ts";
 import { type ContentFacts, contentFinding } from "./content.ts";
 import { deepProjectFindings } from "./deep-projects.ts";
-import { type Finding, findingOf, formatBytes, type Look, ok, problem } from "./finding.ts";
+import { type Finding, findingOf, formatBytes, ok, problem, type Reading } from "./finding.ts";
 import { publicationFinding } from "./publications.ts";
 import { overScopesFindings } from "./token-scopes.ts";
 
-/** A row of `pg_replication_slots`; what the PostgreSQL at hand does not have is missing. */
+/** A row of `pg_replication_slots`; columns that this PostgreSQL does not have are missing. */
 export type SlotFacts = {
   database: string | null;
   plugin: string | null;
@@ -25,30 +25,30 @@ export type SlotFacts = {
 
 export type DatabaseFacts = {
   /** As `server_version_num`. */
-  server: Look<{ version: number; text: string; isStandby: boolean }>;
-  walLevel: Look<string>;
+  server: Reading<{ version: number; text: string; isStandby: boolean }>;
+  walLevel: Reading<string>;
   /** `max_slot_wal_keep_size` in bytes; null = no bound, or none can be set. */
-  walKept: Look<number | null>;
+  walKept: Reading<number | null>;
   /** By table, each column of it and whether the role may read it. */
-  columns: Look<Record<string, Record<string, boolean>>>;
+  columns: Reading<Record<string, Record<string, boolean>>>;
   /** Tables in which row-level security hides rows from the role. */
-  hidden: Look<string[]>;
+  hidden: Reading<string[]>;
   /** A replication connection, as the bridge opens one. */
-  replication: Look<unknown>;
-  /** Tables, whatever stands in their place, and publications. */
-  catalog: Look<Catalog>;
-  slot: Look<SlotFacts | null>;
-  clock: Look<ClockFacts>;
-  audit: Look<AuditFacts>;
-  content: Look<ContentFacts>;
+  replication: Reading<unknown>;
+  /** Tables, what has their names, and publications. */
+  catalog: Reading<Catalog>;
+  slot: Reading<SlotFacts | null>;
+  clock: Reading<ClockFacts>;
+  audit: Reading<AuditFacts>;
+  content: Reading<ContentFacts>;
   /** Tokens with more scopes than count. */
-  overScopes?: Look<string[]>;
+  overScopes?: Reading<string[]>;
   /** Projects that are nested too deep for subjects. */
-  deepProjects?: Look<string[]>;
+  deepProjects?: Reading<string[]>;
 };
 
-export type DatabaseQuestion = {
-  /** How a person finds it: host:port/database. */
+type DatabaseQuestion = {
+  /** As host:port/database. */
   address: string;
   database: string;
   role: string;
@@ -59,7 +59,7 @@ export type DatabaseQuestion = {
   publishSilent: boolean;
 };
 
-const RETRY = "look at what PostgreSQL's log says about it";
+const RETRY = "see PostgreSQL's log";
 
 export function databaseFindings(question: DatabaseQuestion, facts: DatabaseFacts): Finding[] {
   const { names, staleness, role, schema = ALL_TABLES.schema } = question;
@@ -89,7 +89,7 @@ function serverFinding(
   const saw = `${text} at ${address}, as ${role}`;
   if (isStandby) return problem("bad", "PostgreSQL", `${saw}: a standby`, "point postgres.host at the primary");
   if (version < 130_000) {
-    return problem("bad", "PostgreSQL", saw, "upgrade it: the bridge needs what PostgreSQL 13 says about slots");
+    return problem("bad", "PostgreSQL", saw, "upgrade it: the bridge needs what PostgreSQL 13 tells about slots");
   }
   if (version >= 150_000) return ok("PostgreSQL", saw);
   return problem(
@@ -105,7 +105,7 @@ function walLevelFinding(level: string): Finding {
   return problem("bad", "wal_level", level, "ALTER SYSTEM SET wal_level = 'logical'; then restart PostgreSQL");
 }
 
-type Columns = Record<string, Record<string, boolean>>;
+type GrantedColumns = Record<string, Record<string, boolean>>;
 
 function tablesFinding(catalog: Catalog): Finding {
   const { tables, schema } = catalog;
@@ -127,19 +127,24 @@ function tablesFinding(catalog: Catalog): Finding {
   }
   if (lacking.length === 0) return ok("tables", `all ${tables.length} are Arvados' own`);
   const losses = lacking.map(({ what, loss }) => `without ${what}: ${loss}`);
-  return problem("warn", "tables", losses.join("; "), "nothing, if this Arvados has no such thing; else upgrade it");
-}
-
-function publicationFindings(names: SetupNames, look: Look<Catalog>): Finding[] {
-  if ("seen" in look) {
-    return declaredPublications(names, look.seen).map((declared) => publicationFinding(declared, look.seen));
-  }
-  return [names.publication, names.logPublication].map((name) =>
-    problem("unknown", `publication ${name}`, look.failed, "see above"),
+  return problem(
+    "warn",
+    "tables",
+    losses.join("; "),
+    "nothing, if this version of Arvados has no such table or column; otherwise upgrade Arvados",
   );
 }
 
-function grantsFinding(columns: Columns, role: string, remedy: string): Finding {
+function publicationFindings(names: SetupNames, reading: Reading<Catalog>): Finding[] {
+  if ("seen" in reading) {
+    return declaredPublications(names, reading.seen).map((declared) => publicationFinding(declared, reading.seen));
+  }
+  return [names.publication, names.logPublication].map((name) =>
+    problem("unknown", `publication ${name}`, reading.failed, "see above"),
+  );
+}
+
+function grantsFinding(columns: GrantedColumns, role: string, remedy: string): Finding {
   const hidden = Object.entries(READ_TABLES as Record<string, readonly string[]>).flatMap(([table, wanted]) => {
     const there = columns[table] ?? {};
     const lacking = wanted.filter((column) => there[column] === false);
@@ -160,12 +165,12 @@ function rowSecurityFinding(hidden: readonly string[], role: string): Finding {
   );
 }
 
-function replicationFinding(look: Look<unknown>, role: string): Finding {
-  if ("seen" in look) return ok("replication", `${role} may replicate`);
+function replicationFinding(reading: Reading<unknown>, role: string): Finding {
+  if ("seen" in reading) return ok("replication", `${role} may replicate`);
   return problem(
     "bad",
     "replication",
-    look.failed,
+    reading.failed,
     `ALTER ROLE ${role} REPLICATION; let pg_hba.conf admit it, and max_wal_senders leave room`,
   );
 }
@@ -174,7 +179,7 @@ function slotFinding(slot: SlotFacts | null, { names, database }: DatabaseQuesti
   const name = `slot ${names.slot}`;
   if (slot === null) {
     const todo =
-      "first start: run `arvados-nats setup-db`. Else it was dropped: the bridge makes it anew under a new epoch, and what was committed in between is in no stream";
+      "first start: run `arvados-nats setup-db`. After that it was dropped: the bridge creates it again under a new epoch, and what was committed in between is in no stream";
     return problem("bad", name, "there is none", todo);
   }
   if (slot.database !== database) {
@@ -182,13 +187,13 @@ function slotFinding(slot: SlotFacts | null, { names, database }: DatabaseQuesti
     return problem("bad", name, `belongs to database ${slot.database ?? "(none)"}`, todo);
   }
   if (slot.plugin !== "pgoutput") {
-    const todo = "somebody else uses this name: choose another one (replication.slot)";
+    const todo = "another program uses this name: choose another one (replication.slot)";
     return problem("bad", name, `is one of ${slot.plugin ?? "physical replication"}`, todo);
   }
   if (slot.wal_status === "lost" || slot.invalidation_reason) {
     const saw = `is lost${slot.invalidation_reason ? ` (${slot.invalidation_reason})` : ""}`;
     const todo =
-      "start the bridge: it makes the slot anew under a new epoch. What was committed in between is in no stream; raise max_slot_wal_keep_size";
+      "start the bridge: it creates the slot again under a new epoch. What was committed in between is in no stream; raise max_slot_wal_keep_size";
     return problem("bad", name, saw, todo);
   }
   if (slot.active_pid === null) {
@@ -197,7 +202,7 @@ function slotFinding(slot: SlotFacts | null, { names, database }: DatabaseQuesti
   return ok(name, `is read by backend ${slot.active_pid}`);
 }
 
-/** What is kept is a matter of course for `sync_interval` and a margin; half of the bound is not. */
+/** WAL of `sync_interval` and a margin is always kept; half of the bound is too much. */
 function walFinding(slot: SlotFacts | null, bound: number | null): Finding {
   const name = "retained WAL";
   const kept = slot?.retained ?? null;
@@ -205,7 +210,7 @@ function walFinding(slot: SlotFacts | null, bound: number | null): Finding {
   const saw = `${formatBytes(kept)}${bound === null ? ", without a bound" : ` of at most ${formatBytes(bound)}`}`;
   if (bound === null) {
     const todo =
-      "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB' (what the disk can spare), then SELECT pg_reload_conf(): else a bridge that is gone fills PostgreSQL's disk";
+      "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB' (what the disk can spare), then SELECT pg_reload_conf(): otherwise a bridge that is gone fills PostgreSQL's disk";
     return problem("warn", name, saw, todo);
   }
   if (slot?.wal_status === "unreserved" || kept > bound) {
@@ -215,7 +220,7 @@ function walFinding(slot: SlotFacts | null, bound: number | null): Finding {
   return ok(name, saw);
 }
 
-function both<A, B>(first: Look<A>, second: Look<B>): Look<[A, B]> {
+function both<A, B>(first: Reading<A>, second: Reading<B>): Reading<[A, B]> {
   if ("failed" in first) return first;
   return "failed" in second ? second : { seen: [first.seen, second.seen] };
 }

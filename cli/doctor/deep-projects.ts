@@ -2,7 +2,8 @@
 import type pg from "pg";
 import { sqlName } from "../../bridge/postgres/found-tables.ts";
 import { MAX_ROUTE_BYTES } from "../../core/routes.ts";
-import { type Finding, type Look, problem } from "./finding.ts";
+import { infixOf } from "../../core/uuid.ts";
+import { type Finding, problem, type Reading } from "./finding.ts";
 
 /** Enough to find who creates them. */
 const SHOWN = 5;
@@ -17,7 +18,7 @@ export async function readDeepProjects(client: pg.Client, schema: string): Promi
   const groups = sqlName({ schema }, "groups");
   const { rows } = await client.query<{ uuid: string }>(
     `WITH RECURSIVE nested (uuid, owners) AS (
-       SELECT uuid::text, 2 FROM ${groups} WHERE owner_uuid LIKE '_____-tpzed-%'
+       SELECT uuid::text, 2 FROM ${groups} WHERE owner_uuid LIKE '_____-${infixOf("users")}-%'
        UNION ALL
        SELECT g.uuid::text, n.owners + 1 FROM nested n JOIN ${groups} g ON g.owner_uuid = n.uuid WHERE n.owners <= $1)
      SELECT uuid FROM nested WHERE owners = $1 + 1 ORDER BY uuid LIMIT ${SHOWN}`,
@@ -27,7 +28,7 @@ export async function readDeepProjects(client: pg.Client, schema: string): Promi
 }
 
 /** Nothing where there are none; where the role may not read groups, the finding about grants says so. */
-export function deepProjectFindings(look: Look<string[]> | undefined): Finding[] {
+export function deepProjectFindings(look: Reading<string[]> | undefined): Finding[] {
   if (!look || "failed" in look || look.seen.length === 0) return [];
   const more = look.seen.length === SHOWN ? " and perhaps others" : "";
   const saw = `${look.seen.join(", ")}${more} are below ${MAX_OWNERS - 1} projects: events about what is in them lack subjects`;

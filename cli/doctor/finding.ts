@@ -1,12 +1,12 @@
-/** What `doctor` says about one thing, and how that looks on a terminal. Pure. */
+/** One result of `doctor`, and its form on a terminal. Pure. */
 
 export type State = "ok" | "warn" | "bad" | "unknown";
 
-/** `unknown`: it could not be looked at, and `todo` says how it could. */
+/** `unknown`: it could not be checked, and `todo` says how it can be. */
 export type Finding = { name: string; state: State; saw: string; todo?: string };
 
 /** What was read, or why it could not be. */
-export type Look<T> = { seen: T } | { failed: string };
+export type Reading<T> = { seen: T } | { failed: string };
 
 export function ok(name: string, saw: string): Finding {
   return { name, state: "ok", saw };
@@ -16,15 +16,15 @@ export function problem(state: Exclude<State, "ok">, name: string, saw: string, 
   return { name, state, saw, todo };
 }
 
-/** The finding about what was seen; a look that failed is `unknown`. */
-export function findingOf<T>(name: string, look: Look<T>, todo: string, say: (seen: T) => Finding): Finding {
-  return "seen" in look ? say(look.seen) : problem("unknown", name, look.failed, todo);
+/** The finding about what was read; where the read failed it is `unknown`. */
+export function findingOf<T>(name: string, reading: Reading<T>, todo: string, judge: (seen: T) => Finding): Finding {
+  return "seen" in reading ? judge(reading.seen) : problem("unknown", name, reading.failed, todo);
 }
 
 const COLOUR: Record<State, string> = { ok: "32", warn: "33", bad: "31", unknown: "36" };
 const STATES = Object.keys(COLOUR) as State[];
 
-/** A line for each finding, the remedy beneath those that are not well, and the sum at the end. */
+/** A line for each finding, the remedy below each that is not ok, and the counts at the end. */
 export function formatFindings(findings: readonly Finding[], { colours }: { colours: boolean }): string {
   const width = Math.max(...findings.map(({ name }) => name.length));
   const paint = (state: State) => {
@@ -43,7 +43,7 @@ export function isBad(findings: readonly Finding[]): boolean {
   return findings.some(({ state }) => state === "bad");
 }
 
-/** Bytes as a person reads them. */
+/** Bytes with a unit. */
 export function formatBytes(bytes: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   const power = bytes < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));

@@ -1,4 +1,4 @@
-/** Reads what `doctor` judges of Arvados' database, with the bridge's role. A look that fails spoils no other. */
+/** Reads what `doctor` checks in Arvados' database, with the bridge's role. A read that fails does not affect the others. */
 import type pg from "pg";
 import { readCatalog } from "../../bridge/postgres/catalog.ts";
 import { sqlName } from "../../bridge/postgres/found-tables.ts";
@@ -12,13 +12,13 @@ import type { ClockFacts } from "./clock.ts";
 import { type ContentFacts, ODD } from "./content.ts";
 import type { DatabaseFacts, SlotFacts } from "./database.ts";
 import { readDeepProjects } from "./deep-projects.ts";
-import type { Look } from "./finding.ts";
+import type { Reading } from "./finding.ts";
 import { readOverScopes } from "./token-scopes.ts";
 
 /** Longer than any of these queries takes where there is an index; `logs` may be very large. */
 const STATEMENT_TIMEOUT_MS = 10_000;
 
-export async function look<T>(read: () => Promise<T>): Promise<Look<T>> {
+export async function tryRead<T>(read: () => Promise<T>): Promise<Reading<T>> {
   try {
     return { seen: await read() };
   } catch (error) {
@@ -35,25 +35,25 @@ export async function readDatabase(
 ): Promise<DatabaseFacts> {
   const { schema = "public" } = target;
   return withClient({ ...target, statement_timeout: STATEMENT_TIMEOUT_MS }, async (client) => ({
-    server: await look(() => readServer(client)),
-    walLevel: await look(async () => (await one<{ wal_level: string }>(client, "SHOW wal_level")).wal_level),
-    walKept: await look(() => readWalKept(client)),
-    columns: await look(() => readColumns(client, schema)),
-    hidden: await look(() => hiddenTables(client, schema)),
-    replication: await look(() => identifySystem(target)),
-    catalog: await look(() => readCatalog(client, schema, [names.publication, names.logPublication])),
-    slot: await look(() => readSlot(client, names.slot)),
-    clock: await look(() => readClock(client, now)),
-    content: await look(() => readContent(client, schema)),
-    audit: await look(() => readAudit(client, schema, auditConfig)),
-    overScopes: await look(() => readOverScopes(client, schema)),
-    deepProjects: await look(() => readDeepProjects(client, schema)),
+    server: await tryRead(() => readServer(client)),
+    walLevel: await tryRead(async () => (await one<{ wal_level: string }>(client, "SHOW wal_level")).wal_level),
+    walKept: await tryRead(() => readWalKept(client)),
+    columns: await tryRead(() => readColumns(client, schema)),
+    hidden: await tryRead(() => hiddenTables(client, schema)),
+    replication: await tryRead(() => identifySystem(target)),
+    catalog: await tryRead(() => readCatalog(client, schema, [names.publication, names.logPublication])),
+    slot: await tryRead(() => readSlot(client, names.slot)),
+    clock: await tryRead(() => readClock(client, now)),
+    content: await tryRead(() => readContent(client, schema)),
+    audit: await tryRead(() => readAudit(client, schema, auditConfig)),
+    overScopes: await tryRead(() => readOverScopes(client, schema)),
+    deepProjects: await tryRead(() => readDeepProjects(client, schema)),
   }));
 }
 
 async function one<R extends pg.QueryResultRow>(client: pg.Client, sql: string, values: unknown[] = []): Promise<R> {
   const [row] = (await client.query<R>(sql, values)).rows;
-  if (!row) throw new Error(`nothing came back from: ${sql}`);
+  if (!row) throw new Error(`no row came back from: ${sql}`);
   return row;
 }
 
@@ -121,7 +121,7 @@ async function readAudit(client: pg.Client, schema: string, config: AuditFacts["
   const changes = ["users", "groups", "links", "collections"].map((table) =>
     newest(table, "modified_at", "modified_at IS NOT NULL"),
   );
-  // Arvados writes UTC without saying so; the connection's TimeZone is UTC.
+  // Arvados writes UTC into columns without a time zone; the connection's TimeZone is UTC.
   const row = await one<{ row: string | null; change: string | null; now: string }>(
     client,
     `SELECT extract(epoch FROM ${newest("logs", "event_at", "event_type IN ('create', 'update', 'delete')")}) * 1000 AS row,

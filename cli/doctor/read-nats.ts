@@ -1,4 +1,4 @@
-/** Reads what `doctor` judges of nats-server, over the bridge's two connections. */
+/** Reads what `doctor` checks at nats-server, over the bridge's two connections. */
 import { type JetStreamManager, jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { HandlingFailure } from "../../bridge/streams/handling-failure.ts";
@@ -6,12 +6,12 @@ import { subjectsOf } from "../../core/subjects.ts";
 import { type StreamConnections, streamInfo } from "../../streams-config/apply.ts";
 import type { DeclaredStream } from "../../streams-config/streams.ts";
 import type { ClockFacts } from "./clock.ts";
-import type { Look } from "./finding.ts";
-import { clockFacts, look } from "./read-database.ts";
+import type { Reading } from "./finding.ts";
+import { clockFacts, tryRead } from "./read-database.ts";
 import type { NatsFacts } from "./streams.ts";
 
 const TIMEOUT_MS = 5_000;
-/** What JetStream says to a request that it cannot read. */
+/** JetStream's error for a request that it cannot read. */
 const INVALID_JSON = 10025;
 const NO_MESSAGE = 10037;
 
@@ -21,12 +21,12 @@ export async function readNats(
   { clusterId, url, now }: { clusterId: string; url: string; now: () => number },
 ): Promise<NatsFacts> {
   const { CORE, STORE } = connections;
-  // Not asked whether JetStream is there: each stream's look says so.
+  // Whether JetStream is there shows at each stream.
   const options = { checkAPI: false, timeout: TIMEOUT_MS };
   const managers = { CORE: await jetstreamManager(CORE, options), STORE: await jetstreamManager(STORE, options) };
-  const streams: Record<string, Look<StreamInfo | null>> = {};
+  const streams: Record<string, Reading<StreamInfo | null>> = {};
   for (const { name, account } of declared) {
-    streams[name] = await look(() => streamInfo(managers[account], name));
+    streams[name] = await tryRead(() => streamInfo(managers[account], name));
   }
   const [graph] = declared.filter(({ account }) => account === "CORE");
   const probe = `$JS.API.STREAM.INFO.${graph?.name}`;
@@ -37,10 +37,10 @@ export async function readNats(
       isEncrypted: url.startsWith("tls:"),
       advertised: CORE.info?.connect_urls ?? [],
     },
-    strict: await look(() => isStrict(CORE, probe)),
+    strict: await tryRead(() => isStrict(CORE, probe)),
     streams,
-    clock: await look(() => readClock(CORE, probe, now)),
-    trouble: await look(() => readTrouble(managers.CORE, clusterId)),
+    clock: await tryRead(() => readClock(CORE, probe, now)),
+    trouble: await tryRead(() => readTrouble(managers.CORE, clusterId)),
   };
 }
 
@@ -53,7 +53,7 @@ async function readTrouble(jsm: JetStreamManager, clusterId: string): Promise<Ha
   return message?.json<HandlingFailure>() ?? null;
 }
 
-/** Asked with a field that no server knows. */
+/** Sends a field that no server knows. */
 async function isStrict(nc: NatsConnection, subject: string): Promise<boolean> {
   const { error } = await ask(nc, subject, JSON.stringify({ arvados_nats_doctor: true }));
   return error?.err_code === INVALID_JSON;
@@ -62,12 +62,12 @@ async function isStrict(nc: NatsConnection, subject: string): Promise<boolean> {
 async function readClock(nc: NatsConnection, subject: string, now: () => number): Promise<ClockFacts> {
   const asked = now();
   const { ts } = await ask(nc, subject, "");
-  if (ts === undefined) throw new Error("nats-server tells its time with a stream, and there is none");
+  if (ts === undefined) throw new Error("nats-server gives its time with a stream, and there is none");
   return clockFacts(asked, now(), Date.parse(ts));
 }
 
-type Answer = { ts?: string; error?: { err_code?: number } };
+type JsAnswer = { ts?: string; error?: { err_code?: number } };
 
-async function ask(nc: NatsConnection, subject: string, body: string): Promise<Answer> {
-  return (await nc.request(subject, body, { timeout: TIMEOUT_MS })).json<Answer>();
+async function ask(nc: NatsConnection, subject: string, body: string): Promise<JsAnswer> {
+  return (await nc.request(subject, body, { timeout: TIMEOUT_MS })).json<JsAnswer>();
 }

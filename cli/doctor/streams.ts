@@ -2,24 +2,24 @@
 import type { StreamInfo } from "@nats-io/jetstream";
 import type { HandlingFailure } from "../../bridge/streams/handling-failure.ts";
 import { isNewEnough, NATS_FLOOR, versionDefects } from "../../core/nats-version.ts";
-import { planStream } from "../../streams-config/plan.ts";
+import { planStream } from "../../streams-config/stream-plan.ts";
 import type { DeclaredStream } from "../../streams-config/streams.ts";
 import { type ClockFacts, clockFinding } from "./clock.ts";
-import { type Finding, findingOf, formatBytes, type Look, ok, problem } from "./finding.ts";
+import { type Finding, findingOf, formatBytes, ok, problem, type Reading } from "./finding.ts";
 
 export type NatsFacts = {
-  /** `advertised`: addresses that it tells its clients. */
+  /** `advertised`: addresses that it gives to its clients. */
   server: { version: string; url: string; isEncrypted: boolean; advertised?: readonly string[] };
   /** Whether JetStream refuses a request with a field that it does not know. */
-  strict: Look<boolean>;
+  strict: Reading<boolean>;
   /** By name; null = there is none. */
-  streams: Record<string, Look<StreamInfo | null>>;
-  clock: Look<ClockFacts>;
+  streams: Record<string, Reading<StreamInfo | null>>;
+  clock: Reading<ClockFacts>;
   /** The commit that a bridge failed at last; null = none in a week. */
-  trouble: Look<HandlingFailure | null>;
+  trouble: Reading<HandlingFailure | null>;
 };
 
-const SEE_SERVER = "look at nats-server's log; JetStream may have no leader (`nats server report jetstream`)";
+const SEE_SERVER = "see nats-server's log; JetStream may have no leader (`nats server report jetstream`)";
 
 export function natsFindings(
   declared: readonly DeclaredStream[],
@@ -32,7 +32,7 @@ export function natsFindings(
     ...declared.map((stream) =>
       findingOf(
         `stream ${stream.name}`,
-        facts.streams[stream.name] ?? { failed: "was not looked at" },
+        facts.streams[stream.name] ?? { failed: "was not checked" },
         SEE_SERVER,
         (info) => streamFinding(stream, info, profile),
       ),
@@ -49,10 +49,10 @@ function serverFinding({ version, url, isEncrypted, advertised = [] }: NatsFacts
     return problem("bad", "nats-server", saw, todo);
   }
   if (advertised.length > 0) {
-    const told = `${advertised.slice(0, 3).join(", ")}${advertised.length > 3 ? ", ..." : ""}`;
+    const addresses = `${advertised.slice(0, 3).join(", ")}${advertised.length > 3 ? ", ..." : ""}`;
     const todo =
       "set `no_advertise: true` in the cluster block of every nats-server.conf (official chart: config.cluster.noAdvertise) and restart them: clients reconnect there, past the edge and your names";
-    return problem("bad", "nats-server", `${saw}; it tells clients the addresses ${told}`, todo);
+    return problem("bad", "nats-server", `${saw}; it advertises to clients the addresses ${addresses}`, todo);
   }
   if (isEncrypted || isLoopback(url)) return ok("nats-server", saw);
   const todo =

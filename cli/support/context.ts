@@ -19,17 +19,17 @@ export type CliContext = {
   signals: SignalSource;
   /** `out` is a terminal that shows them. */
   colours: boolean;
-  /** Grows as configurations are read; no error message may hold one of these. */
+  /** Grows as configurations are read; no error message may contain one of these. */
   secrets: string[];
-  /** Grows likewise: what may be printed. */
+  /** Grows likewise: values that may be printed. */
   publicValues?: string[];
-  /** Stacks are shown for errors that we have no sentence for. */
+  /** Stacks are printed for errors that are no faults. */
   debug: boolean;
-  /** What the process ends with when the command itself does not throw. */
+  /** The exit code of a command that does not throw. */
   exitCode: number;
 };
 
-export type GlobalOptions = { config?: string; settings?: string; debug?: boolean };
+type GlobalOptions = { config?: string; settings?: string; debug?: boolean };
 
 /** Reads the configuration that the global options name. */
 export function readConfig(context: CliContext, command: Command, consumer?: Consumer): LoadedConfig {

@@ -1,8 +1,8 @@
-/** What a person is told when a command fails: one sentence and what to do about it. Stacks are for those who ask. */
+/** The text for a command that failed: one sentence, and what to do about it. The stack is added with --debug. */
 import { Fault, reasonOf } from "../../core/errors.ts";
-import { secretFilter } from "../../runtime/log/log-secrets.ts";
+import { secretFilter } from "../../runtime/log/secrets.ts";
 
-export type Failure = { text: string; exitCode: number };
+type Failure = { text: string; exitCode: number };
 
 type Known = { debug: boolean; secrets: readonly string[]; publicValues?: readonly string[] };
 
@@ -13,6 +13,6 @@ export function failureOf(error: unknown, { debug, secrets, publicValues = [] }:
     return { text: hide(text), exitCode: error.handling === "config" ? 2 : 1 };
   }
   const stack = debug && error instanceof Error && error.stack ? `\n${error.stack}` : "";
-  const remedy = debug ? "" : "\n  → this was not foreseen: run it again with --debug, and report what it prints";
+  const remedy = debug ? "" : "\n  → this is a fault of ours: run it again with --debug, and report what it prints";
   return { text: hide(`arvados-nats: ${reasonOf(error)}${remedy}${stack}\n`), exitCode: 1 };
 }

@@ -1,9 +1,9 @@
-/** The seeds that an installation runs with, from where `arvados-nats keys` once put them. No error repeats what is read. */
+/** The seeds that an installation runs with, from where `arvados-nats keys` wrote them. No error repeats what is read. */
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { fault } from "../../core/errors.ts";
-import { isSection, type Section } from "../../runtime/config/config-file.ts";
+import { isSection, type Section } from "../../runtime/config/file.ts";
 import type { Variables } from "../../streams-config/key-variables.ts";
 
 /** @param place the folder of environment files, or a file (`-`: standard input) with the Secret as kubectl prints it */
@@ -25,7 +25,7 @@ async function fromFolder(folder: string): Promise<Variables> {
   return Object.fromEntries([...pairs].map(([, name, value]) => [name, value]));
 }
 
-/** `data` is base64, as Kubernetes gives it back; `stringData` as we print it. */
+/** `data` is base64, as Kubernetes returns it; `stringData` as we print it. */
 function fromSecret(text: string): Variables {
   const documents = parseAllDocuments(text, { logLevel: "silent" });
   const secrets = documents.map((document) => (document.errors.length > 0 ? null : (document.toJS() as unknown)));

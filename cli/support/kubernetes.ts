@@ -1,16 +1,16 @@
-/** The one thing we ask of Kubernetes: make a Secret that is not there yet. With the service account of the pod that this runs in. */
+/** Creates a Secret in Kubernetes unless it exists, with the service account of the pod that this runs in. */
 import { readFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
-import type { Environment } from "../../runtime/config/config-sources.ts";
+import type { Environment } from "../../runtime/config/sources.ts";
 import type { SecretManifest } from "../../streams-config/keys-manifest.ts";
 
-export type KubernetesApi = { url: string; token: string; namespace: string; ca?: string };
+type KubernetesApi = { url: string; token: string; namespace: string; ca?: string };
 
 const ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 const TIMEOUT_MS = 30_000;
 
-/** @param folder where the service account's token lies */
+/** @param folder where the service account's token is */
 export async function podApi(env: Environment, folder: string = ACCOUNT): Promise<KubernetesApi> {
   const host = env.KUBERNETES_SERVICE_HOST;
   if (!host) throw new Error("KUBERNETES_SERVICE_HOST is not set: this does not run in a pod; leave --create out");

@@ -1,4 +1,4 @@
-/** Doors of a nats-server that are not for sessions, by what its monitoring port says of its configuration. */
+/** Listeners of a nats-server that are not for sessions, as its monitoring port reports them. */
 import { z } from "zod";
 
 const TIMEOUT_MS = 5_000;
@@ -7,16 +7,16 @@ const varz = z.object({ server_name: z.string(), leaf: listener, mqtt: listener,
 const NAMES = { leaf: "leafnodes", mqtt: "mqtt", gateway: "gateway" } as const;
 
 /** `listeners`: as `leafnodes 0.0.0.0:7422`. */
-export type Doors = { name: string; listeners: string[] };
+type OtherListeners = { name: string; listeners: string[] };
 
-/** @throws where it does not answer, or is no nats-server */
-export async function otherListeners(monitorUrl: string): Promise<Doors> {
+/** @throws where nothing answers, or no nats-server does */
+export async function otherListeners(monitorUrl: string): Promise<OtherListeners> {
   const answer = await fetch(new URL("/varz", monitorUrl), { signal: AbortSignal.timeout(TIMEOUT_MS) });
-  return doorsIn(await answer.json());
+  return listenersIn(await answer.json());
 }
 
 /** Pure. */
-export function doorsIn(body: unknown): Doors {
+function listenersIn(body: unknown): OtherListeners {
   const { server_name, ...doors } = varz.parse(body);
   const listeners = (Object.keys(NAMES) as (keyof typeof NAMES)[]).flatMap((key) => {
     const { host = "", port = 0 } = doors[key] ?? {};

@@ -1,4 +1,4 @@
-/** Finds a nats-server binary that is new enough: `$NATS_SERVER`, else PATH, else one built from the module pinned in `go/`. */
+/** Finds a nats-server binary that is new enough: `$NATS_SERVER`, then PATH, then one built from the module pinned in `go/`. */
 
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -16,7 +16,7 @@ const MODULE = "github.com/nats-io/nats-server/v2";
 export type Log = (line: string) => void;
 export type NatsBinary = { path: string; version: string; origin: "NATS_SERVER" | "PATH" | "built" };
 
-export type FindOptions = {
+type FindOptions = {
   env?: NodeJS.ProcessEnv;
   /** Where the built one is kept. Default: the checkout's `.cache/`. */
   cacheDir?: string;

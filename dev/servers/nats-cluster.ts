@@ -4,7 +4,7 @@ import { fault } from "../../core/errors.ts";
 import { freePorts } from "./free-ports.ts";
 import { type LaunchConf, type NatsServer, startNatsServer } from "./nats-server.ts";
 
-export type NatsCluster = AsyncDisposable & {
+type NatsCluster = AsyncDisposable & {
   /** In the order of their names, `n1` first. */
   readonly servers: readonly NatsServer[];
   /** All of them, for a client's `servers`. */
@@ -15,7 +15,7 @@ export type NatsCluster = AsyncDisposable & {
 const HEALTHY_MS = 30_000;
 const POLL_MS = 50;
 
-/** Resolves once every server says that it is healthy: JetStream has a leader, and it knows it. */
+/** Resolves once every server reports that it is healthy: JetStream has a leader, and the server knows it. */
 export async function startNatsCluster(
   conf: Omit<LaunchConf, "cluster" | "serverName">,
   size = 3,
@@ -56,7 +56,7 @@ export async function startNatsCluster(
   };
 }
 
-/** Resolves once the server says that it is: its streams are as far as their leaders'. */
+/** Resolves once the server reports that it is healthy: its streams are as far as their leaders'. */
 export async function healthy(server: NatsServer): Promise<void> {
   for (const end = performance.now() + HEALTHY_MS; performance.now() < end; await delay(POLL_MS)) {
     const answer = await fetch(`${server.monitorUrl}/healthz`).catch(() => null);

@@ -23,7 +23,7 @@ const MEMORY = "/dev/shm";
 /** Bytes: room for some hundred small databases and a gigabyte of WAL. */
 const MEMORY_WANTED = 4 * 2 ** 30;
 
-export type DataFolder = {
+type DataFolder = {
   dataDir: string;
   /** Made by us and ours to remove. */
   temporary: boolean;

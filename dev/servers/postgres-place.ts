@@ -78,7 +78,7 @@ async function shellTest(script: string, path: string, as: RunAs): Promise<boole
   }
 }
 
-/** The folder for caches: the checkout's `.cache` where PostgreSQL's user can enter it, else one below /var/tmp. */
+/** The folder for caches: the checkout's `.cache` where PostgreSQL's user can enter it, otherwise one below /var/tmp. */
 export async function cacheFolder(as: RunAs, wanted = CHECKOUT_CACHE): Promise<string> {
   try {
     await mkdir(wanted, { recursive: true });

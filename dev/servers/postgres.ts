@@ -27,19 +27,19 @@ import { type Binaries, binariesFor, postgresUser, type RunAs } from "./postgres
 const run = promisify(execFile);
 
 const HOST = "127.0.0.1";
-/** ms that a fast shutdown may take. A walsender waits for its reader, who may confirm late or never: then it is cut short. */
+/** ms that a fast shutdown may take. A walsender waits for its reader, which may confirm late or never; then the shutdown is forced. */
 const FAST_SHUTDOWN = 2_000;
-/** Tries with another free port, when somebody takes the one found before PostgreSQL binds it. */
+/** Tries with another free port, when another process takes the port before PostgreSQL binds it. */
 const PORT_TRIES = 5;
 
-export type PostgresOptions = {
+type PostgresOptions = {
   /** Kept after `stop()`, started again from where it was. Default: a fresh temporary folder, removed by `stop()`. */
   dataDir?: string;
   /** Without dataDir: the temporary folder lies in memory (/dev/shm) where there is room. For tests, which write little. */
   inMemory?: boolean;
   /** Default: a free one. */
   port?: number;
-  /** What a person turns to choose another port; it stands in the fault when `port` is taken. */
+  /** The setting that chooses another port, for the fault when `port` is taken. */
   portSetting?: string;
   /** Default `logical`. */
   walLevel?: "logical" | "replica";
@@ -103,18 +103,18 @@ async function launch(launch: Launch): Promise<PostgresServer> {
   if (launch.port !== undefined) {
     if (!(await isFree(launch.port))) throw occupied(launch.port);
     const started = await start(launch, launch.port);
-    if (started === "port taken") throw occupied(launch.port);
+    if (started === "port in use") throw occupied(launch.port);
     return started;
   }
   for (let tries = 0; tries < PORT_TRIES; tries++) {
     const [port = 0] = await freePorts(1);
     const started = await start(launch, port);
-    if (started !== "port taken") return started;
+    if (started !== "port in use") return started;
   }
   throw new Error(`PostgreSQL found no free port in ${PORT_TRIES} tries`);
 }
 
-async function start(launch: Launch, port: number): Promise<PostgresServer | "port taken"> {
+async function start(launch: Launch, port: number): Promise<PostgresServer | "port in use"> {
   const child = spawn(launch.binaries.postgres, ["-D", launch.dataDir, ...settings(port, launch)], {
     ...launch.as,
     cwd: "/",
@@ -139,10 +139,10 @@ async function start(launch: Launch, port: number): Promise<PostgresServer | "po
   const early = await Promise.race([ready, exited]);
   if (early !== undefined) {
     await minder.dismiss();
-    if (lines.some((line) => /could not bind .*address already in use/i.test(line))) return "port taken";
+    if (lines.some((line) => /could not bind .*address already in use/i.test(line))) return "port in use";
     const telling = lines.filter((line) => /FATAL|ERROR|HINT|DETAIL/.test(line));
-    const said = (telling.length > 0 ? telling : lines).join(" · ") || "no reason given";
-    throw new Error(`PostgreSQL ended while it started (${early.code ?? early.signal}): ${said}`);
+    const reasons = (telling.length > 0 ? telling : lines).join(" · ") || "no reason given";
+    throw new Error(`PostgreSQL ended while it started (${early.code ?? early.signal}): ${reasons}`);
   }
   return server(launch, { port, pid, child, exited, minder });
 }

@@ -1,4 +1,4 @@
-/** Who acts. The simulator asks for no permission: it does what it is told in the name of whoever it is told. */
+/** The user in whose name an operation runs. The simulator checks no permissions. */
 import { isUserUuid } from "../../core/uuid.ts";
 import type { Transaction } from "./transaction.ts";
 

@@ -5,13 +5,13 @@
  */
 import { createHash } from "node:crypto";
 import { resourceOf } from "../../core/uuid.ts";
-import type { ColumnValue, TypedRow, Values } from "./row.ts";
 import { rowJson } from "./row-json.ts";
 import type { Transaction } from "./transaction.ts";
+import type { ColumnValue, ColumnValues, TypedRow } from "./typed-row.ts";
 import { TABLES, type Table } from "./uuid-maker.ts";
 
 /** What Arvados' models fill in where a column may not be NULL. */
-const NOT_NULL: Partial<Record<Table, Values>> = {
+const NOT_NULL: Partial<Record<Table, ColumnValues>> = {
   groups: { is_trashed: false },
   collections: { is_trashed: false, version: 1, file_count: 0, file_size_total: 0 },
   containers: { lock_count: 0, cost: 0, subrequests_cost: 0, service: false, interactive_session_started: false },
@@ -34,9 +34,9 @@ export async function findRow(tx: Transaction, table: Table, uuid: string): Prom
 }
 
 /** @param by uuid of the acting user */
-export async function createRow(tx: Transaction, table: Table, values: Values, by: string): Promise<TypedRow> {
+export async function createRow(tx: Transaction, table: Table, values: ColumnValues, by: string): Promise<TypedRow> {
   const now = tx.now();
-  const stamps: Values = { ...NOT_NULL[table], created_at: now, ...modified(table, now, by) };
+  const stamps: ColumnValues = { ...NOT_NULL[table], created_at: now, ...modified(table, now, by) };
   const row = await insert(tx, table, { ...stamps, ...values, uuid: values.uuid ?? tx.uuids.uuid(table) });
   await log(tx, "create", { table, old: null, new: row, by });
   return row;
@@ -46,7 +46,7 @@ export async function updateRow(
   tx: Transaction,
   table: Table,
   uuid: string,
-  changes: Values,
+  changes: ColumnValues,
   by: string,
 ): Promise<TypedRow> {
   const old = await findRow(tx, table, uuid);
@@ -66,11 +66,16 @@ export async function destroyRow(tx: Transaction, table: Table, uuid: string, by
 }
 
 /** An UPDATE past the models: no log row, no NOTIFY, no new modified_at. */
-export async function writeSilently(tx: Transaction, table: Table, uuid: string, changes: Values): Promise<TypedRow> {
+export async function writeSilently(
+  tx: Transaction,
+  table: Table,
+  uuid: string,
+  changes: ColumnValues,
+): Promise<TypedRow> {
   return write(tx, table, uuid, changes);
 }
 
-export type NewLogRow = {
+type NewLogRow = {
   object_uuid: string | null;
   object_owner_uuid: string | null;
   event_type: string;
@@ -140,20 +145,20 @@ async function ownerOf(tx: Transaction, table: Table, row: TypedRow): Promise<st
   return user?.get("uuid") ?? null;
 }
 
-function modified(table: Table, now: string, by: string): Values {
+function modified(table: Table, now: string, by: string): ColumnValues {
   if (table === "api_client_authorizations") return { updated_at: now };
   const stamps = { modified_at: now, modified_by_user_uuid: by };
   return table === "credentials" ? stamps : { updated_at: now, ...stamps };
 }
 
-async function insert(tx: Transaction, table: Table, values: Values): Promise<TypedRow> {
+async function insert(tx: Transaction, table: Table, values: ColumnValues): Promise<TypedRow> {
   const [names, parameters] = split(values);
   const sql = `INSERT INTO ${table} (${names.join(", ")}) VALUES (${slots(names)}) RETURNING *`;
   const [row] = await tx.query(sql, parameters);
   return row!;
 }
 
-async function write(tx: Transaction, table: Table, uuid: string, changes: Values): Promise<TypedRow> {
+async function write(tx: Transaction, table: Table, uuid: string, changes: ColumnValues): Promise<TypedRow> {
   const [names, parameters] = split(changes);
   const sets = names.map((name, index) => `${name} = $${index + 2}`);
   const [row] = await tx.query(`UPDATE ${table} SET ${sets.join(", ")} WHERE uuid = $1 RETURNING *`, [
@@ -168,7 +173,7 @@ function slots(names: readonly string[]): string {
   return names.map((_, index) => `$${index + 1}`).join(", ");
 }
 
-function split(values: Values): [names: string[], parameters: ColumnValue[]] {
+function split(values: ColumnValues): [names: string[], parameters: ColumnValue[]] {
   const entries = Object.entries(values).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, value] as const],
   );

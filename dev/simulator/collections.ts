@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import { type By, makerOf, type Uuid } from "./actor.ts";
 import { createRow, findRow, updateRow } from "./audit-log.ts";
-import type { TypedRow, Values } from "./row.ts";
 import type { Transaction } from "./transaction.ts";
+import type { ColumnValues, TypedRow } from "./typed-row.ts";
 
 type Content = {
   /** Lines `<folder> <block>... <position>:<size>:<file>...` without block signatures. */
@@ -11,7 +11,7 @@ type Content = {
   properties?: Record<string, unknown>;
 };
 
-export type NewCollection = By &
+type NewCollection = By &
   Content & {
     uuid?: string;
     name: string;
@@ -20,7 +20,7 @@ export type NewCollection = By &
 
 export async function createCollection(tx: Transaction, collection: NewCollection): Promise<Uuid> {
   const uuid = collection.uuid ?? tx.uuids.uuid("collections");
-  const values: Values = {
+  const values: ColumnValues = {
     uuid,
     owner_uuid: collection.owner,
     name: collection.name,
@@ -33,7 +33,7 @@ export async function createCollection(tx: Transaction, collection: NewCollectio
   return { uuid };
 }
 
-export type CollectionChanges = By &
+type CollectionChanges = By &
   Content & {
     name?: string;
     description?: string | null;
@@ -44,7 +44,7 @@ export type CollectionChanges = By &
 export async function updateCollection(tx: Transaction, uuid: string, changes: CollectionChanges): Promise<Uuid> {
   const old = await findRow(tx, "collections", uuid);
   const version = Number(old.need("version"));
-  const values: Values = {
+  const values: ColumnValues = {
     name: changes.name,
     description: changes.description,
     properties: changes.properties,
@@ -56,14 +56,14 @@ export async function updateCollection(tx: Transaction, uuid: string, changes: C
   return { uuid };
 }
 
-/** The row that keeps what a collection was: a uuid of its own, everything else as it stood. */
-function pastVersion(old: TypedRow): Values {
+/** The row that keeps an earlier version of a collection: a uuid of its own, everything else as it was. */
+function pastVersion(old: TypedRow): ColumnValues {
   const own = new Set(["id", "uuid", "created_at", "updated_at", "modified_at", "modified_by_user_uuid"]);
   return Object.fromEntries(old.columns.filter(({ name }) => !own.has(name)).map(({ name }) => [name, old.get(name)]));
 }
 
 /** What follows from a manifest: its hash, and its files' names, number and size. */
-function contentOf(manifestText: string): Values {
+function contentOf(manifestText: string): ColumnValues {
   const files = manifestText
     .split(/\s+/)
     .map((word) => /^\d+:(\d+):(.+)$/.exec(word))

@@ -3,10 +3,10 @@ import { actorOf, type By, makerOf, type Uuid } from "./actor.ts";
 import { createRow, findRow, updateRow } from "./audit-log.ts";
 import { createCollection, manifestOf } from "./collections.ts";
 import { createContainer, recalculatePriority } from "./containers.ts";
-import type { TypedRow, Values } from "./row.ts";
 import type { Transaction } from "./transaction.ts";
+import type { ColumnValues, TypedRow } from "./typed-row.ts";
 
-export type NewContainerRequest = By & {
+type NewContainerRequest = By & {
   name: string;
   owner: string;
   /** 0 to 1000, default 500 (which takes the container's priority beyond 2^53); 0 = not to be run. */
@@ -24,7 +24,7 @@ export type NewContainerRequest = By & {
   runtimeToken?: string;
 };
 
-export type RequestResult = {
+type RequestResult = {
   uuid: string;
   /** Null until it is committed. */
   container: string | null;
@@ -32,7 +32,7 @@ export type RequestResult = {
 
 export async function createContainerRequest(tx: Transaction, request: NewContainerRequest): Promise<RequestResult> {
   const by = makerOf(tx, request);
-  const values: Values = {
+  const values: ColumnValues = {
     name: request.name,
     owner_uuid: request.owner,
     state: "Uncommitted",
@@ -68,7 +68,7 @@ export async function commitContainerRequest(
 ): Promise<{ uuid: string; container: string }> {
   const request = await findRow(tx, "container_requests", uuid);
   const by = options.by ?? request.need("modified_by_user_uuid");
-  const wanted: Values = {
+  const wanted: ColumnValues = {
     command: JSON.parse(request.need("command")),
     container_image: request.get("container_image"),
     runtime_token: request.get("runtime_token"),
@@ -98,7 +98,7 @@ export async function setRequestPriority(
   return { uuid };
 }
 
-async function containerFor(tx: Transaction, wanted: Values, runtimeUser: string): Promise<string> {
+async function containerFor(tx: Transaction, wanted: ColumnValues, runtimeUser: string): Promise<string> {
   const { command, container_image: image, runtime_token: runtimeToken } = wanted;
   const { uuid } = await createContainer(tx, {
     runtimeUser,

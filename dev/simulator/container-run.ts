@@ -7,9 +7,9 @@ import { findRow, updateRow } from "./audit-log.ts";
 import { manifestOf, portableDataHash, updateCollection } from "./collections.ts";
 import { committedRequests, createLogCollection, finalizeRequests } from "./container-requests.ts";
 import { type ContainerState, stateOf } from "./containers.ts";
-import type { TypedRow, Values } from "./row.ts";
 import { expireToken, issueToken, type Token } from "./tokens.ts";
 import type { Transaction } from "./transaction.ts";
+import type { ColumnValues, TypedRow } from "./typed-row.ts";
 
 const NEXT: Record<ContainerState, readonly ContainerState[]> = {
   Queued: ["Locked", "Cancelled"],
@@ -22,13 +22,13 @@ const NEXT: Record<ContainerState, readonly ContainerState[]> = {
 /** What a container runs with: `withContainer` = `v2/<uuid>/<secret>/<container uuid>` is what crunch-run uses. */
 export type ContainerToken = Token & { withContainer: string };
 
-export type StateResult = {
+type StateResult = {
   uuid: string;
   /** Only when this change made one: the state went to Locked (or Running), and the container had no runtime_token. */
   token: ContainerToken | null;
 };
 
-export type StateOptions = { exitCode?: number };
+type StateOptions = { exitCode?: number };
 
 export async function setContainerState(
   tx: Transaction,
@@ -84,7 +84,7 @@ async function tokenFor(tx: Transaction, container: TypedRow, state: ContainerSt
   return { ...token, withContainer: `${token.v2}/${container.need("uuid")}` };
 }
 
-function tokenChange(container: TypedRow, state: ContainerState, token: Token | null): Values {
+function tokenChange(container: TypedRow, state: ContainerState, token: Token | null): ColumnValues {
   if (holdsToken(state)) return token === null ? {} : { auth_uuid: token.uuid };
   const ended = state === "Complete" || state === "Cancelled";
   return { auth_uuid: null, ...(ended && container.get("runtime_token") !== null ? { runtime_token: null } : {}) };
@@ -107,7 +107,7 @@ function holdsToken(state: ContainerState): boolean {
 }
 
 /** The columns that a change of state fills besides. */
-function marks(tx: Transaction, container: TypedRow, state: ContainerState, options: StateOptions): Values {
+function marks(tx: Transaction, container: TypedRow, state: ContainerState, options: StateOptions): ColumnValues {
   switch (state) {
     case "Queued":
       return { locked_by_uuid: null };
@@ -122,7 +122,7 @@ function marks(tx: Transaction, container: TypedRow, state: ContainerState, opti
   }
 }
 
-function ending(tx: Transaction, container: TypedRow): Values {
+function ending(tx: Transaction, container: TypedRow): ColumnValues {
   const log = container.get("log") ?? portableDataHash(manifestOf("crunch-run.txt", "ended\n"));
   return { finished_at: tx.now(), log, output: portableDataHash(""), locked_by_uuid: null };
 }

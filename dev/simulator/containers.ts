@@ -1,10 +1,10 @@
 /** Containers as rows: how one comes to be, and its priority, which Arvados recalculates without telling anybody. */
 import type { Uuid } from "./actor.ts";
 import { createRow, writeSilently } from "./audit-log.ts";
-import type { TypedRow, Values } from "./row.ts";
 import type { Transaction } from "./transaction.ts";
+import type { ColumnValues, TypedRow } from "./typed-row.ts";
 
-export type NewContainer = {
+type NewContainer = {
   /** On whose behalf it runs: its token will be this user's. */
   runtimeUser: string;
   command?: readonly string[];
@@ -17,7 +17,7 @@ export type NewContainer = {
 
 /** A queued container. It belongs to root; who may see it follows from the requests that use it. */
 export async function createContainer(tx: Transaction, container: NewContainer): Promise<Uuid> {
-  const values: Values = {
+  const values: ColumnValues = {
     owner_uuid: tx.known.rootUser,
     state: "Queued",
     priority: container.priority ?? 0n,
@@ -60,7 +60,7 @@ export async function recalculatePriority(tx: Transaction, container: string): P
   );
 }
 
-export const CONTAINER_STATES = ["Queued", "Locked", "Running", "Complete", "Cancelled"] as const;
+const CONTAINER_STATES = ["Queued", "Locked", "Running", "Complete", "Cancelled"] as const;
 export type ContainerState = (typeof CONTAINER_STATES)[number];
 
 export function stateOf(container: TypedRow): ContainerState {

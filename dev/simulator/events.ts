@@ -3,7 +3,7 @@ import { actorOf, type By } from "./actor.ts";
 import { insertLog, type LogEntry } from "./audit-log.ts";
 import type { Transaction } from "./transaction.ts";
 
-export type ForgedLog = By & {
+type ForgedLog = By & {
   /** Anything at all: a uuid of somebody else's object, nonsense, null. */
   objectUuid: string | null;
   objectOwnerUuid?: string | null;

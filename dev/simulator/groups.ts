@@ -4,7 +4,7 @@ import { createRow, updateRow } from "./audit-log.ts";
 import { createPermission } from "./links.ts";
 import type { Transaction } from "./transaction.ts";
 
-export type NewProject = By & {
+type NewProject = By & {
   name: string;
   /** A user or another project. */
   owner: string;
@@ -29,7 +29,7 @@ export async function createProject(tx: Transaction, project: NewProject): Promi
   return { uuid: row.need("uuid") };
 }
 
-/** A role belongs to root; whoever makes it gets a can_manage link. */
+/** A role belongs to root; the user who creates it gets a can_manage link. */
 export async function createRole(tx: Transaction, role: By & { name: string }): Promise<Uuid> {
   const by = actorOf(tx, role);
   const row = await createRow(

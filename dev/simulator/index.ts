@@ -43,7 +43,7 @@ import {
 } from "./tokens.ts";
 import { inTransaction, type SimulatedCommit, type Transaction } from "./transaction.ts";
 import { activateUser, createUser, deactivateUser, mergeUser, setAdmin } from "./users.ts";
-import { createUuidMaker, type Random } from "./uuid-maker.ts";
+import { createUuidMaker } from "./uuid-maker.ts";
 
 export type { By, Uuid } from "./actor.ts";
 export type { ContainerToken } from "./container-run.ts";
@@ -108,7 +108,7 @@ type Result<F> = F extends (...all: never[]) => Promise<infer R> ? R : never;
 export type Operations = { [K in keyof Table]: (...args: Arguments<Table[K]>) => Promise<Result<Table[K]>> };
 
 /** The operations as transactions of their own: each result also holds the commit's `lsn` and `logIds`. */
-export type CommittedOperations = {
+type CommittedOperations = {
   [K in keyof Table]: (...args: Arguments<Table[K]>) => Promise<Result<Table[K]> & SimulatedCommit>;
 };
 
@@ -129,18 +129,18 @@ const OWN_SESSION = {
   onConnect: async (client: pg.ClientBase) => void (await client.query(SESSION_SQL)),
 };
 
-export type SimulatorOptions = {
+type SimulatorOptions = {
   clusterId: string;
   /** For uuids and secrets, like Math.random. Default: a strong one. */
-  random?: Random;
-  /** UTC milliseconds. Default: the machine's clock. Rows of one run get strictly growing times. */
+  random?: () => number;
+  /** UTC milliseconds. Default: the host's clock. Rows of one run get strictly growing times. */
   now?: Now;
 } & ({ connection: pg.PoolConfig } | { pool: pg.Pool });
 
 export function createSimulator(options: SimulatorOptions): Simulator {
   const { clusterId } = options;
   const pool = "pool" in options ? options.pool : new pg.Pool({ ...options.connection, ...OWN_SESSION });
-  // An idle connection that breaks is told to the pool only; the next operation gets a new one or fails by itself.
+  // Only the pool notices that an idle connection broke; the next operation gets a new one or fails by itself.
   if (!("pool" in options)) pool.on("error", () => {});
   const parts = {
     pool,

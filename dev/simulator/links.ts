@@ -1,7 +1,7 @@
 /** Links as rows: made, changed and removed with their log rows. What sharing means stands in sharing.ts. */
 import { createRow, destroyRow } from "./audit-log.ts";
-import type { TypedRow } from "./row.ts";
 import type { Transaction } from "./transaction.ts";
+import type { TypedRow } from "./typed-row.ts";
 
 /** What a permission link can give, weakest first: one link is enough for each pair of tail and head. */
 export const LEVELS = ["can_read", "can_write", "can_manage"] as const;
@@ -9,9 +9,9 @@ export const LEVELS = ["can_read", "can_write", "can_manage"] as const;
 /** `can_login` (on a virtual machine) counts as reading, and stands beside the other links. */
 export type PermissionName = (typeof LEVELS)[number] | "can_login";
 
-export type NewPermission = { tail: string; head: string; level: PermissionName; by: string };
+type NewPermission = { tail: string; head: string; level: PermissionName; by: string };
 
-/** Permission links belong to root, whoever makes them. */
+/** Permission links belong to root, also when another user creates them. */
 export async function createPermission(tx: Transaction, { tail, head, level, by }: NewPermission): Promise<TypedRow> {
   const values = {
     owner_uuid: tx.known.rootUser,

@@ -2,9 +2,9 @@
 import { actorOf, type By, makerOf, type Uuid } from "./actor.ts";
 import { createRow, destroyRow, findRow, tableOfUuid, updateRow, writeSilently } from "./audit-log.ts";
 import { createPermission, destroyLinks } from "./links.ts";
-import type { Values } from "./row.ts";
 import { millisecondsOf, timestampOf } from "./timestamps.ts";
 import type { Transaction } from "./transaction.ts";
+import type { ColumnValues } from "./typed-row.ts";
 
 /** ms between being trashed and being deleted (Arvados: the configured signature lifetime, two weeks). */
 const TRASH_LIFETIME = 14 * 24 * 60 * 60 * 1000;
@@ -16,7 +16,12 @@ export async function move(tx: Transaction, uuid: string, newOwner: string, opti
 }
 
 /** Sets columns of an object by their own names, through the model (logged). */
-export async function updateObject(tx: Transaction, uuid: string, changes: Values, options: By = {}): Promise<Uuid> {
+export async function updateObject(
+  tx: Transaction,
+  uuid: string,
+  changes: ColumnValues,
+  options: By = {},
+): Promise<Uuid> {
   await updateRow(tx, tableOfUuid(uuid), uuid, changes, actorOf(tx, options));
   return { uuid };
 }

@@ -4,8 +4,8 @@
  * and text columns that hold JSON are nested as such; other text is a string with non-ASCII characters as they are.
  */
 import pg from "pg";
-import type { TypedRow } from "./row.ts";
 import { auditTime } from "./timestamps.ts";
+import type { TypedRow } from "./typed-row.ts";
 import type { Table } from "./uuid-maker.ts";
 
 const { builtins } = pg.types;

@@ -1,4 +1,4 @@
-/** Who may do what: permission links from users and roles to objects, made and taken back as Arvados does. */
+/** Who may do what: permission links from users and roles to objects, created and deleted as Arvados does. */
 import { actorOf, type By, type Uuid } from "./actor.ts";
 import { createRow, destroyRow, findRow, updateRow } from "./audit-log.ts";
 import { createPermission, LEVELS, type PermissionName } from "./links.ts";
@@ -75,7 +75,7 @@ export async function removeFromRole(tx: Transaction, member: string, role: stri
   return unshare(tx, { tail: member, head: role }, options);
 }
 
-export type NewLink = {
+type NewLink = {
   linkClass: string;
   name: string;
   tail: string | null;

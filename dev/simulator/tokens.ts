@@ -12,7 +12,7 @@ export type Token = {
   v2: string;
 };
 
-export type NewToken = By & {
+type NewToken = By & {
   /** Default `["all"]`; else `"METHOD /path"`. */
   scopes?: readonly string[];
   /** UTC milliseconds; default never. */

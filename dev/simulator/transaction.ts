@@ -1,7 +1,7 @@
 /** One transaction of the simulated Arvados: what every operation works with, and how it is committed. */
 import type { FieldDef, Pool, PoolClient } from "pg";
 import { wellKnown } from "../../core/uuid.ts";
-import { type ColumnValue, parameterOf, TypedRow } from "./row.ts";
+import { type ColumnValue, parameterOf, TypedRow } from "./typed-row.ts";
 import type { UuidMaker } from "./uuid-maker.ts";
 
 export type Transaction = {
@@ -20,7 +20,7 @@ export type Transaction = {
 /** What a transaction leaves behind. `lsn` = the end of the WAL right after COMMIT, so not before the commit's own (`0/16B3748`). */
 export type SimulatedCommit = { lsn: string; logIds: number[] };
 
-export type TransactionParts = { pool: Pool; clusterId: string; uuids: UuidMaker; now: () => string };
+type TransactionParts = { pool: Pool; clusterId: string; uuids: UuidMaker; now: () => string };
 
 export async function inTransaction<T>(
   parts: TransactionParts,

@@ -5,7 +5,7 @@ import { createPermission, destroyLinks } from "./links.ts";
 import { destroyToken } from "./tokens.ts";
 import type { Transaction } from "./transaction.ts";
 
-export type NewUser = By & {
+type NewUser = By & {
   uuid?: string;
   username: string;
   email?: string;

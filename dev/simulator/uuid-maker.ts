@@ -1,4 +1,4 @@
-/** Makes what Arvados draws at random: uuids and token secrets. The source of chance comes from outside, so that a test can repeat a run. */
+/** Makes what Arvados draws at random: uuids and token secrets. The random source is an argument, so that a test can repeat a run. */
 import { randomInt } from "node:crypto";
 import { infixOf, type Resource } from "../../core/uuid.ts";
 
@@ -22,19 +22,17 @@ export const TABLES = [
 
 export type Table = (typeof TABLES)[number];
 
-/** Like Math.random: in [0, 1). */
-export type Random = () => number;
-
 export type UuidMaker = {
   uuid(table: Table): string;
   /** A token's secret: 50 base-36 characters. */
   secret(): string;
 };
 
-/** Chance for secrets that must not be guessed. */
-export const strongRandom: Random = () => randomInt(2 ** 47) / 2 ** 47;
+/** In [0, 1), for secrets that must not be guessed. */
+const strongRandom = () => randomInt(2 ** 47) / 2 ** 47;
 
-export function createUuidMaker(clusterId: string, random: Random = strongRandom): UuidMaker {
+/** @param random in [0, 1), as `Math.random` */
+export function createUuidMaker(clusterId: string, random: () => number = strongRandom): UuidMaker {
   const characters = (count: number) =>
     Array.from({ length: count }, () => BASE36[Math.floor(random() * BASE36.length)]).join("");
   return {

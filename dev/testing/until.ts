@@ -1,8 +1,8 @@
 type What = string | (() => string);
 
 /**
- * What comes at all comes in less, on two slow processors and after a stall of seconds too: one that takes every lease, so that records
- * wait for the life of an answer and for a bridge that says its mark again, needs some fifteen.
+ * Enough also on two slow processors and after a stall of seconds: a stall in which every lease expires, so that records wait for
+ * the end of answered logins and for the bridge to repeat its mark, needs some fifteen seconds.
  */
 export const PATIENCE_MS = 30_000;
 
@@ -17,7 +17,7 @@ export async function until<T>(look: () => T | Promise<T>, what: What, ms = PATI
   }
 }
 
-/** The same for something that may never settle, which goes on when nobody waits any more. */
+/** The same for a promise that may never settle; its work is not stopped. */
 export async function within<T>(work: Promise<T>, what: What, ms: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -11,7 +11,7 @@ import { formatRevision } from "../../core/revision.ts";
 import { permissionsOf } from "../../core/session/session-permissions.ts";
 import { formatSessionKey, type SessionKey, type Subjects, VERBS, type Verb } from "../../core/subjects.ts";
 import { HEADER, type TailOpened, type WhoamiAnswer } from "../../core/wire/wire.ts";
-import { LogLimiter } from "../../runtime/log/log-limiter.ts";
+import { LogLimiter } from "../../runtime/log/limiter.ts";
 import type { Access } from "./access.ts";
 import { RecordsSequence } from "./records-sequence.ts";
 import { MOST_BODY, type RequestLimits } from "./request-limits.ts";

@@ -8,7 +8,7 @@ import type { CloseName } from "../../core/close-codes.ts";
 import { fault, reasonOf } from "../../core/errors.ts";
 import { sessionLookupKeys } from "../../core/session/session.ts";
 import type { SessionKey } from "../../core/subjects.ts";
-import { LogLimiter } from "../../runtime/log/log-limiter.ts";
+import { LogLimiter } from "../../runtime/log/limiter.ts";
 import { ServedTail, type TailParts } from "./served-tail.ts";
 
 /** A client that says nothing for this long is gone: it sends `more`, with 0 if need be. */

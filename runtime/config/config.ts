@@ -3,9 +3,7 @@
  * All faults are reported together, and none repeats a secret.
  */
 import { seedsIn } from "../../core/nkey.ts";
-import { ConfigFaults } from "./config-faults.ts";
-import { arvadosSource, type Environment, environmentSource, type Source, settingsSource } from "./config-sources.ts";
-import { ASCENDING, allSettings, type Config, type PlacedSetting, settingName } from "./config-table.ts";
+import { ConfigFaults } from "./faults.ts";
 import {
   type Address,
   type Consumer,
@@ -14,6 +12,8 @@ import {
   type Setting,
   type SettingValue,
 } from "./setting.ts";
+import { arvadosSource, type Environment, environmentSource, type Source, settingsSource } from "./sources.ts";
+import { ASCENDING, allSettings, type Config, type PlacedSetting, settingName } from "./table.ts";
 
 export type { Config };
 
@@ -23,11 +23,11 @@ export type ConfigRequest = {
   /** `--settings`: ours. */
   settingsFile?: string | undefined;
   env: Environment;
-  /** Whose needs must be met; absent for commands that only look. */
+  /** The command whose needed settings must be set; absent for commands that only read. */
   consumer?: Consumer;
 };
 
-/** By the setting's name in the settings file, where its value came from. */
+/** Where the value of each setting came from, by its name in the settings file. */
 export type Origins = Readonly<Record<string, string>>;
 export type LoadedConfig = { config: Config; origins: Origins };
 
@@ -81,7 +81,7 @@ export function secretsOf(config: Config): string[] {
     });
 }
 
-/** The values that may be, as they are printed. */
+/** The values that may be printed, as text. */
 export function publicValuesOf(config: Config): string[] {
   return allSettings()
     .filter(({ setting }) => !setting.secret)
@@ -114,7 +114,7 @@ function defaultOf(setting: Setting): SettingValue {
   throw new Error(`the default of ${setting.file} ${parsed.wrong}`);
 }
 
-/** The cluster that we were told of, before Arvados' file is opened. */
+/** The cluster that our own settings choose, before Arvados' file is opened. */
 function chosenCluster(settings: readonly PlacedSetting[], sources: readonly Source[]): string | null {
   const placed = settings.find(({ setting }) => setting.type === "clusterId");
   if (!placed) return null;
@@ -123,7 +123,7 @@ function chosenCluster(settings: readonly PlacedSetting[], sources: readonly Sou
   return typeof value === "string" && value !== "" ? value : null;
 }
 
-/** What the command needs and nobody gave, and settings that go together of which only some were given. */
+/** Settings that the command needs and that are not set, and settings that go together of which only some are set. */
 function addMissing(resolved: readonly Resolved[], consumer: Consumer | undefined, faults: ConfigFaults): void {
   for (const { setting, value } of resolved) {
     if (value !== "" || faults.explains(setting)) continue;

@@ -7,7 +7,7 @@ export const LOG_FOLLOWER_SETTINGS = {
     env: "ARVADOS_NATS_LOG_FOLLOWER",
     file: "logFollower.mode",
     default: "onDemand",
-    doc: "Whether the bridge reads the logs of running containers from the Arvados API: those that somebody tails, or all. Needs arvados.apiUrl and arvados.systemRootToken.",
+    doc: "Whether the bridge reads the logs of running containers from the Arvados API: those that a session tails, or all. Needs arvados.apiUrl and arvados.systemRootToken.",
   },
   pollMin: {
     type: "duration",
@@ -16,7 +16,7 @@ export const LOG_FOLLOWER_SETTINGS = {
     env: "ARVADOS_NATS_LOG_FOLLOWER_POLL_MIN",
     file: "logFollower.pollMin",
     default: "500ms",
-    doc: "How long until a log is read again while it grows.",
+    doc: "How long the log follower waits before it reads a growing log again.",
   },
   pollMax: {
     type: "duration",
@@ -25,7 +25,7 @@ export const LOG_FOLLOWER_SETTINGS = {
     env: "ARVADOS_NATS_LOG_FOLLOWER_POLL_MAX",
     file: "logFollower.pollMax",
     default: "10s",
-    doc: "How long until a log is read again that has been quiet, and the longest wait after failures.",
+    doc: "How long the log follower waits before it reads a quiet log again, and the longest wait after failures.",
   },
   settle: {
     type: "duration",
@@ -34,7 +34,7 @@ export const LOG_FOLLOWER_SETTINGS = {
     env: "ARVADOS_NATS_LOG_FOLLOWER_SETTLE",
     file: "logFollower.settle",
     default: "5s",
-    doc: "A log is complete when it is still the same this long after its container's end; a log that reads as another one must do so for this long.",
+    doc: "A log is complete when it is unchanged this long after its container ended. A log whose content was replaced must stay replaced for this long.",
   },
   requests: {
     type: "integer",
@@ -43,6 +43,6 @@ export const LOG_FOLLOWER_SETTINGS = {
     env: "ARVADOS_NATS_LOG_FOLLOWER_REQUESTS",
     file: "logFollower.requests",
     default: "16",
-    doc: "How many requests for logs may be under way to the Arvados API; of one container never more than two.",
+    doc: "How many requests for logs may run at the Arvados API at a time; for one container at most two.",
   },
 } as const;

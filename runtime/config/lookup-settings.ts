@@ -1,4 +1,4 @@
-/** How tokens are asked about at Arvados' API that the permission graph does not know. Part of `CONFIG_TABLE`. */
+/** How authcallout asks Arvados' API about tokens that are not in the permission graph. Part of `CONFIG_TABLE`. */
 
 export const LOOKUP_SETTINGS = {
   lookupKinds: {
@@ -7,7 +7,7 @@ export const LOOKUP_SETTINGS = {
     env: "ARVADOS_NATS_LOOKUP_KINDS",
     file: "lookup.kinds",
     default: "all",
-    doc: "Tokens that Arvados' database does not have and authcallout asks about at arvados.apiUrl (unset: none): those of other clusters (remote), or also bare ones, which may be OIDC access tokens (all).",
+    doc: "Which tokens without a row in Arvados' database authcallout asks about at arvados.apiUrl (unset: none): tokens of other clusters (remote), or also bare tokens, which may be OIDC access tokens (all).",
   },
   lookupKeep: {
     type: "duration",
@@ -16,7 +16,7 @@ export const LOOKUP_SETTINGS = {
     env: "ARVADOS_NATS_LOOKUP_KEEP",
     file: "lookup.keep",
     default: "60s",
-    doc: "How long such an answer counts where no row comes into the database for the token; its sessions end then, and their clients sign in again.",
+    doc: "How long such an answer counts while the database has no row for the token. Its sessions then end, and their clients log in again.",
   },
   lookupTimeout: {
     type: "duration",
@@ -25,7 +25,7 @@ export const LOOKUP_SETTINGS = {
     env: "ARVADOS_NATS_LOOKUP_TIMEOUT",
     file: "lookup.timeout",
     default: "5s",
-    doc: "How long Arvados' API may take. A login waits for half of callout.authTimeout at most; what comes later serves the next one.",
+    doc: "How long Arvados' API may take. A login waits for half of callout.authTimeout at most; a later answer serves the next login.",
   },
   lookupParallel: {
     type: "integer",
@@ -34,6 +34,6 @@ export const LOOKUP_SETTINGS = {
     env: "ARVADOS_NATS_LOOKUP_PARALLEL",
     file: "lookup.parallel",
     default: "16",
-    doc: "How many tokens are asked about at a time.",
+    doc: "How many tokens authcallout asks about at a time.",
   },
 } as const;

@@ -1,7 +1,7 @@
 /** The part of the configuration table that holds the nkey of each service in each account it works in. */
 import type { Consumer, Setting } from "./setting.ts";
 
-/** The nkey with which one service signs in to one account. */
+/** The nkey with which one service logs in to one account. */
 const nkey = (service: string, account: string, consumer: Consumer, why: string) =>
   ({
     type: "seed",

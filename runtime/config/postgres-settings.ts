@@ -45,7 +45,7 @@ export const POSTGRES_SETTINGS = {
       arvados: "PostgreSQL.Connection.password",
       default: "",
       secret: true,
-      doc: "Its password. Unset: none is sent.",
+      doc: "The role's password. Unset: none is sent.",
     },
     sslmode: {
       type: "choice",
@@ -63,7 +63,7 @@ export const POSTGRES_SETTINGS = {
       env: "ARVADOS_NATS_REPLICATION_SLOT",
       file: "replication.slot",
       default: "arvados_nats",
-      doc: "The logical replication slot. PostgreSQL admits one reader, so it is also the lock between bridges.",
+      doc: "The logical replication slot. PostgreSQL allows one reader, so the slot is also the lock between bridges.",
     },
     publication: {
       type: "sqlName",
@@ -77,7 +77,7 @@ export const POSTGRES_SETTINGS = {
       env: "ARVADOS_NATS_REPLICATION_SCHEMA",
       file: "replication.schema",
       default: "public",
-      doc: "The schema of Arvados' tables. No `search_path` is asked.",
+      doc: "The schema of Arvados' tables. The `search_path` is not used.",
     },
   },
 } as const;

@@ -1,4 +1,4 @@
-/** What a session may have, how long it lasts, and what a stale graph means for it. Part of `CONFIG_TABLE`. */
+/** Bounds of a session, how long it lasts, and what a stale graph does to it. Part of `CONFIG_TABLE`. */
 
 export const SESSION_SETTINGS = {
   sessionTtl: {
@@ -8,7 +8,7 @@ export const SESSION_SETTINGS = {
     env: "ARVADOS_NATS_SESSION_TTL",
     file: "session.ttl",
     default: "1h",
-    doc: "A session ends after this long at most, and its client signs in again.",
+    doc: "The longest time that a session lasts. Its client then logs in again.",
   },
   grantsMax: {
     type: "integer",
@@ -17,7 +17,7 @@ export const SESSION_SETTINGS = {
     env: "ARVADOS_NATS_GRANTS_MAX",
     file: "session.grantsMax",
     default: "4000",
-    doc: "A user with more subject patterns than this is refused: the answer to nats-server must stay under 1 MiB. From three quarters of it on, what a user reads is sent to that user instead. The same for all services.",
+    doc: "The most subject patterns that a user may have. A user with more is refused, because the answer to nats-server must stay under 1 MiB. From three quarters of it on, events that the user may read are published to the user directly. Must be the same for all services.",
   },
   audienceMin: {
     type: "integer",
@@ -26,14 +26,14 @@ export const SESSION_SETTINGS = {
     env: "ARVADOS_NATS_AUDIENCE_MIN",
     file: "session.audienceMin",
     default: "20",
-    doc: "What is shared with a role of more members than this is sent to the role, not granted to each member. The same for all services.",
+    doc: "An object that is shared with a role of more members than this is published to the role, and not granted to each member. Must be the same for all services.",
   },
   roles: {
     type: "text",
     env: "ARVADOS_NATS_ROLES",
     file: "session.roles",
     default: "",
-    doc: "Extra rights of role groups or users, <uuid>=<template> separated by spaces: dispatch (reads queue, writes logs), log-writer, syslog-writer, or syslog-writer:<service>.<host> (writes the lines of that service on that host alone), auditor (reads all events and service logs).",
+    doc: "Extra rights of role groups or users, <uuid>=<template> separated by spaces: dispatch (reads queue, writes logs), log-writer, syslog-writer, or syslog-writer:<service>.<host> (writes the lines of that service on that host only), auditor (reads all events and service logs).",
   },
   sessionsPerUser: {
     type: "integer",
@@ -42,7 +42,7 @@ export const SESSION_SETTINGS = {
     env: "ARVADOS_NATS_SESSIONS_PER_USER",
     file: "session.max.perUser",
     default: "400",
-    doc: "How many sessions one user may have. Containers' tokens and anonymous sessions count elsewhere.",
+    doc: "How many sessions one user may have. Sessions of containers' tokens and anonymous sessions are counted separately.",
   },
   sessionsPerCredential: {
     type: "integer",
@@ -51,7 +51,7 @@ export const SESSION_SETTINGS = {
     env: "ARVADOS_NATS_SESSIONS_PER_CREDENTIAL",
     file: "session.max.perCredential",
     default: "250",
-    doc: "How many of them by one token.",
+    doc: "How many of a user's sessions may use the same token.",
   },
   sessionsPerContainer: {
     type: "integer",
@@ -78,7 +78,7 @@ export const SESSION_SETTINGS = {
     env: "ARVADOS_NATS_SESSIONS_PER_ADDRESS",
     file: "session.max.perAddress",
     default: "100",
-    doc: "How many anonymous sessions may come from one address (of IPv6: one /64).",
+    doc: "How many anonymous sessions may come from one address (IPv6: one /64).",
   },
   sessionsAnonymous: {
     type: "integer",
@@ -87,7 +87,7 @@ export const SESSION_SETTINGS = {
     env: "ARVADOS_NATS_SESSIONS_ANONYMOUS",
     file: "session.max.anonymous",
     default: "5000",
-    doc: "How many anonymous sessions there may be. Together with the bounds above, keep it well below the max_connections of account APP.",
+    doc: "How many anonymous sessions there may be. Keep this bound and those above together well below the max_connections of account APP.",
   },
   cutsPerMinute: {
     type: "integer",
@@ -96,7 +96,7 @@ export const SESSION_SETTINGS = {
     env: "ARVADOS_NATS_CUTS_PER_MINUTE",
     file: "session.cutsPerMinute",
     default: "120",
-    doc: "How many sessions of one user may be cut in a minute; beyond that the user's logins are refused for 1 to 8 s, his other sessions live on.",
+    doc: "How many sessions of one user may be cut in a minute. Beyond that the user's logins are refused for 1 to 8 s; the user's other sessions stay.",
   },
   loginsPerMinute: {
     type: "integer",
@@ -105,7 +105,7 @@ export const SESSION_SETTINGS = {
     env: "ARVADOS_NATS_LOGINS_PER_MINUTE",
     file: "session.loginsPerMinute",
     default: "6000",
-    doc: "How many logins one user may make in a minute at one authcallout; beyond that as above.",
+    doc: "How many logins one user may make in a minute at one authcallout. Beyond that the user's logins are refused for 1 to 8 s.",
   },
   tailMax: {
     type: "integer",
@@ -114,7 +114,7 @@ export const SESSION_SETTINGS = {
     env: "ARVADOS_NATS_TAIL_MAX",
     file: "session.tailMax",
     default: "16",
-    doc: "How many logs one user may follow at a time, by one gateway; of anonymous users each session.",
+    doc: "How many logs one user may follow at a time at one gateway. For anonymous users the bound holds for each session.",
   },
   tailTotal: {
     type: "integer",
@@ -123,7 +123,7 @@ export const SESSION_SETTINGS = {
     env: "ARVADOS_NATS_TAIL_TOTAL",
     file: "session.tailTotal",
     default: "4000",
-    doc: "How many logs one gateway follows. The last fifth is kept for users who follow few. All gateways together: below the 10,000 consumers of LOGS.",
+    doc: "How many logs one gateway follows. The last fifth is reserved for users who follow few. Keep the sum of all gateways below the 10,000 consumers of LOGS.",
   },
   requestsPerSecond: {
     type: "integer",
@@ -132,7 +132,7 @@ export const SESSION_SETTINGS = {
     env: "ARVADOS_NATS_REQUESTS_PER_SECOND",
     file: "session.requestsPerSecond",
     default: "50",
-    doc: "How many requests a session may make of the gateway, and a user four times as many; saying `more` of a log counts a tenth. Beyond that they are refused, and who floods is cut.",
+    doc: "How many requests a second a session may send to the gateway; a user may send four times as many, and a `more` counts a tenth. Further requests are refused, and a session that floods is cut.",
   },
   stalenessTail: {
     type: "duration",
@@ -141,7 +141,7 @@ export const SESSION_SETTINGS = {
     env: "ARVADOS_NATS_STALENESS_TAIL",
     file: "staleness.tail",
     default: "5s",
-    doc: "With a permission graph older than this, logs stop.",
+    doc: "While the permission graph is older than this, no logs are served.",
   },
   stalenessRefuse: {
     type: "duration",
@@ -150,7 +150,7 @@ export const SESSION_SETTINGS = {
     env: "ARVADOS_NATS_STALENESS_REFUSE",
     file: "staleness.refuse",
     default: "10s",
-    doc: "With a permission graph older than this, new sessions are refused.",
+    doc: "While the permission graph is older than this, new sessions are refused.",
   },
   stalenessEnd: {
     type: "duration",
@@ -159,13 +159,13 @@ export const SESSION_SETTINGS = {
     env: "ARVADOS_NATS_STALENESS_END",
     file: "staleness.end",
     default: "60s",
-    doc: "With a permission graph older than this, sessions are ended.",
+    doc: "When the permission graph is older than this, sessions are ended.",
   },
   stalenessKeepAdmins: {
     type: "boolean",
     env: "ARVADOS_NATS_STALENESS_KEEP_ADMINS",
     file: "staleness.keepAdmins",
     default: "false",
-    doc: "Admins' sessions go on with a permission graph older than staleness.end, so that they can see what is wrong.",
+    doc: "Whether sessions of admins stay when the permission graph is older than staleness.end, so that admins can see what is wrong.",
   },
 } as const;

@@ -1,4 +1,4 @@
-/** The kinds of values that a setting can have: how each is read from text or YAML, what TypeScript type it gets, how it is shown. */
+/** The kinds of values that a setting can have: how each is read from text or YAML, its TypeScript type, and how it is printed. */
 import { fromPublic, fromSeed } from "@nats-io/nkeys";
 import { parseNetworks } from "../../core/address.ts";
 import { seedsIn } from "../../core/nkey.ts";
@@ -6,24 +6,24 @@ import { seedsIn } from "../../core/nkey.ts";
 /** `host:port` to listen on; an empty host means every interface. */
 export type Address = { host: string; port: number };
 
-/** What the kinds with options carry; `type` alone decides the value's TypeScript type. */
-type Kind =
+/** Each kind with its options; `type` alone decides the value's TypeScript type. */
+type SettingKind =
   | { type: "text" | "tokenSecret" | "clusterId" | "sqlName" | "boolean" | "address" | "networks" }
   | { type: "url"; schemes: readonly string[] }
-  /** One or several of one scheme, written with spaces or commas between them. */
+  /** One or several with the same scheme, separated by spaces or commas. */
   | { type: "urls"; schemes: readonly string[] }
-  /** One, or two with a space between them while keys are being changed. */
+  /** One, or two separated by a space during a change of keys. */
   | { type: "seed"; prefix: "SU" | "SA" | "SX" }
-  /** A public one. */
+  /** A public nkey. */
   | { type: "nkey"; prefix: "U" }
   | { type: "integer"; min: number; max: number }
   | { type: "duration"; min: number; max: number }
   | { type: "choice"; values: readonly string[] };
 
-/** Which commands cannot do without a setting. */
+/** The commands that may need a setting. */
 export type Consumer = "bridge" | "authcallout" | "proxy" | "streams" | "setup-db";
 
-export type Setting = Kind & {
+export type Setting = SettingKind & {
   env: string;
   /** Its place in our own settings file, dots between levels. */
   file: string;
@@ -34,12 +34,12 @@ export type Setting = Kind & {
   /** Never printed; may be given as `@/path` or by `<env>_FILE`. */
   secret?: true;
   neededBy?: readonly Consumer[];
-  /** Settings with the same word here are given together or not at all. */
+  /** Settings with the same word here are set together or not at all. */
   together?: string;
   doc: string;
 };
 
-type Values = {
+type SettingValues = {
   text: string;
   tokenSecret: string;
   clusterId: string;
@@ -61,15 +61,15 @@ type Values = {
 export type ValueOf<S extends Setting> =
   | (S extends { type: "choice"; values: readonly (infer V)[] }
       ? V
-      : S["type"] extends keyof Values
-        ? Values[S["type"]]
+      : S["type"] extends keyof SettingValues
+        ? SettingValues[S["type"]]
         : never)
   | (S extends { default: null } ? null : never);
 
 export type SettingValue = string | number | boolean | Address | null;
 
 /** A value, or the rest of a sentence that begins with the setting's name. The sentence never repeats a secret. */
-export type Parsed = { value: SettingValue } | { wrong: string };
+type Parsed = { value: SettingValue } | { wrong: string };
 
 const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
@@ -142,7 +142,7 @@ export function formatAddress({ host, port }: Address): string {
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
-/** Where to reach what listens on this address, from the same machine. */
+/** Where a listener on this address is reached from the same host. */
 export function urlOf(scheme: string, { host, port }: Address): string {
   const everywhere = host === "" || host === "0.0.0.0" || host === "::";
   return `${scheme}://${formatAddress({ host: everywhere ? "127.0.0.1" : host, port })}`;
@@ -188,7 +188,7 @@ function parseUrl(text: string, schemes: readonly string[], quoted: string): Par
   const shape = schemes.map((scheme) => `${scheme}://…`).join(" or ");
   if (!URL.canParse(text)) return { wrong: `${quoted} is not a URL (${shape})` };
   const url = new URL(text);
-  // Checked first, for from here on the text would be repeated.
+  // Checked first, because the errors below repeat the text.
   if (url.username !== "" || url.password !== "") return { wrong: "must not carry a user or a password" };
   if (!schemes.includes(url.protocol.slice(0, -1)) || url.hostname === "")
     return { wrong: `${quoted} does not begin with ${shape}` };
@@ -202,7 +202,7 @@ function parseUrls(text: string, schemes: readonly string[]): Parsed {
     if ("wrong" in parsed) return parsed;
     urls.push(String(parsed.value));
   }
-  // What encrypts to one server and not to the next one encrypts nothing.
+  // A connection that is encrypted to some servers only is not safe.
   if (new Set(urls.map((url) => new URL(url).protocol)).size > 1)
     return { wrong: "has addresses with different schemes" };
   return urls.length > 0 ? { value: urls.join(" ") } : { wrong: "is empty" };
@@ -215,14 +215,14 @@ function tokenSecret(text: string): Parsed {
   return /^[\x21-\x7e]+$/.test(secret) ? { value: secret } : { wrong: "is neither a token's secret nor a v2 token" };
 }
 
-/** Without the quotes that the Secret of keys has around public keys for nats-server's sake. */
+/** Without the quotes around public keys in the Secret, which nats-server needs. */
 function publicNkey(text: string, prefix: "U"): Parsed {
   const key = text.replace(/^"(.*)"$/, "$1");
   try {
     fromPublic(key);
     if (key.startsWith(prefix)) return { value: key };
   } catch {
-    // Said below, as for a key of another kind.
+    // Reported below, as for a key of another kind.
   }
   return { wrong: `is not a public nkey that begins with ${prefix} (56 characters)` };
 }

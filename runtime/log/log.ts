@@ -1,17 +1,17 @@
 /**
  * Logs are events with fields: `log.info({ user, sequence, ms }, "grants issued")`. JSON lines for machines, a short human form on
- * a terminal, always on stderr, because stdout belongs to the output of commands. No secret passes: fields are redacted by name,
- * and whole lines by the places and shapes of secrets (`log-secrets.ts`).
+ * a terminal, always on stderr, because stdout belongs to the output of commands. Secrets are removed: from fields by name,
+ * and from whole lines by the places and shapes of secrets (`secrets.ts`).
  */
 import { type Logger, pino, stdSerializers } from "pino";
-import { prettyLine } from "./log-pretty.ts";
-import { redactFields, secretFilter } from "./log-secrets.ts";
+import { prettyLine } from "./pretty.ts";
+import { redactFields, secretFilter } from "./secrets.ts";
 
 export type { Logger };
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal";
-export type LogFormat = "json" | "pretty";
+type LogFormat = "json" | "pretty";
 
-/** Where lines go: `process.stderr`, or an array in a test. */
+/** `process.stderr`, or a collector in a test. */
 export type LogSink = { write(line: string): unknown; isTTY?: boolean | undefined };
 
 export type LogOptions = {
@@ -20,7 +20,7 @@ export type LogOptions = {
   format?: LogFormat | null;
   /** Values that must never be printed, whatever field or text they stand in. */
   secrets?: readonly string[];
-  /** Values of settings that may be. */
+  /** Values of settings that may be printed. */
   publicValues?: readonly string[];
   sink?: LogSink;
 };
@@ -34,7 +34,7 @@ export function createLog({
   sink = process.stderr,
 }: LogOptions = {}): Logger {
   const terminal = sink.isTTY === true;
-  // A line has words of our own, which a password may be too; what others say stands in its fields.
+  // A password may equal a word of our own messages; text of others is in fields only.
   const hide = secretFilter(secrets, { publicValues, words: false });
   const hideInField = secretFilter(secrets, { publicValues });
   const shownError = (error: unknown) => errorFields(error, hideInField);
@@ -51,7 +51,7 @@ export function createLog({
   );
 }
 
-/** For tests and for callers that want silence. */
+/** For tests and benches. */
 export function silentLog(): Logger {
   return pino({ level: "silent" });
 }

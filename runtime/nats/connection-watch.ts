@@ -1,11 +1,11 @@
-/** Which of a service's connections are there, for `/readyz`: a service whose way to its users is cut is not ready, however fresh its graph. */
+/** Which of a service's connections are open, for `/readyz`: a service that cannot reach its users is not ready, however fresh its graph. */
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { Condition } from "../service.ts";
 
 export class ConnectionWatch {
   readonly #away = new Map<string, boolean>();
 
-  /** @param account for people: which connection it is */
+  /** @param account names the connection in `/readyz` */
   add(account: string, nc: Pick<NatsConnection, "status" | "closed">): void {
     this.#away.set(account, false);
     void this.#follow(account, nc);

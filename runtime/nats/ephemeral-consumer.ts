@@ -1,4 +1,4 @@
-/** A pull consumer of one reader's own, kept in nats-server's memory and removed by it once nobody pulls for a while. */
+/** A pull consumer for one reader, which nats-server keeps in memory and removes when the reader has not pulled for a while. */
 import {
   AckPolicy,
   type Consumer,
@@ -9,11 +9,11 @@ import {
 } from "@nats-io/jetstream";
 import { nanos } from "@nats-io/nats-core";
 
-export type EphemeralConsumerOptions = {
+type EphemeralConsumerOptions = {
   js: JetStreamClient;
   jsm: JetStreamManager;
   stream: string;
-  /** What it delivers, and from where. */
+  /** Which messages it delivers, and from where. */
   reads: Pick<ConsumerConfig, "deliver_policy"> & Partial<ConsumerConfig>;
   inactiveMs: number;
 };

@@ -1,17 +1,17 @@
 /**
- * Which of a service's nkeys to sign in with. Mostly there is one. While keys are being changed there are two, and servers that know only
- * the old one stand beside servers that know only the new one: the one that worked last comes first, then the other one, and after them
- * either, by chance (in turns, some servers could each be offered the wrong one for ever).
+ * Which of a service's nkeys to log in with. Usually there is one. During a change of keys there are two, and some servers know only the
+ * old one while others know only the new one. The nkey that worked last is offered first, then the other one, then either of them at
+ * random (in turns, some servers could be offered the wrong one for ever).
  */
 import { type Authenticator, nkeyAuthenticator } from "@nats-io/nats-core";
 
-export type NkeyChoice = {
+type NkeyChoice = {
   authenticator: Authenticator;
-  /** The one offered last was taken. */
+  /** The server accepted the nkey that was offered last. */
   accepted(): void;
 };
 
-/** @param random of [0, 1) */
+/** @param random in [0, 1) */
 export function chooseNkey(seeds: readonly string[], random: () => number): NkeyChoice {
   const each = seeds.map((seed) => nkeyAuthenticator(new TextEncoder().encode(seed)));
   let good = 0;

@@ -1,18 +1,18 @@
-/** The connection of one of our services in one account: its nkey from the configuration, its own inbox, closed with the scope. */
+/** The connection of a service in one account: with its nkey from the configuration and its own inbox, closed with the scope. */
 import type { NatsConnection } from "@nats-io/nats-core";
 import { type AccountOf, type NatsServiceName, serviceInbox } from "../../streams-config/accounts.ts";
 import type { Config } from "../config/config.ts";
 import type { Logger } from "../log/log.ts";
 import type { Scope } from "../scope.ts";
-import { connectNats } from "./nats-connection.ts";
+import { connectNats } from "./connection.ts";
 
-export type ServiceConnectionOptions<S extends NatsServiceName> = {
+type ServiceConnectionOptions<S extends NatsServiceName> = {
   config: Config;
   service: S;
   account: AccountOf<S>;
   log: Logger;
   scope: Scope;
-  /** For those who only look or help out: a server that is too old will do. */
+  /** For commands that only read or repair: a server that is too old is accepted. */
   anyVersion?: boolean;
 };
 

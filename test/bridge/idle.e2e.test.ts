@@ -1,12 +1,12 @@
 /** The beat on an idle database: it must advance, or logins would be refused on a quiet night. */
 import { databaseTarget, runBridge, setupNames } from "../../bridge/main.ts";
 import { setupDb } from "../../bridge/postgres/setup-db.ts";
+import { startAutoEnforcer } from "../../dev/testing/auto-enforcer.ts";
 import { until } from "../../dev/testing/until.ts";
 import { defaultConfig } from "../../runtime/config/config.ts";
 import { silentLog } from "../../runtime/log/log.ts";
 import { createMetrics } from "../../runtime/metrics.ts";
 import { createScope } from "../../runtime/scope.ts";
-import { startAutoEnforcer } from "../support/auto-enforcer.ts";
 import { startNats } from "../support/nats.ts";
 import { freshDatabase } from "../support/postgres.ts";
 

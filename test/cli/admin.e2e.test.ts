@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { environmentOf } from "../../dev/testing/environment.ts";
 import { until } from "../../dev/testing/until.ts";
-import { environmentOf } from "../support/callout-process.ts";
 import { spawnCli } from "../support/cli.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 

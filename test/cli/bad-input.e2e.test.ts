@@ -48,7 +48,7 @@ describe("bad input", () => {
     assertOneSentence(result, /nothing\.yml cannot be read/, /check the path/);
   });
 
-  it("is a configuration with several faults, which are told together", async () => {
+  it("is a configuration with several faults, which are reported together", async () => {
     const result = await spawnCli(["bridge"], { ARVADOS_NATS_URL: "http://wrong", ARVADOS_NATS_SESSION_TTL: "soon" });
     assertOneSentence(
       result,

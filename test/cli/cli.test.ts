@@ -82,7 +82,7 @@ describe("arvados-nats", () => {
       });
     });
 
-    it("names the line of broken YAML without showing what stands there", async () => {
+    it("names the line of broken YAML without showing its content", async () => {
       const path = file("broken.yml", 'Clusters:\n  zzzzz:\n    SystemRootToken: "topsecret\n');
       const result = await cli(["bridge", "--config", path]);
       assert.equal(result.code, 2);
@@ -115,7 +115,7 @@ describe("arvados-nats", () => {
   });
 
   describe("where a service cannot start", () => {
-    it("names the setting of an admin port that is taken, and ends with 2", async () => {
+    it("names the setting of an admin port that is in use, and ends with 2", async () => {
       const holder = createServer();
       const { port } = await listen(holder, { host: "127.0.0.1", port: 0 }, { what: "holder", setting: "-" });
       try {
@@ -247,7 +247,7 @@ describe("a failure at the command line", () => {
     assert.equal(told(fault("nats.unreachable", { url: "x", reason: "y" })).exitCode, 1);
   });
 
-  it("shows a stack of what nobody foresaw only with --debug", () => {
+  it("shows the stack of an unexpected error only with --debug", () => {
     const plain = told(new TypeError("x is not a function"));
     assert.match(plain.text, /^arvados-nats: x is not a function\n {2}→ .*--debug/);
     assert.doesNotMatch(plain.text, /cli\.test/);

@@ -42,20 +42,20 @@ describe("doctor, of nats-server", () => {
   });
   after(() => nats?.[Symbol.asyncDispose]());
 
-  it("finds all well with the bridge's own rights, and says what streams hold", async () => {
+  it("finds nothing wrong with the bridge's own permissions, and shows what streams hold", async () => {
     const findings = await doctor(nats);
     assert.deepEqual(notOk(findings), []);
     assert.equal(Object.keys(findings).length, DECLARED.length + 4);
     assert.match(findings["stream RECORDS"]?.saw ?? "", /^0 messages, 0 B of at most 256 MiB$/);
   });
 
-  it("tells by the clock given to it how far nats-server's is off", async () => {
+  it("compares nats-server's clock with the clock given to it", async () => {
     const late = await doctor(nats, () => Date.now() - 60_000);
     assert.deepEqual(notOk(late), ["bad nats-server's clock"]);
     assert.match(late["nats-server's clock"]?.saw ?? "", /is 60\.0 s ahead/);
   });
 
-  it("names a stream that drifted and one that cannot be mended, with what to do", async () => {
+  it("names a stream that drifted and one that cannot be corrected, with remedies", async () => {
     const jsm = await jetstreamManager(await nats.connect("streams", "STORE"));
     await jsm.streams.update("QUEUE", { max_msg_size: 1_000 });
     await jsm.streams.update("RECORDS", { max_bytes: 2 * PROFILE.recordsBytes });
@@ -66,7 +66,7 @@ describe("doctor, of nats-server", () => {
     assert.match(findings["stream RECORDS"]?.saw ?? "", /would shrink/);
   });
 
-  it("names streams that are missing, and cannot tell the time without one", async () => {
+  it("names streams that are missing, and cannot read the clock without one", async () => {
     await using empty = await startNats({ streams: false });
     const findings = await doctor(empty);
     const missing = DECLARED.map(({ name }) => `bad stream ${name}`);

@@ -78,7 +78,7 @@ describe("doctor, of Arvados' database", () => {
     }
   };
 
-  it("finds nothing bad after setup-db, and warns where the disk could fill and nobody reads the slot", async () => {
+  it("finds nothing bad after setup-db, and warns that the disk could fill and that no bridge reads the slot", async () => {
     const findings = await doctor(world);
     assert.deepEqual(bad(findings), []);
     const warned = findings.filter(({ state }) => state === "warn").map(({ name }) => name);
@@ -128,7 +128,7 @@ describe("doctor, of Arvados' database", () => {
     assert.match(find(findings, "replication").todo ?? "", /ALTER ROLE bridge_role REPLICATION/);
   });
 
-  it("names what a publication lacks, and its SQL mends just that", async () => {
+  it("names what a publication lacks, and its SQL adds exactly that", async () => {
     await world.sql.query("ALTER PUBLICATION doctor SET TABLE users (id, uuid), groups");
     const { state, saw, todo } = find(await doctor(world), "publication doctor");
     assert.equal(state, "bad");
@@ -151,7 +151,7 @@ describe("doctor, of Arvados' database", () => {
     await world.sql.query(sql ?? "");
   });
 
-  it("tells a publication that publishes too little from one that is not there", async () => {
+  it("distinguishes a publication that publishes too little from a missing one", async () => {
     const findings = await spoiled(
       "ALTER PUBLICATION doctor SET (publish = 'insert')",
       "ALTER PUBLICATION doctor SET (publish = 'insert, update, delete, truncate')",
@@ -165,15 +165,15 @@ describe("doctor, of Arvados' database", () => {
     assert.match(find(without, "publication doctor_logs").todo ?? "", /setup-db/);
   });
 
-  it("tells by the clock given to it how far PostgreSQL's is off", async () => {
+  it("compares PostgreSQL's clock with the clock given to it", async () => {
     const behind = find(await doctor(world, { now: () => Date.now() - 60_000 }), "PostgreSQL's clock");
     assert.equal(behind.state, "bad");
-    assert.match(behind.saw, /is 60\.0 s ahead of this machine's/);
+    assert.match(behind.saw, /is 60\.0 s ahead of this host's/);
     assert.equal(find(await doctor(world, { now: () => Date.now() + 3_000 }), "PostgreSQL's clock").state, "warn");
     assert.equal(find(await doctor(world), "PostgreSQL's clock").state, "ok");
   });
 
-  it("sees that audit logging is off by Arvados' file, and by changes that no row tells of", async () => {
+  it("sees in Arvados' file, and in changes without a log row, that audit logging is off", async () => {
     const off = find(await doctor(world, { audit: { maxAge: "0s", maxDeleteBatch: "100" } }), "audit log");
     assert.equal(off.state, "bad");
     assert.match(off.todo ?? "", /AuditLogs\.MaxAge/);
@@ -186,7 +186,7 @@ describe("doctor, of Arvados' database", () => {
     assert.equal(find(await spoiled(touch, mend, { publishSilent: true }), "audit log").state, "warn");
   });
 
-  it("names tokens that have more scopes than count, and says nothing where there are none", async () => {
+  it("names tokens that have too many scopes, and prints nothing where there are none", async () => {
     const scopes = (count: number, more = "") =>
       `'[${more}' || (SELECT string_agg('"GET /arvados/v1/collections/zzzzz-4zz18-' || lpad(n::text, 15, '0') || '"', ',')
                         FROM generate_series(1, ${count}) n) || ']'`;

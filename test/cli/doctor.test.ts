@@ -7,8 +7,8 @@ import { natsFindings } from "../../cli/doctor/streams.ts";
 
 const FINDINGS = [ok("wal_level", "logical"), problem("bad", "slot a", "there is none", "make one")];
 
-describe("doctor's words", () => {
-  it("are a line for each check, and what to do beneath those that are not well", () => {
+describe("findings of doctor", () => {
+  it("are a line for each check, with the remedy below each that is not ok", () => {
     assert.equal(
       formatFindings(FINDINGS, { colours: false }),
       [
@@ -26,7 +26,7 @@ describe("doctor's words", () => {
     assert.ok(formatFindings(FINDINGS, { colours: true }).startsWith(green));
   });
 
-  it("are bad when one is, not when something could not be looked at", () => {
+  it("are bad when one is bad, not when something could not be checked", () => {
     assert.equal(isBad(FINDINGS), true);
     assert.equal(isBad([ok("a", ""), problem("unknown", "b", "", ""), problem("warn", "c", "", "")]), false);
   });
@@ -83,7 +83,7 @@ describe("doctor, of a nats-server's address and version", () => {
     assert.equal(server("2.14.6", "nats://127.0.0.1:4222")?.state, "ok");
   });
 
-  it("finds a server bad that tells its clients where the others are", () => {
+  it("finds a server bad that advertises the other servers to clients", () => {
     const url = "tls://nats.example.org:4222";
     assert.equal(server("2.15.2", url)?.state, "ok");
     const told = server("2.15.2", url, ["10.0.0.1:4222", "10.0.0.2:4222"]);
@@ -92,7 +92,7 @@ describe("doctor, of a nats-server's address and version", () => {
     assert.match(told?.todo ?? "", /no_advertise: true/);
   });
 
-  it("warns of a plain connection, unless it is to this machine", () => {
+  it("warns of a plain connection, unless it is to this host", () => {
     const plain = server("2.15.2", "nats://nats.example.org:4222");
     assert.equal(plain?.state, "warn");
     assert.match(plain?.todo ?? "", /tls:\/\//);

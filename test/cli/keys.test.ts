@@ -25,7 +25,7 @@ async function cli(...args: string[]): Promise<{ code: number; out: string; err:
 const SEED = /S[AUX][A-Z2-7]{56}/;
 
 describe("arvados-nats keys", () => {
-  it("prints a Secret, other keys at each run, and says nothing besides", async () => {
+  it("prints a Secret with new keys at each run, and nothing else", async () => {
     const [first, second] = [await cli("keys"), await cli("keys", "--debug")];
     assert.deepEqual([first.code, first.err, second.err], [0, "", ""]);
     const seedOf = ({ out }: { out: string }) => parseAllDocuments(out)[0]?.toJS().stringData.ARVADOS_NATS_XKEY_SEED;
@@ -44,7 +44,7 @@ describe("arvados-nats keys", () => {
     for (const name of ["", "A", "-a", "a b"]) assert.equal((await cli("keys", "--name", name)).code, 2);
   });
 
-  it("writes files that only their owner can read, and never over those that are there", async () => {
+  it("writes files that only their owner can read, and never overwrites one", async () => {
     const folder = mkdtempSync(join(tmpdir(), "arvados-nats-keys-"));
     try {
       const { code, out } = await cli("keys", "--write", folder);
@@ -63,7 +63,7 @@ describe("arvados-nats keys", () => {
     }
   });
 
-  describe("in place of those in use", () => {
+  describe("that replace those in use", () => {
     const folder = mkdtempSync(join(tmpdir(), "arvados-nats-keys-"));
     after(() => rmSync(folder, { recursive: true }));
     const variables = (...path: string[]) =>
@@ -111,7 +111,7 @@ describe("arvados-nats keys", () => {
       }
     });
 
-    it("are missed by name, without a word of what was read", async () => {
+    it("are named when they are missing, without repeating what was read", async () => {
       writeFileSync(join(folder, "half.yaml"), "stringData:\n  ARVADOS_NATS_ISSUER_SEED: SAxyz\n");
       const { code, err, out } = await cli("keys", "--replace", join(folder, "half.yaml"));
       assert.equal(code, 2);

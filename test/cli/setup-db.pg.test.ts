@@ -34,7 +34,7 @@ describe("arvados-nats setup-db", () => {
     assert.deepEqual(await publications(), []);
   });
 
-  it("makes what is missing, says so, and then finds nothing to do", async () => {
+  it("creates what is missing, prints it, and then finds nothing to do", async () => {
     const { code, out, text } = await setup();
     assert.equal(code, 0, text);
     assert.match(out, /made publication arvados_nats of/);
@@ -43,7 +43,7 @@ describe("arvados-nats setup-db", () => {
     assert.match((await setup()).out, /nothing to do/);
   });
 
-  it("makes a slot that a standby may keep a copy of, where PostgreSQL knows such slots", async () => {
+  it("creates a failover slot where PostgreSQL has such slots", async () => {
     assert.deepEqual(await db.query("SELECT failover FROM pg_replication_slots WHERE slot_name = 'setup_test'"), [
       { failover: true },
     ]);

@@ -32,7 +32,7 @@ describe("arvados-nats streams", () => {
     assert.equal((await streams("apply")).code, 0);
   });
 
-  it("says as JSON what it says in words", async () => {
+  it("prints the same as JSON and as text", async () => {
     const plan = await streams("plan", "--json");
     assert.doesNotThrow(() => JSON.parse(plan.out), plan.text);
   });

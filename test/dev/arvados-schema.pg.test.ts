@@ -66,7 +66,7 @@ describe("what the bridge reads", () => {
     }
   });
 
-  it("may lack nothing but what is declared, with a word about each loss", () => {
+  it("may lack only what is declared, with a sentence about each loss", () => {
     for (const [table, columns] of Object.entries(OPTIONAL_COLUMNS)) {
       for (const [column, loss] of Object.entries(columns)) {
         assert.ok((TABLES[table as TableName] as readonly string[]).includes(column), `${table}.${column}`);

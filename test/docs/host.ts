@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { until } from "../../dev/testing/until.ts";
 import { createProcesses } from "../support/processes.ts";
 
-export type ShellResult = { code: number | null; text: string };
+type ShellResult = { code: number | null; text: string };
 
 export type ShellOptions = {
   env?: Readonly<Record<string, string>>;

@@ -1,8 +1,9 @@
 /** Three nats-servers with sessions on each: a revocation cuts them all, and waits for a server that does not answer. */
 import assert from "node:assert/strict";
 import type { NatsServer } from "../../dev/servers/nats-server.ts";
+import { environmentOf } from "../../dev/testing/environment.ts";
 import { until } from "../../dev/testing/until.ts";
-import { anotherReplica, environmentOf, firstReplica } from "../support/callout-process.ts";
+import { anotherReplica, firstReplica } from "../support/callout-process.ts";
 import { spawnCli } from "../support/cli.ts";
 import { bobAt, heardLater, takeBack } from "../support/leaks.ts";
 import { type StackListener, startTestStack, type TestStack } from "../support/stack.ts";

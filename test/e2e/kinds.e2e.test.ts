@@ -111,7 +111,7 @@ describe("a login by another door of nats-server", () => {
       "http://127.0.0.1:1",
     ]);
     const doors = `leafnodes 127.0.0.1:${ports.leaf}, mqtt 127.0.0.1:${ports.mqtt}`;
-    assert.equal(out.split("\n")[0], `bad  arvados-nats-zzzzz  opens ${doors}`);
+    assert.equal(out.split("\n")[0], `bad  arvados-nats-zzzzz  listens for ${doors}`);
     assert.match(out, /^bad {2}http:\/\/127\.0\.0\.1:1 {2}does not answer/m);
     assert.equal(code, 1);
     const closed = await startNatsServer({
@@ -119,7 +119,7 @@ describe("a login by another door of nats-server", () => {
     });
     try {
       const well = await spawnCli(["servers", "doors", closed.monitorUrl ?? ""]);
-      assert.equal(well.out, "ok   arvados-nats-zzzzz  opens no other door\n");
+      assert.equal(well.out, "ok   arvados-nats-zzzzz  has no other listener\n");
       assert.equal(well.code, 0);
     } finally {
       await closed.stop();

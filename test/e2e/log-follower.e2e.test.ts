@@ -6,11 +6,11 @@ import { runBridge } from "../../bridge/main.ts";
 import type { Client, TailEnd } from "../../client/mod.ts";
 import { openLogWriter } from "../../dev/log-writer.ts";
 import { type SimulatedApi, startArvadosApi } from "../../dev/simulated-api.ts";
+import { environmentOf } from "../../dev/testing/environment.ts";
 import { until } from "../../dev/testing/until.ts";
 import { silentLog } from "../../runtime/log/log.ts";
 import { createScope, type Scope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
-import { environmentOf } from "../support/callout-process.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 
 const FILE = "stdout.txt";

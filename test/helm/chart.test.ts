@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { allSettings } from "../../runtime/config/config-table.ts";
+import { allSettings } from "../../runtime/config/table.ts";
 import { SERVICE_VERSION } from "../../runtime/version.ts";
 import {
   CHART,

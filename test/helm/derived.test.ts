@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { parse } from "yaml";
 import { isNewEnough } from "../../core/nats-version.ts";
-import { allSettings } from "../../runtime/config/config-table.ts";
+import { allSettings } from "../../runtime/config/table.ts";
 import { DERIVED, readDerived } from "../../scripts/derived.ts";
 import { allMetrics } from "../../scripts/metrics.ts";
 import { STREAM_PROFILES } from "../../streams-config/streams.ts";

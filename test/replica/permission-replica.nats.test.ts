@@ -4,6 +4,7 @@ import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
+import { barrierSubject, formatBarrierEntry } from "../../core/barrier/entry.ts";
 import type { Revision } from "../../core/revision.ts";
 import type { GraphChange, TokenRow } from "../../core/rows.ts";
 import type { Subjects } from "../../core/subjects.ts";
@@ -76,7 +77,7 @@ async function followerOn(nats: TestNats, nc: NatsConnection, loaded: Revision[]
 }
 
 describe("where GRAPH ends with half a commit", () => {
-  it("a follower that starts waits for the other half: what the first has replaced is nowhere any more", async () => {
+  it("a replica that starts waits for the other half, because what the first half replaced is gone", async () => {
     await using nats = await startNats();
     const bridge = await nats.connect("bridge", "CORE");
     const nc = await nats.connect("authcallout", "CORE");
@@ -95,6 +96,41 @@ describe("where GRAPH ends with half a commit", () => {
     const whole = await commit(nats, bridge, [token(3)]);
     await started;
     assert.deepEqual(loaded, [whole]);
+  });
+});
+
+describe("the aliases of session tokens", () => {
+  const session = `h${"a".repeat(26)}`;
+
+  /** A replica that has loaded one token; the callout's alias for a bare session token of it is in BARRIER. */
+  async function withAlias(nats: TestNats, seams: Seams) {
+    const bridge = await nats.connect("bridge", "CORE");
+    const callout = await nats.connect("authcallout", "CORE");
+    await commit(nats, bridge, [user, token(1)]);
+    const entry = { kind: "alias", session, token: token(1).uuid } as const;
+    await jetstream(callout).publish(barrierSubject(nats.subjects, entry), formatBarrierEntry(entry));
+    const follower = await followerOn(nats, await nats.connect("gateway", "CORE"), [], seams);
+    await follower.start();
+    return follower;
+  }
+
+  const identity = ({ tokens }: PermissionReplica) => tokens.bySessionToken(session, Date.now());
+
+  it("are followed where the replica is asked to", async () => {
+    await using nats = await startNats();
+    const follower = await withAlias(nats, { aliases: {} });
+    await using _ = { [Symbol.asyncDispose]: () => follower.stop() };
+    const found = await until(() => identity(follower), "the alias to be read");
+    assert.deepEqual([found.user, found.token], [USER, token(1).uuid]);
+  });
+
+  it("are unknown otherwise until somebody remembers them: negative control", async () => {
+    await using nats = await startNats();
+    const follower = await withAlias(nats, {});
+    await using _ = { [Symbol.asyncDispose]: () => follower.stop() };
+    assert.equal(identity(follower), null);
+    follower.remember({ session, token: token(1).uuid });
+    assert.ok(identity(follower));
   });
 });
 
@@ -126,7 +162,7 @@ describe("a commit that cannot be applied", () => {
     throw new RangeError(SECRET);
   };
 
-  it("is not passed over: nobody is let in, GRAPH is read again, and what was taken away is gone", async () => {
+  it("is not left out: no login is accepted, GRAPH is read again, and the revoked right is gone", async () => {
     await using nats = await startNats();
     const { bridge, follower, loaded, failures, has, beat } = await beforeFailure(nats);
     await using _ = { [Symbol.asyncDispose]: () => follower.stop() };
@@ -141,7 +177,7 @@ describe("a commit that cannot be applied", () => {
     await beat(removal);
   });
 
-  it("would be passed over, and the right would stay, were the exception swallowed: negative control", async () => {
+  it("would be left out, and the right would stay, if the exception were swallowed: negative control", async () => {
     await using nats = await startNats();
     let swallowed = 0;
     const { bridge, follower, loaded, has, beat } = await beforeFailure(nats, {
@@ -168,7 +204,7 @@ describe("a commit that cannot be applied", () => {
     assert.deepEqual([loaded.length, has(1), has(3)], [1, true, true]);
   });
 
-  it("keeps everybody out while it fails again, is tried ever later, and is named without its content", async () => {
+  it("blocks all logins while it fails again, is retried ever later, and is named without its content", async () => {
     await using nats = await startNats();
     const { bridge, follower, loaded, failures } = await beforeFailure(nats);
     await using _ = { [Symbol.asyncDispose]: () => follower.stop() };
@@ -193,7 +229,7 @@ describe("a commit that cannot be applied", () => {
     assert.equal(follower.failure, null);
   });
 
-  it("is not what a row without the shape of one makes: that counts as gone, and is counted", async () => {
+  it("is not caused by a row that cannot be read: it counts as deleted, and is counted", async () => {
     await using nats = await startNats();
     const unreadable: string[] = [];
     const { bridge, follower, loaded, has } = await beforeFailure(nats, {
@@ -270,7 +306,7 @@ describe("after a power loss of nats-server", () => {
     return { follower, has, lost, age, taken };
   }
 
-  it("a follower trusts nothing it has, reads GRAPH anew, and sees the removal under an old sequence", async () => {
+  it("a replica drops its state, reads GRAPH again, and sees the removal under an old sequence", async () => {
     await using nats = await startNats({ reconnect: true });
     const loaded: Revision[] = [];
     const { follower, has, age } = await afterRollback(nats, (nc) => followerOn(nats, nc, loaded));
@@ -280,7 +316,7 @@ describe("after a power loss of nats-server", () => {
     assert.ok(has(2) && !has(4), "and what was lost is gone");
   });
 
-  it("it would go on as if nothing was, with what was removed and what was lost: negative control", async () => {
+  it("it would continue with what was removed and what was lost: negative control", async () => {
     await using nats = await startNats({ reconnect: true });
     const loaded: Revision[] = [];
     const { follower, has, lost, age, taken } = await afterRollback(nats, async (nc) => {

@@ -47,7 +47,7 @@ describe("the admin port", () => {
     assert.deepEqual(await ask(`${url}/livez`), { status: 200, type: "text/plain", text: "ok\n" });
   });
 
-  it("says in words why it is not ready, and when it is", async () => {
+  it("reports why it is not ready, and when it is", async () => {
     let says = "loading";
     const { url } = await admin(() => ({
       graph: { ok: says !== "loading", says },
@@ -65,7 +65,7 @@ describe("the admin port", () => {
     assert.match(after.text, /following at sequence 8812/);
   });
 
-  it("is not ready when the service cannot even tell", async () => {
+  it("is not ready when the readiness of the service throws", async () => {
     const { url } = await admin(() => {
       throw new Error("no graph");
     });
@@ -113,7 +113,7 @@ describe("metrics of two services in one process", () => {
 });
 
 describe("listen", () => {
-  it("names the setting where the port is taken", async () => {
+  it("names the setting when the port is in use", async () => {
     const holder = createServer();
     const address = await listen(holder, anyPort, { what: "holder", setting: "-" });
     try {
@@ -132,7 +132,7 @@ describe("listen", () => {
     }
   });
 
-  it("says what is wrong with an address that is not this machine's", async () => {
+  it("reports an address that is not this host's", async () => {
     const elsewhere = listen(createServer(), { host: "192.0.2.1", port: 1 }, { what: "it", setting: "x" });
     await assert.rejects(elsewhere, {
       code: "port.unusable",
@@ -181,7 +181,7 @@ describe("hostService", () => {
     await assert.rejects(fetch(`${url}/livez`));
   });
 
-  it("starts nothing where the admin port is taken", async () => {
+  it("starts nothing when the admin port is in use", async () => {
     await using scope = createScope();
     const holder = createServer();
     scope.defer("holder", () => holder.close());

@@ -49,13 +49,13 @@ describe("retry", () => {
       logged.map(({ level }) => level),
       ["info", "warn", "error", "error"],
     );
-    assert.equal(logged[0]?.msg, "could not reach it; trying again");
+    assert.equal(logged[0]?.msg, "could not reach it; retrying");
     assert.equal(logged[0]?.reason, "not yet");
   });
 
   const options = { what: "work", log: silentLog(), backoff, random: () => 0 };
 
-  it("gives up at once where trying again cannot help", async () => {
+  it("gives up at once when a retry cannot help", async () => {
     let tries = 0;
     const work = async () => {
       tries++;
@@ -65,7 +65,7 @@ describe("retry", () => {
     assert.equal(tries, 1);
   });
 
-  it("goes on after faults that say retry", async () => {
+  it("retries after faults that are handled by retry", async () => {
     const work = async (attempt: number) => {
       if (attempt === 0) throw fault("nats.unreachable", { url: "x", reason: "y" });
       return "done";

@@ -90,7 +90,7 @@ describe("runService", () => {
     assert.deepEqual(events, ["second released", "first released"]);
   });
 
-  it("throws what made the service fail, also when a release fails", async () => {
+  it("throws the error of the service, also when a release fails", async () => {
     const { options, done, lines } = world({
       release: () => {
         throw new Error("stuck");
@@ -102,7 +102,7 @@ describe("runService", () => {
     assert.match(lines.join(""), /release failed/);
   });
 
-  it("releases a start that a signal cut short", async () => {
+  it("releases a start that a signal interrupted", async () => {
     const { options, events, signals } = world();
     let aborted = false;
     const start: RunOptions["start"] = async (scope) => {
@@ -119,7 +119,7 @@ describe("runService", () => {
     assert.deepEqual(events, ["second released", "first released"]);
   });
 
-  it("gives a drain its time and then goes on, with exit code 1", async () => {
+  it("waits for a drain for a bounded time, then continues, with exit code 1", async () => {
     const { options, events, signals, started, lines } = world({ drain: () => new Promise(() => {}) });
     const slept: number[] = [];
     const running = runService({

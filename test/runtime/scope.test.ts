@@ -23,7 +23,7 @@ describe("a scope", () => {
     ]);
   });
 
-  it("tries every release, throws the first error and tells of all", async () => {
+  it("tries every release, throws the first error and reports all", async () => {
     const released: string[] = [];
     const told: string[] = [];
     const scope = createScope((name) => told.push(name));

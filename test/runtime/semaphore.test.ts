@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { until } from "../../dev/testing/until.ts";
 import { Semaphore } from "../../runtime/semaphore.ts";
 
-describe("turns", () => {
+describe("a semaphore", () => {
   it("come in order, never more than so many at a time, and to one key never more than its share", async () => {
     const turns = new Semaphore(3, 2);
     const begun: string[] = [];

@@ -8,7 +8,7 @@ import {
   runStreams,
   type StreamConnections,
 } from "../../streams-config/apply.ts";
-import type { StreamPlan } from "../../streams-config/plan.ts";
+import type { StreamPlan } from "../../streams-config/stream-plan.ts";
 import { type DeclaredStream, declaredStreams } from "../../streams-config/streams.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
 
@@ -45,7 +45,7 @@ describe("streams on a server", () => {
   });
   after(() => nats[Symbol.asyncDispose]());
 
-  it("are planned, made, found as declared, and left alone the second time", async () => {
+  it("are planned, created, found as declared, and left unchanged the second time", async () => {
     assert.match((await runStreams("plan", both, declared)).text, /^\+ CORE GRAPH: create/);
     assert.equal((await runStreams("check", both, declared)).exitCode, 1);
     const made = await runStreams("apply", both, declared);
@@ -86,7 +86,7 @@ describe("streams on a server", () => {
     assert.match(text, /~ STORE RECORDS: update/, "RECORDS still waits for its update");
   });
 
-  it("lose a republish that nobody declared", async () => {
+  it("lose an undeclared republish", async () => {
     const leaking = changed("LOGS", { republish: { src: ">", dest: "elsewhere.>" } });
     const onlyLogs = (plan: StreamPlan) => plan.filter((step) => step.stream.name === "LOGS");
     await applyPlan(both, onlyLogs(await planStreams(both, leaking)));

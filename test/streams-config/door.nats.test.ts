@@ -17,7 +17,7 @@ async function withUsers(nats: TestNats): Promise<void> {
 
 describe("the door between services and users", () => {
   for (const servers of [1, 3] as const) {
-    it(`lets services in when users have taken every place of theirs, on ${servers} servers`, async () => {
+    it(`admits services when users hold all of their connections, on ${servers} servers`, async () => {
       await using nats = await startNats({ servers, streams: false, limits: { appConnections: PLACES } });
       await withUsers(nats);
       const user = (url: string) => nats.connectUser({ token: "any", inboxPrefix: "_INBOX.t.s", servers: url });

@@ -10,7 +10,7 @@ import type { NatsServer } from "../../dev/servers/nats-server.ts";
 import { until } from "../../dev/testing/until.ts";
 import type { StreamAccount } from "../../streams-config/accounts.ts";
 import { applyStreams, runStreams, STREAM_VERBS, type StreamConnections } from "../../streams-config/apply.ts";
-import { REFUSALS } from "../../streams-config/plan.ts";
+import { REFUSALS } from "../../streams-config/stream-plan.ts";
 import { type DeclaredConfig, type DeclaredStream, declaredStreams } from "../../streams-config/streams.ts";
 import { startTestCallout } from "../support/callout.ts";
 import { startNats, type TestNats } from "../support/nats.ts";
@@ -202,7 +202,7 @@ for (const servers of [1, 3] as const) {
       }
     });
 
-    describe("are brought into line, with every message, in", () => {
+    describe("are corrected, with every message, in", () => {
       for (const [setting, actual] of UPDATED) {
         it(setting, async () => {
           await publish(SUBJECTS.LOGS);
@@ -217,7 +217,7 @@ for (const servers of [1, 3] as const) {
       }
     });
 
-    describe("are not brought into line where nats-server does not take it, which is said:", () => {
+    describe("are not corrected where nats-server refuses it, which is reported:", () => {
       const rejects = async (declared: DeclaredStream[], says: RegExp, remedy: RegExp) => {
         await assert.rejects(runStreams("apply", both, declared), (error) => {
           assert.ok(error instanceof Fault && error.code === "stream.drift");
@@ -271,7 +271,7 @@ for (const servers of [1, 3] as const) {
           assert.equal((await stateOf("STORE", "LOGS")).messages, messages);
         });
 
-        it("stay on three where somebody forgets which profile is theirs: the smaller one holds less", async () => {
+        it("stay on three replicas when the smaller profile is applied by mistake: it holds less", async () => {
           const sizes = { ...SMALL, recordsBytes: 65 * MIB, logsBytes: 65 * MIB };
           const larger = declaredStreams({ clusterId: "zzzzz", profile: { ...sizes, replicas: 3 } });
           await applyStreams(both, larger);
@@ -286,7 +286,7 @@ for (const servers of [1, 3] as const) {
       });
 
       describe("without a quorum", () => {
-        it("are left as they are, which is said, and are brought into line when it is back", async () => {
+        it("are left as they are, which is reported, and are corrected when it is back", async () => {
           const [, second, third] = nats.servers as [NatsServer, NatsServer, NatsServer];
           await Promise.all([second.kill9(), third.kill9()]);
           // The one that is left may answer for a while yet, but it can change nothing.

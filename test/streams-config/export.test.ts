@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { parseAllDocuments } from "yaml";
 import { exportStreams, streamConfig } from "../../streams-config/export.ts";
-import { planStream } from "../../streams-config/plan.ts";
+import { planStream } from "../../streams-config/stream-plan.ts";
 import { declaredStreams } from "../../streams-config/streams.ts";
 
 const streams = declaredStreams({ clusterId: "zzzzz", profile: "cluster" });
 
-describe("streams in the words of other tools", () => {
+describe("streams in the formats of other tools", () => {
   it("are the declared ones, so that nothing would be left to apply", () => {
     for (const stream of streams) assert.equal(planStream(stream, streamConfig(stream)).action, "same");
     assert.deepEqual(

@@ -80,7 +80,7 @@ describe("accounts on a server", () => {
     );
   });
 
-  it("tell a container which sequence another's log ends with, and no more: known, for nats-server cannot be told not to", async () => {
+  it("reveal to a container the last sequence of another container's log, and no more: nats-server cannot prevent it", async () => {
     const mine = await user();
     const sequence = await stored(await nats.connect("bridge", "STORE"), OTHER_LOG);
     const asked = headers();
@@ -189,7 +189,7 @@ describe("accounts on a server", () => {
     );
   });
 
-  it("let nobody in CORE make one either, whatever that user's own permissions say", async () => {
+  it("let no user of CORE create one either, whatever the user's own permissions are", async () => {
     const control = await user("CORE control");
     await assert.rejects(control.request("$SYS.REQ.USER.AUTH", "x"), /permissions violation/i);
     await assert.rejects(control.request(OWN_LOG, "x"), /no responders/i, "negative control: the other one passes");

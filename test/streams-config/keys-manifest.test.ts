@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parse, parseAllDocuments } from "yaml";
-import { allSettings } from "../../runtime/config/config-table.ts";
+import { allSettings } from "../../runtime/config/table.ts";
 import { publicVariables, seedVariables } from "../../streams-config/key-variables.ts";
 import { generateKeys, publicKeys } from "../../streams-config/keys.ts";
 import {

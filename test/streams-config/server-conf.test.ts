@@ -38,7 +38,7 @@ describe("the configuration of nats-server", () => {
     for (const { seed } of [keys.issuer, keys.xkey, keys.edge]) assert.ok(!text.includes(seed));
   });
 
-  it("names every service user in auth_users, since whoever is missing there is sent to the callout", () => {
+  it("names every service user in auth_users, because users who are missing there go to the callout", () => {
     const line = /auth_users: \[(.*)\]/.exec(render())?.[1] ?? "";
     const named = line.split(", ").map((quoted) => quoted.slice(1, -1));
     assert.deepEqual(
@@ -55,7 +55,7 @@ describe("the configuration of nats-server", () => {
     assert.equal(line, `proxies { trusted: [{ key: "${keys.edge.public}" }] }`);
   });
 
-  it("tells clients no server's address, alone and among others", () => {
+  it("advertises no server's address to clients, alone and in a cluster", () => {
     const cluster = { name: "c", port: 6222, routes: [6222, 6223] };
     for (const text of [render(), render({ cluster })]) {
       assert.match(text, /^cluster \{\n(?: {2}.*\n)* {2}no_advertise: true\n\}$/m);

@@ -31,7 +31,7 @@ describe("declared streams", () => {
     }
   });
 
-  it("say how many consumers each may have: the server's own default would be 1,000, silently", () => {
+  it("declare how many consumers each may have: the server's own default would be 1,000", () => {
     for (const { config } of streams) assert.ok(config.max_consumers > 0);
   });
 
@@ -63,7 +63,7 @@ describe("declared streams", () => {
     assert.equal(config.max_bytes, -1);
   });
 
-  it("keep as many replicas and bytes as the profile says", () => {
+  it("have the replicas and bytes of the profile", () => {
     const cluster = declaredStreams({ clusterId: "zzzzz", profile: "cluster" });
     for (const { config } of cluster) assert.equal(config.num_replicas, 3);
     assert.equal(
@@ -72,7 +72,7 @@ describe("declared streams", () => {
     );
   });
 
-  describe("let nobody push out the others:", () => {
+  describe("bound each writer's share:", () => {
     const GIB = 1024 ** 3;
     const profiles: StreamProfile[] = [
       ...Object.values(STREAM_PROFILES),

@@ -7,12 +7,12 @@ import type { QueueEntry } from "../../bridge/streams/queue-writer.ts";
 import type { GraphKind, GraphRows } from "../../core/rows.ts";
 import type { RecordEvent } from "../../core/wire/wire.ts";
 import type { Operations } from "../../dev/simulator/index.ts";
+import { startAutoEnforcer } from "../../dev/testing/auto-enforcer.ts";
 import { until } from "../../dev/testing/until.ts";
 import { type Config, type ConfigOverrides, defaultConfig } from "../../runtime/config/config.ts";
 import { createLog, silentLog } from "../../runtime/log/log.ts";
 import { createMetrics } from "../../runtime/metrics.ts";
 import { createScope } from "../../runtime/scope.ts";
-import { startAutoEnforcer } from "./auto-enforcer.ts";
 import { startNats } from "./nats.ts";
 import { freshDatabase } from "./postgres.ts";
 

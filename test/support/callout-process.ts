@@ -9,8 +9,6 @@ import type { SystemAccount } from "../../authcallout/sessions/system-account.ts
 import { freePorts } from "../../dev/servers/free-ports.ts";
 import { until } from "../../dev/testing/until.ts";
 import type { Config } from "../../runtime/config/config.ts";
-import { allSettings } from "../../runtime/config/config-table.ts";
-import type { Address } from "../../runtime/config/setting.ts";
 import { createLog, silentLog } from "../../runtime/log/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import type { ServiceContext } from "../../runtime/service.ts";
@@ -112,16 +110,4 @@ export async function anotherReplica({ config }: Pick<TestStack, "config">, seam
     throw error;
   });
   return Object.assign(service, { [Symbol.asyncDispose]: () => scope.close() });
-}
-
-export function environmentOf(config: Config): Record<string, string> {
-  const out: Record<string, string> = {};
-  for (const { path, setting } of allSettings()) {
-    const value = path.reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], config);
-    if (value === null || value === "") continue;
-    const address = value as Address;
-    if (setting.type === "address") out[setting.env] = `${address.host}:${address.port}`;
-    else out[setting.env] = setting.type === "duration" ? `${value}ms` : String(value);
-  }
-  return out;
 }

@@ -110,7 +110,7 @@ describe("finding nats-server", () => {
     assert.deepEqual(await find(), { path, version: "2.15.3", origin: "PATH" });
   });
 
-  it("leaves one on PATH alone that is too old or does not run, says so, and builds one", async () => {
+  it("skips one on PATH that is too old or does not run, reports it, and builds one", async () => {
     await fakeGo();
     const old = await script(join(dir, "bin"), "nats-server", "echo nats-server: v2.9.10");
     assert.equal((await find()).origin, "built");
@@ -120,7 +120,7 @@ describe("finding nats-server", () => {
     assert.ok(said.some((line) => line.includes("does not run")));
   });
 
-  it("builds once, says that it does, and takes what it built the next time", async () => {
+  it("builds once, reports it, and uses the built one the next time", async () => {
     await fakeGo();
     const built = await find();
     assert.deepEqual([built.origin, built.version], ["built", "2.15.2"]);
@@ -131,14 +131,14 @@ describe("finding nats-server", () => {
     assert.equal(await readFile(join(dir, "builds"), "utf8"), "built\n");
   });
 
-  it("lets two builds at once end well, and leaves nothing else behind", async () => {
+  it("allows two builds at once, and leaves nothing else behind", async () => {
     await fakeGo();
     const [one, two] = await Promise.all([find(), find()]);
     assert.deepEqual(one, two);
     assert.deepEqual(await readdir(join(dir, "cache")), ["nats-server-v2.15.2"]);
   });
 
-  it("says what is missing when there is neither nats-server nor Go, or the build fails", async () => {
+  it("names what is missing when there is neither nats-server nor Go, or the build fails", async () => {
     await assert.rejects(find(), isFault("nats.not_found", /no `go` on PATH/));
     await script(join(dir, "bin"), "go", "echo 'go.mod requires go >= 1.26.0 (running go 1.19)' >&2", "exit 1");
     await assert.rejects(find(), isFault("nats.not_found", /requires go >= 1\.26\.0/));
@@ -149,7 +149,7 @@ describe("finding nats-server", () => {
 describe("a nats-server that was started", () => {
   const conf = { clusterId: "zzzzz", keys: publicKeys(generateKeys()) };
 
-  it("says where it listens, and keeps its ports and streams over a restart and over kill -9", async () => {
+  it("reports where it listens, and keeps its ports and streams over a restart and over kill -9", async () => {
     await using nats = await startNats();
     const { server } = nats;
     const { url, websocketUrl, pid } = server;
@@ -195,7 +195,7 @@ describe("a nats-server that was started", () => {
     assert.equal(healthy.status, 200);
   });
 
-  it("refuses whoever is not known: nobody answers the callout", async () => {
+  it("refuses unknown users: no callout answers", async () => {
     await using server = await startNatsServer({ conf: { ...conf, limits: { authTimeout: 0.2 } } });
     const attempt = connect({ servers: server.url, token: "any", reconnect: false });
     await assert.rejects(attempt, /authorization violation/i);
@@ -219,12 +219,12 @@ describe("a nats-server that was started", () => {
     }
   });
 
-  it("says in its own words why it did not start", async () => {
+  it("reports the server's own reason when it did not start", async () => {
     const attempt = startNatsServer({ conf: { ...conf, limits: { syncInterval: "soon" } } });
     await assert.rejects(attempt, isFault("nats.unreachable", /ended with code 1: .*sync_interval/));
   });
 
-  it("tells when it ends and nobody asked it to", async () => {
+  it("reports an unexpected end", async () => {
     let ended: string | undefined;
     await using server = await startNatsServer({
       conf,

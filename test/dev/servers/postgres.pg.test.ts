@@ -124,7 +124,7 @@ describe("the embedded PostgreSQL", () => {
     await assert.rejects(startPostgres({ dataDir }), /PostgreSQL ended while it started .*configuration file/);
   });
 
-  it("takes no folder that holds something else", async () => {
+  it("refuses a folder that holds something else", async () => {
     await writeFile(join(folder, "thesis.tex"), "");
     await assert.rejects(startPostgres({ dataDir: folder }), /neither empty nor a PostgreSQL data folder/);
     assert.equal((await stat(folder)).mode & 0o777, 0o755);
@@ -182,7 +182,7 @@ describe("the embedded PostgreSQL", () => {
       assert.equal(await canEnter(closed, as), as === null);
     });
 
-    it("runs its programs from a copy in an open place, made once", async () => {
+    it("runs its programs from a copy in an open place, which is made once", async () => {
       const native = join(closed, "native");
       const programs = await binariesFor(as);
       const installed = join(programs.postgres, "..", "..");
@@ -221,7 +221,7 @@ describe("the embedded PostgreSQL", () => {
       }
     });
 
-    it("refuses an open place that somebody else could have filled", async () => {
+    it("refuses an open place that another user could have filled", async () => {
       const path = join(folder, `arvados-nats-${process.getuid?.()}`);
       assert.equal(await openFolder(folder), path);
       assert.equal(await openFolder(folder), path);
@@ -231,7 +231,7 @@ describe("the embedded PostgreSQL", () => {
   });
 
   describe("making a cache entry", () => {
-    it("lets one of two makers win and leaves nothing half made", async () => {
+    it("lets one of two processes win and leaves nothing half copied", async () => {
       const path = join(folder, "entry");
       const make = (text: string) =>
         cacheEntry(path, async (part) => {

@@ -60,7 +60,6 @@ describe("loadConfig", () => {
     assert.equal(config.anonymousUserToken, "anonymoussecret");
     assert.equal(config.roleGroupsVisibleToAll, false);
     assert.equal(config.arvadosApiUrl, "https://api.example");
-    assert.equal(config.arvadosWebsocketUrl, null);
   });
 
   it("lets our settings win over Arvados' file, and the environment over both", () => {
@@ -134,7 +133,7 @@ describe("loadConfig", () => {
     ]);
   });
 
-  it("refuses to guess between clusters, and takes the one it is told", () => {
+  it("refuses to guess between clusters, and uses the one that is set", () => {
     const configFile = file("config.yml", "Clusters: { aaaaa: {SystemRootToken: a}, bbbbb: {SystemRootToken: b} }");
     assert.deepEqual(linesOf({ configFile, consumer: "setup-db" }), [
       "config.yml: holds the clusters aaaaa, bbbbb: choose one with clusterId (ARVADOS_NATS_CLUSTER_ID)",
@@ -164,7 +163,7 @@ describe("loadConfig", () => {
     }
   });
 
-  it("says which secret's file cannot be read, and refuses two sources for one secret", () => {
+  it("names the file of a secret that cannot be read, and refuses two sources for one secret", () => {
     assert.deepEqual(linesOf({ env: { ARVADOS_NATS_ISSUER_SEED_FILE: "/nowhere/issuer" } }), [
       "ARVADOS_NATS_ISSUER_SEED_FILE: names /nowhere/issuer, which cannot be read: there is no such file",
     ]);
@@ -196,7 +195,7 @@ describe("loadConfig", () => {
     assert.ok(!text.includes("hunter2"), text);
   });
 
-  it("says in words why a file cannot be read", () => {
+  it("reports why a file cannot be read", () => {
     mkdirSync(join(dir, "folder"));
     const reasons = {
       [join(dir, "missing.yml")]: "there is no such file",

@@ -29,7 +29,7 @@ describe("a setting's value", () => {
     for (const [text, ms] of Object.entries(examples)) assert.equal(parsed(duration, text), ms, text);
   });
 
-  it("refuses durations without a unit, for nobody knows what was meant", () => {
+  it("refuses durations without a unit, which are ambiguous", () => {
     for (const text of ["10", "10 s", "s", "-1s", "10x", "1e3s"]) {
       assert.match(String(parsed(duration, text)), /is not a duration such as/, text);
     }
@@ -45,7 +45,7 @@ describe("a setting's value", () => {
     }
   });
 
-  it("says which bounds it passes", () => {
+  it("names the bounds of a value that is outside them", () => {
     assert.equal(parsed(duration, "10ms"), "10ms is not between 100ms and 1d");
     assert.equal(
       parsed({ ...common, type: "integer", min: 1, max: 65535 }, "70000"),
@@ -71,7 +71,7 @@ describe("a setting's value", () => {
     }
   });
 
-  it("gives an address that this machine can open for one that means every interface", () => {
+  it("gives a local address for one that means every interface", () => {
     assert.equal(urlOf("http", { host: "", port: 1 }), "http://127.0.0.1:1");
     assert.equal(urlOf("http", { host: "::1", port: 1 }), "http://[::1]:1");
   });

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { createUser } from "@nats-io/nkeys";
 import { fault } from "../../../core/errors.ts";
 import { createLog, type LogOptions } from "../../../runtime/log/log.ts";
-import { prettyLine } from "../../../runtime/log/log-pretty.ts";
-import { redactFields, secretFilter } from "../../../runtime/log/log-secrets.ts";
+import { prettyLine } from "../../../runtime/log/pretty.ts";
+import { redactFields, secretFilter } from "../../../runtime/log/secrets.ts";
 
 const TOKEN_UUID = "zzzzz-gj3su-077z32aux8dg2s1";
 const SECRET = "3kg6k6lzmp9kj5cpkcoxie963cmvjahbt2fod9zru30k1jqdmi";
@@ -15,7 +15,7 @@ function logged(options: LogOptions = {}) {
 }
 
 describe("the log", () => {
-  it("writes an event with its fields, level and component in words", () => {
+  it("writes an event with its fields, level and component", () => {
     const { log, last } = logged();
     log.child({ component: "bridge" }).info({ lsn: "0/16B3748", events: 3 }, "commit published");
     const { time, ...fields } = last();
@@ -46,7 +46,7 @@ describe("the log", () => {
     assert.match(lines.join(""), /"code":"nats.unreachable"/);
   });
 
-  it("prints no secret, whatever field or text it stands in", () => {
+  it("prints no secret, whatever field or text contains it", () => {
     const seed = new TextDecoder().decode(createUser().getSeed());
     const jwt = "eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.eyJqdGkiOiJYWFhYWFhYIn0.c2lnbmF0dXJl";
     const withSecret = Object.assign(new Error(`bad token v2/${TOKEN_UUID}/${SECRET}`), { password: "hunter22" });
@@ -70,7 +70,7 @@ describe("the log", () => {
 });
 
 describe("a log line, where the password is a word", () => {
-  it("keeps what the product says, and hides what others say it is", () => {
+  it("keeps words of our own, and hides the password in text of others", () => {
     const { log, lines } = logged({ secrets: ["dragon"], publicValues: ["records_db"] });
     log.info({ database: "records_db", reason: "no pg_hba.conf entry for dragon" }, "the dragon leads");
     const shown = JSON.parse(lines[0] ?? "");
@@ -130,7 +130,7 @@ describe("secretFilter", () => {
   // As it stands in JSON and in no other text: else the quote might as well end the URL.
   const UNQUOTED = PASSWORDS.filter((one) => !/["']/.test(one));
 
-  describe("hides what stands where a secret does, whatever it is and though nobody has said that it is one", () => {
+  describe("hides values at the places of secrets, also unknown ones", () => {
     const rows: [what: string, text: (secret: string) => string, secrets?: string[]][] = [
       [
         "a connection string",
@@ -187,7 +187,7 @@ describe("secretFilter", () => {
     }
   });
 
-  it("hides no word of the product's own, though it is a password: that would tell which one", () => {
+  it("hides no word of our own, though it is a password: blanks would reveal it", () => {
     const texts = [
       "arvados-nats bridge: the Arvados API at https://arvados.example does not answer",
       'password authentication failed for user "arvados"',
@@ -205,13 +205,13 @@ describe("secretFilter", () => {
     }
   });
 
-  it("hides another known value wherever it stands by itself, also in JSON and in URLs", () => {
+  it("hides any other known value wherever it is a word of its own, also in JSON and in URLs", () => {
     const hide = secretFilter(["topsecret", "tr0ub4dor&3", "pa ss/word"]);
     const shown = hide('it was topsecret, "tr0ub4dor&3" and ?q=pa%20ss%2Fword\\ntopsecret but no topsecrets');
     assert.equal(shown, 'it was ***, "***" and ?q=***\\n*** but no topsecrets');
   });
 
-  it("takes no longer for a text that somebody made for it than for another", () => {
+  it("takes no longer for a hostile text than for another one", () => {
     const hide = secretFilter(["topsecret", "arvados"]);
     const size = 60_000;
     for (const part of ["a-", "a+", "eyJ-", "x://x:", 'pass:"', "pass=", "password ", "v2/", "\\", 'token:\\"', "0a"]) {
@@ -255,7 +255,7 @@ describe("a log line for people", () => {
     assert.ok(prettyLine(json, { colours: true }).includes("\u001b[31m"));
   });
 
-  it("passes on what is no JSON", () => {
+  it("leaves a line that is no JSON as it is", () => {
     assert.equal(prettyLine("plain text\n", plain), "plain text");
   });
 });

@@ -4,7 +4,7 @@ import { ConnectionWatch } from "../../../runtime/nats/connection-watch.ts";
 import { startNats } from "../../support/nats.ts";
 
 describe("readiness of a service's connections", () => {
-  it("says which one is away, and that it is back", async () => {
+  it("names the connection that is lost, and reports when it is back", async () => {
     await using nats = await startNats({ streams: false });
     const lasting = { reconnect: true, maxReconnectAttempts: -1, reconnectTimeWait: 300, reconnectJitter: 0 };
     const [core, app] = [await nats.connect("gateway", "CORE"), await nats.connect("gateway", "APP", lasting)];

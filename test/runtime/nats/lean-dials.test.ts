@@ -9,8 +9,8 @@ import { connect } from "@nats-io/transport-node";
 import { until } from "../../../dev/testing/until.ts";
 import { listen } from "../../../runtime/listen.ts";
 import { createLog } from "../../../runtime/log/log.ts";
+import { connectNats } from "../../../runtime/nats/connection.ts";
 import { leanDials } from "../../../runtime/nats/lean-dials.ts";
-import { connectNats } from "../../../runtime/nats/nats-connection.ts";
 
 const INFO = { server_id: "X", version: "2.15.2", proto: 1, headers: true, max_payload: 1048576, nonce: "noncenonce" };
 const seed = new TextDecoder().decode(createUser().getSeed());
@@ -98,7 +98,7 @@ describe("a connection whose server stays away", () => {
     assert.ok(bytes > 2 * MOST, `${Math.round(bytes)} bytes a dial`);
   });
 
-  it("says once that it is lost and once that it is back, whatever came in between, and works again", async () => {
+  it("reports one loss and one reconnect, whatever came in between, and works again", async () => {
     await using server = await fakeServer();
     const lines: string[] = [];
     const log = createLog({ format: "json", sink: { write: (line) => lines.push(line) } });

@@ -15,13 +15,13 @@ function offers(random: () => number) {
 }
 
 describe("the choice between two nkeys", () => {
-  it("begins with the first, goes on with the other, then leaves it to chance", () => {
+  it("offers the first, then the other, then either at random", () => {
     const chances = [0.9, 0.1, 0.9];
     const { offer } = offers(() => chances.shift() ?? 0);
     assert.deepEqual([offer(), offer(), offer(), offer(), offer()], [0, 1, 1, 0, 1]);
   });
 
-  it("begins with the one that was taken, the next time", () => {
+  it("offers first the one that was accepted last", () => {
     const { offer, taken } = offers(() => 0);
     offer();
     assert.equal(offer(), 1);

@@ -58,7 +58,7 @@ async function onLossyWire(nats: TestNats, urgent: boolean) {
 }
 
 describe("a follower of a stream", () => {
-  it("reads everything again where taking a message in throws, later each time, and passes nothing over", async () => {
+  it("reads everything again when onMessage throws, later each time, and leaves nothing out", async () => {
     await using nats = await startNats();
     const bridge = await nats.connect("bridge", "CORE");
     for (const name of ["a", "b", "c"]) await jetstream(bridge).publish(nats.subjects.graph("user", name), "{}");
@@ -91,7 +91,7 @@ describe("a follower of a stream", () => {
     assert.deepEqual(delays, [100, 200, 400]);
   });
 
-  it("goes on as soon as heartbeats are missed, and waits for no answer of a server that is silent", async () => {
+  it("retries as soon as heartbeats are missed, without waiting for an answer of a silent server", async () => {
     await using nats = await startNats();
     const troubles: string[] = [];
     await using _ = await follow(nats, { onTrouble: (reason) => void troubles.push(reason) });
@@ -101,7 +101,7 @@ describe("a follower of a stream", () => {
     process.kill(nats.server.pid, "SIGCONT");
   });
 
-  it("starts anew when its connection has moved to another server, though its consumer lives on", async () => {
+  it("starts over when its connection has moved to another server, though its consumer still exists", async () => {
     await using nats = await startNats();
     const info = { server_id: "N1", client_id: 1 };
     const resets: string[] = [];
@@ -110,7 +110,7 @@ describe("a follower of a stream", () => {
     await until(() => resets.length === 1, "the start");
   });
 
-  it("misses nothing that was on its way over a connection that was lost, though its consumer lives on", async () => {
+  it("misses nothing that a lost connection carried, though its consumer still exists", async () => {
     await using nats = await startNats();
     await using wired = await onLossyWire(nats, false);
     await wired.publishLost();
@@ -122,7 +122,7 @@ describe("a follower of a stream", () => {
     assert.deepEqual(wired.seen, [1, 2, 3]);
   });
 
-  it("misses nothing that was lost within a connection, whether anything comes after it or not", async () => {
+  it("misses nothing that was lost within a connection, whether or not another message follows", async () => {
     await using nats = await startNats();
     await using wired = await onLossyWire(nats, true);
     await wired.publishLost();

@@ -2,7 +2,7 @@ import { type Fault, fault } from "../../core/errors.ts";
 import type { Setting } from "./setting.ts";
 
 /**
- * What is wrong with a configuration, collected to be told at once. A fault about a setting also answers for it being unset, so that
+ * The faults of a configuration, collected so that all are reported at once. A fault about a setting also explains that it is not set, so
  * one mistake makes one line.
  */
 export class ConfigFaults {
@@ -15,7 +15,7 @@ export class ConfigFaults {
     if (setting) this.#blamed.add(setting.file);
   }
 
-  /** Nothing could be taken from Arvados' file, whatever may stand in it. */
+  /** No setting could be read from Arvados' file. */
   addArvados(line: string): void {
     this.#lines.add(line);
     this.#arvadosFailed = true;

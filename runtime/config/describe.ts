@@ -1,11 +1,11 @@
-/** The configuration in words: what is in force and why (`config print`), and what there is to set (`config settings`, the reference page). */
+/** The configuration as text: values in force with their origin (`config print`), and all settings (`config settings`, the reference page). */
 import { type Config, type Origins, valueAt } from "./config.ts";
-import { allSettings } from "./config-table.ts";
 import { formatSetting, type Setting, type SettingValue } from "./setting.ts";
+import { allSettings } from "./table.ts";
 
-export type ConfigRow = { name: string; value: string | null; origin: string };
+type ConfigRow = { name: string; value: string | null; origin: string };
 
-/** One row a setting. A secret's value is `***`; null = not set. */
+/** One row for each setting. A secret's value is `***`; null = not set. */
 export function configRows(config: Config, origins: Origins = {}): ConfigRow[] {
   return allSettings().map(({ path, setting }) => {
     const text = formatSetting(setting, valueAt(config, path) as SettingValue);
@@ -24,7 +24,7 @@ export function describeConfig(config: Config, origins: Origins = {}): string {
   return rows.map(([name, value, origin]) => `${name.padEnd(names)}  ${value.padEnd(values)}  ${origin}`).join("\n");
 }
 
-/** Every setting there is, as a Markdown table. */
+/** Every setting, as a Markdown table. */
 export function settingsReference(): string {
   const rows = allSettings().map(({ setting }) => [
     `\`${setting.file}\``,

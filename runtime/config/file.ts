@@ -9,7 +9,7 @@ export function isSection(value: unknown): value is Section {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The file's top section; empty for an empty file. What is wrong is told by place and kind only: the text may hold secrets. */
+/** The file's top section; empty for an empty file. Errors name place and kind only: the text may hold secrets. */
 export function readYaml(file: string): Section {
   const unreadable = (reason: string) => fault("config.unreadable", { file, reason });
   const lines = new LineCounter();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { StreamConfig } from "@nats-io/jetstream";
-import { formatPlan, planStream } from "../../streams-config/plan.ts";
+import { formatPlan, planStream } from "../../streams-config/stream-plan.ts";
 import { type DeclaredStream, declaredStreams } from "../../streams-config/streams.ts";
 
 const streams = declaredStreams({ clusterId: "zzzzz" });
@@ -27,7 +27,7 @@ describe("a stream's plan", () => {
     assert.equal(planStream(named("RECORDS"), { ...rest, subjects }).action, "same");
   });
 
-  it("updates what can be changed in place, and says what changes and why", () => {
+  it("updates what can be changed in place, and names each change with its reason", () => {
     const step = planStream(named("RECORDS"), actual("RECORDS", { max_age: 1e9, allow_rollup_hdrs: true }));
     assert.equal(step.action, "update");
     const text = formatPlan([step]);
@@ -36,7 +36,7 @@ describe("a stream's plan", () => {
     assert.match(text, /allow_rollup_hdrs: true -> false {2}# a header could delete/);
   });
 
-  it("takes a republish away that nobody declared", () => {
+  it("removes an undeclared republish", () => {
     const step = planStream(named("GRAPH"), actual("GRAPH", { republish: { src: ">", dest: "elsewhere.>" } }));
     assert.equal(step.action, "update");
   });
@@ -55,7 +55,7 @@ describe("a stream's plan", () => {
     ["RECORDS", { subject_transform: { src: ">", dest: "x.>" } }, /subject_transform/],
   ];
   for (const [name, over, reason] of refused) {
-    it(`refuses ${name} with ${JSON.stringify(over)}, and says what to do`, () => {
+    it(`refuses ${name} with ${JSON.stringify(over)}, with a remedy`, () => {
       const step = planStream(named(name), actual(name, over));
       assert.ok(step.action === "refuse");
       assert.match(step.reason, reason);

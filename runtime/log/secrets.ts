@@ -1,12 +1,12 @@
 /**
- * What must not be printed. Secrets are found by where they stand: fields by name, places in URLs, headers and settings, and texts that
- * have the shape of a token, seed, JWT or key. A value that is known to be secret is hidden elsewhere too, but only where that says
- * nothing: a password may be a word that the product says all the time, and blanks in its place would tell the password.
+ * What must not be printed. Secrets are found by place (names of fields, URLs, headers, settings) and by the shape of a token, seed, JWT or
+ * key. A value that is known to be secret is hidden elsewhere too, but only where hiding it reveals nothing: a password may be a word that
+ * the product prints all the time, and blanks in its place would reveal the password.
  */
 import { CLOSE_CODES } from "../../core/close-codes.ts";
 import { ERRORS } from "../../core/errors.ts";
 import { uuidPattern } from "../../core/uuid.ts";
-import { allSettings } from "../config/config-table.ts";
+import { allSettings } from "../config/table.ts";
 
 /** Field names without case, `_` and `-`. */
 const SECRET_FIELDS = new Set([
@@ -19,7 +19,7 @@ const SECRET_FIELDS = new Set([
   "apikey",
   "privatekey",
 ]);
-/** So end the others: `apiToken`, `PGPASSWORD`, `issuer_seed`. */
+/** The others end like this: `apiToken`, `PGPASSWORD`, `issuer_seed`. */
 const SECRET_ENDING = /(token|password|passwd|secret|seed|jwt)$/;
 
 /** What the product calls a token in public: its uuid, the session form of a bare one, that of a container-suffixed one (`core/token/token.ts`). */
@@ -46,7 +46,7 @@ export function redactFields<T>(value: T, depth = 0, hide?: (text: string) => st
   return (copy ?? value) as T;
 }
 
-/** Texts of others may be of any length; a log line is not. */
+/** Text of others may have any length; a log line may not. */
 function cut(text: string): string {
   return text.length > LONGEST ? `${text.slice(0, LONGEST)}… (${text.length} characters)` : text;
 }
@@ -61,7 +61,7 @@ function blanked(value: unknown): unknown {
   return typeof value === "string" && PUBLIC_TOKEN.test(value) ? value : "***";
 }
 
-// What a text may hold is anybody's choice, so no repetition in here is without an end: none may take longer than the text is long.
+// Clients choose the text, so every repetition in these patterns is bounded: matching takes time linear in the length of the text.
 
 /** What stands before a secret in text: settings, query parameters, connection strings, printed objects. */
 const KEY = "(?:token|password|passwd|passphrase|pwd|pass|secret|seed|jwt|api_?key|private_?key)";
@@ -111,7 +111,7 @@ const SHORTEST_SECRET = 6;
 /** No word is as long: such a value is hidden within others too. */
 const LONG_SECRET = 16;
 
-export type FilterOptions = {
+type FilterOptions = {
   /** Values of settings that are no secret: where one of them is a password as well, only its place tells which it is. */
   publicValues?: readonly string[];
   /** False for text in which the product itself speaks: there a known value that is a mere word stays as it is. */
@@ -124,8 +124,8 @@ export function secretFilter(
   { publicValues = [], words = true }: FilterOptions = {},
 ): (text: string) => string {
   const usable = secrets.filter((secret) => secret.length >= SHORTEST_SECRET);
-  const said = `${ownWords()}\n${publicValues.join("\n")}`.toLowerCase();
-  const isKnown = (secret: string) => !said.includes(secret.toLowerCase()) && (words || !isWord(secret));
+  const printed = `${ownWords()}\n${publicValues.join("\n")}`.toLowerCase();
+  const isKnown = (secret: string) => !printed.includes(secret.toLowerCase()) && (words || !isWord(secret));
   const known = usable
     .flatMap((secret) => formsOf(secret).map((form) => ({ form, isKnown: isKnown(secret) })))
     .map(({ form, isKnown }) => ({

@@ -6,7 +6,7 @@ import { Fault } from "../../../core/errors.ts";
 import { until } from "../../../dev/testing/until.ts";
 import { listen } from "../../../runtime/listen.ts";
 import { createLog, silentLog } from "../../../runtime/log/log.ts";
-import { connectNats, type NatsConnectionOptions, tlsOf } from "../../../runtime/nats/nats-connection.ts";
+import { connectNats, type NatsConnectionOptions, tlsOf } from "../../../runtime/nats/connection.ts";
 
 const INFO = { server_id: "X", version: "2.15.2", proto: 1, headers: true, max_payload: 1048576, nonce: "noncenonce" };
 
@@ -62,7 +62,7 @@ describe("connectNats", () => {
     }
   });
 
-  it("signs in with the nkey and its signature, never with the seed", async () => {
+  it("logs in with the nkey and its signature, never with the seed", async () => {
     const { url, connects } = await fake("PONG");
     const connection = await connectNats({ ...options, url, inboxPrefix: "_INBOX.bridge" });
     await connection.close();
@@ -71,7 +71,7 @@ describe("connectNats", () => {
     assert.ok(!connects.join("").includes(seed));
   });
 
-  it("says that nobody answers, at once", async () => {
+  it("fails at once when nothing answers", async () => {
     const { url, server } = await fake("PONG");
     await new Promise((resolve) => server.close(resolve));
     const failure = await faultOf(connectNats({ ...options, url }));
@@ -79,14 +79,14 @@ describe("connectNats", () => {
     assert.match(failure.message, /nats-server at nats:\/\/127\.0\.0\.1:\d+ does not answer: .*ECONNREFUSED/);
   });
 
-  it("sends nothing to a server that offers no TLS, where it was told to use it", async () => {
+  it("sends nothing to a server without TLS when the URL demands TLS", async () => {
     const { url, connects } = await fake("PONG");
     const failure = await faultOf(connectNats({ ...options, url: url.replace("nats:", "tls:") }));
     assert.equal(failure.code, "nats.no_tls");
     assert.deepEqual(connects, []);
   });
 
-  it("takes a certificate for an address only if that address stands in it", () => {
+  it("accepts a certificate for an address only if it contains that address", () => {
     const check = tlsOf("tls://[fd00::1]:4222").tls?.checkServerIdentity;
     const names = (subjectaltname: string) => ({ subjectaltname, subject: {} }) as PeerCertificate;
     assert.equal(check?.("localhost", names("IP Address:FD00:0:0:0:0:0:0:1")), undefined);
@@ -114,7 +114,7 @@ describe("connectNats", () => {
     await late.close();
   });
 
-  it("does not wait for ever for a server that says nothing", async () => {
+  it("does not wait for ever for a server that sends nothing", async () => {
     const sockets: Socket[] = [];
     const mute = createServer((socket) => sockets.push(socket));
     servers.push({ server: mute, sockets });
@@ -124,7 +124,7 @@ describe("connectNats", () => {
     assert.match(failure.message, /timeout/);
   });
 
-  it("tries again where a sign-in was not answered in time, as by a server that stood still", async () => {
+  it("retries a login that was not answered in time, as by a server that stalled", async () => {
     let isAwake = false;
     const { url, connects } = await fake(() => (isAwake ? "PONG" : "-ERR 'Authentication Timeout'"));
     const connecting = connectNats({ ...options, url, timeoutMs: 500 });
@@ -134,7 +134,7 @@ describe("connectNats", () => {
     assert.equal(connects.length, 2);
   });
 
-  it("refuses a server that can lose what it has acknowledged, and says so", async () => {
+  it("refuses a server version that can lose acknowledged messages, and names the reason", async () => {
     const { url, sockets } = await fake("PONG", { ...INFO, version: "2.15.1" });
     const failure = await faultOf(connectNats({ ...options, url }));
     assert.equal(failure.code, "nats.too_old");
@@ -145,7 +145,7 @@ describe("connectNats", () => {
     await looking.close();
   });
 
-  it("tells a refusal from an outage, with the account that is refused", async () => {
+  it("distinguishes a refusal from an outage, and names the account", async () => {
     const { url, connects } = await fake("-ERR 'Authorization Violation'");
     const failure = await faultOf(connectNats({ ...options, url }));
     assert.equal(failure.code, "nats.refused");
@@ -154,7 +154,7 @@ describe("connectNats", () => {
     assert.equal(connects.length, 1);
   });
 
-  it("signs in with either of two nkeys, whichever the server knows", async () => {
+  it("logs in with either of two nkeys, whichever the server knows", async () => {
     const nkeys = [createUser(), createUser()];
     const [known, unknown] = nkeys.map((pair) => pair.getPublicKey());
     const seeds = nkeys.map((pair) => new TextDecoder().decode(pair.getSeed()));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Config, defaultConfig } from "../../../runtime/config/config.ts";
-import { allSettings, CONFIG_TABLE } from "../../../runtime/config/config-table.ts";
 import type { Address } from "../../../runtime/config/setting.ts";
+import { allSettings, CONFIG_TABLE } from "../../../runtime/config/table.ts";
 import { type PerServiceUser, serviceUsers } from "../../../streams-config/accounts.ts";
 
 describe("the table of settings", () => {
@@ -15,7 +15,7 @@ describe("the table of settings", () => {
     for (const { env } of settings) assert.match(env, /^ARVADOS_NATS_[A-Z0-9_]+$/);
   });
 
-  it("says in a sentence what each setting is for", () => {
+  it("describes each setting in a sentence", () => {
     for (const { file, doc } of settings) assert.match(doc, /^[A-Z].*\.$/, file);
   });
 

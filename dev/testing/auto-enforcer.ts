@@ -1,8 +1,9 @@
-/** Stands in for authcallout where a test is about the bridge alone: whatever barrier is marked is cut at once, for there are no sessions. */
+/** Stands in for authcallout where a test or a bench is about the bridge alone: each mark is cut at once, since there are no sessions. */
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import type { ConnectionOptions, NatsConnection } from "@nats-io/nats-core";
 import { barrierSubject, formatBarrierEntry } from "../../core/barrier/entry.ts";
+import type { Subjects } from "../../core/subjects.ts";
 import { followStream } from "../../runtime/nats/stream-follower.ts";
-import type { TestNats } from "./nats.ts";
 
 export type AutoEnforcer = {
   /** Cuts nothing until it is released: records wait. */
@@ -11,8 +12,13 @@ export type AutoEnforcer = {
   close(): Promise<void>;
 };
 
-export async function startAutoEnforcer(nats: TestNats): Promise<AutoEnforcer> {
-  const nc = await nats.connect("authcallout", "CORE", {
+type Server = {
+  subjects: Subjects;
+  connect(service: "authcallout", account: "CORE", options: ConnectionOptions): Promise<NatsConnection>;
+};
+
+export async function startAutoEnforcer({ subjects, connect }: Server): Promise<AutoEnforcer> {
+  const nc = await connect("authcallout", "CORE", {
     reconnect: true,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 50,
@@ -22,13 +28,13 @@ export async function startAutoEnforcer(nats: TestNats): Promise<AutoEnforcer> {
   const cutMarked = () => {
     if (holds || marked === 0) return;
     const cut = { kind: "cut", mark: marked } as const;
-    nc.publish(barrierSubject(nats.subjects, cut), formatBarrierEntry(cut));
+    nc.publish(barrierSubject(subjects, cut), formatBarrierEntry(cut));
   };
   const follower = followStream({
     js: jetstream(nc),
     jsm: await jetstreamManager(nc),
     stream: "BARRIER",
-    filter: nats.subjects.barrierMark,
+    filter: subjects.barrierMark,
     nc,
     onMessage: ({ seq }) => {
       marked = seq;

@@ -8,7 +8,7 @@ import type { StreamConfig } from "@nats-io/jetstream";
 import type { DeclaredConfig, DeclaredStream, StreamSetting } from "./streams.ts";
 
 /** One setting that is not as declared. */
-export type SettingDifference = { setting: string; actual: unknown; declared: unknown; why: string };
+type SettingDifference = { setting: string; actual: unknown; declared: unknown; why: string };
 
 export type StreamStep = { stream: DeclaredStream } & (
   | { action: "create" }
@@ -27,7 +27,7 @@ export const REFUSALS = {
   sticky: ["deny_delete", "deny_purge", "allow_msg_ttl", "allow_msg_schedules"],
   /** A smaller one deletes messages at once. */
   bounds: ["max_age", "max_bytes", "max_msgs", "max_msgs_per_subject"],
-  /** They turn a stream into something else than what was declared, if somebody else set them. */
+  /** Settings that would change what a stream is, if another program had set them. */
   foreign: ["no_ack", "mirror", "sources", "subject_transform", "subject_delete_marker_ttl", "discard_new_per_subject"],
   /** And these for good. */
   foreignFixed: ["sealed", "allow_msg_counter"],
@@ -45,7 +45,7 @@ export function planStream(stream: DeclaredStream, actual: Partial<StreamConfig>
   return { stream, action: "refuse", differences, ...together(refusals) };
 }
 
-function together(refusals: readonly Refusal[]): Refusal {
+function together(refusals: readonly PlanRefusal[]): PlanRefusal {
   const remedies = new Set(refusals.map(({ remedy }) => remedy));
   return {
     reason: refusals.map(({ reason }) => reason).join("; "),
@@ -98,12 +98,12 @@ function isEqual(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
-type Refusal = { reason: string; remedy: string };
+type PlanRefusal = { reason: string; remedy: string };
 
 const REMAKE = "copy what is worth keeping, remove the stream by hand, and apply again";
 
 /** null = the server can change it in place and no message is lost. */
-function refusalOf({ setting, actual, declared }: SettingDifference, shrinks: readonly string[]): Refusal | null {
+function refusalOf({ setting, actual, declared }: SettingDifference, shrinks: readonly string[]): PlanRefusal | null {
   const among = (settings: readonly string[]) => settings.includes(setting);
   if (among(REFUSALS.fixed)) {
     const reason = `${setting} is ${show(setting, actual)} and cannot be changed to ${show(setting, declared)}`;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { defaultConfig, secretsOf } from "../../../runtime/config/config.ts";
-import { configRows, describeConfig, settingsReference } from "../../../runtime/config/config-describe.ts";
-import { allSettings } from "../../../runtime/config/config-table.ts";
+import { configRows, describeConfig, settingsReference } from "../../../runtime/config/describe.ts";
+import { allSettings } from "../../../runtime/config/table.ts";
 
 const secretive = defaultConfig({
   clusterId: "zzzzz",
@@ -19,7 +19,7 @@ const secretive = defaultConfig({
   },
 });
 
-describe("a configuration in words", () => {
+describe("a configuration as text", () => {
   it("shows every setting with where its value came from", () => {
     const text = describeConfig(secretive, { clusterId: "ARVADOS_NATS_CLUSTER_ID" });
     assert.equal(text.split("\n").length, allSettings().length);

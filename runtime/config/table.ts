@@ -1,6 +1,6 @@
 /**
  * Every setting of the product, as data. Parsing, the TypeScript type `Config`, `config print`, the reference page and the chart's
- * env block are derived from this table; nothing else reads the environment. Values are written as a user would write them.
+ * env block are derived from this table; nothing else reads the environment. Defaults are written as a user would write them.
  */
 import { LOG_FOLLOWER_SETTINGS } from "./log-follower-settings.ts";
 import { LOOKUP_SETTINGS } from "./lookup-settings.ts";
@@ -30,7 +30,7 @@ export const CONFIG_TABLE = {
     env: "ARVADOS_NATS_URL",
     file: "nats.url",
     default: "nats://127.0.0.1:4222",
-    doc: "Where the services reach nats-server: one name that leads to any of the servers, or the address of each, separated by spaces. The servers tell nobody of each other.",
+    doc: "Where the services reach nats-server: one name that resolves to every server, or the address of each, separated by spaces. The servers do not advertise each other.",
   },
   natsWebsocketUrl: {
     type: "url",
@@ -47,7 +47,7 @@ export const CONFIG_TABLE = {
     env: "ARVADOS_NATS_SYNC_INTERVAL",
     file: "nats.syncInterval",
     default: "2m",
-    doc: "The sync_interval of nats-server's JetStream: what is younger may be lost with its power, so the bridge does not confirm it to PostgreSQL yet.",
+    doc: "The sync_interval of nats-server's JetStream. A power failure may lose messages younger than this, so the bridge does not confirm them to PostgreSQL yet.",
   },
   publicWebsocketUrl: {
     type: "url",
@@ -55,7 +55,7 @@ export const CONFIG_TABLE = {
     env: "ARVADOS_NATS_PUBLIC_WEBSOCKET_URL",
     file: "public.websocketUrl",
     default: null,
-    doc: "The WebSocket address that browsers are told. Unset: made from the request's Host.",
+    doc: "The WebSocket address that discovery gives to browsers. Unset: made from the request's Host.",
   },
   publicNatsUrl: {
     type: "url",
@@ -63,7 +63,7 @@ export const CONFIG_TABLE = {
     env: "ARVADOS_NATS_PUBLIC_URL",
     file: "public.natsUrl",
     default: null,
-    doc: "The address that native clients are told. Unset: they are told of none.",
+    doc: "The address that discovery gives to native clients. Unset: none.",
   },
   arvadosApiUrl: {
     type: "url",
@@ -72,16 +72,7 @@ export const CONFIG_TABLE = {
     file: "arvados.apiUrl",
     arvados: "Services.Controller.ExternalURL",
     default: null,
-    doc: "The Arvados API: the log follower reads from it, authcallout asks it about tokens (lookup.kinds), and the proxy passes requests on to it (proxy.passApi).",
-  },
-  arvadosWebsocketUrl: {
-    type: "url",
-    schemes: ["ws", "wss"],
-    env: "ARVADOS_NATS_ARVADOS_WEBSOCKET_URL",
-    file: "arvados.websocketUrl",
-    arvados: "Services.Websocket.ExternalURL",
-    default: null,
-    doc: "The address at which clients expect arvados-ws.",
+    doc: "The Arvados API. The log follower reads logs from it, authcallout asks it about tokens (lookup.kinds), and the proxy forwards requests to it (proxy.passApi).",
   },
   ...POSTGRES_SETTINGS,
   publishSilent: {
@@ -89,7 +80,7 @@ export const CONFIG_TABLE = {
     env: "ARVADOS_NATS_PUBLISH_SILENT",
     file: "bridge.publishSilent",
     default: "false",
-    doc: "Publishes changes that Arvados writes no log row for too, as events of type `silent`. For clusters with audit logging off.",
+    doc: "Whether changes without a log row in Arvados are published too, as events of type `silent`. For clusters with audit logging off.",
   },
   logFollower: LOG_FOLLOWER_SETTINGS,
   systemRootToken: {
@@ -100,7 +91,7 @@ export const CONFIG_TABLE = {
     default: "",
     secret: true,
     neededBy: ["authcallout", "proxy"],
-    doc: "Arvados' SystemRootToken: signs in as root, and is the key under which Arvados stores OIDC tokens.",
+    doc: "Arvados' SystemRootToken. It logs in as root, and it is the key under which Arvados stores OIDC tokens.",
   },
   anonymousUserToken: {
     type: "tokenSecret",
@@ -109,7 +100,7 @@ export const CONFIG_TABLE = {
     arvados: "Users.AnonymousUserToken",
     default: "",
     secret: true,
-    doc: "Arvados' Users.AnonymousUserToken (of a v2 token only the secret part counts). Empty: no anonymous access.",
+    doc: "Arvados' Users.AnonymousUserToken (only the secret part of a v2 token counts). Empty: no anonymous access.",
   },
   roleGroupsVisibleToAll: {
     type: "boolean",
@@ -128,7 +119,7 @@ export const CONFIG_TABLE = {
     secret: true,
     neededBy: ["authcallout"],
     together: "callout",
-    doc: "Seed of the account key that signs user JWTs. Whoever holds it can be anybody. While keys are being changed: the new one, a space, the old one; so for every seed.",
+    doc: "Seed of the account key that signs user JWTs. Anyone who has it can log in as any user. During a change of keys: the new seed, a space, the old seed; this holds for every seed.",
   },
   xkeySeed: {
     type: "seed",
@@ -139,7 +130,7 @@ export const CONFIG_TABLE = {
     secret: true,
     neededBy: ["authcallout"],
     together: "callout",
-    doc: "Seed of the curve key to which nats-server seals login requests.",
+    doc: "Seed of the curve key to which nats-server encrypts login requests.",
   },
   authTimeout: {
     type: "duration",
@@ -148,7 +139,7 @@ export const CONFIG_TABLE = {
     env: "ARVADOS_NATS_AUTH_TIMEOUT",
     file: "callout.authTimeout",
     default: "2s",
-    doc: "The authorization.timeout of nats-server: how long a login that a dead replica answered could still become a session.",
+    doc: "The authorization.timeout of nats-server. A login that a dead replica answered can still become a session for this long.",
   },
   edgeKey: {
     type: "nkey",
@@ -157,7 +148,7 @@ export const CONFIG_TABLE = {
     file: "callout.edgeKey",
     default: "",
     neededBy: ["authcallout"],
-    doc: "Public key of the edge's nkey: what it says about a client's address is believed. nats-server has it among its trusted proxies.",
+    doc: "Public key of the edge's nkey. authcallout believes what the edge says about a client's address. nats-server lists the key among its trusted proxies.",
   },
   edgeKeyOld: {
     type: "nkey",
@@ -165,7 +156,7 @@ export const CONFIG_TABLE = {
     env: "ARVADOS_NATS_PUBLIC_EDGE_OLD",
     file: "callout.edgeKeyOld",
     default: "",
-    doc: "The one before it, believed as well while keys are being changed.",
+    doc: "The previous key of the edge, which is accepted as well during a change of keys.",
   },
   guessesPerMinute: {
     type: "integer",
@@ -174,7 +165,7 @@ export const CONFIG_TABLE = {
     env: "ARVADOS_NATS_GUESSES_PER_MINUTE",
     file: "callout.guessesPerMinute",
     default: "30",
-    doc: "Logins with an unknown token that one address (of IPv6: one /64) may try in a minute; after that all its logins are refused for a while.",
+    doc: "How many logins with an unknown token one address (IPv6: one /64) may try in a minute. After that all its logins are refused for a while.",
   },
   onOutage: {
     type: "choice",
@@ -182,7 +173,7 @@ export const CONFIG_TABLE = {
     env: "ARVADOS_NATS_ON_OUTAGE",
     file: "callout.onOutage",
     default: "deny",
-    doc: "What a client hears of trouble of ours at its login (errors handled by `retry`): deny = a refusal at once, abort = nothing, so that it waits for nats-server's timeout.",
+    doc: "How a login is answered that fails for a reason of ours (errors handled by `retry`): deny = it is refused at once, abort = there is no answer, so the client waits for nats-server's timeout.",
   },
   ...LOOKUP_SETTINGS,
   nkeys: NKEY_SETTINGS,
@@ -198,14 +189,14 @@ export const CONFIG_TABLE = {
     env: "ARVADOS_NATS_TRUSTED_FORWARDERS",
     file: "proxy.trustedForwarders",
     default: "127.0.0.1 ::1",
-    doc: "Addresses and networks, separated by spaces, of the site's own nginx or ingress: their X-Forwarded-For (or Forwarded) says who the client is, their X-Forwarded-Proto whether it speaks TLS.",
+    doc: "Addresses and networks of your own nginx or ingress, separated by spaces. The proxy believes their X-Forwarded-For (or Forwarded) about the client's address, and their X-Forwarded-Proto about TLS.",
   },
   passApi: {
     type: "boolean",
     env: "ARVADOS_NATS_PASS_API",
     file: "proxy.passApi",
     default: "false",
-    doc: "Whether the proxy passes plain HTTP (`/arvados/v1/`, `/discovery/v1/`) on to arvados.apiUrl, for pages on its own origin.",
+    doc: "Whether the proxy forwards plain HTTP (`/arvados/v1/`, `/discovery/v1/`) to arvados.apiUrl, for pages on its own origin.",
   },
   pendingPerAddress: {
     type: "integer",
@@ -214,7 +205,7 @@ export const CONFIG_TABLE = {
     env: "ARVADOS_NATS_PENDING_PER_ADDRESS",
     file: "proxy.pendingPerAddress",
     default: "200",
-    doc: "Sockets without a CONNECT that one address (of IPv6: one /64; all unknown addresses together) may have open at one proxy. A client needs one for some milliseconds.",
+    doc: "How many sockets without a CONNECT one address (IPv6: one /64; all unknown addresses together) may have open at one proxy. A client needs one for some milliseconds.",
   },
   pendingTotal: {
     type: "integer",
@@ -223,7 +214,7 @@ export const CONFIG_TABLE = {
     env: "ARVADOS_NATS_PENDING_TOTAL",
     file: "proxy.pendingTotal",
     default: "2000",
-    doc: "The same for all addresses together.",
+    doc: "How many sockets without a CONNECT all addresses together may have open at one proxy.",
   },
   edgeSeed: {
     type: "seed",
@@ -233,7 +224,7 @@ export const CONFIG_TABLE = {
     default: "",
     secret: true,
     neededBy: ["proxy"],
-    doc: "Seed of the nkey by which nats-server and authcallout know the edge.",
+    doc: "Seed of the edge's nkey, by which nats-server and authcallout recognize the edge.",
   },
   admin: {
     bridge: {
@@ -248,14 +239,14 @@ export const CONFIG_TABLE = {
       env: "ARVADOS_NATS_ADMIN_AUTHCALLOUT",
       file: "admin.authcallout",
       default: "127.0.0.1:8472",
-      doc: "The same for authcallout.",
+      doc: "Where authcallout serves /livez, /readyz and /metrics, as host:port.",
     },
     proxy: {
       type: "address",
       env: "ARVADOS_NATS_ADMIN_PROXY",
       file: "admin.proxy",
       default: "127.0.0.1:8473",
-      doc: "The same for the proxy.",
+      doc: "Where the proxy serves /livez, /readyz and /metrics, as host:port.",
     },
   },
   ...SESSION_SETTINGS,
@@ -265,7 +256,7 @@ export const CONFIG_TABLE = {
     env: "ARVADOS_NATS_LOG_LEVEL",
     file: "log.level",
     default: "info",
-    doc: "What is less severe is not logged.",
+    doc: "The lowest level that is logged.",
   },
   logFormat: {
     type: "choice",
@@ -278,7 +269,7 @@ export const CONFIG_TABLE = {
 } as const satisfies SettingTree;
 
 /** What a table of settings becomes once read: the same tree, with a value in each setting's place. */
-export type ConfigOf<T> = {
+type ConfigOf<T> = {
   -readonly [K in keyof T]: T[K] extends Setting ? ValueOf<T[K]> : T[K] extends object ? ConfigOf<T[K]> : never;
 };
 
@@ -303,7 +294,7 @@ export function allSettings(): PlacedSetting[] {
   return walk(CONFIG_TABLE, []);
 }
 
-/** How faults and help call a setting: by its name in the settings file and in the environment. */
+/** A setting's name in faults and help: in the settings file and in the environment. */
 export function settingName(setting: Setting | "clusterId"): string {
   const { file, env } = setting === "clusterId" ? CONFIG_TABLE.clusterId : setting;
   return `${file} (${env})`;

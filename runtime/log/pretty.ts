@@ -9,7 +9,7 @@ const COLOUR: Record<string, string> = {
   fatal: "41;97",
 };
 
-type Entry = Record<string, unknown>;
+type LogEntry = Record<string, unknown>;
 
 export function prettyLine(json: string, { colours }: { colours: boolean }): string {
   const entry = parse(json);
@@ -28,8 +28,8 @@ export function prettyLine(json: string, { colours }: { colours: boolean }): str
   return failure ? `${head}${failureLines(failure, name)}` : head;
 }
 
-/** Below `error` a failure's sentence is enough: it will be tried again. */
-function failureLines(failure: Entry, level: string): string {
+/** Below `error` the message of a failure is enough: the work will be retried. */
+function failureLines(failure: LogEntry, level: string): string {
   const stack = typeof failure.stack === "string" && (level === "error" || level === "fatal") ? failure.stack : null;
   const text = stack ?? String(failure.message ?? "");
   return text === "" ? "" : `\n    ${text.split("\n").join("\n    ")}`;
@@ -48,7 +48,7 @@ function clockOf(time: unknown): string {
   return `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}.${pad(date.getMilliseconds(), 3)}`;
 }
 
-function parse(json: string): Entry | null {
+function parse(json: string): LogEntry | null {
   try {
     const value: unknown = JSON.parse(json);
     return isEntry(value) ? value : null;
@@ -57,6 +57,6 @@ function parse(json: string): Entry | null {
   }
 }
 
-function isEntry(value: unknown): value is Entry {
+function isEntry(value: unknown): value is LogEntry {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,14 +1,14 @@
 /**
  * Where settings come from: Arvados' own configuration file, our settings file, the environment. Each source gives raw values with
- * their origin and adds to the list of faults; `config.ts` decides which value wins and whether it is good.
+ * their origin and adds to the list of faults; `config.ts` decides which value wins and whether it is valid.
  */
-import type { ConfigFaults } from "./config-faults.ts";
-import { isSection, readSecret, readYaml, type Section } from "./config-file.ts";
-import { type PlacedSetting, settingName } from "./config-table.ts";
+import type { ConfigFaults } from "./faults.ts";
+import { isSection, readSecret, readYaml, type Section } from "./file.ts";
 import type { Setting } from "./setting.ts";
+import { type PlacedSetting, settingName } from "./table.ts";
 
 /** What one source says about a setting; `origin` is how a person finds the place. */
-export type Given = { raw: unknown; origin: string };
+type Given = { raw: unknown; origin: string };
 
 /** Asks a source about a setting; undefined where it says nothing. */
 export type Source = (setting: Setting) => Given | undefined;
@@ -31,7 +31,7 @@ export function environmentSource(env: Environment, faults: ConfigFaults): Sourc
   };
 }
 
-/** Our own settings file. Keys that no setting has are faults: a misspelt key would silently do nothing. */
+/** Our own settings file. An unknown key is a fault: a misspelt key would silently do nothing. */
 export function settingsSource(file: string, settings: readonly PlacedSetting[], faults: ConfigFaults): Source {
   const known = new Map(settings.map(({ setting }) => [setting.file, setting]));
   const given = new Map<string, Given>();
@@ -93,7 +93,7 @@ function secretFrom(setting: Setting, file: string, origin: string, faults: Conf
   return undefined;
 }
 
-/** A section of one cluster in Arvados' own file; empty where it is not there. For what is no setting of ours. */
+/** A section of one cluster in Arvados' own file; empty where there is none. For values that are not settings of ours. */
 export function arvadosSection(file: string, clusterId: string, name: string): Section {
   const section = lookUp(readYaml(file), ["Clusters", clusterId, name]);
   return isSection(section) ? section : {};

@@ -1,6 +1,6 @@
 /**
- * A connection to nats-server for a service: one nkey, one account, and it never gives up. What goes wrong at the first connect is a
- * fault with a remedy, a server that is too old included; what goes wrong later is logged while the client library reconnects.
+ * A service's connection to nats-server, with one nkey in one account. A failure of the first connect is a fault with a remedy, also when
+ * the server is too old; later failures are logged while the client library reconnects, without end.
  */
 import { isIP } from "node:net";
 import { type ConnectionOptions, checkServerIdentity } from "node:tls";
@@ -15,28 +15,28 @@ import { leanDials } from "./lean-dials.ts";
 import { chooseNkey } from "./nkey-choice.ts";
 
 export type NatsConnectionOptions = {
-  /** As the setting `nats.url`: several with a space between two; the first one is tried first. */
+  /** As the setting `nats.url`: several are separated by spaces; the first one is tried first. */
   url: string;
-  /** The nkey seed of the service's user in that account; two while it is being changed. */
+  /** The nkey seed of the service's user in that account; two during a change of keys. */
   seed: string;
   /** For logs and faults only: the server knows the account by the nkey. */
   account: string;
-  /** How the server's listings call this connection. */
+  /** The name of this connection in the server's listings. */
   name: string;
   log: Logger;
   /** Where replies go; a service's permissions name one. */
   inboxPrefix?: string;
   /** For each try of the first connect, ms. */
   timeoutMs?: number;
-  /** For those who only look or help out: a server that is too old will do. */
+  /** For commands that only read or repair: a server that is too old is accepted. */
   anyVersion?: boolean;
   /** Before each dial after a loss, ms; default 500 to 750. */
   reconnectMs?: number;
 };
 
-/** With two nkeys: enough that the right one was surely among them. */
+/** With two nkeys: enough that the right one was among them almost surely. */
 const TRIES = 16;
-/** nats-server gives a sign-in 2 s. Where the machine stands still for as long, it is over: who starts in that moment tries again. */
+/** nats-server gives a login 2 s. A host that stalls for as long makes it fail, so the start is retried. */
 const LATE_TRIES = 3;
 
 /** @throws nats.unreachable, nats.refused, nats.untrusted, nats.no_tls, nats.too_old */
@@ -52,10 +52,10 @@ export async function connectNats(options: NatsConnectionOptions): Promise<NatsC
       name,
       authenticator: choice.authenticator,
       timeout: timeoutMs,
-      // A service outlives any outage of its server; and after a denial it tries again, since the server may have been reconfigured.
+      // A service outlives any outage of its server. After a denial it retries, because the server may have been reconfigured.
       maxReconnectAttempts: -1,
       ignoreAuthErrorAbort: true,
-      // With two nkeys a refusal is no sign of trouble: the other one is offered at once.
+      // With two nkeys a refusal is normal: the other nkey is offered at once.
       ...(seeds.length > 1
         ? { reconnectTimeWait: 50, reconnectJitter: 50 }
         : { reconnectTimeWait: 500, reconnectJitter: 250 }),
@@ -88,7 +88,7 @@ export async function connectNats(options: NatsConnectionOptions): Promise<NatsC
   guardCallbacks(connection, log);
   void logStatus(connection, log, () => {
     choice.accepted();
-    // A cluster may still have one: this process was let in elsewhere, and what it holds is worth more than the refusal.
+    // A cluster may still contain an old server. The process keeps running: the state that it holds is worth more than the refusal.
     const behind = tooOld(connection, url);
     if (behind) log.error({ ...behind.facts }, `${behind.message}: ${behind.remedy}`);
   });
@@ -97,8 +97,8 @@ export async function connectNats(options: NatsConnectionOptions): Promise<NatsC
 }
 
 /**
- * The library looks at no scheme: without this a server that offers no TLS would be spoken to in the clear. And of an IP address it
- * would take any certificate for `localhost`.
+ * The library ignores the scheme of a URL: without this it would talk to a server without TLS in the clear. And for an IP address it
+ * would accept any certificate for `localhost`.
  */
 export function tlsOf(url: string): { tls?: TlsOptions & Pick<ConnectionOptions, "checkServerIdentity"> } {
   if (!url.startsWith("tls:")) return {};
@@ -108,7 +108,7 @@ export function tlsOf(url: string): { tls?: TlsOptions & Pick<ConnectionOptions,
   return {
     tls: {
       checkServerIdentity(name, certificate) {
-        // The library does not say which of the addresses it has called.
+        // The library does not say which of the addresses it has dialled.
         const names = hosts.includes(name) && isIP(name) === 0 ? [name] : addresses;
         const wrong = names.map((host) => checkServerIdentity(host, certificate));
         return wrong.includes(undefined) ? undefined : wrong[0];
@@ -117,7 +117,7 @@ export function tlsOf(url: string): { tls?: TlsOptions & Pick<ConnectionOptions,
   };
 }
 
-/** To the library an exception out of a subscription's callback is the end of reading: the connection would be deaf, and not know it. */
+/** An exception in the callback of a subscription would stop the library from reading: the connection would be deaf and not notice it. */
 function guardCallbacks(connection: NatsConnection, log: Logger): void {
   const subscribe = connection.subscribe.bind(connection);
   connection.subscribe = (subject, options) => {
@@ -127,7 +127,7 @@ function guardCallbacks(connection: NatsConnection, log: Logger): void {
       try {
         callback(error, message);
       } catch (failure) {
-        log.error({ reason: kindOfError(failure), subscription: subject }, "a message could not be taken in");
+        log.error({ reason: kindOfError(failure), subscription: subject }, "a message could not be handled");
       }
     };
     return subscribe(subject, { ...options, callback: guarded });
@@ -145,7 +145,7 @@ export function serversOf(url: string): string[] {
   return url.split(" ");
 }
 
-/** Nobody has refused anything: there was no time for it. */
+/** The login ran out of time; it was not refused. */
 function isLate(error: unknown): boolean {
   return deepest(error) instanceof errors.TimeoutError || /authentication timeout/i.test(reasonOf(error));
 }
@@ -162,7 +162,7 @@ function connectFault(error: unknown, url: string, account: string): Fault {
   return fault("nats.unreachable", { url, reason: reasonOf(cause) }, { cause: error });
 }
 
-/** The library wraps what the operating system said, which is what a person can act on. */
+/** The library wraps the operating system's error, which is the one that an operator can act on. */
 function deepest(error: unknown): unknown {
   return error instanceof Error && error.cause instanceof Error ? deepest(error.cause) : error;
 }
@@ -173,7 +173,7 @@ async function logStatus(connection: NatsConnection, log: Logger, onReconnect: (
     logOne(status, log);
   }
   const error = await connection.closed();
-  if (error) log.error({ reason: reasonOf(error) }, "the connection to nats-server is closed for good");
+  if (error) log.error({ reason: reasonOf(error) }, "the connection to nats-server is closed and will not reconnect");
 }
 
 function logOne(status: Status, log: Logger): void {
@@ -191,7 +191,7 @@ function logOne(status: Status, log: Logger): void {
       log.warn({ pending: status.pending }, "a subscription has many messages waiting");
       break;
     case "staleConnection":
-      log.warn("nats-server answers no pings");
+      log.warn("nats-server does not answer pings");
       break;
     case "ldm":
       log.info({ server: status.server }, "nats-server is about to shut down");

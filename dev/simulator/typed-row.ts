@@ -40,7 +40,7 @@ export type ColumnValue =
   | readonly unknown[]
   | { readonly [key: string]: unknown };
 
-export type Values = Readonly<Record<string, ColumnValue | undefined>>;
+export type ColumnValues = Readonly<Record<string, ColumnValue | undefined>>;
 
 /** What the driver gets. */
 export function parameterOf(value: ColumnValue): string | null {

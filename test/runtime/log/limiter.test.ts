@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
+import { LogLimiter } from "../../../runtime/log/limiter.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
-import { LogLimiter } from "../../../runtime/log/log-limiter.ts";
 
 describe("lines of one kind", () => {
   it("are said once an interval, with how many were left out, and other kinds are not kept waiting", () => {
