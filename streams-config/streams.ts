@@ -1,11 +1,11 @@
-/** The streams, declared as data: every setting with the reason for its value. `plan.ts` compares them with what a server has. */
+/** The streams, declared as data: every setting with the reason for its value. `stream-plan.ts` compares them with what a server has. */
 
 import type { StreamConfig } from "@nats-io/jetstream";
 import { LOG_FILES, LOG_MESSAGE_BYTES } from "../core/logs/log-files.ts";
 import { SYSLOG_LEVELS, subjectsOf } from "../core/subjects.ts";
 import { STREAMS, type StreamAccount, type StreamName } from "./accounts.ts";
 
-/** The settings that we declare; any other one is left as nats-server sets it, except the foreign ones of `REFUSALS` (plan.ts). */
+/** The settings that we declare; any other one is left as nats-server sets it, except the foreign ones of `REFUSALS` (`stream-plan.ts`). */
 export type DeclaredConfig = Pick<
   StreamConfig,
   | "subjects"
