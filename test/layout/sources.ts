@@ -13,9 +13,11 @@ export type Arrow = { from: string; to: string };
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** `import … from "./x.ts"`, `export … from`, `import "./x.ts"`, `import("./x.ts")` and `new URL("./x.ts", import.meta.url)`; types as well. */
+/** The forms in which a file names another one; types as well. The last one is for programs and workers. */
 const NAMED_FILE =
   /^(?:import|export)\b[^"';]*?\bfrom "(\.[^"]+)"|^import "(\.[^"]+)"|\bimport\(\s*"(\.[^"]+)"|\bnew URL\("(\.[^"]+\.ts)", import\.meta\.url\)/gm;
+/** The same, without what is only a type and without what is loaded later. */
+const LOADED_FILE = /^(?:import|export)\b(?! type\b)[^"';]*?\bfrom "(\.[^"]+)"|^import "(\.[^"]+)"/gm;
 const EXPORTED =
   /^export (?:declare )?(?:abstract )?(?:async )?(?:type|interface|class|const|let|function\*?|enum) ([\w$]+)/gm;
 
@@ -25,14 +27,28 @@ export function sourceFiles(): SourceFile[] {
     .map((path) => ({ path, text: readFileSync(join(ROOT, path), "utf8") }));
 }
 
-export function arrowsOf({ path, text }: SourceFile): Arrow[] {
-  return [...text.matchAll(NAMED_FILE)].map((match) => {
-    const [named = ""] = match.slice(1).filter(Boolean);
-    return { from: path, to: posix.join(posix.dirname(path), named) };
-  });
+export function arrowsOf(file: SourceFile): Arrow[] {
+  return namedFiles(file, NAMED_FILE).map((to) => ({ from: file.path, to }));
+}
+
+/** The file and all that are loaded with it. */
+export function loadedWith(path: string, files: ReadonlyMap<string, SourceFile>): Set<string> {
+  const loaded = new Set([path]);
+  for (const one of loaded) {
+    const file = files.get(one);
+    if (file) for (const other of namedFiles(file, LOADED_FILE)) loaded.add(other);
+  }
+  return loaded;
 }
 
 /** Exported names, without those that a file passes on from another file. */
 export function exportsOf({ text }: SourceFile): string[] {
   return [...new Set([...text.matchAll(EXPORTED)].map(([, name = ""]) => name))];
+}
+
+function namedFiles({ path, text }: SourceFile, pattern: RegExp): string[] {
+  return [...text.matchAll(pattern)].map((match) => {
+    const [named = ""] = match.slice(1).filter(Boolean);
+    return posix.join(posix.dirname(path), named);
+  });
 }

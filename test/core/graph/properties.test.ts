@@ -193,7 +193,9 @@ function followed(which: string, rows: typeof tameRows, deltas: typeof tameDelta
   });
 }
 
-describe(`the permission graph, whatever the rows (seed ${seed})`, () => {
+describe(`the permission graph, whatever the rows (seed ${seed})`, function () {
+  this.timeout(60_000);
+
   it("answers check as the rules do", () => {
     fc.assert(
       fc.property(fc.oneof(rows, oddRows), bounds, (changes, bounds) => {
