@@ -61,7 +61,7 @@ function assertHears(granting: PermissionGraph, publishing: PermissionGraph, all
 }
 
 describe(`a session granted before the last changes (seed ${seed})`, function () {
-  this.timeout(60_000);
+  this.timeout(1_000 * runs.numRuns);
 
   it("is cut before it would hear what its user may not read", () => {
     const property = fc.property(tameRows, tameMoves, anyBounds, (changes, following, bounds) => {
