@@ -128,7 +128,7 @@ async function run(): Promise<void> {
     testSaw();
   };
 
-  /** `left`: hooks that helm leaves for whoever wants to read what they said. */
+  /** `left`: hooks that helm leaves, so that their output can be read. */
   const uninstalled = async (release: string, left: string[]) => {
     const isLeft = (name: string) => left.some((hook) => name.startsWith(`${release}-arvados-nats-${hook}`));
     const rest = async () =>
