@@ -4,10 +4,9 @@
  */
 import { until } from "../../dev/testing/until.ts";
 import { laneOf } from "./lanes.ts";
+import { leftovers } from "./leftovers.ts";
 
 const UNIT_TIMEOUT_MS = 5_000;
-/** Of what Node lists as active. The shared PostgreSQL is not among them: it ends with this process. */
-const LEAKS = ["ProcessWrap", "TCPServerWrap"];
 
 export const mochaHooks: Mocha.RootHookObject = {
   beforeAll(this: Mocha.Context) {
@@ -18,12 +17,11 @@ export const mochaHooks: Mocha.RootHookObject = {
     });
   },
   async afterAll(this: Mocha.Context) {
-    const left = () => process.getActiveResourcesInfo().filter((resource) => LEAKS.includes(resource));
     const files = (this.test?.parent?.suites ?? []).map(({ file }) => file);
     const where = files.length === 1 ? `in ${files[0]}` : "in one of the files";
     await until(
-      () => left().length === 0,
-      () => `the end of what tests have started ${where}: ${left().join()}`,
+      () => leftovers().length === 0,
+      () => `the end of what tests have started ${where}: ${leftovers().join()}`,
     );
   },
 };
