@@ -1,4 +1,4 @@
-/** From COMMIT to an event at 10 subscribers, beside a bare LISTEN relay: by turns, so that what else the machine does meets both. */
+/** From COMMIT to an event at 10 subscribers, beside a bare LISTEN relay: by turns, so that other load on the host meets both. */
 import { until } from "../dev/testing/until.ts";
 import type { BridgeBench } from "./bridge-world.ts";
 import { type Measurement, quantile, row } from "./measure.ts";

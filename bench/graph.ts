@@ -81,7 +81,7 @@ function used(): number {
   return heapUsed + arrayBuffers;
 }
 
-/** The median of three rounds, for one may be disturbed by whatever else the machine does. */
+/** The median of three rounds, for one may be disturbed by other load on the host. */
 function checks(graph: PermissionGraph): number {
   const asked = questions(CHECKS, 1);
   let readable = 0;
@@ -157,7 +157,7 @@ function links(graph: PermissionGraph): number {
   return p50;
 }
 
-/** A user with 2,000 subtrees asks anew after each change that concerns it. */
+/** A user with 2,000 subtrees asks again after each change that concerns it. */
 function grants(graph: PermissionGraph): number {
   const samples = new Samples();
   let patterns = 0;

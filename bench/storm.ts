@@ -7,7 +7,7 @@ import { openMany, openOne } from "./raw-session.ts";
 const USERS = 20;
 /** As clients wait between attempts, with jitter. */
 const RETRY_MS = 250;
-/** The bridge looks at the database once as it leads anew; a login asks it nothing. */
+/** The bridge looks at the database once when it becomes the leader; a login asks it nothing. */
 const STATEMENTS_PER_LOGIN = 0.1;
 
 export async function measureStorm({ arvados, nats }: Stack, count: number): Promise<Measurement[]> {

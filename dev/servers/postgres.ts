@@ -37,6 +37,8 @@ type PostgresOptions = {
   dataDir?: string;
   /** Without dataDir: the temporary folder lies in memory (/dev/shm) where there is room. For tests, which write little. */
   inMemory?: boolean;
+  /** Does not keep this process alive, and ends with it by the minder. Default false. */
+  inBackground?: boolean;
   /** Default: a free one. */
   port?: number;
   /** The setting that chooses another port, for the fault when `port` is taken. */
@@ -143,6 +145,10 @@ async function start(launch: Launch, port: number): Promise<PostgresServer | "po
     const telling = lines.filter((line) => /FATAL|ERROR|HINT|DETAIL/.test(line));
     const reasons = (telling.length > 0 ? telling : lines).join(" · ") || "no reason given";
     throw new Error(`PostgreSQL ended while it started (${early.code ?? early.signal}): ${reasons}`);
+  }
+  if (launch.inBackground) {
+    child.unref();
+    (child.stderr as Socket).unref();
   }
   return server(launch, { port, pid, child, exited, minder });
 }

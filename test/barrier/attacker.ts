@@ -1,6 +1,6 @@
 /**
  * One ordinary user who does what hurts, for as long as the rounds run: each attack in its turn, and small, so that what is judged is
- * everybody else, and not how much the machine bears. What he is refused is counted by its name; any other error ends the run.
+ * everybody else, and not how much the host bears. What he is refused is counted by its name; any other error ends the run.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { errors, type NatsConnection } from "@nats-io/nats-core";
@@ -131,7 +131,7 @@ export async function makeAttacker(stack: TestStack, cast: BarrierCast, random: 
           const body = { container, file: "stdout.txt" };
           const tail = await tried(() => ask<TailOpened>(nc, subjects.api(key, "tail"), body, ASK_MS));
           if (tail) opened++;
-          // Every other one is told to stop; the rest end with the session.
+          // Every other one gets a stop; the rest end with the session.
           if (tail && i % 2) await tried(() => ask(nc, subjects.api(key, "stop"), { id: tail.id }, ASK_MS));
         }
         return opened;

@@ -111,7 +111,7 @@ describe("the barrier's checker", () => {
     assert.deepEqual(
       kinds(session([both[0], both[1]], { since: 2n })),
       [],
-      "nor is anything due from before the marker",
+      "nothing from before the marker is expected",
     );
   });
 
@@ -139,7 +139,7 @@ describe("the barrier's checker", () => {
     assert.deepEqual(checkRound(forged, { sessions: [before, after], records: RECORDS, quiet: QUIET }), []);
   });
 
-  it("lets a login that is later than a commit hear it by the rights of then, as it would by history", () => {
+  it("lets a login that is later than a commit hear it by the rights at that moment, as by history", () => {
     const again = history([...COMMITS, [8n, [share]]]);
     const late = (opened: number) => session([later], { opened, since: null });
     const judged = (one: RecordedSession) =>
@@ -150,8 +150,8 @@ describe("the barrier's checker", () => {
 
   it("lets what is said of a permission link go where the link's head lives when it is said", () => {
     const link = row("links", { ...share.columns, uuid: L("other"), tail_uuid: U("ann"), head_uuid: C("c") });
-    const told = row("logs", { object_uuid: L("other"), event_type: "create", properties: "{}" });
-    const moved = history([...COMMITS, [8n, [link, told]], [9n, change(c, "update", { owner_uuid: U("bob") })]]);
+    const logged = row("logs", { object_uuid: L("other"), event_type: "create", properties: "{}" });
+    const moved = history([...COMMITS, [8n, [link, logged]], [9n, change(c, "update", { owner_uuid: U("bob") })]]);
     const place = `${LIVE}@manage.${U("bob")}.@.${C("c")}.`;
     const heard = (at: number) => {
       const one = session([event(8n, L("other"), "create", place, "links")], { since: null });
@@ -163,7 +163,7 @@ describe("the barrier's checker", () => {
     assert.equal(judged(heard(timeOf(8n))), 1, "not before it has moved there");
   });
 
-  describe("knows that deletions are told to whoever may read what the last owner owns (docs/arvados-permissions.md 6)", () => {
+  describe("knows that deletions reach those who may read what the last owner owns (docs/arvados-permissions.md 6)", () => {
     it("so that of a permission link, which root owns, only admins hear", () => {
       assert.equal(share.columns.owner_uuid, U("root"));
       const heard = [{ ...unshared, pattern: `${LIVE}>`, at: timeOf(unshared.lsn) }];

@@ -2,11 +2,11 @@
  * Judges what clients of many users saw, by the order in which PostgreSQL committed. Pure.
  *
  * - `leaked`: an event of a commit as of which its user might not read the object (Arvados' rules, after that commit). While records
- *   wait for a removal logins go on, so one later than a commit may be shown it under the rights of then, as by history: to the
+ *   wait for a removal logins continue, so one later than a commit may be shown it under the rights at that moment, as by history: to the
  *   object, or to an owner or a role that the subject names. So no leak where the user came to such a right after the commit and
  *   before the session's login had ended. What a session gets that is older than the commit is judged by the commit alone. But where
  *   the head of a permission link lives is looked up when the link's event is routed, which may be after it has moved: so such an
- *   event may reach whoever may read it as of a later commit, if only it was heard after that one.
+ *   event may reach those who may read it as of a later commit, if only it was heard after that one.
  * - `missed`, `torn` (some of a commit came, not all): live may lose what is published while a client is away, so each session is
  *   judged from the first event of its own marker on: a collection of its user's that is changed again and again once the server
  *   has answered after the subscriptions, until an event about it comes; on several servers too that proves the subscriptions. It is
@@ -17,7 +17,7 @@
  * - `repeated`: twice by one subscription. `out of order`: by sequence in RECORDS, or by commit.
  */
 import { matches } from "../../core/match.ts";
-import type { History, Told } from "./history.ts";
+import type { History, LoggedEvent } from "./history.ts";
 
 /** A message as it came, or as RECORDS holds it (its subject as published live). */
 export type Heard = { subject: string; sequence: number; lsn: bigint; eventId: string; object: string; type: string };
@@ -35,7 +35,7 @@ export type RecordedSession = {
   since: bigint | null;
   heard: (HeardLive & { pattern: string })[];
   lives: boolean;
-  /** It signs in anew when told that its rights grew: at a round's end it has the grants of then. */
+  /** It logs in again at a notice that its rights grew: at a round's end it has the grants of that moment. */
   heeds: boolean;
 };
 
@@ -108,10 +108,10 @@ function missed({ name, patterns, since, heard }: RecordedSession, records: read
 function withheld(history: History, { sessions, quiet }: CheckedRound): BarrierFinding[] {
   const findings: BarrierFinding[] = [];
   const living = sessions.filter(({ lives, heeds }) => lives && heeds);
-  for (const [place, { lsn, told }] of history.commits.entries()) {
+  for (const [place, { lsn, logged }] of history.commits.entries()) {
     if (lsn <= quiet.from || lsn > quiet.to) continue;
     for (const session of living) {
-      for (const event of told) {
+      for (const event of logged) {
         if (!history.mayRead(session.user, event, place)) continue;
         const came = session.heard.some((heard) => heard.lsn === lsn && isSame(heard, event));
         if (!came) findings.push({ what: "withheld", detail: `${session.name}: ${event.type} of ${event.object}` });
@@ -125,6 +125,6 @@ function isOfLink({ subject, type }: Heard): boolean {
   return subject.endsWith(".links") && type !== "delete";
 }
 
-function isSame(a: Told, b: Told): boolean {
+function isSame(a: LoggedEvent, b: LoggedEvent): boolean {
   return a.object === b.object && a.type === b.type;
 }

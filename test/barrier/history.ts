@@ -1,6 +1,6 @@
 /**
  * Arvados' rows as of every commit, in commit order, and who may read what by them. The judge is the oracle of the graph's own
- * tests (Arvados' rules written down a second time), over rows that PostgreSQL itself told: nothing here is the product's. Pure.
+ * tests (Arvados' rules written down a second time), over rows that PostgreSQL itself sent: nothing here is the product's. Pure.
  */
 import type { ObjectFacts } from "../../core/graph-types.ts";
 import { isGroupUuid, isUserUuid, resourceOf } from "../../core/uuid.ts";
@@ -8,10 +8,10 @@ import { Oracle, type Tables } from "../core/graph/oracle.ts";
 import type { ColumnTexts, CommittedTransaction, DecodedChange } from "../support/pgoutput.ts";
 
 /** What a log row says was done to an object. */
-export type Told = { object: string; type: string };
+export type LoggedEvent = { object: string; type: string };
 
 type Version = { time: number; tables: Tables; oracle: Oracle | null };
-type Commit = { lsn: bigint; time: number; version: number; told: Told[]; oldOwners: Map<string, string[]> };
+type Commit = { lsn: bigint; time: number; version: number; logged: LoggedEvent[]; oldOwners: Map<string, string[]> };
 
 const PERMISSION_TABLES = new Set(["users", "groups", "links"]);
 /** Nothing in these worlds goes to the trash in the future, so whatever has a time has it behind it. */
@@ -39,7 +39,7 @@ export class History {
     const isPermission = changes.some(({ table }) => PERMISSION_TABLES.has(table));
     const before = this.#versions.at(-1) as Version;
     const tables = isPermission ? copyOf(before.tables) : before.tables;
-    const told: Told[] = [];
+    const logged: LoggedEvent[] = [];
     const oldOwners = new Map<string, string[]>();
     for (const change of changes) {
       if (change.table !== "logs") {
@@ -48,14 +48,14 @@ export class History {
       }
       const { object_uuid, event_type, properties } = change.columns;
       const object = object_uuid ?? "";
-      told.push({ object, type: event_type ?? "" });
+      logged.push({ object, type: event_type ?? "" });
       const old = oldOwnerIn(properties ?? "{}");
       if (old !== null) oldOwners.set(object, [...(oldOwners.get(object) ?? []), old]);
     }
     if (isPermission) this.#versions.push({ time, tables, oracle: null });
     const number = parse(lsn);
     this.#places.set(number, place);
-    this.commits.push({ lsn: number, time, version: this.#versions.length - 1, told, oldOwners });
+    this.commits.push({ lsn: number, time, version: this.#versions.length - 1, logged, oldOwners });
   }
 
   /** The commit's place in the order, or undefined. */
@@ -64,15 +64,15 @@ export class History {
   }
 
   /** May the user read this, as of the commit that tells it? */
-  mayRead(user: string, told: Told, place: number): boolean {
-    return this.#mayRead(user, told, place, (this.commits[place] as Commit).version);
+  mayRead(user: string, logged: LoggedEvent, place: number): boolean {
+    return this.#mayRead(user, logged, place, (this.commits[place] as Commit).version);
   }
 
   /**
-   * Did the user have a right after that commit, before `time`, by which a login of then is shown what was published under the
+   * Did the user have a right after that commit, before `time`, by which a login at that moment is shown what was published under the
    * subject: to the object, or to an owner or a role that the subject names?
    */
-  cameToRead(user: string, event: Told & { subject: string }, place: number, time: number): boolean {
+  cameToRead(user: string, event: LoggedEvent & { subject: string }, place: number, time: number): boolean {
     const { version } = this.commits[place] as Commit;
     const named = event.subject.split(".").filter((token) => isGroupUuid(token) || isUserUuid(token));
     for (let later = version + 1; later < this.#versions.length; later++) {
@@ -84,10 +84,10 @@ export class History {
   }
 
   /** May the user read it as of a commit after that one, and before `time`? */
-  mightReadSoon(user: string, told: Told, place: number, time: number): boolean {
+  mightReadSoon(user: string, logged: LoggedEvent, place: number, time: number): boolean {
     for (let later = place + 1; later < this.commits.length; later++) {
       if ((this.commits[later] as Commit).time > time) return false;
-      if (this.mayRead(user, told, later)) return true;
+      if (this.mayRead(user, logged, later)) return true;
     }
     return false;
   }
@@ -97,7 +97,7 @@ export class History {
     return this.#versions.length;
   }
 
-  #mayRead(user: string, { object, type }: Told, place: number, version: number): boolean {
+  #mayRead(user: string, { object, type }: LoggedEvent, place: number, version: number): boolean {
     const oracle = this.#oracle(version);
     // The last word on the old path, for those who could read it there or may read what else lies there.
     if (type === "left") {
@@ -151,7 +151,7 @@ export class History {
       if (table === "users") this.#users.set(columns.id ?? "", uuid);
       const rows = this.#rows.get(uuid) ?? [];
       if (rows.length === 0) this.#rows.set(uuid, rows);
-      // A large value that did not change is not told again.
+      // A large value that did not change is not sent again.
       rows.push({ since, columns: { ...rows.at(-1)?.columns, ...columns } });
     }
     setRow(tables, table, uuid, op === "delete" ? null : columns);

@@ -21,7 +21,7 @@ export type RecorderOptions = {
   /** Changes a collection of the user's own, which nobody else writes to. */
   mark: () => Promise<void>;
   marker: string;
-  /** Signs in anew when told that its rights grew or moved; else it keeps what it has until it is cut. */
+  /** Logs in again at a notice that its rights grew or moved; otherwise it keeps its grants until it is cut. */
   heeds: boolean;
 };
 
@@ -56,7 +56,7 @@ export function startRecorder(options: RecorderOptions): Recorder {
   let opened: Open[] = [];
   let current: Open | null = null;
   let stopped = false;
-  /** For whoever waits in vain. */
+  /** For the error of a wait that ends in vain. */
   let state = "begins";
 
   /** Has the marker changed until an event about it comes, from which on the session is known to be in force. */

@@ -1,6 +1,6 @@
 /**
  * `npm run chaos:barrier -- --minutes N --seed S [--servers 1|3] [--no-barrier] [--attacker]`: exit code 1 where somebody saw what he should not, or
- * not what he should; 2 where it cannot be told.
+ * not what he should; 2 where that cannot be decided.
  */
 import { parseArgs } from "node:util";
 import { barrierRun } from "./barrier.ts";

@@ -191,7 +191,7 @@ async function otherToken({ operations, people, random, after }: Writer): Promis
   });
 }
 
-/** Of few, and not for long: whoever sees all is no use to this test. */
+/** Of few, and not for long: a user who sees everything is of no use to this test. */
 async function adminOrNot({ operations, tx, people }: Writer): Promise<void> {
   const [person] = people;
   if (!person || person.tokens.length === 0) return;

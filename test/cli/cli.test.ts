@@ -114,7 +114,9 @@ describe("arvados-nats", () => {
     });
   });
 
-  describe("where a service cannot start", () => {
+  describe("where a service cannot start", function () {
+    this.timeout(30_000);
+
     it("names the setting of an admin port that is in use, and ends with 2", async () => {
       const holder = createServer();
       const { port } = await listen(holder, { host: "127.0.0.1", port: 0 }, { what: "holder", setting: "-" });

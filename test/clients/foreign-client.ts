@@ -1,4 +1,4 @@
-/** A client program in another language, run as a process: told what to do by its environment, heard by the JSON lines it prints. */
+/** A client program in another language, run as a process: its environment says what it does, and it prints JSON lines. */
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -90,7 +90,7 @@ export function startClient(program: ClientProgram, options: ForeignClientOption
     over = true;
     wake();
   });
-  exited.catch(() => {}); // Whoever waits for a line or for the end is told.
+  exited.catch(() => {}); // The error reaches those who wait for a line or for the end.
 
   const positions = new Map<ClientLine["type"], number>();
   const next: ForeignClient["next"] = (type, matches = () => true, { timeoutMs = PATIENCE_MS } = {}) =>
@@ -162,7 +162,7 @@ export function sourceDir(language: "go" | "python"): string {
   return join(HERE, language);
 }
 
-/** A short name for the contents of some files: what was made of them is made anew when they change. */
+/** A short name for the contents of some files: what was built from them is built again when they change. */
 export async function fingerprint(dir: string, files: readonly string[]): Promise<string> {
   const hash = createHash("sha256");
   for (const file of files)

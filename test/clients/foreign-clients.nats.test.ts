@@ -122,7 +122,7 @@ for (const [language, prepare, start] of languages) {
       }
     });
 
-    it("logs in anew when a notice says that rights have grown", async () => {
+    it("logs in again when a notice says that rights have grown", async () => {
       await using client = await startClient({ subjects: [ALLOWED] });
       await client.next("subscribed", ({ subject }) => subject === ALLOWED);
       const callout = await nats.connect("authcallout", "APP");
@@ -156,7 +156,7 @@ for (const [language, prepare, start] of languages) {
       assert.equal(await client.exited, 1);
     });
 
-    it("ends in order when it is told to", async () => {
+    it("ends in order when it is asked to", async () => {
       const client = await startClient();
       await client.next("subscribed");
       assert.equal(await client.stop(), 0);

@@ -41,7 +41,7 @@ describe("a cluster of three servers, with sessions of one user on each", () => 
     assert.equal(heardLater(bobs), 0);
   });
 
-  it("holds records while one of them is stopped, says which, and cuts its session as soon as it goes on", async () => {
+  it("holds records while one server is suspended, names it, and cuts its session as soon as it resumes", async () => {
     const bobs = await bobAt(stack, urls());
     process.kill(third().pid, "SIGSTOP");
     const isReleased = await takeBack(stack, witness);
@@ -76,7 +76,7 @@ describe("a cluster of three servers, with sessions of one user on each", () => 
     assert.equal(heardLater(bobs), 0);
     assert.ok(
       alices.every((nc) => !nc.isClosed()),
-      "whoever lost nothing goes on",
+      "sessions that lost nothing stay",
     );
     await Promise.all(alices.map((nc) => nc.close()));
   });

@@ -50,7 +50,7 @@ describe("a revocation", () => {
   });
   after(() => stack?.[Symbol.asyncDispose]());
 
-  it("is not undone by a replica that stops with an answer in hand and goes on after it", async () => {
+  it("is not undone by a replica that is suspended with an answer in hand and resumes after it", async () => {
     await using leader = await anotherReplica(stack, { system: lateKicks(KICK_MS) });
     await using process = await startCalloutProcess(stack.config, STOPS);
     const bobs = await bobAt(stack, [stack.nats.url]);
@@ -66,7 +66,7 @@ describe("a revocation", () => {
     await leader.drain();
   });
 
-  it("waits for a leader that is stopped past its lease, which neither leads nor lets anybody in when it goes on", async () => {
+  it("waits for a leader that is suspended past its lease; when it resumes, it does not lead and answers no login", async () => {
     // It would end every session, were it alone and its graph as old as it seems when it wakes.
     const staleness = { stalenessTail: 2_000, stalenessRefuse: 3_000, stalenessEnd: 4_000 };
     await using process = await startCalloutProcess({ ...stack.config, ...staleness }, STOPS);
@@ -130,7 +130,7 @@ describe("a revocation", () => {
     const late = await loginInHand(stack, follower);
     const leads = async () => (await leader.readiness())?.lease?.says.endsWith("leading");
     if (!(await leads())) {
-      // A stall of the machine took its lease: who got before it gets behind it.
+      // A stall of the host took its lease: the replica behind it in line comes before it.
       await third.drain();
       await until(leads, "it to lead again");
       third = await another();

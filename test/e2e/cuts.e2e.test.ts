@@ -1,4 +1,4 @@
-/** Every reason for which a session ends: what it is told, that no later commit reaches it, and whether it may come back. */
+/** Every reason for which a session ends: the notice it gets, that no later commit reaches it, and whether it may reconnect. */
 import assert from "node:assert/strict";
 import { runAuthcallout } from "../../authcallout/main.ts";
 import { CLOSE_CODES, type CloseName } from "../../core/close-codes.ts";
@@ -7,7 +7,7 @@ import { until } from "../../dev/testing/until.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
 import { lateKicks } from "../support/callout-process.ts";
-import { lsnOf, toldTo } from "../support/listener.ts";
+import { lsnOf, noticesTo } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
 import { type Done, People, type Person } from "../support/people.ts";
 import { type StackListener, startTestStack, type TestStack } from "../support/stack.ts";
@@ -44,7 +44,7 @@ describe("a session", () => {
       when: string;
       given: () => Promise<P>;
       done: (one: P) => Promise<Done>;
-      told: CloseName;
+      notice: CloseName;
       /** The code for which it may not come back. */
       refusal?: string;
     };
@@ -54,43 +54,43 @@ describe("a session", () => {
         when: "what was shared is taken back",
         given: people.withShare,
         done: ({ link }) => stack.arvados.unshare(link, { by: people.alice }),
-        told: "permissionsChanged",
+        notice: "permissionsChanged",
       }),
       row({
         when: "the link goes past the models",
         given: people.withShare,
         done: ({ link }) => people.raw("DELETE FROM links WHERE uuid = $1", link),
-        told: "permissionsChanged",
+        notice: "permissionsChanged",
       }),
       row({
         when: "the link's name becomes one that gives nothing",
         given: people.withShare,
         done: ({ link }) => people.raw("UPDATE links SET name = 'can_sing' WHERE uuid = $1", link),
-        told: "permissionsChanged",
+        notice: "permissionsChanged",
       }),
       row({
         when: "what was shared is deleted",
         given: people.withShare,
         done: ({ project }) => stack.arvados.deleteObject(project),
-        told: "permissionsChanged",
+        notice: "permissionsChanged",
       }),
       row({
         when: "its user leaves the role",
         given: people.withRole,
         done: ({ user, role }) => stack.arvados.removeFromRole(user, role),
-        told: "permissionsChanged",
+        notice: "permissionsChanged",
       }),
       row({
         when: "the role loses what it was given",
         given: people.withRole,
         done: ({ role, project }) => stack.arvados.unshare({ tail: role, head: project }),
-        told: "permissionsChanged",
+        notice: "permissionsChanged",
       }),
       row({
         when: "the role goes to the trash",
         given: people.withRole,
         done: ({ role }) => stack.arvados.trash(role),
-        told: "permissionsChanged",
+        notice: "permissionsChanged",
       }),
       row({
         when: "a user whom its user manages is managed by others",
@@ -101,7 +101,7 @@ describe("a session", () => {
           return { ...(await people.person(manager, sees)), link };
         },
         done: ({ link }) => stack.arvados.unshare(link),
-        told: "permissionsChanged",
+        notice: "permissionsChanged",
       }),
       row({
         when: "a user whom its user owns moves to another owner",
@@ -112,13 +112,13 @@ describe("a session", () => {
           return { ...(await people.person(owner, sees)), other };
         },
         done: ({ other }) => stack.arvados.move(other, stack.arvados.known.rootUser),
-        told: "permissionsChanged",
+        notice: "permissionsChanged",
       }),
       row({
         when: "the flag of an admin is taken",
         given: async () => people.person(await people.user({ isAdmin: true }), await people.collection(people.alice)),
         done: ({ user }) => stack.arvados.setAdmin(user, false),
-        told: "permissionsChanged",
+        notice: "permissionsChanged",
       }),
       row({
         when: "its user leaves a group to which the settings give a role",
@@ -128,13 +128,13 @@ describe("a session", () => {
           return people.person(user, await people.collection(people.alice));
         },
         done: ({ user }) => stack.arvados.removeFromRole(user, AUDITORS),
-        told: "permissionsChanged",
+        notice: "permissionsChanged",
       }),
       row({
         when: "its token's scopes are changed",
         given: people.withOwn,
         done: ({ tokenUuid }) => stack.arvados.setTokenScopes(tokenUuid, ["GET /arvados/v1/users/current"]),
-        told: "permissionsChanged",
+        notice: "permissionsChanged",
       }),
       row({
         when: "its user, of such a group, is set inactive and nothing else",
@@ -144,26 +144,26 @@ describe("a session", () => {
           return people.person(user, await people.collection(people.alice));
         },
         done: ({ user }) => people.raw("UPDATE users SET is_active = false WHERE uuid = $1", user),
-        told: "permissionsChanged",
+        notice: "permissionsChanged",
       }),
       row({
         when: "its user is merged into another, who has the token then",
         given: people.withOwn,
         done: async ({ user }) => stack.arvados.mergeUser(user, await people.user()),
-        told: "permissionsChanged",
+        notice: "permissionsChanged",
       }),
       row({
         when: "its user is deactivated",
         given: people.withOwn,
         done: ({ user }) => stack.arvados.deactivateUser(user),
-        told: "userDeactivated",
+        notice: "userDeactivated",
         refusal: "token.unknown",
       }),
       row({
         when: "its user is deleted",
         given: people.withOwn,
         done: ({ user }) => stack.arvados.deleteObject(user),
-        told: "userDeactivated",
+        notice: "userDeactivated",
         refusal: "token.user",
       }),
       row({
@@ -175,21 +175,21 @@ describe("a session", () => {
             user,
             await people.user(),
           ),
-        told: "userDeactivated",
+        notice: "userDeactivated",
         refusal: "token.user",
       }),
       row({
         when: "its token is deleted",
         given: people.withOwn,
         done: ({ tokenUuid }) => stack.arvados.deleteToken(tokenUuid),
-        told: "tokenEnded",
+        notice: "tokenEnded",
         refusal: "token.unknown",
       }),
       row({
         when: "its token is deleted past the models",
         given: people.withOwn,
         done: ({ tokenUuid }) => people.raw("DELETE FROM api_client_authorizations WHERE uuid = $1", tokenUuid),
-        told: "tokenEnded",
+        notice: "tokenEnded",
         refusal: "token.unknown",
       }),
       row({
@@ -199,28 +199,28 @@ describe("a session", () => {
           return { ...one, token: one.token.split("/")[2] as string };
         },
         done: ({ tokenUuid }) => people.raw("DELETE FROM api_client_authorizations WHERE uuid = $1", tokenUuid),
-        told: "tokenEnded",
+        notice: "tokenEnded",
         refusal: "token.unknown",
       }),
       row({
         when: "its user logs out",
         given: people.withOwn,
         done: ({ tokenUuid }) => stack.arvados.logoutToken(tokenUuid),
-        told: "tokenEnded",
+        notice: "tokenEnded",
         refusal: "token.expired",
       }),
       row({
         when: "its token is ended through the API",
         given: people.withOwn,
         done: ({ tokenUuid }) => stack.arvados.expireToken(tokenUuid),
-        told: "tokenEnded",
+        notice: "tokenEnded",
         refusal: "token.expired",
       }),
       row({
         when: "the container ends whose token it has",
         given: () => people.container(false),
         done: ({ container }) => stack.arvados.completeContainer(container),
-        told: "tokenEnded",
+        notice: "tokenEnded",
         refusal: "token.expired",
       }),
       row({
@@ -230,25 +230,25 @@ describe("a session", () => {
           return { ...one, token: one.plain };
         },
         done: ({ container }) => stack.arvados.completeContainer(container),
-        told: "tokenEnded",
+        notice: "tokenEnded",
         refusal: "token.expired",
       }),
       row({
         when: "the container ends that was given its token",
         given: () => people.container(true),
         done: ({ container }) => stack.arvados.completeContainer(container),
-        told: "tokenEnded",
+        notice: "tokenEnded",
         refusal: "token.container",
       }),
       row({
         when: "the container goes back to the queue that was given its token",
         given: () => people.container(true),
         done: ({ container }) => people.raw("UPDATE containers SET state = 'Queued' WHERE uuid = $1", container),
-        told: "tokenEnded",
+        notice: "tokenEnded",
         refusal: "token.container",
       }),
     ];
-    for (const { when, given, done, told, refusal } of rows) {
+    for (const { when, given, done, notice, refusal } of rows) {
       it(`when ${when}`, async () => {
         const one = await given();
         const session = await people.hearing(one);
@@ -257,10 +257,10 @@ describe("a session", () => {
         await people.update(one.sees);
         await session.nc.closed();
         await witness.event(one.sees, seen);
-        const { code, reconnect } = CLOSE_CODES[told];
+        const { code, reconnect } = CLOSE_CODES[notice];
         assert.deepEqual(
           session.notices.map((notice) => [notice.notice, notice.code, notice.reconnect]),
-          [[told, code, reconnect]],
+          [[notice, code, reconnect]],
         );
         const later = session.events.filter((event) => lsnOf(event) > parseLsn(lsn));
         assert.deepEqual(later, []);
@@ -270,14 +270,14 @@ describe("a session", () => {
       });
     }
 
-    it("when its token has to be vouched for anew, and may come back once it is", async () => {
+    it("when its token has to be vouched for again, and may reconnect once it is", async () => {
       const one = await people.withOwn();
       const session = await people.hearing(one);
       const refreshed = (at: string) =>
         people.raw("UPDATE api_client_authorizations SET refreshes_at = $2 WHERE uuid = $1", one.tokenUuid, at);
       await refreshed("2000-01-01");
       await session.nc.closed();
-      assert.deepEqual(toldTo(session), ["tokenUncertain"]);
+      assert.deepEqual(noticesTo(session), ["tokenUncertain"]);
       assert.equal(await logins.refusalOf(() => logins.login(one.token)), "token.refresh");
       await refreshed("2100-01-01");
       const back = await until(() => logins.login(one.token).catch(() => null), "it to come back");
@@ -295,7 +295,7 @@ describe("a session", () => {
       first?: "soon";
       later?: "soon" | "late";
       bare?: boolean;
-      told: CloseName[];
+      notice: CloseName[];
       refusal?: string;
     };
     const rows: Row[] = [
@@ -303,27 +303,33 @@ describe("a session", () => {
         when: "it stood at the login",
         column: "expires_at",
         first: "soon",
-        told: ["tokenEnded"],
+        notice: ["tokenEnded"],
         refusal: "token.expired",
       },
-      { when: "it was set later", column: "expires_at", later: "soon", told: ["tokenEnded"], refusal: "token.expired" },
+      {
+        when: "it was set later",
+        column: "expires_at",
+        later: "soon",
+        notice: ["tokenEnded"],
+        refusal: "token.expired",
+      },
       {
         when: "it was set later, of a token sent without its uuid",
         column: "expires_at",
         later: "soon",
         bare: true,
-        told: ["tokenEnded"],
+        notice: ["tokenEnded"],
         refusal: "token.expired",
       },
       {
-        when: "by then it has to be vouched for anew",
+        when: "by then it has to be vouched for again",
         column: "refreshes_at",
         first: "soon",
-        told: ["tokenUncertain"],
+        notice: ["tokenUncertain"],
         refusal: "token.refresh",
       },
-      { when: "it was put off", column: "expires_at", first: "soon", later: "late", told: [] },
-      { when: "it has been vouched for anew", column: "refreshes_at", first: "soon", later: "late", told: [] },
+      { when: "it was put off", column: "expires_at", first: "soon", later: "late", notice: [] },
+      { when: "it has been vouched for again", column: "refreshes_at", first: "soon", later: "late", notice: [] },
     ];
     let ended: Awaited<ReturnType<typeof life>>[];
     before(async () => {
@@ -350,7 +356,7 @@ describe("a session", () => {
       return { token, sees, session, end, closedAt: Date.now(), stalled: stalls() };
     }
 
-    for (const [place, { when, first, told, refusal }] of rows.entries()) {
+    for (const [place, { when, first, notice, refusal }] of rows.entries()) {
       it(`ends before it${refusal ? ", and knows why," : ", and may come back,"} when ${when}`, async () => {
         const { token, sees, session, end, closedAt, stalled } = ended[place] as (typeof ended)[number];
         const isDisturbed = stalled > GRAVE_MS;
@@ -361,7 +367,7 @@ describe("a session", () => {
         );
         // After a stall nats-server may come first, which says nothing; of an end that was set later it does not know.
         const isSilent = isDisturbed && first === "soon" && session.notices.length === 0;
-        if (!isSilent) assert.deepEqual(toldTo(session), told);
+        if (!isSilent) assert.deepEqual(noticesTo(session), notice);
         await until(() => Date.now() > end, "the end");
         const [heard, seen] = [session.about(sees).length, witness.events.length];
         await people.update(sees);
@@ -374,8 +380,8 @@ describe("a session", () => {
   });
 
   // Last, since another callout stands in for the first then.
-  describe("of whoever is anonymous", () => {
-    it("is cut when nobody is to be anonymous any more", async () => {
+  describe("of an anonymous user", () => {
+    it("is cut when the settings allow no anonymous user any more", async () => {
       const [user, project] = [stack.arvados.known.anonymousUser, await people.project(people.alice)];
       const sees = await people.collection(project);
       await stack.arvados.share(stack.arvados.known.anonymousGroup, project, "can_read");
@@ -387,7 +393,7 @@ describe("a session", () => {
       await hostService({ name: "authcallout", start: runAuthcallout, config, log: logins.log, scope });
       await stack.services.authcallout.drain();
       await session.nc.closed();
-      assert.deepEqual(toldTo(session), ["tokenEnded"]);
+      assert.deepEqual(noticesTo(session), ["tokenEnded"]);
       assert.equal(await logins.refusalOf(() => logins.login(ANONYMOUS)), "token.unknown");
     });
   });

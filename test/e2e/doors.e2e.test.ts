@@ -17,7 +17,7 @@ const { live, queue, log, graph, barrierMark, barrierCut } = subjectsOf("zzzzz")
 const ALICES = "zzzzz-gj3su-000000000000abc.abcdefghijklmnop";
 const OTHER_CONTAINER = "zzzzz-dz642-000000000000999";
 
-/** Subjects that nobody outside may publish to, nor aim a reply at with effect. */
+/** Subjects that no user may publish to, or use as a reply subject with effect. */
 const PUBLISH_DOORS: [name: string, subject: string][] = [
   ["records", `${root}.rec.zzzzz-tpzed-000000000000001.x.collections`],
   ["live events", live("zzzzz-tpzed-000000000000001.x.collections")],
@@ -86,7 +86,7 @@ describe("every door", () => {
     const gateway = await connectService({ config, service: "gateway", account: "STORE", log: silentLog(), scope });
     const logs = await jetstreamManager(gateway);
     counts = async () => {
-      // Leases go on by themselves.
+      // Replicas renew their leases meanwhile.
       const names = STREAM_NAMES.filter((name) => name !== "BARRIER");
       const manager = (name: (typeof names)[number]) =>
         name === "LOGS" ? logs : STREAMS[name] === "CORE" ? coreJsm : storeJsm;

@@ -69,17 +69,17 @@ describe("an event", () => {
     const [alice, bob] = [cluster.users.alice.uuid, cluster.users.bob.uuid];
     const { uuid } = await arvados.createProject({ name: "moving", owner: alice, by: alice });
     await arvados.move(uuid, bob, { by: alice });
-    const told = await hearing(uuid);
-    assert.deepEqual(told.admin, ["create", "left", "update"]);
-    assert.deepEqual(told.bob, ["update"]);
+    const actions = await hearing(uuid);
+    assert.deepEqual(actions.admin, ["create", "left", "update"]);
+    assert.deepEqual(actions.bob, ["update"]);
   });
 
   it("about a container comes to the readers of its request, under that request", async () => {
     const { arvados, cluster } = stack;
     const { container, containerRequest } = cluster;
     await arvados.setContainerState(container.uuid, "Complete", { exitCode: 0 });
-    const told = await hearing(container.uuid);
-    assert.deepEqual(told, { alice: ["update"], bob: [], admin: ["update"] });
+    const actions = await hearing(container.uuid);
+    assert.deepEqual(actions, { alice: ["update"], bob: [], admin: ["update"] });
     const event = heard.alice.findLast(({ event }) => event.object_uuid === container.uuid);
     assert.ok(event?.subject.endsWith(`.${containerRequest}.${container.uuid}.containers`), event?.subject);
     assert.equal(event?.event.attributes.state, "Complete");
@@ -88,9 +88,9 @@ describe("an event", () => {
   it("about a token reaches its user only, and nobody gets its secret", async () => {
     const { arvados, cluster } = stack;
     const token = await arvados.issueToken(cluster.users.alice.uuid);
-    const told = await hearing(token.uuid);
-    assert.deepEqual(told.alice, ["create"]);
-    assert.deepEqual(told.bob, []);
+    const actions = await hearing(token.uuid);
+    assert.deepEqual(actions.alice, ["create"]);
+    assert.deepEqual(actions.bob, []);
     assert.ok(!JSON.stringify(heard).includes(token.secret));
   });
 
@@ -101,7 +101,7 @@ describe("an event", () => {
     assert.deepEqual(await hearing(reads), { alice: [], bob: [], admin: [] });
   });
 
-  it("does not come from a transaction that was rolled back, nor from part of one", async () => {
+  it("does not come from a transaction that was rolled back, or from part of one", async () => {
     const { arvados, cluster } = stack;
     const alice = cluster.users.alice.uuid;
     let undone = "";

@@ -12,7 +12,7 @@ import { createScope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
 import { DEFAULT_LIMITS } from "../../streams-config/server-conf.ts";
 import { LOG_MESSAGE_BYTES } from "../../streams-config/streams.ts";
-import { toldTo } from "../support/listener.ts";
+import { noticesTo } from "../support/listener.ts";
 import { answered, Logins } from "../support/logins.ts";
 import { People } from "../support/people.ts";
 import { connectLine, isAdmitted } from "../support/raw-client.ts";
@@ -108,7 +108,7 @@ describe("at the limits of nats-server", () => {
       await nc.close();
     });
 
-    it("larger than a user's may be ends the session of whoever sent it nevertheless", async () => {
+    it("larger than a user's may be ends the session that sends it nevertheless", async () => {
       const { nc } = await asContainer();
       nc.info!.max_payload = 2 * MIB;
       nc.publish(log(stack.cluster.container.uuid, "stdout.txt"), new Uint8Array(DEFAULT_LIMITS.appPayload + 1));
@@ -130,7 +130,7 @@ describe("at the limits of nats-server", () => {
 
   // Last: the callout is another one afterwards.
   describe("without a callout", () => {
-    it("nobody comes in, after nats-server's own time, whoever is in stays, and with one all is well again", async () => {
+    it("logins are refused after nats-server's own time, open sessions stay, and with a callout logins work again", async () => {
       const one = await people.withOwn();
       const session = await people.hearing(one);
       await stack.services.authcallout.drain();
@@ -152,7 +152,7 @@ describe("at the limits of nats-server", () => {
       const { config } = stack;
       await hostService({ name: "authcallout", start: runAuthcallout, config, log: logins.log, scope });
       await session.nc.closed();
-      assert.deepEqual([toldTo(session), session.about(one.sees).length], [["tokenEnded"], before + 1]);
+      assert.deepEqual([noticesTo(session), session.about(one.sees).length], [["tokenEnded"], before + 1]);
     });
   });
 });

@@ -38,7 +38,7 @@ describe("guessing", () => {
     const before = lines.length;
     assert.equal(await from("203.0.113.8", guess(1)), false);
     assert.match(await said("token.unknown", before), /"host":"203\.0\.113\.8"/);
-    assert.equal(await from("203.0.113.8, 203.0.113.7", guess(2)), false, "whoever it says it is");
+    assert.equal(await from("203.0.113.8, 203.0.113.7", guess(2)), false, "whatever address it claims");
     assert.match(await said("login.guessing", before), /"host":"203\.0\.113\.7"/);
     await (await stack.connectBare(alice())).close();
   });
@@ -61,7 +61,7 @@ describe("guessing", () => {
     assert.ok(await from("203.0.113.20", alice()));
   });
 
-  it("is not helped by a statement that the edge has not made, nor by one of another's login", async () => {
+  it("is not helped by a statement that the edge did not make, or made about another login", async () => {
     const { edgeSeed } = stack.config;
     const ours = signingKey(seedBytes("user", edgeSeed));
     const theirs = signingKey(seedBytes("user", generateKeys().edge.seed));

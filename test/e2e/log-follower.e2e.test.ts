@@ -115,7 +115,7 @@ describe("the log follower", () => {
 
   const asked = (container: string) => api.requests.filter((request) => request.container === container);
 
-  it("brings a running container's log to whoever tails it, as it grows, and says when it is complete", async () => {
+  it("brings a running container's log to those who tail it, as it grows, and says when it is complete", async () => {
     const { container, request } = await runContainer();
     write(container, 3);
     const reader = tail(alice, container);
@@ -132,7 +132,7 @@ describe("the log follower", () => {
     assert.equal(late.text(), api.file(container, FILE).toString());
   });
 
-  it("asks for no log that nobody tails, or that somebody may not read who would tail it", async () => {
+  it("asks for no log that nobody tails, or that the user who tails it may not read", async () => {
     const { container } = await runContainer();
     write(container);
     const reader = tail(bob, container);
@@ -186,7 +186,7 @@ describe("the log follower", () => {
     assert.equal(reader.text(), api.file(container, FILE).toString());
   });
 
-  it("goes on byte for byte in another bridge when the one that reads is killed with -9", async () => {
+  it("continues byte for byte in another bridge when the one that reads is killed with -9", async () => {
     const { container } = await runContainer();
     await bridge.stop();
     const env = { ...process.env, ...environmentOf(stack.config) };

@@ -8,7 +8,7 @@ import { until } from "../../dev/testing/until.ts";
 import type { ConfigOverrides } from "../../runtime/config/config.ts";
 import { createScope, type Scope } from "../../runtime/scope.ts";
 import { type HostedService, hostService } from "../../runtime/service-host.ts";
-import { startListener, toldTo } from "../support/listener.ts";
+import { noticesTo, startListener } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 import { watchStalls } from "../support/stalls.ts";
@@ -101,7 +101,11 @@ describe("a token that the database does not have", () => {
       const lived = Date.now() - begun;
       assert.ok(lived > KEEP_MS - 2_500 && lived < KEEP_MS + 500 + stalls(), `it lived ${lived} ms`);
       await logins.whoIs(token);
-      assert.equal(api.asked.filter((path) => path === ACA).length, 2, "whoever comes back is asked about anew");
+      assert.equal(
+        api.asked.filter((path) => path === ACA).length,
+        2,
+        "the API is asked again about a session that comes back",
+      );
     });
 
     it("is cut when a row for it comes that has another secret, and lives on with one that has its own", async () => {
@@ -123,7 +127,7 @@ describe("a token that the database does not have", () => {
           await session.nc.closed();
           assert.ok(performance.now() - begun < KEEP_MS / 2, "cut, not ended");
           assert.deepEqual(session.about(collection.uuid), []);
-          assert.deepEqual(toldTo(session), ["tokenUncertain"]);
+          assert.deepEqual(noticesTo(session), ["tokenUncertain"]);
           api.holders.delete(token);
         }
         await session.nc.close();
@@ -183,13 +187,13 @@ describe("a token that the database does not have", () => {
       assert.ok(!grants.subscribe.includes(pattern));
     });
 
-    it("is cut when a row for it comes, and told that it may come back: by the row, then", async () => {
+    it("is cut when a row for it comes, with a notice that it may reconnect, which it does by the row", async () => {
       const uuid = "zzzzz-gj3su-comesandstays00";
       api.holders.set("oidc.comes", { uuid, user: alice().uuid });
       const session = await startListener(logins, "oidc.comes");
       await insert(uuid, oidcSecret("oidc.comes", stack.config.systemRootToken), alice().uuid)();
       await session.nc.closed();
-      assert.deepEqual(toldTo(session), ["tokenUncertain"]);
+      assert.deepEqual(noticesTo(session), ["tokenUncertain"]);
       api.state = "silent";
       assert.equal((await logins.whoIs("oidc.comes")).token_uuid, uuid);
     });
@@ -209,7 +213,7 @@ describe("a token that the database does not have", () => {
   });
 
   describe("while the API has trouble", () => {
-    it("is told of an outage at once, and never let in", async () => {
+    it("gets an outage as the reason at once, and is never let in", async () => {
       for (const state of ["failing", "nonsense", "silent"] as const) {
         api.state = state;
         assert.equal(await refusalOf(`v2/${remote()}/s`), "lookup.unavailable", state);

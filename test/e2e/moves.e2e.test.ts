@@ -1,9 +1,9 @@
-/** What changes and does not end a session: whether it is told, and what it hears afterwards, as it is and after a new login. */
+/** What changes and does not end a session: whether it gets a notice, and what it hears afterwards, before and after a new login. */
 import assert from "node:assert/strict";
 import type { CloseName } from "../../core/close-codes.ts";
 import { parseLsn } from "../../core/lsn.ts";
 import { until } from "../../dev/testing/until.ts";
-import { lsnOf, startListener, toldTo } from "../support/listener.ts";
+import { lsnOf, noticesTo, startListener } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
 import { type Done, People, type Person } from "../support/people.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
@@ -18,12 +18,12 @@ describe("a session", () => {
   });
   after(() => stack?.[Symbol.asyncDispose]());
 
-  describe("goes on", () => {
+  describe("stays", () => {
     type Row<P extends Person = Person> = {
       when: string;
       given: () => Promise<P>;
       done: (one: P) => Promise<Done>;
-      told?: CloseName;
+      notice?: CloseName;
       /** Does it see what it saw before: as it is, and after a new login? */
       sees: boolean;
       afterwards?: boolean;
@@ -31,27 +31,27 @@ describe("a session", () => {
     const row = <P extends Person>(one: Row<P>) => one as unknown as Row;
     const rows: Row[] = [
       row({
-        when: "something else is shared, and is told",
+        when: "something else is shared, and gets a notice",
         given: people.withOwn,
         done: async ({ user }) =>
           stack.arvados.share(user, await people.project(people.alice), "can_read", { by: people.alice }),
-        told: "permissionsGrown",
+        notice: "permissionsGrown",
         sees: true,
       }),
       row({
-        when: "what was shared moves into another project, and is told where to look",
+        when: "what was shared moves into another project, and gets a notice with the new place",
         given: people.withShare,
         done: async ({ project }) =>
           stack.arvados.move(project, await people.project(people.alice), { by: people.alice }),
-        told: "objectsMoved",
+        notice: "objectsMoved",
         sees: false,
         afterwards: true,
       }),
       row({
-        when: "what was shared gets another owner, and is told where to look",
+        when: "what was shared gets another owner, and gets a notice with the new place",
         given: people.withShare,
         done: async ({ project }) => stack.arvados.move(project, await people.user(), { by: people.alice }),
-        told: "objectsMoved",
+        notice: "objectsMoved",
         sees: false,
         afterwards: true,
       }),
@@ -76,7 +76,7 @@ describe("a session", () => {
           return { ...(await people.person(user, await people.collection(project))), project };
         },
         done: ({ project }) => stack.arvados.move(project, people.alice, { by: people.alice }),
-        told: "objectsMoved",
+        notice: "objectsMoved",
         sees: false,
         afterwards: true,
       }),
@@ -153,7 +153,7 @@ describe("a session", () => {
         sees: true,
       }),
     ];
-    for (const { when, given, done, told, sees, afterwards = sees } of rows) {
+    for (const { when, given, done, notice, sees, afterwards = sees } of rows) {
       it(`when ${when}`, async () => {
         const one = await given();
         const session = await people.hearing(one);
@@ -163,8 +163,8 @@ describe("a session", () => {
         const marker = await people.collection(one.user);
         await until(() => session.about(marker).length > 0, "what was committed last");
         assert.equal(session.about(one.sees).length - before, Number(sees));
-        if (told) await until(() => session.notices.length > 0, "to be told");
-        assert.deepEqual(toldTo(session), told ? [told] : []);
+        if (notice) await until(() => session.notices.length > 0, "the notice");
+        assert.deepEqual(noticesTo(session), notice ? [notice] : []);
         assert.ok(!session.nc.isClosed());
         await session.nc.close();
         const next = await startListener(logins, one.token);

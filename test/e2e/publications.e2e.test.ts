@@ -99,7 +99,7 @@ describe("a bridge under which the publications are changed", () => {
     });
   }
 
-  it("reads the graph anew where a table was taken out and put back between two beats, with a revocation in between", async () => {
+  it("reads the graph again where a table was taken out and put back between two beats, with a revocation in between", async () => {
     const was = epoch();
     const share = await shareWithBob(stack, witness);
     await sql.query("ALTER PUBLICATION arvados_nats DROP TABLE links");
@@ -121,11 +121,11 @@ describe("a bridge under which the publications are changed", () => {
       else await setUp();
       await nextEpoch(was);
       assert.equal(await share.bobHears(), false);
-      assert.equal(share.heard(), heard, "nor of what was committed before anybody noticed");
+      assert.equal(share.heard(), heard, "and nothing that was committed before anybody noticed");
     });
   }
 
-  it("says that Arvados' own writes fail where a table has no replica identity, and goes on once it has", async () => {
+  it("says that Arvados' own writes fail where a table has no replica identity, and continues once it has", async () => {
     const was = epoch();
     await sql.query("ALTER TABLE links REPLICA IDENTITY NOTHING");
     await until(

@@ -1,4 +1,4 @@
-/** Several callouts: logins are shared, one cuts, another takes over, and a removal waits for whoever could still undo it. */
+/** Several callouts: logins are shared, one cuts, another takes over, and a removal waits for each replica that could still undo it. */
 import assert from "node:assert/strict";
 import { formatBarrierEntry } from "../../core/barrier/entry.ts";
 import { subjectsOf } from "../../core/subjects.ts";
@@ -28,7 +28,7 @@ async function heldFor(stack: TestStack, witness: StackListener): Promise<number
 }
 
 describe("several callouts", () => {
-  it("share the logins, let nothing through after a removal, and go on when the leader leaves", async () => {
+  it("share the logins, let nothing through after a removal, and continue when the leader leaves", async () => {
     await using stack = await startTestStack();
     await using second = await anotherReplica(stack);
     assert.ok(firstReplica(stack).leads() && !second.leads());

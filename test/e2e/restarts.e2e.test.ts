@@ -1,4 +1,4 @@
-/** nats-server goes away and comes back, with all it had or with less: sessions return with the rights of now, and nobody with others. */
+/** nats-server goes away and comes back, with all it had or with less: sessions return with the current rights and no others. */
 import assert from "node:assert/strict";
 import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -85,7 +85,7 @@ describe("after nats-server was killed", () => {
     assert.equal(await leaks(stack, 1), 0);
   });
 
-  it("and has lost the end of its streams, nobody is let in with a right of before", async () => {
+  it("and has lost the end of its streams, no session has a right from before", async () => {
     const { config, services } = stack;
     const { projects, collections } = stack.cluster;
     const revision = async () => {
@@ -93,7 +93,7 @@ describe("after nats-server was killed", () => {
       return Number(/^arvados_nats_authcallout_graph_revision (\d+)$/m.exec(text)?.[1]);
     };
     const before = await revision();
-    // Nobody is there to make it good.
+    // No bridge runs that could repair it.
     await services.bridge.drain();
     await stack.nats.kill9();
     const heardByBob = heard(bob, collections.reads);
@@ -116,9 +116,9 @@ describe("after nats-server was killed", () => {
     await until(async () => (await probing()) && outcomes.at(-1) === "without it", "bob to be let in");
     await until(() => [bob, admin].every(({ status }) => status === "following"), "all to be back");
     assert.ok(follows(projects.sharedData)() && !outcomes.includes("with the right"));
-    const told = heard(admin, collections.reads);
+    const heardBefore = heard(admin, collections.reads);
     await stack.demo.actions.update?.();
-    await until(() => heard(admin, collections.reads) > told, "the admin to hear of it");
+    await until(() => heard(admin, collections.reads) > heardBefore, "the admin to hear of it");
     assert.equal(heard(bob, collections.reads), heardByBob);
   });
 });

@@ -168,7 +168,7 @@ describe("changing all keys", () => {
     return answer === "PONG" ? "in" : answer === "closed" ? "broken" : "refused";
   }
 
-  it("would refuse logins at a nats-server with new keys, were the services not told before", async () => {
+  it("would refuse logins at a nats-server with new keys if the services did not get them first", async () => {
     const { v2 } = stack.cluster.users.alice.token;
     const [before, changed] = [publicKeysIn(stack.config), readEnv(join(dir, "new", "nats-server.env"))];
     await oneServer(2).restart({ keys: publicKeysOf(changed) });
@@ -177,7 +177,7 @@ describe("changing all keys", () => {
     assert.equal(await until(async () => (await logIn(v2, [oneServer(2).url])) === "in", "a login"), true);
   });
 
-  it("as documented keeps nobody out by either door, and a session goes on to hear events", async () => {
+  it("as documented refuses nobody at either port, and a session hears events throughout", async () => {
     const { alice } = stack.cluster.users;
     const session = await stack.connectClient(alice.token.v2);
     const heard: LiveEvent[] = [];
@@ -215,11 +215,11 @@ describe("changing all keys", () => {
     }
     const { services, servers } = counts;
     const refusals = lines.flatMap((line) => /"code":"[^"]+"/.exec(line)?.[0] ?? []);
-    const told = JSON.stringify({ ...counts, refusals });
-    assert.equal(services.refused, 0, told);
-    // With a nats-server a leader of JetStream's goes, and with it at times a login that was on its way: whoever tries again is in.
-    assert.ok(servers.refused <= servers.in / 100, told);
-    assert.ok(services.in > 20 && servers.in > 100, told);
+    const shown = JSON.stringify({ ...counts, refusals });
+    assert.equal(services.refused, 0, shown);
+    // With a nats-server a leader of JetStream's goes, and with it at times a login that was on its way: a second try succeeds.
+    assert.ok(servers.refused <= servers.in / 100, shown);
+    assert.ok(services.in > 20 && servers.in > 100, shown);
     const wrongKey = lines.filter((line) => /cannot be decrypted|login\.statement|proxy is not trusted/.test(line));
     assert.deepEqual(wrongKey, []);
     assert.deepEqual(

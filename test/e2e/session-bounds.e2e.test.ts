@@ -91,13 +91,13 @@ describe("sessions beyond what there may be", () => {
     for (const { socket } of clients) socket.close();
   });
 
-  it("that two callouts let in at the same moment are cut within a second, told why, and just so many stay", async () => {
+  it("that two callouts let in at the same moment are cut within a second with a reason, and as many stay as may be", async () => {
     await using second = await anotherReplica(stack);
     assert.ok(firstReplica(stack).leads() || second.leads());
     const user = await people.user();
     const tokens = await Promise.all([0, 1].map(async () => (await stack.arvados.issueToken(user)).v2));
     for (const token of tokens) await logins.isKnown(token);
-    const told: string[] = [];
+    const notices: string[] = [];
     const enter = async (token: string) => {
       const sid = sessionId();
       const options = { ...(await connectOptions(token, sid)), reconnect: false };
@@ -105,7 +105,7 @@ describe("sessions beyond what there may be", () => {
       if (!nc) return;
       open.push(nc);
       nc.subscribe(subjectsOf("zzzzz").notice(await sessionKey(token, sid)), {
-        callback: (_error, message) => void told.push(message.json<Notice>().notice),
+        callback: (_error, message) => void notices.push(message.json<Notice>().notice),
       });
     };
     await Promise.all(Array.from({ length: 8 }, (_, i) => enter(tokens[i % 2] as string)));
@@ -116,8 +116,8 @@ describe("sessions beyond what there may be", () => {
     await bare(stack.cluster.users.bob.token.v2);
     assert.equal(alive(), PER_USER + 1, "bob's too");
     assert.ok(
-      told.every((notice) => notice === "tooManySessions"),
-      String(told),
+      notices.every((notice) => notice === "tooManySessions"),
+      String(notices),
     );
   });
 });

@@ -1,4 +1,4 @@
-/** A user who shares and takes back in a loop, watched from real sessions of others that heed no notice: who is driven round by it. */
+/** A user who shares and takes back in a loop, watched from real sessions of others that ignore notices: who has to reconnect because of it. */
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect } from "@nats-io/transport-node";
@@ -15,9 +15,9 @@ const SECONDS = 2;
 async function session(stack: TestStack, { token }: DemoUser, subject: string) {
   const sid = sessionId();
   const nc = await connect({ servers: stack.nats.url, ...(await connectOptions(token.v2, sid)), reconnect: false });
-  const state = { nc, told: [] as string[], events: 0 };
+  const state = { nc, notices: [] as string[], events: 0 };
   nc.subscribe(subjectsOf(stack.cluster.clusterId).notice(await sessionKey(token.v2, sid)), {
-    callback: (_error, message) => void state.told.push(message.json<Notice>().notice),
+    callback: (_error, message) => void state.notices.push(message.json<Notice>().notice),
   });
   nc.subscribe(subject, { callback: () => void state.events++ });
   await nc.flush();
@@ -55,7 +55,7 @@ describe("a user who shares and takes back ten times a second", () => {
   };
   const root = () => `arvados.${stack.cluster.clusterId}.live`;
 
-  it("with all users cuts nobody, has nobody told and no record wait, and what is shared in the end is heard", async () => {
+  it("with all users cuts nobody, sends no notice and lets no record wait, and what is shared in the end is heard", async () => {
     const { users } = stack.cluster;
     const { allUsersGroup } = stack.arvados.known;
     const { share, unshare } = sharing(allUsersGroup);
@@ -72,7 +72,7 @@ describe("a user who shares and takes back ten times a second", () => {
     await until(() => all.every(({ events }) => events === 1), "everybody to hear of it");
     await unshare();
     assert.deepEqual(
-      all.map(({ nc, told }) => [nc.isClosed(), told]),
+      all.map(({ nc, notices }) => [nc.isClosed(), notices]),
       Array(3).fill([false, []]),
     );
     await Promise.all(all.map(({ nc }) => nc.close()));
@@ -93,7 +93,7 @@ describe("a user who shares and takes back ten times a second", () => {
     await admin.nc.close();
   });
 
-  it("has a session told that its rights grow, whenever they do, twice a second at most", async () => {
+  it("causes at most two notices a second in a session whose rights grow", async () => {
     const { users } = stack.cluster;
     const bob = await session(stack, users.bob, `${root()}.${users.bob.uuid}.>`);
     const begun = performance.now();
@@ -101,10 +101,10 @@ describe("a user who shares and takes back ten times a second", () => {
       const { uuid } = await stack.arvados.createProject({ name: "One more", owner: users.alice.uuid });
       await stack.arvados.share(users.bob.uuid, uuid, "can_read", { by: users.alice.uuid });
     });
-    await until(() => bob.told.length > 1, "him to be told more than once");
+    await until(() => bob.notices.length > 1, "more than one notice");
     const seconds = (performance.now() - begun) / 1000;
-    assert.ok(bob.told.length <= 2 * seconds + 1, `${bob.told.length} in ${seconds} s`);
-    assert.deepEqual(new Set(bob.told), new Set(["permissionsGrown"]));
+    assert.ok(bob.notices.length <= 2 * seconds + 1, `${bob.notices.length} in ${seconds} s`);
+    assert.deepEqual(new Set(bob.notices), new Set(["permissionsGrown"]));
     assert.ok(!bob.nc.isClosed());
     await bob.nc.close();
   });

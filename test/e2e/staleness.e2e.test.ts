@@ -7,7 +7,7 @@ import type { Config, ConfigOverrides } from "../../runtime/config/config.ts";
 import { createScope, type Scope } from "../../runtime/scope.ts";
 import type { StartService } from "../../runtime/service.ts";
 import { hostService } from "../../runtime/service-host.ts";
-import { type Listener, startListener, toldTo } from "../support/listener.ts";
+import { type Listener, noticesTo, startListener } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
 
@@ -69,12 +69,12 @@ describe("a callout whose graph grows old", () => {
     assert.match(await readyz(), /graph\.stale/);
     assert.ok(!bob.nc.isClosed(), "refused before it is ended");
     await until(() => bob.nc.isClosed(), "the session to end");
-    assert.deepEqual([toldTo(bob), bob.notices[0]?.reconnect], [["graphStale"], true]);
+    assert.deepEqual([noticesTo(bob), bob.notices[0]?.reconnect], [["graphStale"], true]);
     assert.equal(await refusal(), "graph.stale", "he may come back, but not yet");
     assert.ok(!admin.nc.isClosed(), "an admin may look what is wrong");
     await anotherCallout({ stalenessKeepAdmins: false });
     await until(() => admin.nc.isClosed(), "the admin's session to end where nothing spares it");
-    assert.deepEqual(toldTo(admin), ["graphStale"]);
+    assert.deepEqual(noticesTo(admin), ["graphStale"]);
     await anotherBridge();
     const back = await until(() => login().catch(() => null), "bob to come back");
     assert.ok(!has(back), "without what was taken back meanwhile");
@@ -92,7 +92,7 @@ describe("a callout whose graph grows old", () => {
     assert.ok(has(next));
     await anotherBridge();
     await until(() => bob.nc.isClosed() && next.nc.isClosed(), "both sessions to be cut");
-    assert.deepEqual([toldTo(bob), toldTo(next)], [["permissionsChanged"], ["permissionsChanged"]]);
+    assert.deepEqual([noticesTo(bob), noticesTo(next)], [["permissionsChanged"], ["permissionsChanged"]]);
     await admin.nc.close();
   });
 });

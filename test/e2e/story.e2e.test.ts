@@ -1,5 +1,5 @@
 /**
- * The product's story, told by every kind of client: alice sees her collection change, bob sees nothing until she shares, sees it
+ * The product's story, as every kind of client sees it: alice sees her collection change, bob sees nothing until she shares, sees it
  * then, and sees nothing of what is committed after she takes it back. The same for the log of her running container.
  */
 import assert from "node:assert/strict";

@@ -10,7 +10,7 @@ import { oidcSecret, saltedSecret } from "../../core/token/token.ts";
 import { until } from "../../dev/testing/until.ts";
 import { createScope, type Scope } from "../../runtime/scope.ts";
 import { hostService } from "../../runtime/service-host.ts";
-import { type Listener, lsnOf, toldTo } from "../support/listener.ts";
+import { type Listener, lsnOf, noticesTo } from "../support/listener.ts";
 import { Logins } from "../support/logins.ts";
 import { type Done, People, type Person } from "../support/people.ts";
 import { type StackListener, startTestStack, type TestStack } from "../support/stack.ts";
@@ -61,7 +61,7 @@ describe("a session whose token's row changes", () => {
 
   type Change = {
     done: (one: Person) => Promise<Done>;
-    told: CloseName;
+    notice: CloseName;
     /** The code for which the same token is not let in again; left out: it is. One of an OIDC provider is found by its secret alone. */
     refusal?: string;
     /** Forms for which the row is as good as before. */
@@ -70,12 +70,12 @@ describe("a session whose token's row changes", () => {
   const CHANGES: Record<string, Change> = {
     api_token: {
       done: ({ tokenUuid }) => people.raw(row("api_token"), tokenUuid, `anothersecret${++count}`),
-      told: "tokenEnded",
+      notice: "tokenEnded",
       refusal: "token.unknown",
     },
     uuid: {
       done: ({ tokenUuid }) => people.raw(row("uuid"), tokenUuid, `zzzzz-gj3su-${String(++count).padStart(15, "0")}`),
-      told: "tokenEnded",
+      notice: "tokenEnded",
       refusal: "token.unknown",
       lives: (form) => form === "bare",
     },
@@ -86,20 +86,20 @@ describe("a session whose token's row changes", () => {
           tokenUuid,
           await people.user(),
         ),
-      told: "permissionsChanged",
+      notice: "permissionsChanged",
     },
     scopes: {
       done: ({ tokenUuid }) => people.raw(row("scopes"), tokenUuid, '["GET /arvados/v1/users/current"]'),
-      told: "permissionsChanged",
+      notice: "permissionsChanged",
     },
     expires_at: {
       done: ({ tokenUuid }) => people.raw(row("expires_at"), tokenUuid, "2000-01-01"),
-      told: "tokenEnded",
+      notice: "tokenEnded",
       refusal: "token.expired",
     },
     refreshes_at: {
       done: ({ tokenUuid }) => people.raw(row("refreshes_at"), tokenUuid, "2000-01-01"),
-      told: "tokenUncertain",
+      notice: "tokenUncertain",
       refusal: "token.refresh",
     },
   };
@@ -116,7 +116,7 @@ describe("a session whose token's row changes", () => {
     );
   }
 
-  for (const [column, { done, told, refusal, lives }] of Object.entries(CHANGES)) {
+  for (const [column, { done, notice, refusal, lives }] of Object.entries(CHANGES)) {
     describe(column, () => {
       for (const form of Object.keys(FORMS) as Form[]) {
         const goesOn = lives?.(form) ?? false;
@@ -131,8 +131,8 @@ describe("a session whose token's row changes", () => {
             return session.nc.close();
           }
           await judged(session, change, one);
-          assert.deepEqual(toldTo(session), [told]);
-          assert.equal(CLOSE_CODES[told].reconnect, refusal === undefined || told === "tokenUncertain");
+          assert.deepEqual(noticesTo(session), [notice]);
+          assert.equal(CLOSE_CODES[notice].reconnect, refusal === undefined || notice === "tokenUncertain");
           const isFound = column === "uuid" && form === "of an OIDC provider";
           if (refusal && !isFound) assert.equal(await logins.refusalOf(() => logins.login(one.token)), refusal);
           else await (await logins.login(one.token)).nc.close();
@@ -164,7 +164,7 @@ describe("a session whose token's row changes", () => {
       other,
     );
     await judged(session, change, one);
-    assert.deepEqual(toldTo(session), ["permissionsChanged"]);
+    assert.deepEqual(noticesTo(session), ["permissionsChanged"]);
     assert.equal((await logins.whoIs(one.token)).user_uuid, other);
   });
 
@@ -177,7 +177,7 @@ describe("a session whose token's row changes", () => {
       (await people.withOwn()).token,
     );
     await judged(session, change, one);
-    assert.deepEqual(toldTo(session), ["tokenEnded"]);
+    assert.deepEqual(noticesTo(session), ["tokenEnded"]);
     assert.equal(await logins.refusalOf(() => logins.login(one.token)), "token.container");
   });
 
@@ -192,7 +192,7 @@ describe("a session whose token's row changes", () => {
     for (const one of ones) await CHANGES.api_token?.done(one);
     await hostService({ name: "authcallout", start: runAuthcallout, config: stack.config, log: logins.log, scope });
     await Promise.all(sessions.map((session) => session.nc.closed()));
-    for (const session of sessions) assert.deepEqual(toldTo(session), ["tokenEnded"]);
+    for (const session of sessions) assert.deepEqual(noticesTo(session), ["tokenEnded"]);
     const seen = staying.about(bystander.sees).length;
     await people.update(bystander.sees);
     await until(() => staying.about(bystander.sees).length > seen, "the next event");

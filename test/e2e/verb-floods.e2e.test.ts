@@ -38,7 +38,7 @@ async function session(stack: TestStack, token: string) {
   return { nc, notices, answers, inbox, api, whoami };
 }
 
-/** The 99th percentile of another session's `whoami` while something goes on. */
+/** The 99th percentile of another session's `whoami` while something happens. */
 async function p99(other: { whoami(): Promise<unknown> }, meanwhile: () => Promise<void>): Promise<number> {
   let going = true;
   const times: number[] = [];
@@ -85,7 +85,7 @@ describe("a session that asks too much", () => {
     ["40,000 times", 40_000, ""],
     ["with 600 bodies of 128 kB", 600, "x".repeat(128 * 1024 - 512)],
   ] as const) {
-    it(`${what} is told and cut; others wait no longer than for as many messages in his own inbox`, async () => {
+    it(`${what} gets a notice and is cut; others wait no longer than for as many messages in his own inbox`, async () => {
       // They are written by the process that reads them: not so many at once that it cannot read.
       const batch = body === "" ? 500 : 20;
       const [other, control] = [await alice(), await bob()];

@@ -1,7 +1,6 @@
 /** `npm run fuzz:content -- --minutes N --seed S [--megabytes M]`: exit code 1 where a row costs more than itself, or grants anything. */
 import { parseArgs } from "node:util";
 import { startBridgeWorld } from "../support/bridge-world.ts";
-import { sharedPostgres } from "../support/postgres.ts";
 import { fuzz } from "./fuzz.ts";
 
 const { values } = parseArgs({
@@ -22,4 +21,3 @@ print(`seed ${seed}`);
   print(result.findings.length === 0 ? "every row cost at most itself" : `${result.findings.length} findings`);
   process.exitCode = result.findings.length === 0 ? 0 : 1;
 }
-await (await sharedPostgres()).stop();

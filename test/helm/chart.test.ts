@@ -362,7 +362,7 @@ describe("the chart", () => {
   });
 
   it("tells browsers of TLS, which the proxy behind an ingress or a route does not see", async () => {
-    const told = async (...args: string[]) => {
+    const shown = async (...args: string[]) => {
       const manifests = await render(...TRYOUT, ...args);
       const [proxy] = containersOf(findManifest(manifests, "Deployment", "-proxy")) as [ManifestContainer];
       return env(proxy, "ARVADOS_NATS_PUBLIC_WEBSOCKET_URL");
@@ -373,10 +373,10 @@ describe("the chart", () => {
     ];
     const route =
       "proxy.httpRoute.enabled=true,proxy.httpRoute.parentRefs[0].name=g,proxy.httpRoute.hostnames[0]=r.example.org";
-    assert.equal(await told(), undefined);
-    assert.equal(await told(...ingress), "wss://h.example.org/nats");
-    assert.equal(await told("--set", route), "wss://r.example.org/nats");
-    assert.equal(await told(...ingress, "--set", "settings.public.websocketUrl=wss://own/nats"), "wss://own/nats");
+    assert.equal(await shown(), undefined);
+    assert.equal(await shown(...ingress), "wss://h.example.org/nats");
+    assert.equal(await shown("--set", route), "wss://r.example.org/nats");
+    assert.equal(await shown(...ingress, "--set", "settings.public.websocketUrl=wss://own/nats"), "wss://own/nats");
   });
 
   it("makes names that fit, however long the release's is", async () => {

@@ -144,7 +144,7 @@ async function checkServices(maker: ContainerMaker, stack: Stack): Promise<void>
     await runStep(`${service}: SIGTERM ends it in order`, async () => {
       await container.signal("SIGTERM");
       const { code, text } = await container.ended;
-      // 128 + SIGTERM: what parents expect of whoever ended by it, after everything was released.
+      // 128 + SIGTERM: what a parent expects of a process that ended by it, after everything was released.
       assert.equal(code, 143, text);
     });
 }

@@ -20,7 +20,7 @@ import { deriveSchemas, SCHEMAS_FILE } from "../helm/derive-schemas.ts";
 import { createAuthority } from "../support/certificates.ts";
 import { CHART, findHelm, valuesFile } from "../support/helm.ts";
 import { crdFiles } from "../support/kube-modules.ts";
-import { freshDatabase, sharedPostgres } from "../support/postgres.ts";
+import { freshDatabase } from "../support/postgres.ts";
 import { runStep } from "../support/steps.ts";
 import { kubeBinaries } from "./binaries.ts";
 import { type KubeCluster, type KubeObject, startCluster } from "./cluster.ts";
@@ -39,7 +39,6 @@ try {
   await run();
 } finally {
   rmSync(dir, { recursive: true, force: true });
-  await (await sharedPostgres()).stop();
 }
 
 async function run(): Promise<void> {
@@ -129,7 +128,7 @@ async function run(): Promise<void> {
     testSaw();
   };
 
-  /** `left`: hooks that helm leaves for whoever wants to read what they said. */
+  /** `left`: hooks that helm leaves, so that their output can be read. */
   const uninstalled = async (release: string, left: string[]) => {
     const isLeft = (name: string) => left.some((hook) => name.startsWith(`${release}-arvados-nats-${hook}`));
     const rest = async () =>

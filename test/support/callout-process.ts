@@ -1,4 +1,4 @@
-/** More replicas of authcallout: in a process of its own, so that a test can stop it, let it go on, or kill it; and in this one. */
+/** More replicas of authcallout: in a process of their own, which a test can suspend, resume or kill; and in this process. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";

@@ -11,7 +11,7 @@ import { type Browser, chromium } from "playwright-core";
 
 const CACHE = fileURLToPath(new URL("../../.cache", import.meta.url));
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
-/** Nothing may ask the network for anything: neither updates nor field trials nor QUIC. */
+/** Nothing may ask the network for anything: no updates, no field trials, no QUIC. */
 const ARGS = [
   "--no-sandbox",
   "--disable-gpu",

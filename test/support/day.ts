@@ -21,7 +21,7 @@ export async function liveADay(stack: TestStack, options: { credentials?: boolea
     until(() => follows.some((pattern) => pattern.includes(object)), `bob to follow ${what}`);
   const about = (object: string) =>
     heard.filter(({ event }) => event.object_uuid === object).map(({ event }) => event.event_type);
-  /** Everything committed so far has come to whoever it comes to. */
+  /** Everything committed so far has reached all its readers. */
   const settled = async () => {
     const { uuid } = await arvados.createCollection({ name: "marker", owner: bob });
     await until(() => about(uuid).length > 0, "bob's own marker");
@@ -77,6 +77,6 @@ export async function liveADay(stack: TestStack, options: { credentials?: boolea
   await hears(credential, ["update"]);
   await arvados.deleteObject(credential, by);
   await until(() => !follows.some((pattern) => pattern.includes(credential)) && follows.length > 0, "it to be gone");
-  const told = witness.events.filter(({ event }) => event.object_uuid === credential);
-  await until(() => told.length > 0, "the admin to hear of the credential");
+  const seenByAdmin = witness.events.filter(({ event }) => event.object_uuid === credential);
+  await until(() => seenByAdmin.length > 0, "the admin to hear of the credential");
 }

@@ -1,4 +1,4 @@
-/** A session that hears all it may, heeds nothing it is told, and does not come back: what reaches somebody until the server closes it. */
+/** A session that subscribes to all it may read, ignores notices, and does not reconnect: it shows what reaches a user until nats-server closes it. */
 import type { NatsConnection } from "@nats-io/nats-core";
 import { sessionKey } from "../../client/identity.ts";
 import { readEvent } from "../../client/live-event.ts";
@@ -49,7 +49,7 @@ export function lsnOf({ id }: LiveEvent): Lsn {
   return parseLsn(id.split(":")[0] as string);
 }
 
-/** Why, in the order in which it was told. */
-export function toldTo({ notices }: Listener): string[] {
+/** The notices that the session got, in their order. */
+export function noticesTo({ notices }: Listener): string[] {
   return notices.map(({ notice }) => notice);
 }

@@ -1,5 +1,5 @@
 /**
- * Real PostgreSQL for tests: one server for the mocha process, started when first asked for and stopped after the last test; one
+ * Real PostgreSQL for tests: one server for the mocha process, started when first asked for, which ends with the process; one
  * template database with Arvados' schema and a fresh cluster's rows; each `freshDatabase()` a copy of it (about 30 ms).
  */
 import pg from "pg";
@@ -29,7 +29,7 @@ let made = 0;
 
 /** The process' PostgreSQL, with wal_level = logical. */
 export function sharedPostgres(): Promise<PostgresServer> {
-  server ??= startPostgres({ inMemory: true });
+  server ??= startPostgres({ inMemory: true, inBackground: true });
   return server;
 }
 
@@ -70,11 +70,4 @@ async function makeTemplate(postgres: PostgresServer): Promise<void> {
   });
   await simulator.seed();
   await simulator.close();
-}
-
-// Mocha loads this file with the first test that imports it, at root level. Elsewhere (benches) nobody calls hooks.
-if (typeof after === "function") {
-  after("stop PostgreSQL", async () => {
-    await (await server)?.stop();
-  });
 }

@@ -80,7 +80,7 @@ const inBrowser = (flavour: Flavour): ViewerKind => ({
 });
 
 /**
- * A program in another language follows the subjects it is given and no more; so it is started anew where a person would give it others.
+ * A program in another language follows the subjects it is given and no more; so the test starts it again where a person would give it others.
  * What it follows is alice's project, whose subject is known from whose it is.
  */
 const program = (name: string, start: (options: ForeignClientOptions) => Promise<ForeignClient>): ViewerKind => ({

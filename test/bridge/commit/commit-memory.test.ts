@@ -14,7 +14,9 @@ function held(): number {
   return heapUsed + Math.max(arrayBuffers, external);
 }
 
-describe("a commit of four hundred thousand rows", () => {
+describe("a commit of four hundred thousand rows", function () {
+  this.timeout(60_000);
+
   it("needs no more memory than a commit of fifty thousand", () => {
     const peakOf = (count: number): number => {
       const assembler = new CommitAssembler();

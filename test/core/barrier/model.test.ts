@@ -8,7 +8,9 @@ const COMING_BACK: Scenario = { serving: ["a", "b"], leases: { a: 1, b: 1 }, log
 /** The second replica comes in the middle of it. */
 const JOINING: Scenario = { serving: ["a"], leases: { a: 1, b: 1 }, logins: 1 };
 
-describe("in the model of the barrier", () => {
+describe("in the model of the barrier", function () {
+  this.timeout(120_000);
+
   for (const [name, scenario] of Object.entries({ TWO_LOGINS, COMING_BACK, JOINING })) {
     it(`no schedule releases a record while an old session lives (${name})`, () => {
       const { released, states, violation } = explore(scenario);

@@ -13,7 +13,9 @@ const random = readVectors(`${FOLDER}/random.json.gz`).worlds;
 const { sequences } = readVectors(`${FOLDER}/sequences.json.gz`);
 
 for (const bounds of BOUNDS) {
-  describe(`the answers of the real Arvados SQL, with ${boundsText(bounds)}`, () => {
+  describe(`the answers of the real Arvados SQL, with ${boundsText(bounds)}`, function () {
+    this.timeout(60_000);
+
     it("are the graph's in all 62 named worlds", () => {
       assert.equal(named.length, 62);
       for (const world of named) assert.deepEqual(judgeWorld(world, bounds).mismatches, []);

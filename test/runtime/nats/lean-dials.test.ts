@@ -76,7 +76,9 @@ async function bytesPerDial(connection: NatsConnection): Promise<number> {
 /** 5 MB for 10,000. */
 const MOST = 500;
 
-describe("a connection whose server stays away", () => {
+describe("a connection whose server stays away", function () {
+  this.timeout(60_000);
+
   for (const away of ["refuses the connection", "refuses the sign-in"] as const) {
     it(`holds no more memory for each failed dial to a server that ${away}`, async () => {
       await using server = await fakeServer();

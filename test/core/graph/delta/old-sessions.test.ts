@@ -60,7 +60,9 @@ function assertHears(granting: PermissionGraph, publishing: PermissionGraph, all
   }
 }
 
-describe(`a session granted before the last changes (seed ${seed})`, () => {
+describe(`a session granted before the last changes (seed ${seed})`, function () {
+  this.timeout(1_000 * runs.numRuns);
+
   it("is cut before it would hear what its user may not read", () => {
     const property = fc.property(tameRows, tameMoves, anyBounds, (changes, following, bounds) => {
       const graph = graphFrom(changes, bounds);

@@ -203,7 +203,9 @@ function workOfCase({ world, change, heavyMin = Number.POSITIVE_INFINITY }: Case
   });
 }
 
-describe("the work that a change takes", () => {
+describe("the work that a change takes", function () {
+  this.timeout(60_000);
+
   for (const [what, one] of Object.entries(SMALL)) {
     it(`does not grow with a cluster that it does not concern: ${what}`, () => {
       const [small, large] = [workOfCase(one, SIZE), workOfCase(one, 4 * SIZE)];

@@ -13,7 +13,9 @@ const world = [
   link("l2", G("x"), G("p"), "can_write"),
 ];
 
-describe("explain", () => {
+describe("explain", function () {
+  this.timeout(30_000);
+
   it("names the chain of links and owners", () => {
     const { allowed, steps } = graphOf(50, ...world).explain(U("bob"), collection("c", G("q")), NOW);
     assert.ok(allowed);
