@@ -1,4 +1,4 @@
-/** The parts of a term that guard a promise. A test replaces one, to show what happens without it (`test/support/bridge-guards.ts`). */
+/** The parts of a term that guard a promise. A test replaces one, to show what happens without it (`test/support/worlds/bridge-guards.ts`). */
 import { Barrier } from "../core/barrier/bridge-side.ts";
 import type { Revision } from "../core/revision.ts";
 import { CommitHandler, type CommitHandlerParts } from "./commit/commit-handler.ts";

@@ -12,8 +12,8 @@ import { type SessionKey, type Subjects, subjectsOf } from "../../core/subjects.
 import type { TailOpened } from "../../core/wire/wire.ts";
 import type { Simulator } from "../../dev/simulator/index.ts";
 import { pick, type Random } from "../../dev/testing/random.ts";
-import type { TestStack } from "../support/stack.ts";
-import { startWorkers, type Workers } from "../support/workers.ts";
+import { startWorkers, type Workers } from "../support/clients/workers.ts";
+import type { TestStack } from "../support/worlds/stack.ts";
 import type { BarrierCast } from "./cast.ts";
 
 /** In this order: a flood has him paused, longer each time, and what comes next needs no session. */

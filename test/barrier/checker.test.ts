@@ -1,7 +1,7 @@
 /** The checker finds each kind of fault in a made history: else its silence would mean nothing. */
 import assert from "node:assert/strict";
 import { C, G, L, U } from "../core/graph/cast.ts";
-import type { ColumnTexts, DecodedChange } from "../support/pgoutput.ts";
+import type { ColumnTexts, DecodedChange } from "../support/servers/pgoutput.ts";
 import { type BarrierFinding, checkRound, type Heard, type RecordedSession } from "./checker.ts";
 import { History } from "./history.ts";
 

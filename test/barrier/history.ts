@@ -5,7 +5,7 @@
 import type { ObjectFacts } from "../../core/graph-types.ts";
 import { isGroupUuid, isUserUuid, resourceOf } from "../../core/uuid.ts";
 import { Oracle, type Tables } from "../core/graph/oracle.ts";
-import type { ColumnTexts, CommittedTransaction, DecodedChange } from "../support/pgoutput.ts";
+import type { ColumnTexts, CommittedTransaction, DecodedChange } from "../support/servers/pgoutput.ts";
 
 /** What a log row says was done to an object. */
 export type LoggedEvent = { object: string; type: string };

@@ -5,7 +5,7 @@
 import pg from "pg";
 import type { Operations, Simulator, Transaction } from "../../dev/simulator/index.ts";
 import { pick, type Random } from "../../dev/testing/random.ts";
-import { startWorkers, type Workers } from "../support/workers.ts";
+import { startWorkers, type Workers } from "../support/clients/workers.ts";
 import type { BarrierCast, Person } from "./cast.ts";
 
 const LEVELS = ["can_read", "can_write", "can_manage"] as const;

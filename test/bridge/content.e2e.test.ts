@@ -4,7 +4,7 @@ import type { Commit } from "../../bridge/commit/commit.ts";
 import { CommitHandler, type Handled } from "../../bridge/commit/commit-handler.ts";
 import type { Guards } from "../../bridge/guards.ts";
 import { until } from "../../dev/testing/until.ts";
-import { type BridgeWorld, startBridgeWorld } from "../support/bridge-world.ts";
+import { type BridgeWorld, startBridgeWorld } from "../support/worlds/bridge-world.ts";
 
 /** The bridge is where it was: it has begun no second term. */
 async function assertOneTerm(world: BridgeWorld): Promise<void> {

@@ -4,7 +4,7 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { isTable, KEY_OF } from "../../bridge/postgres/tables.ts";
 import type { MovedEntry, RecordEvent } from "../../core/wire/wire.ts";
 import { until } from "../../dev/testing/until.ts";
-import { startBridgeWorld } from "../support/bridge-world.ts";
+import { startBridgeWorld } from "../support/worlds/bridge-world.ts";
 
 describe("hostile rows", () => {
   it("crash nothing, reach no user who may not read them, and are counted", async () => {

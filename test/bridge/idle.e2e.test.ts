@@ -7,8 +7,8 @@ import { defaultConfig } from "../../runtime/config/config.ts";
 import { silentLog } from "../../runtime/log/log.ts";
 import { createMetrics } from "../../runtime/metrics.ts";
 import { createScope } from "../../runtime/scope.ts";
-import { startNats } from "../support/nats.ts";
-import { freshDatabase } from "../support/postgres.ts";
+import { startNats } from "../support/servers/nats.ts";
+import { freshDatabase } from "../support/servers/postgres.ts";
 
 describe("the bridge on an idle database", () => {
   it("publishes within seconds, and again and again, that the graph is complete", async () => {

@@ -8,7 +8,7 @@ import type { Config } from "../../runtime/config/config.ts";
 import { runService } from "../../runtime/lifecycle.ts";
 import { createLog } from "../../runtime/log/log.ts";
 import { hostService } from "../../runtime/service-host.ts";
-import { NO_FENCE, NO_PAST_GRAPH } from "../support/bridge-guards.ts";
+import { NO_FENCE, NO_PAST_GRAPH } from "../support/worlds/bridge-guards.ts";
 
 process.stdin.resume().once("close", () => process.exit(1));
 

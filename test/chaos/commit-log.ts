@@ -1,6 +1,6 @@
 /** What really was committed, in commit order: by a replication slot of the checker's own over a publication of its own. */
 import type pg from "pg";
-import { type ColumnTexts, readSlot } from "../support/pgoutput.ts";
+import { type ColumnTexts, readSlot } from "../support/servers/pgoutput.ts";
 
 export type TrueLog = {
   id: number;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { HEADER } from "../../core/wire/wire.ts";
 import { until } from "../../dev/testing/until.ts";
-import { startTcpRelay } from "../support/relay.ts";
+import { startTcpRelay } from "../support/servers/relay.ts";
 import { leading, prepare } from "./scene.ts";
 import { startChaosWorld } from "./world.ts";
 

@@ -5,7 +5,7 @@
 import pg from "pg";
 import type { Operations, Simulator, Transaction } from "../../dev/simulator/index.ts";
 import { pick, type Random } from "../../dev/testing/random.ts";
-import { startWorkers, type Workers } from "../support/workers.ts";
+import { startWorkers, type Workers } from "../support/clients/workers.ts";
 import type { Places } from "./checker.ts";
 
 /** How many transactions were taken back, had a part taken back, met the database's end. */

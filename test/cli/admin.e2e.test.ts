@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { environmentOf } from "../../dev/testing/environment.ts";
 import { until } from "../../dev/testing/until.ts";
-import { spawnCli } from "../support/cli.ts";
-import { startTestStack, type TestStack } from "../support/stack.ts";
+import { spawnCli } from "../support/clients/cli.ts";
+import { startTestStack, type TestStack } from "../support/worlds/stack.ts";
 
 describe("an admin's command", () => {
   let stack: TestStack;

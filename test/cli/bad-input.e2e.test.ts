@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { createSchema } from "../../dev/database.ts";
 import { startPostgres } from "../../dev/servers/postgres.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
-import { spawnCli } from "../support/cli.ts";
-import { startNats } from "../support/nats.ts";
-import { freshDatabase } from "../support/postgres.ts";
+import { spawnCli } from "../support/clients/cli.ts";
+import { startNats } from "../support/servers/nats.ts";
+import { freshDatabase } from "../support/servers/postgres.ts";
 
 function assertOneSentence({ code, text }: { code: number | null; text: string }, says: RegExp, remedy: RegExp): void {
   assert.ok(code !== null && code !== 0, `exit code ${code}: ${text}`);

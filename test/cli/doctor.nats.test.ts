@@ -9,7 +9,7 @@ import { natsFindings } from "../../cli/doctor/streams.ts";
 import { findNatsServer } from "../../dev/servers/nats-server.ts";
 import { until } from "../../dev/testing/until.ts";
 import { declaredStreams } from "../../streams-config/streams.ts";
-import { startNats, type TestNats } from "../support/nats.ts";
+import { startNats, type TestNats } from "../support/servers/nats.ts";
 
 const MIB = 1024 * 1024;
 const PROFILE = {

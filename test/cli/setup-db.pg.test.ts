@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { slotSql } from "../../bridge/postgres/slot.ts";
-import { spawnCli } from "../support/cli.ts";
-import { type FreshDatabase, freshDatabase } from "../support/postgres.ts";
+import { spawnCli } from "../support/clients/cli.ts";
+import { type FreshDatabase, freshDatabase } from "../support/servers/postgres.ts";
 
 describe("arvados-nats setup-db", () => {
   let db: FreshDatabase;

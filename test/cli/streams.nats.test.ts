@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { spawnCli } from "../support/cli.ts";
-import { startNats, type TestNats } from "../support/nats.ts";
+import { spawnCli } from "../support/clients/cli.ts";
+import { startNats, type TestNats } from "../support/servers/nats.ts";
 
 describe("arvados-nats streams", () => {
   let nats: TestNats;

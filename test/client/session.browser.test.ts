@@ -3,9 +3,9 @@ import { strict as assert } from "node:assert";
 import { connect as connectNode } from "nats";
 import type { Browser } from "playwright-core";
 import { connectOptions, createClient, type LiveEvent } from "../../client/mod.ts";
-import { launchChromium } from "../support/chromium.ts";
-import { type Flavour, openClientPage } from "../support/client-page.ts";
-import { startStubService } from "../support/stub-service.ts";
+import { type Flavour, openClientPage } from "../support/clients/client-page.ts";
+import { launchChromium } from "../support/servers/chromium.ts";
+import { startStubService } from "../support/worlds/stub-service.ts";
 
 const CONTAINER = "zzzzz-dz642-000000000000001";
 const BOBS = "arvados.zzzzz.live.bob.>";

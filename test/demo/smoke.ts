@@ -6,7 +6,7 @@ import type { Page } from "playwright-core";
 import { runDev } from "../../dev/dev.ts";
 import { runService } from "../../runtime/lifecycle.ts";
 import { createLog } from "../../runtime/log/log.ts";
-import { launchChromium } from "../support/chromium.ts";
+import { launchChromium } from "../support/servers/chromium.ts";
 
 const PATIENCE_MS = 5_000;
 

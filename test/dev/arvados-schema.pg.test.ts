@@ -7,8 +7,8 @@ import {
   TABLES,
   type TableName,
 } from "../../bridge/postgres/tables.ts";
-import { type ArvadosTable, arvadosTables, databaseTables } from "../support/arvados-schema.ts";
-import { type FreshDatabase, freshDatabase } from "../support/postgres.ts";
+import { type ArvadosTable, arvadosTables, databaseTables } from "../support/servers/arvados-schema.ts";
+import { type FreshDatabase, freshDatabase } from "../support/servers/postgres.ts";
 
 /** PostgreSQL keeps what Arvados caches in this one, which the facts leave out. */
 const NOT_DESCRIBED = ["materialized_permissions"];

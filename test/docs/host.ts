@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "../../dev/testing/until.ts";
-import { createProcesses } from "../support/processes.ts";
+import { createProcesses } from "../support/servers/processes.ts";
 
 type ShellResult = { code: number | null; text: string };
 

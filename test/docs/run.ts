@@ -9,7 +9,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { CLOSE_CODES } from "../../core/close-codes.ts";
-import { runStep } from "../support/steps.ts";
+import { runStep } from "../support/servers/steps.ts";
 import { type Host, type ShellOptions, startHost } from "./host.ts";
 import { type Block, blocksOf, edited } from "./page.ts";
 

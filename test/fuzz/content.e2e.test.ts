@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { startBridgeWorld } from "../support/bridge-world.ts";
+import { startBridgeWorld } from "../support/worlds/bridge-world.ts";
 import { fuzz } from "./fuzz.ts";
 
 describe("rows of any content", () => {

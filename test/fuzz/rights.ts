@@ -5,7 +5,7 @@ import type { ObjectFacts } from "../../core/graph-types.ts";
 import { type GraphChange, type GraphRows, permissionChanges } from "../../core/rows.ts";
 import { isUuid, type Resource } from "../../core/uuid.ts";
 import { Oracle, type Tables } from "../core/graph/oracle.ts";
-import { CLUSTER } from "../support/postgres.ts";
+import { CLUSTER } from "../support/servers/postgres.ts";
 
 /** UTC milliseconds as PostgreSQL itself understands a time: everything it cannot tell us of has passed. */
 const MILLIS = (column: string) =>

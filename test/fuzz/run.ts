@@ -1,6 +1,6 @@
 /** `npm run fuzz:content -- --minutes N --seed S [--megabytes M]`: exit code 1 where a row costs more than itself, or grants anything. */
 import { parseArgs } from "node:util";
-import { startBridgeWorld } from "../support/bridge-world.ts";
+import { startBridgeWorld } from "../support/worlds/bridge-world.ts";
 import { fuzz } from "./fuzz.ts";
 
 const { values } = parseArgs({

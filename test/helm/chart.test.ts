@@ -16,7 +16,7 @@ import {
   renderedMatrix,
   template,
   valuesFile,
-} from "../support/helm.ts";
+} from "../support/chart/helm.ts";
 
 const TRYOUT = valuesFile("tryout");
 

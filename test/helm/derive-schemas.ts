@@ -1,5 +1,5 @@
 /**
- * Writes `kube-schemas.json`: `npm run derive:schemas`, after another version in `test/support/kube-modules.ts` or a new kind in the chart. Fetches
+ * Writes `kube-schemas.json`: `npm run derive:schemas`, after another version in `test/support/chart/kube-modules.ts` or a new kind in the chart. Fetches
  * Kubernetes' module (20 MB) where Go does not have it; the file is committed, so that tests need neither. `npm run test:kube` says when it is out of step.
  */
 
@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseAllDocuments } from "yaml";
-import { crdFiles, goModule, KUBERNETES, KUBERNETES_MODULE, SOURCES } from "../support/kube-modules.ts";
+import { crdFiles, goModule, KUBERNETES, KUBERNETES_MODULE, SOURCES } from "../support/chart/kube-modules.ts";
 import { type Definitions, type JsonSchema, strictDefinition, withReferences } from "./strict-schema.ts";
 
 /** The kinds that the chart and `arvados-nats keys` write, besides custom resources. */

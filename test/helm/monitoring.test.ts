@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
 import { allMetrics, seriesNames } from "../../scripts/metrics.ts";
-import { CHART, findManifest, render } from "../support/helm.ts";
+import { CHART, findManifest, render } from "../support/chart/helm.ts";
 
 type Rule = { alert: string; expr: string; labels: { severity: string }; annotations: Record<string, string> };
 type Group = { name: string; rules: Rule[] };

@@ -20,10 +20,10 @@ import { publicVariables, seedVariables, type Variables } from "../../streams-co
 import { generateKeys, publicKeys, type ServiceKeys } from "../../streams-config/keys.ts";
 import { quotedForServer } from "../../streams-config/keys-manifest.ts";
 import { declaredStreams } from "../../streams-config/streams.ts";
-import { createAuthority } from "../support/certificates.ts";
-import { helm, type Manifest, manifestsOf } from "../support/helm.ts";
-import { answers, createProcesses, type Processes, type Started } from "../support/processes.ts";
-import { runStep } from "../support/steps.ts";
+import { helm, type Manifest, manifestsOf } from "../support/chart/helm.ts";
+import { createAuthority } from "../support/servers/certificates.ts";
+import { answers, createProcesses, type Processes, type Started } from "../support/servers/processes.ts";
+import { runStep } from "../support/servers/steps.ts";
 import { schemaErrors } from "./kube-schemas.ts";
 
 const VALUES = fileURLToPath(new URL("../../helm/nats-values.yaml", import.meta.url));

@@ -1,7 +1,7 @@
 /** Who may talk to whom by the chart's NetworkPolicies, worked out as a cluster's network would. */
 
 import assert from "node:assert/strict";
-import { type Manifest, type ManifestContainer, podsOf, renderedMatrix } from "../support/helm.ts";
+import { type Manifest, type ManifestContainer, podsOf, renderedMatrix } from "../support/chart/helm.ts";
 
 type Port = { protocol: string; port: number | string };
 type Peer = { podSelector?: { matchLabels: Record<string, string> }; namespaceSelector?: object };

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { generateKeys } from "../../streams-config/keys.ts";
 import { keysSecret } from "../../streams-config/keys-manifest.ts";
-import { MATRIX, manifestsOf, renderedMatrix } from "../support/helm.ts";
+import { MATRIX, manifestsOf, renderedMatrix } from "../support/chart/helm.ts";
 import { schemaErrors } from "./kube-schemas.ts";
 
 /** Fields whose keys people choose. */

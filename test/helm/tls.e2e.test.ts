@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { connect as dial } from "node:net";
 import { WebSocket } from "ws";
-import { createAuthority } from "../support/certificates.ts";
-import { CHART_SERVICES, type ChartRun, prepareChart } from "../support/chart-run.ts";
-import { findManifest } from "../support/helm.ts";
+import { CHART_SERVICES, type ChartRun, prepareChart } from "../support/chart/chart-run.ts";
+import { findManifest } from "../support/chart/helm.ts";
+import { createAuthority } from "../support/servers/certificates.ts";
 
 const MOUNTED = "/etc/nats-tls";
 const CA = "/etc/arvados-nats/ca/ca.crt";

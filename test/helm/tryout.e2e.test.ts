@@ -1,7 +1,7 @@
 /** The try-out as the chart renders it, run for real. */
 import assert from "node:assert/strict";
-import { type ChartRun, prepareChart } from "../support/chart-run.ts";
-import { findManifest } from "../support/helm.ts";
+import { type ChartRun, prepareChart } from "../support/chart/chart-run.ts";
+import { findManifest } from "../support/chart/helm.ts";
 
 describe("a try-out as the chart renders it", () => {
   let run: ChartRun;

@@ -12,7 +12,7 @@ import {
   render,
   renderedMatrix,
   valuesFile,
-} from "../support/helm.ts";
+} from "../support/chart/helm.ts";
 
 const SERVICES = ["bridge", "authcallout", "proxy"] as const;
 

@@ -5,7 +5,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { Ended, Processes } from "../support/processes.ts";
+import type { Ended, Processes } from "../support/servers/processes.ts";
 
 const run = promisify(execFile);
 

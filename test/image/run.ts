@@ -16,8 +16,8 @@ import { allSettings } from "../../runtime/config/table.ts";
 import { silentLog } from "../../runtime/log/log.ts";
 import { createScope } from "../../runtime/scope.ts";
 import { SERVICE_VERSION } from "../../runtime/version.ts";
-import { answers, createProcesses } from "../support/processes.ts";
-import { runStep } from "../support/steps.ts";
+import { answers, createProcesses } from "../support/servers/processes.ts";
+import { runStep } from "../support/servers/steps.ts";
 import { buildah, installTools, makeBase, ROOT } from "./buildah.ts";
 import { type ContainerMaker, type ImageConfig, processPrivileges, startContainer } from "./container.ts";
 

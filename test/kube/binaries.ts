@@ -5,7 +5,7 @@ import { access, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { goModule, KUBERNETES, KUBERNETES_MODULE } from "../support/kube-modules.ts";
+import { goModule, KUBERNETES, KUBERNETES_MODULE } from "../support/chart/kube-modules.ts";
 
 const run = promisify(execFile);
 

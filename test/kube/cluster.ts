@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { stringify } from "yaml";
 import { freePorts } from "../../dev/servers/free-ports.ts";
 import { until } from "../../dev/testing/until.ts";
-import { createProcesses } from "../support/processes.ts";
+import { createProcesses } from "../support/servers/processes.ts";
 import type { KubeBinaries } from "./binaries.ts";
 
 export type KubeObject = {

@@ -1,7 +1,7 @@
 /** What the API server says of manifests when it is asked to create them, strictly, and not to keep them. */
 
 import assert from "node:assert/strict";
-import { MATRIX, type Manifest, render, valuesFile } from "../support/helm.ts";
+import { MATRIX, type Manifest, render, valuesFile } from "../support/chart/helm.ts";
 import type { KubeCluster } from "./cluster.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: manifests are broken here in places that their type does not name.

@@ -1,6 +1,6 @@
 /** A pod as the API server has it, as far as a node looks into it; and what a node says about it. */
 
-import type { ManifestContainer } from "../support/helm.ts";
+import type { ManifestContainer } from "../support/chart/helm.ts";
 import type { KubeObject } from "./cluster.ts";
 
 export type Volume = {

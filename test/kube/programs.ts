@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { freePorts } from "../../dev/servers/free-ports.ts";
-import { answers, createProcesses } from "../support/processes.ts";
+import { answers, createProcesses } from "../support/servers/processes.ts";
 import type { KubeCluster, KubeObject } from "./cluster.ts";
 import type { PodProcess } from "./kubelet.ts";
 import { isPodReady, type Pod, type PodContainer, type Volume } from "./pod.ts";

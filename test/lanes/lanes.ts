@@ -10,7 +10,7 @@ const LAUNCHERS: Readonly<Record<string, Server>> = {
   "dev/servers/postgres.ts": "PostgreSQL",
   "dev/servers/nats-server.ts": "nats-server",
   "dev/servers/nats-binary.ts": "nats-server",
-  "test/support/chromium.ts": "Chromium",
+  "test/support/servers/chromium.ts": "Chromium",
 };
 const NEEDS: Readonly<Record<Exclude<Lane, "e2e">, readonly Server[]>> = {
   unit: [],

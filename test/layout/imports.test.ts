@@ -6,7 +6,7 @@ import { type Arrow, arrowsOf, sourceFiles } from "./sources.ts";
 const BENCH_OVER_TEST = [
   "bench/bridge-world.ts -> test/chaos/bridge-child.ts",
   "bench/bridge-world.ts -> test/chaos/world.ts",
-  "bench/login-world.ts -> test/support/callout-process.ts",
+  "bench/login-world.ts -> test/support/worlds/callout-process.ts",
 ];
 
 const shown = (arrows: readonly Arrow[]) => [...new Set(arrows.map(({ from, to }) => `${from} -> ${to}`))];
@@ -23,7 +23,7 @@ describe("imports between folders", () => {
       ["from one service to another one", "bridge/main.ts", "../proxy/main.ts"],
       ["from core to any other folder", "core/lsn.ts", "../runtime/sleep.ts"],
       ["from the client to runtime", "client/client.ts", "../runtime/sleep.ts"],
-      ["from a bench to a test", "bench/graph.ts", "../test/support/nats.ts"],
+      ["from a bench to a test", "bench/graph.ts", "../test/support/servers/nats.ts"],
       ["up a ladder", "bridge/rows/event.ts", "../commit/removal.ts"],
       ["from a subfolder to the folder itself", "authcallout/login/reply.ts", "../main.ts"],
       ["across a rung", "proxy/edge/edge.ts", "../gateway/gateway.ts"],

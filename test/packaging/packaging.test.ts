@@ -100,7 +100,7 @@ describe("docs/install.md", () => {
   });
 
   it("shows values that the chart takes", async () => {
-    const { template } = await import("../support/helm.ts");
+    const { template } = await import("../support/chart/helm.ts");
     const dir = mkdtempSync(join(tmpdir(), "arvados-nats-install-"));
     try {
       const example = /```yaml\n([\s\S]*?)```/.exec(read("docs/install.md"))?.[1] ?? "";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { Demo } from "../../dev/demo-routes.ts";
 import { type LoopbackServer, startLoopbackServer } from "../../dev/servers/loopback-server.ts";
 import { createApp } from "../../proxy/app.ts";
-import { askRaw } from "../support/raw-http.ts";
+import { askRaw } from "../support/clients/raw-http.ts";
 
 const ABOUT = {
   clusterId: "zzzzz",

@@ -16,8 +16,8 @@ import { startAdminServer } from "../../runtime/admin-server.ts";
 import { silentLog } from "../../runtime/log/log.ts";
 import { createMetrics } from "../../runtime/metrics.ts";
 import { generateKeys } from "../../streams-config/keys.ts";
-import { connectLine } from "../support/raw-client.ts";
-import { askRaw, openRawSocket, type RawSocket } from "../support/raw-http.ts";
+import { connectLine } from "../support/clients/raw-client.ts";
+import { askRaw, openRawSocket, type RawSocket } from "../support/clients/raw-http.ts";
 
 const UPGRADE = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
 const KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";

@@ -8,7 +8,7 @@ import { type GraphChange, permissionChanges } from "../../core/rows.ts";
 import { formatGraphEntry, parseGraphEntry } from "../../core/wire/graph-entry.ts";
 import { until } from "../../dev/testing/until.ts";
 import { type GraphStream, type LoadedGraph, loadGraph } from "../../replica/load-graph.ts";
-import { startNats, type TestNats } from "../support/nats.ts";
+import { startNats, type TestNats } from "../support/servers/nats.ts";
 import { FIRST_COMMIT, GRAPH_OPTIONS, move, readable } from "./moving-link.ts";
 
 async function publish(nats: TestNats, bridge: NatsConnection, changes: readonly GraphChange[]): Promise<void> {

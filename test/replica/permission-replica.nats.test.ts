@@ -18,7 +18,7 @@ import {
 } from "../../replica/permission-replica.ts";
 import { failureSays } from "../../replica/replica-health.ts";
 import { followStream } from "../../runtime/nats/stream-follower.ts";
-import { startNats, type TestNats } from "../support/nats.ts";
+import { startNats, type TestNats } from "../support/servers/nats.ts";
 
 const USER = "zzzzz-tpzed-000000000000001";
 const user: GraphChange = {

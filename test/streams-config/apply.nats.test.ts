@@ -10,7 +10,7 @@ import {
 } from "../../streams-config/apply.ts";
 import type { StreamPlan } from "../../streams-config/stream-plan.ts";
 import { type DeclaredStream, declaredStreams } from "../../streams-config/streams.ts";
-import { startNats, type TestNats } from "../support/nats.ts";
+import { startNats, type TestNats } from "../support/servers/nats.ts";
 
 const MIB = 1024 * 1024;
 const declared = declaredStreams({

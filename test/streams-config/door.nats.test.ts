@@ -1,8 +1,8 @@
 /** Services meet users at an account of their own: what users fill up, and how large they write, is bounded without a service being bounded. */
 import assert from "node:assert/strict";
 import { until } from "../../dev/testing/until.ts";
-import { startTestCallout } from "../support/callout.ts";
-import { startNats, type TestNats } from "../support/nats.ts";
+import { startNats, type TestNats } from "../support/servers/nats.ts";
+import { startTestCallout } from "../support/worlds/callout.ts";
 
 const root = "arvados.zzzzz";
 const PLACES = 6;

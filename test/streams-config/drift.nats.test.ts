@@ -12,8 +12,8 @@ import type { StreamAccount } from "../../streams-config/accounts.ts";
 import { applyStreams, runStreams, STREAM_VERBS, type StreamConnections } from "../../streams-config/apply.ts";
 import { REFUSALS } from "../../streams-config/stream-plan.ts";
 import { type DeclaredConfig, type DeclaredStream, declaredStreams } from "../../streams-config/streams.ts";
-import { startTestCallout } from "../support/callout.ts";
-import { startNats, type TestNats } from "../support/nats.ts";
+import { startNats, type TestNats } from "../support/servers/nats.ts";
+import { startTestCallout } from "../support/worlds/callout.ts";
 
 const MIB = 1024 * 1024;
 const SMALL = {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { headers, type Msg, type NatsConnection } from "@nats-io/nats-core";
 import { until } from "../../dev/testing/until.ts";
-import { type ConnectOpts, startTestCallout, type TestUser } from "../support/callout.ts";
-import { messageCount, startNats, type TestNats } from "../support/nats.ts";
+import { messageCount, startNats, type TestNats } from "../support/servers/nats.ts";
+import { type ConnectOpts, startTestCallout, type TestUser } from "../support/worlds/callout.ts";
 
 const root = "arvados.zzzzz";
 const OWN_LOG = `${root}.log.zzzzz-dz642-mine00000000000.stdout.txt`;

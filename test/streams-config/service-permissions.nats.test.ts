@@ -4,8 +4,8 @@ import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager } from "@nats-io/
 import { headers, type NatsConnection } from "@nats-io/nats-core";
 import { until } from "../../dev/testing/until.ts";
 import type { StreamName } from "../../streams-config/accounts.ts";
-import { startTestCallout } from "../support/callout.ts";
-import { messageCount, startNats, type TestNats } from "../support/nats.ts";
+import { messageCount, startNats, type TestNats } from "../support/servers/nats.ts";
+import { startTestCallout } from "../support/worlds/callout.ts";
 
 const root = "arvados.zzzzz";
 

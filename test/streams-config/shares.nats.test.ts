@@ -7,8 +7,8 @@ import { LOG_FILES } from "../../core/logs/log-files.ts";
 import { SYSLOG_LEVELS, subjectsOf } from "../../core/subjects.ts";
 import { applyStreams } from "../../streams-config/apply.ts";
 import { declaredStreams, STREAM_PROFILES } from "../../streams-config/streams.ts";
-import { startTestCallout } from "../support/callout.ts";
-import { startNats, type TestNats } from "../support/nats.ts";
+import { startNats, type TestNats } from "../support/servers/nats.ts";
+import { startTestCallout } from "../support/worlds/callout.ts";
 
 const MIB = 1024 * 1024;
 const BYTES = 16 * MIB;

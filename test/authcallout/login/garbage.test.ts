@@ -16,7 +16,7 @@ import {
   seedOf,
   signed,
   world,
-} from "../../support/login-question.ts";
+} from "../../support/worlds/login-question.ts";
 
 const random = mulberry32(7);
 const noise = (size: number) => Buffer.from(Array.from({ length: size }, () => Math.floor(random() * 256)));

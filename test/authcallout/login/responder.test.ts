@@ -9,8 +9,17 @@ import type { Voucher } from "../../../core/token/aliases.ts";
 import type { Identity } from "../../../core/token/token-index.ts";
 import { until } from "../../../dev/testing/until.ts";
 import { deferred } from "../../../runtime/deferred.ts";
-import { claimsOf, NOW, opened, payloadOf, question, SEEDS, seedOf, world } from "../../support/login-question.ts";
-import { INACTIVE, TOKEN, USER } from "../../support/responder.ts";
+import {
+  claimsOf,
+  NOW,
+  opened,
+  payloadOf,
+  question,
+  SEEDS,
+  seedOf,
+  world,
+} from "../../support/worlds/login-question.ts";
+import { INACTIVE, TOKEN, USER } from "../../support/worlds/responder.ts";
 
 const edgeKey = signingKey(seedBytes("user", SEEDS.edge));
 const REMOTE = "yyyyy-gj3su-000000000000001";

@@ -8,8 +8,8 @@ import { systemAccount } from "../../../authcallout/sessions/system-account.ts";
 import { until } from "../../../dev/testing/until.ts";
 import { deferred } from "../../../runtime/deferred.ts";
 import { silentLog } from "../../../runtime/log/log.ts";
-import { startNats, type TestNats } from "../../support/nats.ts";
-import { responderParts, TOKEN } from "../../support/responder.ts";
+import { startNats, type TestNats } from "../../support/servers/nats.ts";
+import { responderParts, TOKEN } from "../../support/worlds/responder.ts";
 
 const AUTH_TIMEOUT_MS = 2_000;
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { TokenApi } from "../../../authcallout/lookup/token-api.ts";
 import { Fault } from "../../../core/errors.ts";
 import { startLoopbackServer } from "../../../dev/servers/loopback-server.ts";
-import { type StubArvadosApi, startStubArvadosApi } from "../../support/stub-arvados-api.ts";
+import { type StubArvadosApi, startStubArvadosApi } from "../../support/servers/stub-arvados-api.ts";
 
 const UUID = "yyyyy-gj3su-000000000000001";
 const USER = "yyyyy-tpzed-000000000000001";

@@ -6,7 +6,7 @@ import { GraphRowSet } from "../../../bridge/rows/graph-row-set.ts";
 import { type LogRow, logRow } from "../../../bridge/rows/log-row.ts";
 import { subjectsOf } from "../../../core/subjects.ts";
 import { C, G, graphOf, NOW, project, U, user } from "../../core/graph/cast.ts";
-import { all, commitOf } from "../../support/commits.ts";
+import { all, commitOf } from "../../support/worlds/commits.ts";
 
 const FEW = Number.POSITIVE_INFINITY;
 

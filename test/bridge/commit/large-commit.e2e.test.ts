@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { until } from "../../../dev/testing/until.ts";
-import { type BridgeWorld, startBridgeWorld } from "../../support/bridge-world.ts";
+import { type BridgeWorld, startBridgeWorld } from "../../support/worlds/bridge-world.ts";
 
 /** One commit: so many collections of this owner, each with its log row, or with none. */
 async function insertCollections(world: BridgeWorld, owner: string, count: number, logged: boolean): Promise<void> {

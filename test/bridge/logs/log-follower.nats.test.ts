@@ -12,7 +12,7 @@ import { type SimulatedApi, startArvadosApi } from "../../../dev/simulated-api.t
 import { until } from "../../../dev/testing/until.ts";
 import { silentLog } from "../../../runtime/log/log.ts";
 import { Semaphore } from "../../../runtime/semaphore.ts";
-import { startNats, type TestNats } from "../../support/nats.ts";
+import { startNats, type TestNats } from "../../support/servers/nats.ts";
 
 const uuid = (infix: string, n: number) => `zzzzz-${infix}-${String(n).padStart(15, "0")}`;
 const rules = { pollMin: 20, pollMax: 50, believeAfter: 50, readBytes: 4_096, chunkBytes: 512 };

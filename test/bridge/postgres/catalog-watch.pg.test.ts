@@ -3,7 +3,7 @@ import type pg from "pg";
 import { CatalogWatch } from "../../../bridge/postgres/catalog-watch.ts";
 import { connectPostgres } from "../../../bridge/postgres/preflight.ts";
 import { setupDb } from "../../../bridge/postgres/setup-db.ts";
-import { type FreshDatabase, freshDatabase } from "../../support/postgres.ts";
+import { type FreshDatabase, freshDatabase } from "../../support/servers/postgres.ts";
 
 const NAMES = { slot: "watch", publication: "watch", logPublication: "watch_logs" };
 const LINKS = "links (id, uuid, owner_uuid, tail_uuid, head_uuid, link_class, name)";

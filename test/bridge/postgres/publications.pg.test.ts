@@ -4,7 +4,7 @@ import { connectPostgres, preflight, withClient } from "../../../bridge/postgres
 import { declaredPublications, differencesOf, repairSql } from "../../../bridge/postgres/publications.ts";
 import { setupDb } from "../../../bridge/postgres/setup-db.ts";
 import { publicationFinding } from "../../../cli/doctor/publications.ts";
-import { type FreshDatabase, freshDatabase } from "../../support/postgres.ts";
+import { type FreshDatabase, freshDatabase } from "../../support/servers/postgres.ts";
 
 const NAMES = { slot: "publications", publication: "p", logPublication: "p_logs" };
 

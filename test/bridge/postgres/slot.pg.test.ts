@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { withClient } from "../../../bridge/postgres/preflight.ts";
 import { ensureSlot } from "../../../bridge/postgres/slot.ts";
-import { type FreshDatabase, freshDatabase } from "../../support/postgres.ts";
+import { type FreshDatabase, freshDatabase } from "../../support/servers/postgres.ts";
 
 describe("the replication slot", () => {
   let db: FreshDatabase;

@@ -5,7 +5,7 @@ import { claimsUnknownMove, eventsOf as groupOf, type LookedUp, objectToLookUp }
 import { GraphRowSet } from "../../../bridge/rows/graph-row-set.ts";
 import { LastOwners } from "../../../bridge/rows/last-owners.ts";
 import { type LogRow, logRow } from "../../../bridge/rows/log-row.ts";
-import { commitOf } from "../../support/commits.ts";
+import { commitOf } from "../../support/worlds/commits.ts";
 
 const COLLECTION = "zzzzz-4zz18-collectionccccc";
 const PROJECT = "zzzzz-j7d0g-projectpppppppp";

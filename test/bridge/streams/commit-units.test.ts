@@ -3,7 +3,7 @@ import { areCopies, type RoutedEvent, unitsOf } from "../../../bridge/streams/co
 import { EpochEndReader, positionOf } from "../../../bridge/takeover/stored-records.ts";
 import { subjectsOf } from "../../../core/subjects.ts";
 import { HEADER } from "../../../core/wire/wire.ts";
-import { all } from "../../support/commits.ts";
+import { all } from "../../support/worlds/commits.ts";
 
 const subjects = subjectsOf("zzzzz");
 const frame = { epoch: 2, lsn: 0x16_b374_d848n, time: 0, revision: { epoch: 2, sequence: 7 }, maxBody: 1_000 };

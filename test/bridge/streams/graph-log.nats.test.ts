@@ -16,7 +16,7 @@ import type { Replacement, UserRow } from "../../../core/rows.ts";
 import { formatGraphEntry } from "../../../core/wire/graph-entry.ts";
 import { HEADER } from "../../../core/wire/wire.ts";
 import { until } from "../../../dev/testing/until.ts";
-import { startNats, type TestNats } from "../../support/nats.ts";
+import { startNats, type TestNats } from "../../support/servers/nats.ts";
 
 const ALICE = "zzzzz-tpzed-aliceaaaaaaaaaa";
 

@@ -17,7 +17,7 @@ import { graphDifference } from "../../../bridge/takeover/stored-state.ts";
 import { formatLsn, type Lsn, laterLsn } from "../../../core/lsn.ts";
 import type { GraphChange, Replacement } from "../../../core/rows.ts";
 import { mulberry32, pick, type Random } from "../../../dev/testing/random.ts";
-import { commitOf } from "../../support/commits.ts";
+import { commitOf } from "../../support/worlds/commits.ts";
 
 type Rows = Map<string, GraphChange>;
 const rowsOf = (changes: Iterable<GraphChange>): Rows =>

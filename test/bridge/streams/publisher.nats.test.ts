@@ -5,8 +5,8 @@ import { FencedPublisher, type Message, type PublisherOptions } from "../../../b
 import { Fault } from "../../../core/errors.ts";
 import type { MovedEntry } from "../../../core/wire/wire.ts";
 import { until } from "../../../dev/testing/until.ts";
-import { NO_FENCE } from "../../support/bridge-guards.ts";
-import { messageCount, startNats, type TestNats } from "../../support/nats.ts";
+import { messageCount, startNats, type TestNats } from "../../support/servers/nats.ts";
+import { NO_FENCE } from "../../support/worlds/bridge-guards.ts";
 
 const subject = (name: string) => `arvados.zzzzz.rec.${name}`;
 const message = (name: string, body: Message["body"] = "{}"): Message => ({

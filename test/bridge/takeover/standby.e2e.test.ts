@@ -5,7 +5,7 @@ import { until } from "../../../dev/testing/until.ts";
 import { createLog, silentLog } from "../../../runtime/log/log.ts";
 import { createMetrics } from "../../../runtime/metrics.ts";
 import { createScope } from "../../../runtime/scope.ts";
-import { startTestStack, type TestStack } from "../../support/stack.ts";
+import { startTestStack, type TestStack } from "../../support/worlds/stack.ts";
 
 describe("a bridge that waits for another one's slot", () => {
   let stack: TestStack;

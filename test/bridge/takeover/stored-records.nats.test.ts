@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Consumer, type JetStreamClient, type JsMsg, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { readStoredRecords } from "../../../bridge/takeover/stored-records.ts";
-import { startNats } from "../../support/nats.ts";
+import { startNats } from "../../support/servers/nats.ts";
 
 type Fetch = (consumer: Consumer, options: object) => Promise<AsyncIterable<JsMsg> | Iterable<JsMsg>>;
 

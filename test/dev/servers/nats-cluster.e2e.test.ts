@@ -1,7 +1,7 @@
 /** Three servers with everything on them. */
 import assert from "node:assert/strict";
-import { leaks } from "../../support/leaks.ts";
-import { startTestStack } from "../../support/stack.ts";
+import { leaks } from "../../support/checks/leaks.ts";
+import { startTestStack } from "../../support/worlds/stack.ts";
 
 describe("a cluster of three nats-servers", () => {
   it("carries the whole product: nothing leaks on it", async () => {

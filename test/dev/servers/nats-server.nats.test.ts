@@ -12,7 +12,7 @@ import { parseVersion } from "../../../dev/servers/nats-binary.ts";
 import { findNatsServer, startNatsServer } from "../../../dev/servers/nats-server.ts";
 import { until } from "../../../dev/testing/until.ts";
 import { generateKeys, publicKeys } from "../../../streams-config/keys.ts";
-import { messageCount, startNats } from "../../support/nats.ts";
+import { messageCount, startNats } from "../../support/servers/nats.ts";
 
 /** An executable shell script. */
 async function script(dir: string, name: string, ...lines: string[]): Promise<string> {

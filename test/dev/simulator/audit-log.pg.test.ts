@@ -4,7 +4,7 @@ import pg from "pg";
 import { parseLsn } from "../../../core/lsn.ts";
 import { isUuid } from "../../../core/uuid.ts";
 import type { Simulator } from "../../../dev/simulator/index.ts";
-import { CLUSTER, type FreshDatabase } from "../../support/postgres.ts";
+import { CLUSTER, type FreshDatabase } from "../../support/servers/postgres.ts";
 import { simulatedArvados } from "./world.ts";
 
 describe("the simulated Arvados", () => {

@@ -4,7 +4,7 @@ import pg from "pg";
 import { isUuid } from "../../../core/uuid.ts";
 import { type DemoCluster, seedDemo } from "../../../dev/seed.ts";
 import type { Simulator } from "../../../dev/simulator/index.ts";
-import { type FreshDatabase, freshDatabase } from "../../support/postgres.ts";
+import { type FreshDatabase, freshDatabase } from "../../support/servers/postgres.ts";
 import { simulatedArvados } from "./world.ts";
 
 describe("the simulated Arvados", () => {

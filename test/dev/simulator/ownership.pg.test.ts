@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { manifestOf } from "../../../dev/simulator/collections.ts";
 import type { Simulator } from "../../../dev/simulator/index.ts";
 import { auditTime, timestampOf } from "../../../dev/simulator/timestamps.ts";
-import type { FreshDatabase } from "../../support/postgres.ts";
+import type { FreshDatabase } from "../../support/servers/postgres.ts";
 import { simulatedArvados } from "./world.ts";
 
 describe("the simulated Arvados", () => {

@@ -4,7 +4,7 @@ import pg from "pg";
 import { createSimulator } from "../../../dev/simulator/index.ts";
 import { auditTime, createClock, millisecondsOf, timestampOf } from "../../../dev/simulator/timestamps.ts";
 import { createUuidMaker } from "../../../dev/simulator/uuid-maker.ts";
-import { CLUSTER, freshDatabase } from "../../support/postgres.ts";
+import { CLUSTER, freshDatabase } from "../../support/servers/postgres.ts";
 
 describe("the simulator's parts", () => {
   it("make the same uuids and secrets from the same chance", () => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type pg from "pg";
 import type { Simulator } from "../../../dev/simulator/index.ts";
-import { type FreshDatabase, freshDatabase } from "../../support/postgres.ts";
+import { type FreshDatabase, freshDatabase } from "../../support/servers/postgres.ts";
 
 export type LogRow = {
   id: string;

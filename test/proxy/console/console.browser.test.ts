@@ -1,9 +1,9 @@
 /** The console page in a real browser, over the real edge and a real nats-server; what is granted is a table. */
 import { strict as assert } from "node:assert";
 import type { Browser, Page } from "playwright-core";
-import { launchChromium } from "../../support/chromium.ts";
-import { COLLECTION, type ConsoleSite, PROJECT, startConsoleSite } from "../../support/console-site.ts";
-import { type StubService, startStubService } from "../../support/stub-service.ts";
+import { launchChromium } from "../../support/servers/chromium.ts";
+import { COLLECTION, type ConsoleSite, PROJECT, startConsoleSite } from "../../support/worlds/console-site.ts";
+import { type StubService, startStubService } from "../../support/worlds/stub-service.ts";
 
 const at = (...testids: string[]) => testids.map((id) => `[data-testid="${id}"]`).join(" ");
 const alice = (...testids: string[]) => at("panel-alice", ...testids);

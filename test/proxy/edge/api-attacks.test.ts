@@ -8,7 +8,7 @@ import { apiTarget } from "../../../proxy/edge/api-request.ts";
 import { createPublicListener } from "../../../proxy/public-listener.ts";
 import { silentLog } from "../../../runtime/log/log.ts";
 import { generateKeys } from "../../../streams-config/keys.ts";
-import { askRaw } from "../../support/raw-http.ts";
+import { askRaw } from "../../support/clients/raw-http.ts";
 
 const ANSWER = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 /** No request of this test is longer; a backend that waits for more answers anyway. */

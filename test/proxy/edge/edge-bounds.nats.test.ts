@@ -7,11 +7,11 @@ import { until } from "../../../dev/testing/until.ts";
 import type { EdgeOptions } from "../../../proxy/edge/edge.ts";
 import { createLog } from "../../../runtime/log/log.ts";
 import { declaredStreams } from "../../../streams-config/streams.ts";
-import { startTestCallout } from "../../support/callout.ts";
-import { disposable, openEdge } from "../../support/edge-listener.ts";
-import { startNats, type TestNats } from "../../support/nats.ts";
-import { connectLine, isAdmitted, openRawClient, type RawClient } from "../../support/raw-client.ts";
-import { openRawSocket } from "../../support/raw-http.ts";
+import { connectLine, isAdmitted, openRawClient, type RawClient } from "../../support/clients/raw-client.ts";
+import { openRawSocket } from "../../support/clients/raw-http.ts";
+import { disposable, openEdge } from "../../support/servers/edge-listener.ts";
+import { startNats, type TestNats } from "../../support/servers/nats.ts";
+import { startTestCallout } from "../../support/worlds/callout.ts";
 
 describe("the edge", () => {
   let nats: TestNats;

@@ -12,11 +12,11 @@ import { until } from "../../../dev/testing/until.ts";
 import type { EdgeOptions } from "../../../proxy/edge/edge.ts";
 import { createLog } from "../../../runtime/log/log.ts";
 import { generateKeys, publicKeys } from "../../../streams-config/keys.ts";
-import { type ConnectOpts, startTestCallout } from "../../support/callout.ts";
-import { createAuthority } from "../../support/certificates.ts";
-import { disposable, type EdgeDoor, listening, openEdge } from "../../support/edge-listener.ts";
-import { startNats, type TestNats } from "../../support/nats.ts";
-import { connectLine, isAdmitted, openRawClient, type RawClient } from "../../support/raw-client.ts";
+import { connectLine, isAdmitted, openRawClient, type RawClient } from "../../support/clients/raw-client.ts";
+import { createAuthority } from "../../support/servers/certificates.ts";
+import { disposable, type EdgeDoor, listening, openEdge } from "../../support/servers/edge-listener.ts";
+import { startNats, type TestNats } from "../../support/servers/nats.ts";
+import { type ConnectOpts, startTestCallout } from "../../support/worlds/callout.ts";
 
 describe("the edge", () => {
   let nats: TestNats;

@@ -9,8 +9,8 @@ import { type Frame, FrameReader, FrameTracker, formatClose, formatFrame, OPCODE
 import { acceptUpgrade } from "../../../proxy/edge/handshake.ts";
 import { silentLog } from "../../../runtime/log/log.ts";
 import { generateKeys } from "../../../streams-config/keys.ts";
-import { listening } from "../../support/edge-listener.ts";
-import { connectLine } from "../../support/raw-client.ts";
+import { connectLine } from "../../support/clients/raw-client.ts";
+import { listening } from "../../support/servers/edge-listener.ts";
 
 const UPGRADE =
   "GET /nats HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";

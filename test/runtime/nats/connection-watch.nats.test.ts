@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { until } from "../../../dev/testing/until.ts";
 import { ConnectionWatch } from "../../../runtime/nats/connection-watch.ts";
-import { startNats } from "../../support/nats.ts";
+import { startNats } from "../../support/servers/nats.ts";
 
 describe("readiness of a service's connections", () => {
   it("names the connection that is lost, and reports when it is back", async () => {

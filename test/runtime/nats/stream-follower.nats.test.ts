@@ -5,8 +5,8 @@ import type { ConnectionOptions } from "@nats-io/nats-core";
 import { until } from "../../../dev/testing/until.ts";
 import { deferred } from "../../../runtime/deferred.ts";
 import { type FollowFailure, type FollowOptions, followStream } from "../../../runtime/nats/stream-follower.ts";
-import { startNats, type TestNats } from "../../support/nats.ts";
-import { startTcpRelay } from "../../support/relay.ts";
+import { startNats, type TestNats } from "../../support/servers/nats.ts";
+import { startTcpRelay } from "../../support/servers/relay.ts";
 
 async function follow(nats: TestNats, more: Partial<FollowOptions>, connection: ConnectionOptions = {}) {
   const nc = await nats.connect("authcallout", "CORE", connection);

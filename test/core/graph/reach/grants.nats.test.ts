@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { PermissionGraph } from "../../../../core/graph/permission-graph.ts";
 import type { ObjectFacts } from "../../../../core/graph-types.ts";
-import { startTestCallout } from "../../../support/callout.ts";
-import { startNats, type TestNats } from "../../../support/nats.ts";
+import { startNats, type TestNats } from "../../../support/servers/nats.ts";
+import { startTestCallout } from "../../../support/worlds/callout.ts";
 import { type Bounds, engineFor } from "../../../vectors/judge.ts";
 import { graphRows, NOW, readVectors, type World, worldObjects } from "../../../vectors/world.ts";
 
