@@ -52,20 +52,7 @@ export async function prepareChart(options: ChartRunOptions = {}): Promise<Chart
   const { values = {}, host = "127.0.0.1", files = {} } = options;
   const dir = mkdtempSync(join(tmpdir(), "arvados-nats-chart-"));
   const [database] = await Promise.all([freshDatabase(), findHelm(), findNatsServer()]);
-  const { database: dbname, password, user, host: dbHost, port } = database.config;
-  const postgres = { host: dbHost, port, dbname, user, sslmode: "disable" };
-  const own = {
-    settings: { postgres },
-    secrets: { postgres: { existingSecret: "db" } },
-    setupDb: { enabled: true },
-    tests: { eventSeconds: 20 },
-  };
-  const [ownFile, valuesFile] = [join(dir, "own.json"), join(dir, "values.json")];
-  writeFileSync(ownFile, JSON.stringify(own));
-  writeFileSync(valuesFile, JSON.stringify(values));
-  const tryout = join(CHART, "ci", "tryout-values.yaml");
-  const manifests = await render("-f", tryout, "-f", ownFile, "-f", valuesFile);
-
+  const manifests = await renderTryout(dir, database, values);
   const [nats, websocket, monitor, http, bridge, authcallout, proxy] = await freePorts(7);
   const ports = { nats, websocket, monitor, http, bridge, authcallout, proxy } as Record<PortName, number>;
   const paths = Object.entries(files).map(([there, content], place): [string, string] => {
@@ -97,23 +84,10 @@ export async function prepareChart(options: ChartRunOptions = {}): Promise<Chart
     secrets: {
       "demo-arvados-nats-keys": keysSecret(generateKeys(), { name: "k" }).stringData,
       arvados: { systemRootToken: "root".repeat(12) },
-      db: { password },
+      db: { password: database.config.password },
     },
-    containerOf(manifest) {
-      const container = podsOf([manifest])[0]?.pod.containers[0];
-      assert.ok(container, manifest.metadata.name);
-      return container;
-    },
-    environmentOf({ env = [] }) {
-      const entries = env.flatMap(({ name, value, valueFrom }): [string, string][] => {
-        const ref = valueFrom?.secretKeyRef;
-        if (!ref) return [[name, localized(value ?? "")]];
-        const found = run.secrets[ref.name]?.[ref.key];
-        assert.ok(found !== undefined || ref.optional, `${name}: Secret ${ref.name} has no ${ref.key}`);
-        return found === undefined ? [] : [[name, found]];
-      });
-      return Object.fromEntries(entries);
-    },
+    containerOf,
+    environmentOf: (container) => environmentOf(container, run.secrets, localized),
     startOurs(manifest, env = {}) {
       const container = run.containerOf(manifest);
       const args = (container.args ?? []).map(localized);
@@ -121,7 +95,7 @@ export async function prepareChart(options: ChartRunOptions = {}): Promise<Chart
     },
     async startNats() {
       const container = run.containerOf(findManifest(manifests, "StatefulSet"));
-      let conf = findManifest(manifests, "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
+      const conf = findManifest(manifests, "ConfigMap", "-nats").data?.["nats.conf"] ?? "";
       const surroundings: [string, string][] = [
         ["port: 4222", `port: ${nats}`],
         ["port: 8080", `port: ${websocket}`],
@@ -130,20 +104,13 @@ export async function prepareChart(options: ChartRunOptions = {}): Promise<Chart
         ['"/tmp/nats.pid"', JSON.stringify(join(dir, "nats.pid"))],
         ['host: "0.0.0.0"', 'host: "127.0.0.1"'],
       ];
-      for (const [there, local] of surroundings) {
-        assert.ok(conf.includes(there), there);
-        conf = conf.replaceAll(there, local);
-      }
-      for (const [there, local] of paths) conf = conf.replaceAll(there, local);
+      for (const [there] of surroundings) assert.ok(conf.includes(there), there);
       mkdirSync(join(dir, "data"), { recursive: true });
-      writeFileSync(join(dir, "nats.conf"), conf);
+      writeFileSync(join(dir, "nats.conf"), replaced(conf, [...surroundings, ...paths]));
       const { path } = await findNatsServer();
-      const { ended } = processes.start(path, ["-c", join(dir, "nats.conf")], run.environmentOf(container));
+      const started = processes.start(path, ["-c", join(dir, "nats.conf")], run.environmentOf(container));
       const { httpGet } = container.readinessProbe as { httpGet: { path: string } };
-      await Promise.race([
-        until(() => answers(`http://127.0.0.1:${monitor}${httpGet.path}`), "nats-server's readiness"),
-        ended.then(({ text }) => assert.fail(text)),
-      ]);
+      await readinessOf("nats-server", started, `http://127.0.0.1:${monitor}${httpGet.path}`);
     },
     async runJobs() {
       const jobs = [findManifest(manifests, "Job", "-setup-db"), findManifest(manifests, "Job", "-streams-1")];
@@ -156,26 +123,14 @@ export async function prepareChart(options: ChartRunOptions = {}): Promise<Chart
       const ready = Promise.all(
         CHART_SERVICES.map(async (service) => {
           const deployment = findManifest(manifests, "Deployment", `-${service}`);
-          const { ended } = run.startOurs(deployment);
+          const started = run.startOurs(deployment);
           const path = run.containerOf(deployment).readinessProbe?.httpGet.path;
-          await Promise.race([
-            until(() => answers(`http://127.0.0.1:${ports[service]}${path}`), `${service}'s readiness`),
-            ended.then(({ text }) => assert.fail(`${service}: ${text}`)),
-          ]);
+          await readinessOf(service, started, `http://127.0.0.1:${ports[service]}${path}`);
         }),
       );
       await Promise.all([ready, run.write(ready)]);
     },
-    async write(ended) {
-      let over = false;
-      void ended.finally(() => {
-        over = true;
-      });
-      for (let turn = 0; !over; turn++) {
-        await database.simulator.createProject({ name: `project ${turn}`, owner: "zzzzz-tpzed-000000000000000" });
-        await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 100))]);
-      }
-    },
+    write: (ended) => writeUntil(ended, database),
     async [Symbol.asyncDispose]() {
       await processes.end();
       await database.drop();
@@ -183,4 +138,63 @@ export async function prepareChart(options: ChartRunOptions = {}): Promise<Chart
     },
   };
   return run;
+}
+
+/** The try-out with the test's database, and then `values`. */
+async function renderTryout(dir: string, { config }: FreshDatabase, values: object): Promise<Manifest[]> {
+  const { database: dbname, user, host, port } = config;
+  const own = {
+    settings: { postgres: { host, port, dbname, user, sslmode: "disable" } },
+    secrets: { postgres: { existingSecret: "db" } },
+    setupDb: { enabled: true },
+    tests: { eventSeconds: 20 },
+  };
+  const [ownFile, valuesFile] = [join(dir, "own.json"), join(dir, "values.json")];
+  writeFileSync(ownFile, JSON.stringify(own));
+  writeFileSync(valuesFile, JSON.stringify(values));
+  return render("-f", join(CHART, "ci", "tryout-values.yaml"), "-f", ownFile, "-f", valuesFile);
+}
+
+function containerOf(manifest: Manifest): ManifestContainer {
+  const container = podsOf([manifest])[0]?.pod.containers[0];
+  assert.ok(container, manifest.metadata.name);
+  return container;
+}
+
+/** Resolves when the program is ready; rejects with its output when it ends before. */
+async function readinessOf(name: string, { ended }: Started, url: string): Promise<void> {
+  await Promise.race([
+    until(() => answers(url), `${name}'s readiness`),
+    ended.then(({ text }) => assert.fail(`${name}: ${text}`)),
+  ]);
+}
+
+function environmentOf(
+  { env = [] }: ManifestContainer,
+  secrets: ChartRun["secrets"],
+  localized: (text: string) => string,
+): Record<string, string> {
+  const entries = env.flatMap(({ name, value, valueFrom }): [string, string][] => {
+    const ref = valueFrom?.secretKeyRef;
+    if (!ref) return [[name, localized(value ?? "")]];
+    const found = secrets[ref.name]?.[ref.key];
+    assert.ok(found !== undefined || ref.optional, `${name}: Secret ${ref.name} has no ${ref.key}`);
+    return found === undefined ? [] : [[name, found]];
+  });
+  return Object.fromEntries(entries);
+}
+
+function replaced(text: string, pairs: readonly [there: string, local: string][]): string {
+  return pairs.reduce((result, [there, local]) => result.replaceAll(there, local), text);
+}
+
+async function writeUntil(ended: Promise<unknown>, { simulator }: FreshDatabase): Promise<void> {
+  let over = false;
+  void ended.finally(() => {
+    over = true;
+  });
+  for (let turn = 0; !over; turn++) {
+    await simulator.createProject({ name: `project ${turn}`, owner: "zzzzz-tpzed-000000000000000" });
+    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 100))]);
+  }
 }
