@@ -13,7 +13,12 @@ function homonyms(files: readonly SourceFile[]): string[] {
 
 describe("exported names", () => {
   it("are exported by one product file each", () => {
-    assert.deepEqual(homonyms(sourceFiles().filter(({ path }) => !/^(?:test|bench)\//.test(path))), KNOWN);
+    const files = sourceFiles().filter(({ path }) => !/^(?:test|bench)\//.test(path));
+    assert.ok(files.flatMap(exportsOf).length > 500);
+    assert.deepEqual(
+      homonyms(files).filter((name) => !KNOWN.includes(name)),
+      [],
+    );
   });
 
   it("are found where two files have one", () => {

@@ -14,8 +14,13 @@ const imports = (from: string, to: string): Arrow[] => arrowsOf({ path: from, te
 
 describe("imports between folders", () => {
   it("point down the ladders of ladders.ts", () => {
-    const found = shown(forbiddenArrows(sourceFiles().flatMap(arrowsOf)));
-    assert.deepEqual(found.sort(), BENCH_OVER_TEST);
+    const arrows = sourceFiles().flatMap(arrowsOf);
+    assert.ok(arrows.length > 1_000);
+    const found = shown(forbiddenArrows(arrows));
+    assert.deepEqual(
+      found.filter((arrow) => !BENCH_OVER_TEST.includes(arrow)),
+      [],
+    );
   });
 
   describe("are refused", () => {
