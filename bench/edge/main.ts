@@ -10,8 +10,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePorts } from "../../dev/servers/free-ports.ts";
 import { findNatsServer } from "../../dev/servers/nats-binary.ts";
-import { benchArgs, type Measurement, median, quantile, row, rowAtLeast, table, writeResults } from "../measure.ts";
-import { processorTime, residentBytes } from "../processes.ts";
+import {
+  benchArgs,
+  type Measurement,
+  median,
+  quantile,
+  row,
+  rowAtLeast,
+  table,
+  writeResults,
+} from "../support/measure.ts";
+import { processorTime, residentBytes } from "../support/processes.ts";
 import { type Crowd, openCrowd, SUBJECT } from "./crowd.ts";
 
 const { json, quick } = benchArgs(process.argv.slice(2));

@@ -8,7 +8,7 @@ import { resourceOf } from "../../core/uuid.ts";
 import { rowJson } from "./row-json.ts";
 import type { Transaction } from "./transaction.ts";
 import type { ColumnValue, ColumnValues, TypedRow } from "./typed-row.ts";
-import { TABLES, type Table } from "./uuid-maker.ts";
+import { SIMULATED_TABLES, type Table } from "./uuid-maker.ts";
 
 /** What Arvados' models fill in where a column may not be NULL. */
 const NOT_NULL: Partial<Record<Table, ColumnValues>> = {
@@ -22,7 +22,7 @@ const NOT_NULL: Partial<Record<Table, ColumnValues>> = {
 /** The table a uuid's row lies in. */
 export function tableOfUuid(uuid: string): Table {
   const resource = resourceOf(uuid);
-  const table = TABLES.find((one) => one === resource);
+  const table = SIMULATED_TABLES.find((one) => one === resource);
   if (table === undefined) throw new Error(`no table holds ${uuid}`);
   return table;
 }

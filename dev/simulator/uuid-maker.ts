@@ -5,7 +5,7 @@ import { infixOf, type Resource } from "../../core/uuid.ts";
 const BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz";
 
 /** The tables whose rows have a uuid. */
-export const TABLES = [
+export const SIMULATED_TABLES = [
   "users",
   "groups",
   "links",
@@ -20,7 +20,7 @@ export const TABLES = [
   "logs",
 ] as const satisfies readonly Resource[];
 
-export type Table = (typeof TABLES)[number];
+export type Table = (typeof SIMULATED_TABLES)[number];
 
 export type UuidMaker = {
   uuid(table: Table): string;

@@ -7,10 +7,13 @@ const KEY = /^[+/0-9A-Za-z]{22}==$/;
 /** nats-server answers with a few hundred bytes. */
 const ANSWER_BYTES = 16 * 1024;
 
-export type Refusal = { status: string; headers: string[] };
+export type UpgradeRefusal = { status: string; headers: string[] };
 
 /** @returns the bytes that accept the request, or why it cannot be accepted */
-export function acceptUpgrade({ method, headers }: Pick<IncomingMessage, "method" | "headers">): Buffer | Refusal {
+export function acceptUpgrade({
+  method,
+  headers,
+}: Pick<IncomingMessage, "method" | "headers">): Buffer | UpgradeRefusal {
   const key = headers["sec-websocket-key"];
   if (method !== "GET") return { status: "405 Method Not Allowed", headers: ["Allow: GET"] };
   if (!isWebsocket(headers) || key === undefined || !KEY.test(key)) return { status: "400 Bad Request", headers: [] };

@@ -12,7 +12,7 @@ import {
   type Setting,
   type SettingValue,
 } from "./setting.ts";
-import { arvadosSource, type Environment, environmentSource, type Source, settingsSource } from "./sources.ts";
+import { arvadosSource, type ConfigSource, type Environment, environmentSource, settingsSource } from "./sources.ts";
 import { ASCENDING, allSettings, type Config, type PlacedSetting, settingName } from "./table.ts";
 
 export type { Config };
@@ -41,7 +41,7 @@ type Resolved = PlacedSetting & { value: SettingValue; origin: string };
 export function loadConfig({ configFile, settingsFile, env, consumer }: ConfigRequest): LoadedConfig {
   const settings = allSettings();
   const faults = new ConfigFaults();
-  const ours: Source[] = [environmentSource(env, faults)];
+  const ours: ConfigSource[] = [environmentSource(env, faults)];
   if (settingsFile !== undefined) ours.push(settingsSource(settingsFile, settings, faults));
   const sources = [...ours];
   if (configFile !== undefined) sources.push(arvadosSource(configFile, chosenCluster(settings, ours), faults));
@@ -95,7 +95,7 @@ export function valueAt(tree: unknown, path: readonly string[]): unknown {
   );
 }
 
-function resolve(placed: PlacedSetting, sources: readonly Source[], faults: ConfigFaults): Resolved {
+function resolve(placed: PlacedSetting, sources: readonly ConfigSource[], faults: ConfigFaults): Resolved {
   const { setting } = placed;
   for (const source of sources) {
     const given = source(setting);
@@ -115,7 +115,7 @@ function defaultOf(setting: Setting): SettingValue {
 }
 
 /** The cluster that our own settings choose, before Arvados' file is opened. */
-function chosenCluster(settings: readonly PlacedSetting[], sources: readonly Source[]): string | null {
+function chosenCluster(settings: readonly PlacedSetting[], sources: readonly ConfigSource[]): string | null {
   const placed = settings.find(({ setting }) => setting.type === "clusterId");
   if (!placed) return null;
   // Its faults are found again when it is resolved with the rest.

@@ -11,12 +11,12 @@ import { type PlacedSetting, settingName } from "./table.ts";
 type Given = { raw: unknown; origin: string };
 
 /** Asks a source about a setting; undefined where it says nothing. */
-export type Source = (setting: Setting) => Given | undefined;
+export type ConfigSource = (setting: Setting) => Given | undefined;
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The environment: `<env>`, and for secrets `<env>_FILE` or the value `@/path`. */
-export function environmentSource(env: Environment, faults: ConfigFaults): Source {
+export function environmentSource(env: Environment, faults: ConfigFaults): ConfigSource {
   return (setting) => {
     const raw = env[setting.env];
     const fileKey = `${setting.env}_FILE`;
@@ -32,7 +32,7 @@ export function environmentSource(env: Environment, faults: ConfigFaults): Sourc
 }
 
 /** Our own settings file. An unknown key is a fault: a misspelt key would silently do nothing. */
-export function settingsSource(file: string, settings: readonly PlacedSetting[], faults: ConfigFaults): Source {
+export function settingsSource(file: string, settings: readonly PlacedSetting[], faults: ConfigFaults): ConfigSource {
   const known = new Map(settings.map(({ setting }) => [setting.file, setting]));
   const given = new Map<string, Given>();
   const walk = (section: Section, prefix: string) => {
@@ -55,7 +55,7 @@ export function settingsSource(file: string, settings: readonly PlacedSetting[],
 }
 
 /** One cluster's part of Arvados' configuration file. Empty values there mean "not given", as Arvados itself takes them. */
-export function arvadosSource(file: string, wanted: string | null, faults: ConfigFaults): Source {
+export function arvadosSource(file: string, wanted: string | null, faults: ConfigFaults): ConfigSource {
   const clusters = readYaml(file).Clusters;
   const ids = isSection(clusters) ? Object.keys(clusters) : [];
   const id = wanted ?? (ids.length === 1 ? ids[0] : undefined);

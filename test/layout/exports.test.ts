@@ -1,9 +1,6 @@
 import assert from "node:assert/strict";
 import { exportsOf, type SourceFile, sourceFiles } from "./sources.ts";
 
-/** To be renamed. */
-const KNOWN = ["Random", "SessionAction", "SessionState"];
-
 /** Names that more than one file exports. */
 function homonyms(files: readonly SourceFile[]): string[] {
   const counts = new Map<string, number>();
@@ -15,10 +12,7 @@ describe("exported names", () => {
   it("are exported by one product file each", () => {
     const files = sourceFiles().filter(({ path }) => !/^(?:test|bench)\//.test(path));
     assert.ok(files.flatMap(exportsOf).length > 500);
-    assert.deepEqual(
-      homonyms(files).filter((name) => !KNOWN.includes(name)),
-      [],
-    );
+    assert.deepEqual(homonyms(files), []);
   });
 
   it("are found where two files have one", () => {

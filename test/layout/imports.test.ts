@@ -2,13 +2,6 @@ import assert from "node:assert/strict";
 import { forbiddenArrows, LADDERS } from "./ladders.ts";
 import { type Arrow, arrowsOf, sourceFiles } from "./sources.ts";
 
-/** To be moved into dev/testing. */
-const BENCH_OVER_TEST = [
-  "bench/bridge-world.ts -> test/chaos/bridge-child.ts",
-  "bench/bridge-world.ts -> test/chaos/world.ts",
-  "bench/login-world.ts -> test/support/worlds/callout-process.ts",
-];
-
 const shown = (arrows: readonly Arrow[]) => [...new Set(arrows.map(({ from, to }) => `${from} -> ${to}`))];
 const imports = (from: string, to: string): Arrow[] => arrowsOf({ path: from, text: `import { a } from "${to}";` });
 
@@ -17,10 +10,7 @@ describe("imports between folders", () => {
     const arrows = sourceFiles().flatMap(arrowsOf);
     assert.ok(arrows.length > 1_000);
     const found = shown(forbiddenArrows(arrows));
-    assert.deepEqual(
-      found.filter((arrow) => !BENCH_OVER_TEST.includes(arrow)),
-      [],
-    );
+    assert.deepEqual(found, []);
   });
 
   describe("are refused", () => {
@@ -28,7 +18,7 @@ describe("imports between folders", () => {
       ["from one service to another one", "bridge/main.ts", "../proxy/main.ts"],
       ["from core to any other folder", "core/lsn.ts", "../runtime/sleep.ts"],
       ["from the client to runtime", "client/client.ts", "../runtime/sleep.ts"],
-      ["from a bench to a test", "bench/graph.ts", "../test/support/servers/nats.ts"],
+      ["from a bench to a test", "bench/graph/main.ts", "../test/support/servers/nats.ts"],
       ["up a ladder", "bridge/rows/event.ts", "../commit/removal.ts"],
       ["from a subfolder to the folder itself", "authcallout/login/reply.ts", "../main.ts"],
       ["across a rung", "proxy/edge/edge.ts", "../gateway/gateway.ts"],

@@ -32,6 +32,7 @@ export const LADDERS: Readonly<Record<string, readonly (readonly string[])[]>> =
   proxy: [["edge", "gateway", "console"], [ITSELF]],
   dev: [["testing", "servers", "simulator"], [ITSELF]],
   "test/support": [["servers"], [ITSELF, "clients", "chart"], ["worlds"], ["checks"]],
+  bench: [["support"], ["bridge", "edge", "graph", "hostile", "login", "revoke"]],
   cli: [["support", "doctor"], ["commands"], [ITSELF]],
 };
 

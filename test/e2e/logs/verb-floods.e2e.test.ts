@@ -13,7 +13,7 @@ import { startTestStack, type TestStack } from "../../support/worlds/stack.ts";
 const subjects = subjectsOf("zzzzz");
 /**
  * Of the other's 99th percentile: the same load in his own inbox, and as requests. Everything runs in this process, so that one
- * measurement out of few is a chance (bench/hostile.ts measures); without bounds it is thousands.
+ * measurement out of few is a chance (bench/hostile/main.ts measures); without bounds it is thousands.
  */
 const MORE = 1.5;
 const HARMLESS_MS = 1_000;

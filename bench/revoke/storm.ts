@@ -1,8 +1,8 @@
 /** nats-server is killed under many sessions, and all want to come back at once. */
 import pg from "pg";
-import type { Stack } from "../dev/stack.ts";
-import { type Measurement, row } from "./measure.ts";
-import { openMany, openOne } from "./raw-session.ts";
+import type { Stack } from "../../dev/stack.ts";
+import { type Measurement, row } from "../support/measure.ts";
+import { openMany, openOne } from "../support/raw-session.ts";
 
 const USERS = 20;
 /** As clients wait between attempts, with jitter. */

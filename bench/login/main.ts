@@ -3,12 +3,21 @@
  * in the same run, in rotating order; then each callout alone, by requests made beforehand. Targets are ratios: the medians of the
  * rounds, each against Go's of the same round.
  */
-import { createScope } from "../runtime/scope.ts";
+import { createScope } from "../../runtime/scope.ts";
+import { loginStorm } from "../support/login-client.ts";
+import {
+  benchArgs,
+  type Measurement,
+  median,
+  quantile,
+  row,
+  rowAtLeast,
+  table,
+  writeResults,
+} from "../support/measure.ts";
+import { processorTime } from "../support/processes.ts";
 import { type Alone, createAsker } from "./callout-alone.ts";
-import { loginStorm } from "./login-client.ts";
 import { SIZES, startLoginWorld, type Variant } from "./login-world.ts";
-import { benchArgs, type Measurement, median, quantile, row, rowAtLeast, table, writeResults } from "./measure.ts";
-import { processorTime } from "./processes.ts";
 
 const { json, quick } = benchArgs(process.argv.slice(2));
 const ROUNDS = quick ? 3 : 5;

@@ -1,5 +1,5 @@
 /**
- * The process of one attacker, started by hostile-place.ts. Each line of standard input is a JSON list of attacks that replaces the
+ * The process of one attacker, started by place.ts. Each line of standard input is a JSON list of attacks that replaces the
  * list before it; an empty list stops them. It prints `ready` once the list before has stopped and the new one runs.
  */
 import { createInterface } from "node:readline";

@@ -2,10 +2,11 @@
  * `npm run bench:bridge [-- --quick] [-- --json FILE]`: COMMIT -> event at 10 subscribers, beside a bare LISTEN relay in the same run, how
  * many events a second the bridge sustains, and what it costs those who write. All share this machine's cores: figures compare within a run.
  */
+
+import { benchArgs, type Measurement, table, writeResults } from "../support/measure.ts";
 import { startBridgeBench } from "./bridge-world.ts";
 import { commitToEvent } from "./commit-to-event.ts";
 import { databaseCost } from "./database-cost.ts";
-import { benchArgs, type Measurement, table, writeResults } from "./measure.ts";
 import { sustained } from "./sustained.ts";
 
 const { json, quick } = benchArgs(process.argv.slice(2));

@@ -2,7 +2,7 @@
 import { setMaxListeners } from "node:events";
 import { connect, type Socket } from "node:net";
 import pg from "pg";
-import { createSimulator } from "../dev/simulator/index.ts";
+import { createSimulator } from "../../dev/simulator/index.ts";
 
 export type Attack =
   | { kind: "publish"; user: string; pass: string; subject: string; reply: string; bytes: number; perSecond: number }

@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { Attack, Target } from "./attacks.ts";
-import type { StackFacts } from "./hostile-stack.ts";
+import type { StackFacts } from "./stack.ts";
 
 export type Place = {
   facts: StackFacts;
@@ -16,7 +16,7 @@ export type Place = {
 
 /** @param flags for the stack's process */
 export async function startPlace(flags: readonly string[]): Promise<Place> {
-  const stack = start("hostile-stack.ts", flags);
+  const stack = start("stack.ts", flags);
   const facts = JSON.parse(await stack.line()) as StackFacts;
   const { port, database, clusterId } = facts;
   const target: Target = { port, database, clusterId };

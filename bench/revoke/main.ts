@@ -4,15 +4,15 @@
  * feel of somebody who shares and unshares with all users in a loop; and how soon all are back when nats-server is killed under 2,000
  * sessions. The whole product runs in this one process beside PostgreSQL and nats-server, so figures are of the worst place it can run in.
  */
-import { startStack } from "../dev/stack.ts";
-import { silentLog } from "../runtime/log/log.ts";
-import { createScope } from "../runtime/scope.ts";
-import { createLoad } from "./commit-load.ts";
-import { benchArgs, type Measurement, table, writeResults } from "./measure.ts";
+import { startStack } from "../../dev/stack.ts";
+import { silentLog } from "../../runtime/log/log.ts";
+import { createScope } from "../../runtime/scope.ts";
+import { createLoad } from "../support/commit-load.ts";
+import { benchArgs, type Measurement, table, writeResults } from "../support/measure.ts";
+import { UNBOUNDED } from "../support/unbounded.ts";
 import { cutAtOnce, revocations } from "./revocations.ts";
 import { shareLoop } from "./share-loop.ts";
 import { measureStorm } from "./storm.ts";
-import { UNBOUNDED } from "./unbounded.ts";
 
 const { json, quick } = benchArgs(process.argv.slice(2));
 

@@ -5,11 +5,11 @@
 import { headers, type NatsConnection } from "@nats-io/nats-core";
 import { createCurve, createServer as createServerKey, createUser } from "@nats-io/nkeys";
 import { connect } from "@nats-io/transport-node";
-import { createSigner } from "../authcallout/login/jwt.ts";
-import { createSealer } from "../authcallout/login/xkey.ts";
-import { deferred } from "../runtime/deferred.ts";
+import { createSigner } from "../../authcallout/login/jwt.ts";
+import { createSealer } from "../../authcallout/login/xkey.ts";
+import { deferred } from "../../runtime/deferred.ts";
+import { processorTime } from "../support/processes.ts";
 import { ASKER, type CalloutService, SID, USERS } from "./login-world.ts";
-import { processorTime } from "./processes.ts";
 
 const REQUESTS = 256;
 const IN_FLIGHT = 32;

@@ -11,11 +11,11 @@
  * of them printed. `--unbounded`: without the bounds per user.
  */
 
-import { startPlace } from "./hostile-place.ts";
-import { HostileRounds } from "./hostile-rounds.ts";
-import { hostileTrials, type Trial } from "./hostile-trials.ts";
-import { benchArgs, type Measurement, table, writeResults } from "./measure.ts";
+import { benchArgs, type Measurement, table, writeResults } from "../support/measure.ts";
 import { createOthers, type Felt, feltNothing } from "./others.ts";
+import { startPlace } from "./place.ts";
+import { HostileRounds } from "./rounds.ts";
+import { hostileTrials, type Trial } from "./trials.ts";
 
 const args = process.argv.slice(2);
 const { json, quick } = benchArgs(args);

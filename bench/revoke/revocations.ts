@@ -1,8 +1,8 @@
 /** Single revocations while events flow, and one change that takes all from many sessions. */
-import type { Stack } from "../dev/stack.ts";
-import type { Load } from "./commit-load.ts";
-import { type Measurement, percentiles, row } from "./measure.ts";
-import { openMany, openOne, retried } from "./raw-session.ts";
+import type { Stack } from "../../dev/stack.ts";
+import type { Load } from "../support/commit-load.ts";
+import { type Measurement, percentiles, row } from "../support/measure.ts";
+import { openMany, openOne, retried } from "../support/raw-session.ts";
 
 const EVENTS_PER_SECOND = 1_000;
 const EVENTS_PER_COMMIT = 10;

@@ -1,7 +1,7 @@
 /** How fast the bridge works off what was committed while it was stopped: PostgreSQL's writers take no part of the cores then. */
-import { until } from "../dev/testing/until.ts";
+import { until } from "../../dev/testing/until.ts";
+import { type Measurement, row, rowAtLeast } from "../support/measure.ts";
 import type { BridgeBench } from "./bridge-world.ts";
-import { type Measurement, row, rowAtLeast } from "./measure.ts";
 
 const LARGE_TARGET = 15_000;
 const MEMORY_TARGET_MIB = 768;

@@ -1,9 +1,9 @@
 /** What others feel of a user who shares a project with all users and takes it back, ten times a second, for as long as it lasts. */
 import { connect } from "@nats-io/transport-node";
-import { connectOptions, sessionId } from "../client/mod.ts";
-import type { Stack } from "../dev/stack.ts";
-import { createLoad } from "./commit-load.ts";
-import { type Measurement, median, percentiles, quantile, row } from "./measure.ts";
+import { connectOptions, sessionId } from "../../client/mod.ts";
+import type { Stack } from "../../dev/stack.ts";
+import { createLoad } from "../support/commit-load.ts";
+import { type Measurement, median, percentiles, quantile, row } from "../support/measure.ts";
 
 const SUBSCRIBERS = 10;
 const EVENTS_PER_SECOND = 100;

@@ -1,5 +1,5 @@
 /** Settings for benchmarks in which one user is many: what is measured is the work, not the bounds. */
-import type { ConfigOverrides } from "../runtime/config/config.ts";
+import type { ConfigOverrides } from "../../runtime/config/config.ts";
 
 const NO_BOUND = 1_000_000;
 

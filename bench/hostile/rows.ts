@@ -2,8 +2,8 @@
  * SQL of the attacks that consist of rows. Each statement takes the table that it writes to, so that the control writes the same bytes to
  * a copy that is not published.
  */
-import { MAX_SCOPES } from "../core/token/scopes.ts";
-import type { StackFacts } from "./hostile-stack.ts";
+import { MAX_SCOPES } from "../../core/token/scopes.ts";
+import type { StackFacts } from "./stack.ts";
 
 export type Copied = "links" | "logs" | "api_client_authorizations";
 /** A published table, or its copy. */

@@ -1,7 +1,7 @@
 /** From COMMIT to an event at 10 subscribers, beside a bare LISTEN relay: by turns, so that other load on the host meets both. */
-import { until } from "../dev/testing/until.ts";
+import { until } from "../../dev/testing/until.ts";
+import { type Measurement, quantile, row } from "../support/measure.ts";
 import type { BridgeBench } from "./bridge-world.ts";
-import { type Measurement, quantile, row } from "./measure.ts";
 import { startNotifyRelay } from "./relay.ts";
 
 const SUBSCRIBERS = 10;

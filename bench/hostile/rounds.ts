@@ -1,5 +1,5 @@
 /** What others felt in the rounds of one trial, and what follows from it. */
-import { type Measurement, median, quantile, row } from "./measure.ts";
+import { type Measurement, median, quantile, row } from "../support/measure.ts";
 import { FELT, type Felt } from "./others.ts";
 
 /** How much longer others' p99 may be. */

@@ -5,7 +5,7 @@ import { mkdir, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-const ROOT = fileURLToPath(new URL("../", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const TICKS_PER_SECOND = 100;
 
 export type RunningProgram = { pid: number; stop(): Promise<void> };

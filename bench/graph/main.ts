@@ -2,13 +2,13 @@
  * `npm run bench:graph [-- --quick] [-- --json FILE]`: the permission graph at a million nodes, against its targets, and the
  * same questions to PostgreSQL. `--quick` is a tenth of the cluster. Targets hold for two cores with nothing else to do.
  */
-import { PermissionGraph } from "../core/graph/permission-graph.ts";
-import type { ObjectFacts } from "../core/graph-types.ts";
-import type { PermissionChange } from "../core/rows.ts";
-import { mulberry32 } from "../dev/testing/random.ts";
-import { BenchCluster, FULL, linkRow, ROLE_OF, uuid } from "./cluster.ts";
+import { PermissionGraph } from "../../core/graph/permission-graph.ts";
+import type { ObjectFacts } from "../../core/graph-types.ts";
+import type { PermissionChange } from "../../core/rows.ts";
+import { mulberry32 } from "../../dev/testing/random.ts";
+import { BenchCluster, FULL, linkRow, ROLE_OF, uuid } from "../support/cluster.ts";
+import { benchArgs, type Measurement, row, Samples, table, writeResults } from "../support/measure.ts";
 import { compareWithSql } from "./graph-sql.ts";
-import { benchArgs, type Measurement, row, Samples, table, writeResults } from "./measure.ts";
 
 const { json, quick } = benchArgs(process.argv.slice(2));
 const CHECKS = quick ? 50_000 : 200_000;

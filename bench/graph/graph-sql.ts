@@ -3,11 +3,11 @@
  * time instead of keeping the graph in memory.
  */
 import pg from "pg";
-import { levelOf } from "../core/graph/store/permission-links.ts";
-import type { PermissionChange } from "../core/rows.ts";
-import { startPostgres } from "../dev/servers/postgres.ts";
-import type { BenchCluster } from "./cluster.ts";
-import { type Measurement, row, Samples } from "./measure.ts";
+import { levelOf } from "../../core/graph/store/permission-links.ts";
+import type { PermissionChange } from "../../core/rows.ts";
+import { startPostgres } from "../../dev/servers/postgres.ts";
+import type { BenchCluster } from "../support/cluster.ts";
+import { type Measurement, row, Samples } from "../support/measure.ts";
 
 const SCHEMA = `
   create table edges (tail text not null, head text not null, val int not null, link text);

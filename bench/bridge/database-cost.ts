@@ -3,8 +3,9 @@
  * where each commit does the NOTIFY that arvados-ws needs, which lets commits through one at a time. PostgreSQL, writers, bridge, nats-server
  * and a subscriber share the cores.
  */
+
+import { type Measurement, median, row, rowAtLeast } from "../support/measure.ts";
 import type { BridgeBench } from "./bridge-world.ts";
-import { type Measurement, median, row, rowAtLeast } from "./measure.ts";
 
 const ROUNDS = 3;
 const KEPT_TARGET = 0.9;

@@ -2,18 +2,18 @@
 import { readFile } from "node:fs/promises";
 import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
-import { subjectsOf } from "../core/subjects.ts";
-import { startBackends } from "../dev/backends.ts";
-import { freePorts } from "../dev/servers/free-ports.ts";
-import { startAutoEnforcer } from "../dev/testing/auto-enforcer.ts";
-import { environmentOf } from "../dev/testing/environment.ts";
-import { until } from "../dev/testing/until.ts";
-import type { Config } from "../runtime/config/config.ts";
-import { silentLog } from "../runtime/log/log.ts";
-import { connectService } from "../runtime/nats/service-connection.ts";
-import { createScope } from "../runtime/scope.ts";
-import { createLoad, type Load } from "./commit-load.ts";
-import { type RunningProgram, startProgram } from "./processes.ts";
+import { subjectsOf } from "../../core/subjects.ts";
+import { startBackends } from "../../dev/backends.ts";
+import { freePorts } from "../../dev/servers/free-ports.ts";
+import { startAutoEnforcer } from "../../dev/testing/auto-enforcer.ts";
+import { environmentOf } from "../../dev/testing/environment.ts";
+import { until } from "../../dev/testing/until.ts";
+import type { Config } from "../../runtime/config/config.ts";
+import { silentLog } from "../../runtime/log/log.ts";
+import { connectService } from "../../runtime/nats/service-connection.ts";
+import { createScope } from "../../runtime/scope.ts";
+import { createLoad, type Load } from "../support/commit-load.ts";
+import { type RunningProgram, startProgram } from "../support/processes.ts";
 
 export type BridgeBench = AsyncDisposable & {
   load: Load;

@@ -2,9 +2,9 @@
  * A made-up cluster of the size that the graph must bear, the same for every seed: 2,000 users, 300 roles, 100k projects
  * nested 6 deep, 20k permission links, 440k container requests each with a container. One user has 2,000 shared subtrees.
  */
-import type { GroupRow, LinkRow, OwnerRow, PermissionChange, RequestRow, UserRow } from "../core/rows.ts";
-import { wellKnown } from "../core/uuid.ts";
-import { mulberry32 } from "../dev/testing/random.ts";
+import type { GroupRow, LinkRow, OwnerRow, PermissionChange, RequestRow, UserRow } from "../../core/rows.ts";
+import { wellKnown } from "../../core/uuid.ts";
+import { mulberry32 } from "../../dev/testing/random.ts";
 
 const CLUSTER_ID = "zzzzz";
 const KNOWN = wellKnown(CLUSTER_ID);

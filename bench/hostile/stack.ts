@@ -6,14 +6,14 @@
  */
 import { once } from "node:events";
 import pg from "pg";
-import { freePorts } from "../dev/servers/free-ports.ts";
-import { type Stack, startStack } from "../dev/stack.ts";
-import { environmentOf } from "../dev/testing/environment.ts";
-import { silentLog } from "../runtime/log/log.ts";
-import { createScope } from "../runtime/scope.ts";
-import { CAST_SQL } from "./hostile-rows.ts";
-import { startProgram } from "./processes.ts";
-import { UNBOUNDED } from "./unbounded.ts";
+import { freePorts } from "../../dev/servers/free-ports.ts";
+import { type Stack, startStack } from "../../dev/stack.ts";
+import { environmentOf } from "../../dev/testing/environment.ts";
+import { silentLog } from "../../runtime/log/log.ts";
+import { createScope } from "../../runtime/scope.ts";
+import { startProgram } from "../support/processes.ts";
+import { UNBOUNDED } from "../support/unbounded.ts";
+import { CAST_SQL } from "./rows.ts";
 
 const SERVICES = ["bridge", "authcallout", "proxy"] as const;
 

@@ -1,6 +1,6 @@
 /** The attacks of hostile.ts as data, each with its control: the same load where it can hurt nobody. */
-import { sessionId, sessionKey } from "../client/mod.ts";
-import { subjectsOf } from "../core/subjects.ts";
+import { sessionId, sessionKey } from "../../client/mod.ts";
+import { subjectsOf } from "../../core/subjects.ts";
 import type { Attack } from "./attacks.ts";
 import {
   broadLogs,
@@ -12,8 +12,8 @@ import {
   toggleShares,
   unshareThousands,
   updateScopes,
-} from "./hostile-rows.ts";
-import type { StackFacts } from "./hostile-stack.ts";
+} from "./rows.ts";
+import type { StackFacts } from "./stack.ts";
 
 type Attacks = (at: StackFacts) => Attack[];
 

@@ -1,12 +1,12 @@
 /** What others feel: how long an event, a login and a verb take, of users who have done nothing. */
 import type { NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
-import { connectOptions, sessionId, sessionKey } from "../client/mod.ts";
-import { subjectsOf } from "../core/subjects.ts";
-import { createLoad } from "./commit-load.ts";
-import type { StackFacts } from "./hostile-stack.ts";
-import { login } from "./login-client.ts";
-import { retried } from "./raw-session.ts";
+import { connectOptions, sessionId, sessionKey } from "../../client/mod.ts";
+import { subjectsOf } from "../../core/subjects.ts";
+import { createLoad } from "../support/commit-load.ts";
+import { login } from "../support/login-client.ts";
+import { retried } from "../support/raw-session.ts";
+import type { StackFacts } from "./stack.ts";
 
 export const FELT = ["event", "login", "verb"] as const;
 export type Felt = Record<(typeof FELT)[number], number[]>;
