@@ -1,5 +1,5 @@
 /**
- * Keeps a session's grants current: does what `grants-state.ts` decides. It asks the gateway, hands the grants to whoever subscribes,
+ * Keeps a session's grants current: does what `grants-state.ts` decides. It asks the gateway, hands the grants to those that subscribe,
  * and renews the login. client.ts feeds it with what happens to the connection.
  */
 import type { WhoamiAnswer } from "../core/wire/wire.ts";

@@ -15,7 +15,7 @@ export function objectName(uuid: string, resource: string): string {
   return `${subjectToken(uuid)}.${resource}`;
 }
 
-/** The prefix for what belongs to an owner that is neither user nor group: nobody has a right through it, so no grant may match. */
+/** The prefix for what belongs to an owner that is not a user and not a group: nobody has a right through it, so no grant may match. */
 export function oddOwnerPrefix(owner: string): string {
   return `@none.${subjectToken(owner)}.`;
 }
@@ -34,7 +34,7 @@ export const routeNames = {
   copy: (userToken: string, route: string) => `@user.${userToken}.${route}`,
   /** A deletion, where grants on the object itself must not match. */
   deleted: (prefix: string, uuid: string, resource: string) => `${prefix}@deleted.${objectName(uuid, resource)}`,
-  /** A permission link, for those who manage its head: the head itself if it is a user or group, else below its owner. */
+  /** A permission link, for those who manage its head: the head itself if it is a user or group, otherwise below its owner. */
   manage: (prefix: string, link: string) => `@manage.${prefix}${objectName(link, "links")}`,
   /** The same by the head's owner, for heads that are no groups: nothing that is granted with a project of the owner's. */
   manageOwned: (prefix: string, head: string, link: string) =>

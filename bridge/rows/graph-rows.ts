@@ -94,7 +94,7 @@ export const CONVERT: { [K in Exclude<GraphKind, "owner">]: Convert<K> } = {
 /** Instead of a name or hash that cannot be read: no real value is equal to it. */
 const UNREADABLE = "unreadable";
 
-/** @param nothing where neither the value nor the former row is known */
+/** @param nothing if the value and the former row are both unknown */
 function changed<T>(value: unknown, former: T | undefined, convert: (value: unknown) => T, nothing: T): T {
   return value === undefined ? (former ?? nothing) : convert(value);
 }

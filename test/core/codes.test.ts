@@ -46,7 +46,7 @@ describe("the codes", () => {
     assert.deepEqual(neverRaised(Object.keys(CLOSE_CODES), texts), []);
   });
 
-  it("count as raised by neither a comment nor a comparison (negative control)", () => {
+  it("are not raised by a comment or a comparison (negative control)", () => {
     const text = [
       '/** ends with "tail.gone" */',
       'if (name === "tail.gone" || "tail.gone" !== name) return; // "tail.gone"',

@@ -91,7 +91,7 @@ describe("the simulated Arvados", () => {
       assert.equal((await onlyLog(await arvados.deleteToken(token.uuid))).object_owner_uuid, alice);
     });
 
-    it("of a container or request holds neither runtime_token nor secret_mounts", async () => {
+    it("of a container or request does not hold runtime_token and secret_mounts", async () => {
       const runtimeToken = (await arvados.issueToken(alice)).v2;
       const request = await arvados.createContainerRequest({ name: "Q", owner: alice, committed: true, runtimeToken });
       assert.deepEqual(await described(request), ["create containers", "create container_requests"]);

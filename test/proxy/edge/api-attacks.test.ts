@@ -14,7 +14,7 @@ const ANSWER = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\
 /** No request of this test is longer; a backend that waits for more answers anyway. */
 const QUIET_MS = 40;
 
-describe("the API door, to a raw backend,", () => {
+describe("the API behind the edge, to a raw backend,", () => {
   let got: string[] = [];
   let door: Door;
   /** One more before the same backend, for whose peers are forwarders of the site, or are not. */

@@ -73,7 +73,7 @@ describe("the edge", () => {
       assert.deepEqual(again.refused, []);
     });
 
-    it("those included that have not sent their headers, by the address of whoever is no forwarder", async () => {
+    it("those included that have not sent their headers, by the address of a client that is no forwarder", async () => {
       const bounds = { pendingBounds: BOUNDS, isForwarder: () => false };
       await using strict = await disposable(openDoor(bounds));
       const slow = await Promise.all(Array.from({ length: 4 }, () => openRawSocket(strict.url)));

@@ -132,13 +132,13 @@ describe("CONNECT", () => {
     assert.ok("options" in readConnect(bytes(`CONNECT {}\r\nPUB x 5000\r\n${"x".repeat(5_000)}`)));
   });
 
-  it("has the token in auth_token, else in pass", () => {
+  it("has the token in auth_token, otherwise in pass", () => {
     assert.equal(tokenOf({ auth_token: "a", pass: "b" }), "a");
     assert.equal(tokenOf({ auth_token: "", pass: "b" }), "b");
     assert.equal(tokenOf({ auth_token: 1, pass: null }), "");
   });
 
-  it("goes on with our fields, whatever the client called its own", () => {
+  it("is written with our fields, whatever the client called its own", () => {
     const additions = { auth_token: "token", pass: "statement", proxy_sig: "signature" };
     const theirs = [
       "pass",
@@ -231,7 +231,7 @@ describe("a statement about a client's address", () => {
     }
   });
 
-  it("holds for whoever knows either key, while the edge signs with two", () => {
+  it("holds for a callout that knows either key, while the edge signs with two", () => {
     const other = generateKeyPairSync("ed25519");
     const said = signStatement([other.privateKey, key], "203.0.113.7", "token", NOW);
     for (const trusted of [[known], [other.publicKey], [known, other.publicKey]]) {

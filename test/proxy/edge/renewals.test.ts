@@ -1,4 +1,4 @@
-/** Whose socket the edge ends so that its library signs in anew, and how often. */
+/** Which sockets the edge ends so that their libraries log in again, and how often. */
 import assert from "node:assert/strict";
 import type { CloseName } from "../../../core/close-codes.ts";
 import { GRACE_MS, INTERVAL_MS, type Renewable, Renewals, SPACING_MS } from "../../../proxy/edge/renewals.ts";
@@ -35,7 +35,7 @@ function world() {
   return { renewals, ended, timers, open, pass };
 }
 
-describe("a session at the edge that was told of news", () => {
+describe("a session at the edge that was notified of gained rights", () => {
   it("is ended with the reason where it stays, and not where it leaves by itself", () => {
     const { renewals, ended, open, pass } = world();
     open("stays");
@@ -50,7 +50,7 @@ describe("a session at the edge that was told of news", () => {
     assert.deepEqual(ended, [["stays", "permissionsGrown", GRACE_MS]]);
   });
 
-  it("is told the last of several reasons, and ended once", () => {
+  it("gets the last of several reasons, and is ended once", () => {
     const { renewals, ended, open, pass } = world();
     open("bob");
     renewals.news("bob", "permissionsGrown");
@@ -76,7 +76,7 @@ describe("a session at the edge that was told of news", () => {
     assert.equal(timers.length, 0);
   });
 
-  it("waits for its turn where many were told at once", () => {
+  it("waits for its turn where many were notified at once", () => {
     const { renewals, ended, open, pass } = world();
     for (let i = 0; i < 100; i++) open(`user ${i}`);
     for (let i = 0; i < 100; i++) renewals.news(`user ${i}`, "permissionsGrown");
@@ -110,7 +110,7 @@ describe("a session at the edge that was told of news", () => {
     open("alice");
     renewals.news("alice", "permissionsGrown");
     pass(INTERVAL_MS);
-    assert.equal(ended.length, 1, "but not for ever");
+    assert.equal(ended.length, 1, "but not without end");
   });
 
   it("does not wait behind all sockets of one who has many", () => {

@@ -14,7 +14,7 @@ function tally(count: number, ask: (i: number) => RequestVerdict): Record<Reques
 }
 
 describe("requests of a session", () => {
-  it("are taken at their rate for ever, and in a burst of some seconds' worth", () => {
+  it("are taken at their rate without end, and in a burst of some seconds' worth", () => {
     const of = limits();
     const steady = tally(60 * PER_SECOND, (i) => of.ofSession("a.b", "whoami", 0, i * (1_000 / PER_SECOND)));
     assert.equal(steady.accept, 60 * PER_SECOND);
@@ -50,7 +50,7 @@ describe("requests of a session", () => {
     of.flooded("eve", 10_000);
     assert.equal(of.ofLarge("c.d", "eve", 10_000), "flood");
     assert.equal(of.ofLarge("e.f", "bob", 10_000), "drop");
-    assert.equal(of.ofLarge("g.h", "eve", 100_000), "drop", "but not for ever");
+    assert.equal(of.ofLarge("g.h", "eve", 100_000), "drop", "but not without end");
   });
 
   it("leave room for a log that is read fast: `more` costs little", () => {
@@ -58,7 +58,7 @@ describe("requests of a session", () => {
     assert.equal(tally(5_000, (i) => of.ofSession("a.b", "more", 60, i * 2.5)).accept, 5_000);
   });
 
-  it("are bounded by user too, over all his sessions, and by how many are under way", () => {
+  it("are bounded by user too, over all sessions of the user, and by how many are under way", () => {
     const of = limits();
     const found = tally(10_000, () => of.ofUser("alice", "whoami", 10_000));
     assert.equal(found.accept, 2 * 4 * PER_SECOND);

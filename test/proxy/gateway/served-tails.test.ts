@@ -36,7 +36,7 @@ function world(limits: Partial<TailLimits> = {}) {
 }
 
 describe("the logs that are followed", () => {
-  it("are bounded by user, over all his sessions, and nobody else's count", async () => {
+  it("are bounded by user, over all sessions of the user, and those of others do not count", async () => {
     const { tails, ends, open, refused } = world();
     const id = open("alice", "s1");
     open("alice", "s2");

@@ -114,7 +114,7 @@ describe("connectNats", () => {
     await late.close();
   });
 
-  it("does not wait for ever for a server that sends nothing", async () => {
+  it("does not wait without limit for a server that sends nothing", async () => {
     const sockets: Socket[] = [];
     const mute = createServer((socket) => sockets.push(socket));
     servers.push({ server: mute, sockets });

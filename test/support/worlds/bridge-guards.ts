@@ -5,7 +5,7 @@ import type { Fence } from "../../../bridge/streams/fence.ts";
 import { Barrier } from "../../../core/barrier/bridge-side.ts";
 import { parseLsn } from "../../../core/lsn.ts";
 
-/** Messages are stored whoever else writes into the stream. */
+/** Messages are stored although another process writes into the stream. */
 export const NO_FENCE: Fence = { headers: () => ({}), holds: () => true };
 
 /** Records wait for no removal. */
