@@ -16,30 +16,61 @@ const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 /** Longer names are not decoded: nobody asks for them. */
 const MAX_NAME = 64;
+/** Bytes of a string that are read one by one. */
+const SHORT = 64;
 
 /**
- * The members of the object `text` that have one of these names. Of several with one name the last counts, as in JSON.parse. Null where the text
- * is no object, or ends within one. Values are not validated: the caller parses those that it uses.
+ * For each object that is a member of the object `text` under one of `names`: its members under one of `inner`. Of several with one name the
+ * last counts, as in JSON.parse. A member that is no object, or an invalid one, is null; all is null if `text` is no object, or ends within
+ * one. Values are not validated: the caller parses those that it uses. The text is read once.
  */
-export function membersOf(text: Buffer, names: ReadonlySet<string>, { start, end }: Span): Map<string, Span> | null {
-  const found = new Map<string, Span>();
-  let at = skipSpace(text, start, end);
-  if (text[at] !== OPEN_BRACE) return null;
-  at = skipSpace(text, at + 1, end);
-  if (text[at] === CLOSE_BRACE) return skipSpace(text, at + 1, end) === end ? found : null;
+export function innerMembersOf(
+  text: Buffer,
+  names: ReadonlySet<string>,
+  inner: ReadonlySet<string>,
+): Map<string, Map<string, Span> | null> | null {
+  const found = new Map<string, Map<string, Span> | null>();
+  const end = text.length;
+  const objectEnd = readObject(text, names, skipSpace(text, 0, end), (name, at) => {
+    const members = new Map<string, Span>();
+    const valueEnd = readObject(text, inner, at, (one, start) => {
+      const memberEnd = skipValue(text, start, end);
+      members.set(one, { start, end: memberEnd });
+      return memberEnd;
+    });
+    found.set(name, valueEnd < 0 ? null : members);
+    return valueEnd < 0 ? skipValue(text, at, end) : valueEnd;
+  });
+  return objectEnd >= 0 && skipSpace(text, objectEnd, end) === end ? found : null;
+}
+
+/**
+ * Reads the object that begins at `start`.
+ * @param readValue reads the value, which begins at `at`, of a member with one of the names; returns its end, or -1
+ * @returns the object's end; -1 if there is none, or it does not end
+ */
+function readObject(
+  text: Buffer,
+  names: ReadonlySet<string>,
+  start: number,
+  readValue: (name: string, at: number) => number,
+): number {
+  const end = text.length;
+  if (start >= end || text[start] !== OPEN_BRACE) return -1;
+  let at = skipSpace(text, start + 1, end);
+  if (at < end && text[at] === CLOSE_BRACE) return at + 1;
   for (;;) {
-    if (at >= end || text[at] !== QUOTE) return null;
+    if (at >= end || text[at] !== QUOTE) return -1;
     const nameEnd = stringEnd(text, at, end);
     const name = nameEnd < 0 ? null : nameAt(text, at, nameEnd);
     at = nameEnd < 0 ? end : skipSpace(text, nameEnd, end);
-    if (at >= end || text[at] !== COLON) return null;
+    if (at >= end || text[at] !== COLON) return -1;
     const valueStart = skipSpace(text, at + 1, end);
-    const valueEnd = skipValue(text, valueStart, end);
-    if (valueEnd < 0) return null;
-    if (name !== null && names.has(name)) found.set(name, { start: valueStart, end: valueEnd });
+    const valueEnd = name !== null && names.has(name) ? readValue(name, valueStart) : skipValue(text, valueStart, end);
+    if (valueEnd < 0) return -1;
     at = skipSpace(text, valueEnd, end);
-    if (text[at] === CLOSE_BRACE) return skipSpace(text, at + 1, end) === end ? found : null;
-    if (text[at] !== COMMA) return null;
+    if (at < end && text[at] === CLOSE_BRACE) return at + 1;
+    if (at >= end || text[at] !== COMMA) return -1;
     at = skipSpace(text, at + 1, end);
   }
 }
@@ -85,8 +116,15 @@ function isSpace(byte: number): boolean {
 
 /** The end of the string that begins at `start`; -1 where it does not end. */
 function stringEnd(text: Buffer, start: number, end: number): number {
-  for (let at = start + 1; ; ) {
-    const quote = text.indexOf(QUOTE, at);
+  let at = start + 1;
+  // Most strings are short: reading their bytes here costs less than one call of `indexOf`, which is far faster for long ones.
+  for (const near = Math.min(end, at + SHORT); at < near; at++) {
+    const byte = text[at];
+    if (byte === QUOTE) return at + 1;
+    if (byte === BACKSLASH) at++;
+  }
+  for (;;) {
+    const quote = at < end ? text.indexOf(QUOTE, at) : -1;
     if (quote < 0 || quote >= end) return -1;
     let before = quote - 1;
     while (before > start && text[before] === BACKSLASH) before--;

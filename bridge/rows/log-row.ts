@@ -4,7 +4,7 @@
  */
 import { isUuid } from "../../core/uuid.ts";
 import { isUnreadableTime, type RowValues, textOrNull, utcMillis } from "../postgres/row.ts";
-import { isNoDeeperThan, membersOf, type Span } from "./json-members.ts";
+import { innerMembersOf, isNoDeeperThan, type Span } from "./json-members.ts";
 
 export type Attributes = Record<string, unknown>;
 
@@ -73,9 +73,9 @@ export function logRow(row: RowValues): LogRow | null {
     const actor = textOrNull(row.modified_by_user_uuid);
     return { object_uuid, event_type, at, actor, old: null, new: null, properties: propertiesOf(text, whole) };
   }
-  const members = membersOf(text, ATTRIBUTES, whole);
-  const old = packed(text, members?.get("old_attributes"));
-  const after = packed(text, members?.get("new_attributes"));
+  const attributes = innerMembersOf(text, ATTRIBUTES, KEPT_NAMES);
+  const old = packed(text, attributes?.get("old_attributes"));
+  const after = packed(text, attributes?.get("new_attributes"));
   return { object_uuid, event_type, at, actor: null, old, new: after, properties: null };
 }
 
@@ -97,8 +97,7 @@ function propertiesOf(text: Buffer, whole: Span): Attributes | null {
 }
 
 /** Null where the attributes are not an object. */
-function packed(text: Buffer, whole: Span | undefined): Packed | null {
-  const members = whole && membersOf(text, KEPT_NAMES, whole);
+function packed(text: Buffer, members: Map<string, Span> | null | undefined): Packed | null {
   if (!members) return null;
   const kept: Attributes = {};
   for (const name of KEPT) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { isNoDeeperThan, membersOf } from "../../../bridge/rows/json-members.ts";
+import { innerMembersOf, isNoDeeperThan } from "../../../bridge/rows/json-members.ts";
 import { logRow } from "../../../bridge/rows/log-row.ts";
 
 const OBJECT = "zzzzz-4zz18-collectionccccc";
@@ -13,6 +13,16 @@ const row = (event_type: string, properties: string) => ({
 });
 const whole = (text: Buffer) => ({ start: 0, end: text.length });
 
+/** The members of an object, which stands as a member of another one; their places in `text`. */
+function membersOf(text: Buffer, names: ReadonlySet<string>) {
+  const before = '{"other":[],"it":';
+  const found = innerMembersOf(Buffer.from(`${before}${text.toString()},"more":{}}`), new Set(["it"]), names);
+  const places = [...(found?.get("it") ?? [])].map(
+    ([name, { start, end }]) => [name, { start: start - before.length, end: end - before.length }] as const,
+  );
+  return found?.get("it") ? new Map(places) : null;
+}
+
 describe("members of JSON text", () => {
   it("are those that JSON.parse finds, in any valid text", () => {
     const names = ["a", "old_attributes", 'q"uote\\', "é\u0000\ud83d\ude00"];
@@ -22,7 +32,7 @@ describe("members of JSON text", () => {
       fc.property(object, fc.constantFrom(undefined, 1, "\t"), (it, space) => {
         const text = Buffer.from(JSON.stringify(it, null, space));
         const parsed = JSON.parse(text.toString()) as Record<string, unknown>;
-        const found = membersOf(text, new Set(names), whole(text));
+        const found = membersOf(text, new Set(names));
         assert.ok(found);
         for (const name of names) {
           const span = found.get(name);
@@ -36,7 +46,7 @@ describe("members of JSON text", () => {
 
   it("with the same name are the last one, as in JSON.parse, also where the name is escaped", () => {
     const text = Buffer.from('{"a":1,"\\u0061":2}');
-    const span = membersOf(text, new Set(["a"]), whole(text))?.get("a");
+    const span = membersOf(text, new Set(["a"]))?.get("a");
     assert.equal(text.toString("utf8", span?.start, span?.end), "2");
   });
 
@@ -57,10 +67,30 @@ describe("members of JSON text", () => {
       '{"a":}',
     ]) {
       const bytes = Buffer.from(text);
-      assert.equal(membersOf(bytes, new Set(["a"]), whole(bytes)), null, text);
+      assert.equal(membersOf(bytes, new Set(["a"])), null, text);
     }
     const text = Buffer.from('{"a":{"b":[1,"x\\"}"]},"c":"d"}');
-    for (let end = 0; end < text.length; end++) assert.equal(membersOf(text, new Set(["a"]), { start: 0, end }), null);
+    for (let end = 0; end < text.length; end++) assert.equal(membersOf(text.subarray(0, end), new Set(["a"])), null);
+  });
+
+  it("of the object around them are none if that is no object, or is cut off", () => {
+    const text = Buffer.from('{"it":{"a":1},"x":2}');
+    assert.equal(innerMembersOf(text, new Set(["it"]), new Set(["a"]))?.get("it")?.size, 1);
+    for (let end = 0; end < text.length; end++) {
+      assert.equal(innerMembersOf(text.subarray(0, end), new Set(["it"]), new Set(["a"])), null);
+    }
+    for (const other of ["[]", '"it"', "1", ""]) {
+      assert.equal(innerMembersOf(Buffer.from(other), new Set(["it"]), new Set(["a"])), null);
+    }
+  });
+
+  it("are found behind strings of any length, with any backslashes", () => {
+    for (let length = 0; length < 300; length++) {
+      for (const ending of ["", String.raw`\\`, String.raw`\"`, String.raw`\\\\`]) {
+        const text = Buffer.from(`{"x":"${"y".repeat(length)}${ending}","a":1}`);
+        assert.equal(membersOf(text, new Set(["a"]))?.size, 1, text.toString());
+      }
+    }
   });
 
   it("are counted in depth without those inside strings", () => {
