@@ -1,5 +1,5 @@
 /**
- * The process of one stack of hostile.ts: PostgreSQL, nats-server and the services, with the cast of the attacks. The services run in
+ * The process of one stack of main.ts: PostgreSQL, nats-server and the services, with the cast of the attacks. The services run in
  * processes of their own, as in production: what one of them computes does not delay the others. Prints one JSON line (`StackFacts`) once
  * it is ready, and ends when its standard input does. `--unbounded`: without the bounds per user. `--profile DIR`: the services write processor
  * profiles. `--quick`: the services stay in this process, which starts sooner.

@@ -1,4 +1,4 @@
-/** The attacks of hostile.ts as data, each with its control: the same load where it can hurt nobody. */
+/** The attacks of main.ts as data, each with its control: the same load where it can hurt nobody. */
 import { sessionId, sessionKey } from "../../client/mod.ts";
 import { subjectsOf } from "../../core/subjects.ts";
 import type { Attack } from "./attacks.ts";

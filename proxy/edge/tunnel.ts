@@ -61,6 +61,8 @@ export class Tunnel {
   #deadline: NodeJS.Timeout;
   /** A Close frame for the client, sent as soon as the server's current frame has ended. */
   #closeFrame: Buffer | null = null;
+  /** Ends that are too slow, each with the timer that gives it up. */
+  readonly #stalled = new Map<Socket, NodeJS.Timeout>();
   #isEnding = false;
   #isClosing = false;
   #because: CloseName | null = null;
@@ -164,14 +166,21 @@ export class Tunnel {
   #pass(from: Socket, to: Socket, chunk: Buffer): void {
     if (!to.writable) return;
     to.write(chunk);
-    if (to.writableLength <= WAITING_BYTES || from.isPaused()) return;
+    if (to.writableLength <= WAITING_BYTES || this.#stalled.has(to)) return;
     from.pause();
-    const stalled = setTimeout(() => this.end("slowConsumer"), this.#parts.stalledAfter);
-    to.once("close", () => clearTimeout(stalled));
+    this.#stalled.set(
+      to,
+      setTimeout(() => this.end("slowConsumer"), this.#parts.stalledAfter),
+    );
     to.once("drain", () => {
-      clearTimeout(stalled);
+      this.#unstall(to);
       from.resume();
     });
+  }
+
+  #unstall(end: Socket): void {
+    clearTimeout(this.#stalled.get(end));
+    this.#stalled.delete(end);
   }
 
   #fault(fault: FrameFault): void {
@@ -233,12 +242,14 @@ export class Tunnel {
   }
 
   #clientClosed(): void {
+    this.#unstall(this.#parts.client);
     this.#clientEnded();
     if (this.#upstream.closed) clearTimeout(this.#deadline);
     this.#parts.onEnd(this.#because);
   }
 
   #serverEnded(): void {
+    this.#unstall(this.#upstream);
     if (this.#parts.client.closed) clearTimeout(this.#deadline);
     if (this.#start?.readsServer) return this.end("natsUnreachable");
     // The server's Close frame has been passed on: it says why.

@@ -87,7 +87,7 @@ describe("bad input", () => {
     await db.query("DROP TABLE containers");
     await db.query("ALTER TABLE links DROP COLUMN link_class CASCADE");
     const result = await spawnCli(["setup-db"], database(db.config));
-    assertOneSentence(result, /links\.link_class; table containers/, /names Arvados' own database/);
+    assertOneSentence(result, /links\.link_class; table containers/, /PostgreSQL\.Connection names Arvados' database/);
   });
 
   it("is a wrong database password", async () => {

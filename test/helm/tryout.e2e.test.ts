@@ -32,7 +32,7 @@ describe("a try-out as the chart renders it", () => {
       probe("http://127.0.0.1:1"),
     ]);
     assert.deepEqual([quiet.code, nobody.code], [2, 2]);
-    assert.match(quiet.text, /fails: no event within 1 s\n.*the bridge is ready/);
+    assert.match(quiet.text, /failed: no event within 1 s\n.*the bridge is ready/);
     assert.match(nobody.text, /^arvados-nats: the probe of http:\/\/127\.0\.0\.1:1 failed: .*\n.*the proxy runs/);
   });
 

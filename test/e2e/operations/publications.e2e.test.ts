@@ -89,7 +89,9 @@ describe("a bridge under which the publications are changed", () => {
         () => `it to be said: ${state().says}`,
       );
       assert.ok(
-        lines.some((line) => line.includes("while it was followed") && line.includes("run `arvados-nats setup-db`")),
+        lines.some(
+          (line) => line.includes("changed during replication") && line.includes("run `arvados-nats setup-db`"),
+        ),
       );
       await share.unshare();
       assert.match(await setUp(), mended);

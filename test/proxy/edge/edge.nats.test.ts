@@ -140,7 +140,7 @@ describe("the edge", () => {
       const client = await openRawClient(wary.url);
       assert.equal((await client.closed).code, 4014);
       const said = await until(() => lines.find((line) => line.includes("a WebSocket was ended")), "a line in the log");
-      assert.match(said, /certificate that is not trusted: .*NODE_EXTRA_CA_CERTS/);
+      assert.match(said, /certificate of nats-server at .* is not trusted: .*NODE_EXTRA_CA_CERTS/);
       assert.deepEqual(asked, []);
     });
 

@@ -296,5 +296,5 @@ describe("the edge between two peers", () => {
     client.socket.resume();
     await until(() => client.closeCode() === 4012, "code 4012");
     client.socket.destroy();
-  });
+  }).timeout(30_000);
 });

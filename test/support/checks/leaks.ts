@@ -22,7 +22,11 @@ export async function bobAt(stack: TestStack, urls: readonly string[]): Promise<
     await stack.demo.actions.update?.();
     return until(() => bobs.every(({ events }) => events > 0), "it", 5_000).catch(() => null);
   };
-  await until(async () => (await heard()) !== null, "the update while the right lasts");
+  const heardBy = () => bobs.map(({ nc, events }) => `${nc.getServer()} ${events}`).join(", ");
+  await until(
+    async () => (await heard()) !== null,
+    () => `the update while the right lasts; events heard: ${heardBy()}`,
+  );
   for (const bob of bobs) bob.before = bob.events;
   return bobs;
 }
