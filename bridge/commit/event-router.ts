@@ -110,7 +110,8 @@ export class EventRouter {
     const { event, subjects } = this.#allowed(item, commit, this.#subjectsOf(item, at));
     if (subjects.length > 0) counts.events++;
     const isLeft = item.left !== undefined;
-    if (!isLeft && !item.asOwned) this.#owners.note(item.facts.uuid, item.facts.owner);
+    // A custom event is routed by the row as it is now, which may be newer than this commit.
+    if (!isLeft && !item.event.untrusted) this.#owners.note(item.facts.uuid, item.facts.owner);
     return {
       event,
       // A `left` event and the event that caused it come from one log row.

@@ -66,3 +66,41 @@ describe("an event about an object", () => {
     assert.deepEqual(tooDeep, [C("c")]);
   });
 });
+
+describe("a custom event about an object that has moved since", () => {
+  const [from, to] = [G("from"), G("to")];
+  const written = (event_type: string, properties: object): LogRow => {
+    const text = JSON.stringify(properties);
+    const log = logRow({ object_uuid: C("c"), event_type, event_at: "2026-11-25 01:02:03", properties: text });
+    assert.ok(log);
+    return log;
+  };
+
+  it("does not hide that the object leaves its former place", async () => {
+    const row = { id: "1", uuid: C("c"), owner_uuid: to };
+    const router = new EventRouter({
+      graph: graphOf(FEW, user("ann"), project("from", U("ann")), project("to", U("ann"))),
+      subjects: subjectsOf("zzzzz"),
+      // PostgreSQL already has the move, which is committed after the custom event.
+      lookUpRows: async () => new Map([[C("c"), row]]),
+      lookUpLastOwners: async () => new Map([[C("c"), from]]),
+      silent: null,
+      rate: new CustomRate({ allowance: FEW }),
+      onDropped: () => assert.fail("the allowance is enough"),
+      onReduced: (error) => assert.fail(String(error)),
+      onTooDeep: () => assert.fail("nothing is deep"),
+    });
+    const view = { state: new GraphRowSet("zzzzz"), at: NOW };
+    const route = (commit: ReturnType<typeof commitOf>) => all(router.route(commit, view, { events: 0, untrue: 0 }));
+    await route(commitOf([], [written("file_download", {})]));
+    const move = written("update", { old_attributes: { owner_uuid: from }, new_attributes: { owner_uuid: to } });
+    const routed = await route(commitOf([{ table: "collections", op: "update", id: 1, row }], [move], { lsn: 2n }));
+    assert.deepEqual(
+      routed.map(({ moved, subjects }) => [moved, subjects.length]),
+      [
+        ["left", 1],
+        [undefined, 1],
+      ],
+    );
+  });
+});
