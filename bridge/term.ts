@@ -260,9 +260,7 @@ export class Term {
     outlets: Outlets,
   ): Promise<CommitHandler> {
     const { guards, listener, now, publishSilent } = this.#options;
-    const { epoch, positionsHold, storedEvent, recordsSequence } = streams.takenOver;
-    const since = recordsSequence;
-    const believed = { upTo: positionsHold ? (storedEvent?.sequence ?? 0) : since, since };
+    const { epoch, positionsHold, storedEvent } = streams.takenOver;
     const { max_bytes, max_age } = (await streams.storeJsm.streams.info("RECORDS")).config;
     const subjects = this.#subjects;
     const rate = new CustomRate({ allowance: customAllowance(max_bytes, max_age / 1e6) });
@@ -270,7 +268,7 @@ export class Term {
       graph,
       subjects,
       lookUpRows: (uuids) => lookUpRows(sql, tables, uuids),
-      lookUpLastOwners: (uuids) => lookUpLastOwners(streams.storeJsm, subjects, uuids, believed),
+      lookUpLastOwners: (uuids, before) => lookUpLastOwners(streams.storeJsm, subjects, uuids, before),
       silent: publishSilent ? new SilentChanges() : null,
       rate,
       ...listener,

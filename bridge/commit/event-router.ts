@@ -4,6 +4,7 @@
  */
 import { setImmediate } from "node:timers/promises";
 import type { PermissionGraph } from "../../core/graph/permission-graph.ts";
+import type { Lsn } from "../../core/lsn.ts";
 import type { Replacement } from "../../core/rows.ts";
 import type { Subjects } from "../../core/subjects.ts";
 import { claimsUnknownMove, type EventToRoute, eventsOf, type LookedUp, objectToLookUp } from "../rows/event.ts";
@@ -20,8 +21,8 @@ export type EventRouterParts = {
   graph: PermissionGraph;
   subjects: Subjects;
   lookUpRows: (uuids: readonly string[]) => Promise<LookedUp>;
-  /** Owners of objects by the last events about them that RECORDS holds. */
-  lookUpLastOwners: (uuids: readonly string[]) => Promise<ReadonlyMap<string, string>>;
+  /** Owners of objects by the last events about them that RECORDS holds of commits before this position. */
+  lookUpLastOwners: (uuids: readonly string[], before: Lsn) => Promise<ReadonlyMap<string, string>>;
   /** Row changes that have no log row; null = they make no events. */
   silent: SilentChanges | null;
   /** How much of RECORDS each user fills with custom events. */
@@ -68,7 +69,7 @@ export class EventRouter {
     };
     for (const logs of slicesOf(commit.logs)) {
       const context = { rows: commit.rows, state: view.state, owners: this.#owners };
-      const lookedUp = await this.#lookUp(logs, context);
+      const lookedUp = await this.#lookUp(logs, context, commit.lsn);
       for (const log of logs) {
         const group = this.#guarded(() => eventsOf(log, { ...context, lookedUp }));
         if (group.length === 0) counts.untrue++;
@@ -93,7 +94,11 @@ export class EventRouter {
   }
 
   /** What these log rows need and memory does not hold: rows of objects, and the owners that objects had last. */
-  async #lookUp(logs: readonly LogRow[], context: Parameters<typeof claimsUnknownMove>[1]): Promise<LookedUp> {
+  async #lookUp(
+    logs: readonly LogRow[],
+    context: Parameters<typeof claimsUnknownMove>[1],
+    lsn: Lsn,
+  ): Promise<LookedUp> {
     const { lookUpRows, lookUpLastOwners } = this.#parts;
     const objects = new Set<string>();
     const moved = new Set<string>();
@@ -102,7 +107,8 @@ export class EventRouter {
       if (object !== null) objects.add(object);
       if (claimsUnknownMove(log, context)) moved.add(log.object_uuid);
     }
-    if (moved.size > 0) for (const [uuid, owner] of await lookUpLastOwners([...moved])) this.#owners.note(uuid, owner);
+    const owners = moved.size > 0 ? await lookUpLastOwners([...moved], lsn) : [];
+    for (const [uuid, owner] of owners) this.#owners.note(uuid, owner);
     return objects.size > 0 ? lookUpRows([...objects]) : new Map();
   }
 

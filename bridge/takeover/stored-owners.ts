@@ -1,62 +1,71 @@
-/** The owners that objects had last by RECORDS: the owner in the subject of the last event about each. */
+/** The owners that objects had before a commit by RECORDS: the owner in the subject of the last event about each. */
 import type { JetStreamManager } from "@nats-io/jetstream";
+import type { Lsn } from "../../core/lsn.ts";
 import { atDepth, objectName } from "../../core/routes.ts";
 import { objectOfRecord, type Subjects } from "../../core/subjects.ts";
 import { resourceOf } from "../../core/uuid.ts";
+import { positionOf } from "./stored-records.ts";
 
 /** An object is found below at most so many owners. */
 const DEPTH = 12;
 /** nats-server answers with at most 1,024 messages; an object has a handful of subjects. */
 const BATCH = 10;
+/** So many later events of one subject are passed over; behind more the owner is unknown. */
+const MOST_LATER = 16;
+
+/** `owner` null: the object left this owner. */
+type StoredOwner = { subject: string; uuid: string; seq: number; lsn: Lsn; owner: string | null };
 
 /**
- * Which events a term may believe: those up to the last event before a gap, and its own. Events between them are of commits that come again,
- * so for a commit that is routed now they are of the future.
+ * Owners by uuid. An object without an earlier event, or whose last one is `left`, is missing.
+ * @param before only events of commits before this position count. A commit that is repeated after a loss finds later ones in RECORDS
  */
-export type BelievedEvents = { upTo: number; since: number };
-
-type LastEvent = { seq: number; owner: string | null };
-
-/** Owners by uuid. An object without a stored event, or whose last event is `left`, is missing. */
 export async function lookUpLastOwners(
   jsm: JetStreamManager,
   subjects: Subjects,
   uuids: readonly string[],
-  { upTo, since }: BelievedEvents,
+  before: Lsn,
 ): Promise<Map<string, string>> {
-  const last = new Map<string, LastEvent>();
-  const hidden = new Set<string>();
-  const note = (uuid: string, event: LastEvent) => {
-    if ((last.get(uuid)?.seq ?? 0) < event.seq) last.set(uuid, event);
-  };
-  for await (const [uuid, event] of lastEvents(jsm, subjects, uuids)) {
-    if (event.seq <= upTo || event.seq > since) note(uuid, event);
-    else hidden.add(uuid);
+  const last = new Map<string, StoredOwner>();
+  for (let at = 0; at < uuids.length; at += BATCH) {
+    const patterns = uuids.slice(at, at + BATCH).flatMap((uuid) => patternsOf(subjects, uuid));
+    for (const stored of await lastEvents(jsm, patterns)) {
+      const event = await earlier(jsm, stored, before);
+      if (event && isAfter(event, last.get(event.uuid))) last.set(event.uuid, event);
+    }
   }
-  // An event that counts may stand on the same subject before one that does not.
-  const again = [...hidden].filter((uuid) => (last.get(uuid)?.seq ?? 0) <= since);
-  if (upTo > 0) for await (const [uuid, event] of lastEvents(jsm, subjects, again, upTo)) note(uuid, event);
   const found = new Map<string, string>();
   for (const [uuid, { owner }] of last) if (owner !== null) found.set(uuid, owner);
   return found;
 }
 
-/** The last event on each subject of these objects, up to a sequence. */
-async function* lastEvents(
-  jsm: JetStreamManager,
-  subjects: Subjects,
-  uuids: readonly string[],
-  upTo?: number,
-): AsyncGenerator<[uuid: string, event: LastEvent]> {
-  for (let at = 0; at < uuids.length; at += BATCH) {
-    const multi_last = uuids.slice(at, at + BATCH).flatMap((uuid) => patternsOf(subjects, uuid));
-    const query = { multi_last, ...(upTo === undefined ? {} : { up_to_seq: upTo }) };
-    for await (const message of await jsm.direct.getLastMessagesFor("RECORDS", query)) {
-      const { owner, uuid } = objectOfRecord(message.subject);
-      const left = message.json<{ event_type?: unknown }>().event_type === "left";
-      yield [uuid, { seq: message.seq, owner: left ? null : owner }];
-    }
+/** This event, or the last one before it on the same subject that counts. */
+async function earlier(jsm: JetStreamManager, stored: StoredOwner, before: Lsn): Promise<StoredOwner | null> {
+  let event: StoredOwner | undefined = stored;
+  for (let passed = 0; event && event.lsn >= before; passed++) {
+    if (passed === MOST_LATER || event.seq === 1) return null;
+    [event] = await lastEvents(jsm, [event.subject], event.seq - 1);
   }
+  return event ?? null;
+}
+
+function isAfter({ lsn, seq }: StoredOwner, other: StoredOwner | undefined): boolean {
+  return other === undefined || lsn > other.lsn || (lsn === other.lsn && seq > other.seq);
+}
+
+/** The last event on each subject that matches, up to a sequence. */
+async function lastEvents(jsm: JetStreamManager, patterns: string[], upTo?: number): Promise<StoredOwner[]> {
+  const query = { multi_last: patterns, ...(upTo === undefined ? {} : { up_to_seq: upTo }) };
+  const events: StoredOwner[] = [];
+  for await (const message of await jsm.direct.getLastMessagesFor("RECORDS", query)) {
+    const position = positionOf(message.header);
+    if (!position) continue;
+    const { subject, seq } = message;
+    const { owner, uuid } = objectOfRecord(subject);
+    const left = message.json<{ event_type?: unknown }>().event_type === "left";
+    events.push({ subject, uuid, seq, lsn: position.lsn, owner: left ? null : owner });
+  }
+  return events;
 }
 
 function patternsOf(subjects: Subjects, uuid: string): string[] {

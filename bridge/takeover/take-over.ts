@@ -10,12 +10,13 @@ import type { Subjects } from "../../core/subjects.ts";
 import type { LeaderEntry } from "../../core/wire/wire.ts";
 import type { StreamName } from "../../streams-config/accounts.ts";
 import type { Slot, SystemIdentity } from "../postgres/slot.ts";
+import type { StoredEvent } from "../streams/commit-units.ts";
 import type { Undo } from "../streams/graph-log.ts";
 import type { HandlingFailure } from "../streams/handling-failure.ts";
 import { decideEpoch, type Epoch, type StreamEnds } from "./epoch.ts";
 import { writeLeaderEntry } from "./leader-entry.ts";
 import { readGraphLog } from "./stored-graph-log.ts";
-import { readStoredRecords, type StoredRecords } from "./stored-records.ts";
+import { readStoredRecords } from "./stored-records.ts";
 import { readStoredGraph } from "./stored-state.ts";
 
 export type TakeOverParts = {
@@ -34,7 +35,7 @@ export type TakeOverParts = {
 export type TakeOverResult = Epoch & {
   graphRows: Map<string, GraphChange>;
   /** The last event in RECORDS. */
-  storedEvent: StoredRecords["last"];
+  storedEvent: StoredEvent | null;
   /** How to put `graphRows` back to where PostgreSQL begins; null = repeated commits are routed by the present graph. */
   undo: Undo | null;
   /** GRAPH has held nothing of a later commit. */

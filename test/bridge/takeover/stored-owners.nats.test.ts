@@ -1,56 +1,74 @@
 import assert from "node:assert/strict";
-import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { headers } from "@nats-io/nats-core";
 import { lookUpLastOwners } from "../../../bridge/takeover/stored-owners.ts";
+import { formatLsn, type Lsn } from "../../../core/lsn.ts";
+import { HEADER } from "../../../core/wire/wire.ts";
 import { startNats, type TestNats } from "../../support/servers/nats.ts";
 
 const USER = "zzzzz-tpzed-000000000000001";
 const project = (name: string) => `zzzzz-j7d0g-${name.padEnd(15, "x")}`;
-const OBJECT = "zzzzz-4zz18-000000000000001";
-const OTHER = "zzzzz-4zz18-000000000000002";
+const collection = (name: string) => `zzzzz-4zz18-${name.padEnd(15, "x")}`;
+const END = 1_000n;
 
-describe("the owner that an object had last, by RECORDS", () => {
+describe("the owner that an object had before a commit, by RECORDS", () => {
   let nats: TestNats;
-  let ask: (uuid: string, believed: { upTo: number; since: number }) => Promise<string | undefined>;
-  const sequences: Record<string, number> = {};
+  let js: JetStreamClient;
+  let jsm: JetStreamManager;
 
   before(async () => {
     nats = await startNats();
     const nc = await nats.connect("bridge", "STORE");
-    const jsm = await jetstreamManager(nc);
-    const js = jetstream(nc);
-    const publish = async (name: string, owner: string, uuid = OBJECT, event_type = "update") => {
-      const subject = nats.subjects.record(`${USER}.${project(owner)}.${uuid}.collections`);
-      sequences[name] = (await js.publish(subject, JSON.stringify({ event_type }))).seq;
-    };
-    await publish("first", "one");
-    // Behind a gap: it moved, came back, and moved on, by commits that come again.
-    await publish("moved", "two");
-    await publish("left", "one", OBJECT, "left");
-    await publish("other", "two", OTHER);
-    sequences.leader = (await js.publish(nats.subjects.recordsLeader, "{}")).seq;
-    ask = async (uuid, believed) =>
-      (await lookUpLastOwners(jsm, nats.subjects, [uuid, project("none")], believed)).get(uuid);
+    [js, jsm] = [jetstream(nc), await jetstreamManager(nc)];
   });
   after(() => nats?.[Symbol.asyncDispose]());
 
-  it("is that of the last event before a gap, also where an event behind the gap has the same subject", async () => {
-    const believed = { upTo: Number(sequences.first), since: Number(sequences.leader) };
-    assert.equal(await ask(OBJECT, believed), project("one"));
-    assert.equal(await ask(OTHER, believed), undefined, "an object of which only the future is known");
-    assert.equal(await ask(OBJECT, { upTo: 0, since: Number(sequences.leader) }), undefined);
+  async function publish(uuid: string, lsn: Lsn, owner: string, event_type = "update") {
+    const subject = nats.subjects.record(`${USER}.${project(owner)}.${uuid}.collections`);
+    const position = headers();
+    position.set(HEADER.lsn, formatLsn(lsn));
+    await js.publish(subject, JSON.stringify({ event_type }), { headers: position });
+  }
+  const ask = async (uuid: string, before: Lsn) =>
+    (await lookUpLastOwners(jsm, nats.subjects, [uuid, collection("none")], before)).get(uuid);
+
+  it("is the owner of its last event", async () => {
+    const uuid = collection("last");
+    await publish(uuid, 10n, "one");
+    await publish(uuid, 20n, "one", "left");
+    await publish(uuid, 20n, "two");
+    assert.equal(await ask(uuid, END), project("two"));
   });
 
-  it("is that of the very last event where there is no gap (negative control)", async () => {
-    const all = Number(sequences.leader);
-    assert.equal(await ask(OBJECT, { upTo: all, since: all }), undefined, "it has left");
-    assert.equal(await ask(OTHER, { upTo: all, since: all }), project("two"));
+  it("is not the owner of a later commit's event, also where that hides an earlier one on the same subject", async () => {
+    const uuid = collection("later");
+    await publish(uuid, 10n, "one");
+    for (const lsn of [20n, 30n, 40n]) await publish(uuid, lsn, "one");
+    await publish(uuid, 50n, "one", "left");
+    await publish(uuid, 50n, "two");
+    assert.equal(await ask(uuid, 15n), project("one"));
+    assert.equal(await ask(uuid, 50n), project("one"));
+    assert.equal(await ask(uuid, END), project("two"), "negative control: every event counts");
   });
 
-  it("is that of an event of this term, if there is one", async () => {
-    const nc = await nats.connect("bridge", "STORE");
-    const subject = nats.subjects.record(`${USER}.${project("three")}.${OBJECT}.collections`);
-    await jetstream(nc).publish(subject, JSON.stringify({ event_type: "update" }));
-    const believed = { upTo: Number(sequences.first), since: Number(sequences.leader) };
-    assert.equal(await ask(OBJECT, believed), project("three"));
+  it("is that of the last commit, whatever the order in which a repeat has stored the events", async () => {
+    const uuid = collection("repeated");
+    await publish(uuid, 30n, "three");
+    await publish(uuid, 10n, "one");
+    await publish(uuid, 20n, "two");
+    assert.equal(await ask(uuid, 25n), project("two"));
+    assert.equal(await ask(uuid, END), project("three"));
+  });
+
+  it("is unknown if the object left and nothing followed, if there are only later events, or very many of them", async () => {
+    const uuid = collection("unknown");
+    await publish(uuid, 10n, "one");
+    await publish(uuid, 20n, "one", "left");
+    assert.equal(await ask(uuid, END), undefined);
+    assert.equal(await ask(uuid, 10n), undefined);
+    const busy = collection("busy");
+    for (let lsn = 10n; lsn < 40n; lsn++) await publish(busy, lsn, "one");
+    assert.equal(await ask(busy, 39n), project("one"));
+    assert.equal(await ask(busy, 11n), undefined);
   });
 });
