@@ -18,13 +18,7 @@ export function createReplica(
   { config, log, metrics }: ServiceContext,
   { core, js, jsm, subjects, onApplied, onLoaded }: ReplicaParts,
 ): { replica: PermissionReplica; health: ReplicaHealth } {
-  const failures = metrics.counter("stream_failures_total", "Times a stream was read again: a message did not apply", [
-    "stream",
-  ]);
-  const rows = metrics.counter("graph_unreadable_rows_total", "Rows of GRAPH that cannot be read: they grant nothing", [
-    "kind",
-  ]);
-  const health = replicaHealth({ failures, rows }, log);
+  const health = replicaHealth(metrics, log);
   const replica = new PermissionReplica({
     ...health,
     nc: core,
@@ -36,7 +30,6 @@ export function createReplica(
     roles: config.roles,
     onApplied,
     onLoaded,
-    onTrouble: (reason) => log.warn({ reason }, "reading the permission graph was interrupted; following again"),
   });
   return { replica, health };
 }

@@ -17,13 +17,7 @@ export async function startReplica(
   subjects: Subjects,
   onChanged: (lookupKeys: ReadonlySet<string> | null) => void,
 ): Promise<PermissionReplica> {
-  const failures = metrics.counter("stream_failures_total", "Times a stream was read again: a message did not apply", [
-    "stream",
-  ]);
-  const rows = metrics.counter("graph_unreadable_rows_total", "Rows of GRAPH that cannot be read: they grant nothing", [
-    "kind",
-  ]);
-  const health = replicaHealth({ failures, rows }, log);
+  const health = replicaHealth(metrics, log);
   const replica = new PermissionReplica({
     ...health,
     nc: core,
@@ -37,7 +31,6 @@ export async function startReplica(
     onApplied: ({ effect, changedKeys }) =>
       onChanged(effect.rerouted ? null : new Set([...effect.shrank, ...changedKeys])),
     onLoaded: () => onChanged(null),
-    onTrouble: (reason) => log.warn({ reason }, "reading the permission graph was interrupted; following again"),
     aliases: {
       onTrouble: (reason) => log.warn({ reason }, "reading aliases from BARRIER was interrupted; following again"),
       onFailure: health.onBarrierFailure,

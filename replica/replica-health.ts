@@ -1,19 +1,23 @@
 /** What is logged, counted and shown at `/readyz` when a service cannot apply a message of GRAPH or BARRIER. */
-import type { Counter } from "prom-client";
 import type { Logger } from "../runtime/log/log.ts";
+import type { Metrics } from "../runtime/metrics.ts";
 import type { FollowFailure } from "../runtime/nats/stream-follower.ts";
 import type { GraphFailure, PermissionReplicaOptions } from "./permission-replica.ts";
 
-export type ReplicaHealth = Required<Pick<PermissionReplicaOptions, "onFailure" | "onUnreadable">> & {
+export type ReplicaHealth = Required<Pick<PermissionReplicaOptions, "onFailure" | "onUnreadable" | "onTrouble">> & {
   /** A message of BARRIER could not be applied. */
   onBarrierFailure: (failure: FollowFailure) => void;
 };
 
-/** Each service declares its own. */
-type GraphCounters = { failures: Counter<"stream">; rows: Counter<"kind"> };
-
-export function replicaHealth({ failures, rows }: GraphCounters, log: Logger): ReplicaHealth {
+export function replicaHealth(metrics: Metrics, log: Logger): ReplicaHealth {
+  const failures = metrics.counter("stream_failures_total", "Times a stream was read again: a message did not apply", [
+    "stream",
+  ]);
+  const rows = metrics.counter("graph_unreadable_rows_total", "Rows of GRAPH that cannot be read: they grant nothing", [
+    "kind",
+  ]);
   return {
+    onTrouble: (reason) => log.warn({ reason }, "reading the permission graph was interrupted; following again"),
     onFailure(failure) {
       failures.inc({ stream: "GRAPH" });
       log.error(

@@ -4,13 +4,20 @@ import { fileURLToPath } from "node:url";
 
 type DeclaredMetric = { name: string; kind: "counter" | "gauge" | "histogram"; help: string; labels: string[] };
 
-const COMPONENTS = ["bridge", "authcallout", "proxy"] as const;
+/** The folders of each service that declare metrics. */
+const COMPONENTS = {
+  bridge: ["bridge"],
+  authcallout: ["authcallout", "replica"],
+  proxy: ["proxy", "replica"],
+} as const;
 
 const CALL =
   /metrics\s*\.(counter|gauge|histogram)\(\s*"([a-z0-9_]+)",\s*"([^"]*)"(?:,\s*(?:\{\s*labels:\s*)?\[([^\]]*)\])?/g;
 
 export function allMetrics(): DeclaredMetric[] {
-  return COMPONENTS.flatMap((component) => sources(component).flatMap((text) => metricsIn(component, text)));
+  return Object.entries(COMPONENTS).flatMap(([component, folders]) =>
+    folders.flatMap(sources).flatMap((text) => metricsIn(component, text)),
+  );
 }
 
 /** The names of their series in Prometheus. */
