@@ -5,23 +5,13 @@
  */
 import type { Socket } from "node:net";
 import { CLOSE_CODES, type CloseName } from "../../core/close-codes.ts";
-import { type ConnectFields, clientInfo, readConnect, readInfo } from "./connect-line.ts";
-import {
-  FRAME_FAULTS,
-  type Frame,
-  type FrameFault,
-  FrameReader,
-  FrameTracker,
-  formatClose,
-  formatFrame,
-  OPCODE,
-} from "./frames.ts";
+import type { ConnectFields } from "./connect-line.ts";
+import { FirstLines } from "./first-lines.ts";
+import { FRAME_FAULTS, type FrameFault, FrameTracker, formatClose, formatFrame, OPCODE } from "./frames.ts";
 import type { UpstreamParts } from "./upstream.ts";
 
 /** How much may wait for a slow end before the other end is paused. */
 const WAITING_BYTES = 64 * 1024;
-/** How much a client may send until CONNECT is complete, parts of messages included. */
-const EARLY_BYTES = 64 * 1024;
 /** nats-server's max_payload, and protocol text that a client may put into the same WebSocket message. */
 const CLIENT_FRAMES = { masked: true, messageBytes: 2 * 1024 * 1024 };
 /** nats-server sends all that waits for a client, up to its max_pending, as one message in many frames. */
@@ -31,8 +21,7 @@ const CLOSE_WITHIN_MS = 5_000;
 
 const NORMAL = 1000;
 const GOING_AWAY = 1001;
-const NOTHING = Buffer.alloc(0);
-const PING = formatFrame(OPCODE.ping, NOTHING, false);
+const PING = formatFrame(OPCODE.ping, Buffer.alloc(0), false);
 
 export type TunnelParts = {
   client: Socket;
@@ -57,7 +46,8 @@ export class Tunnel {
   readonly #upstream: Socket;
   readonly #clientFrames = new FrameTracker(CLIENT_FRAMES);
   readonly #serverFrames = new FrameTracker(SERVER_FRAMES);
-  #start: Start | null = new Start();
+  /** Null once both lines have arrived. */
+  #first: FirstLines | null = new FirstLines();
   #deadline: NodeJS.Timeout;
   /** A Close frame for the client, sent as soon as the server's current frame has ended. */
   #closeFrame: Buffer | null = null;
@@ -72,7 +62,7 @@ export class Tunnel {
     this.#parts = parts;
     const { client, head, dial, connectWithin, onRefused, onUpstreamError } = parts;
     this.#deadline = setTimeout(
-      () => this.end(this.#start?.options ? "natsUnreachable" : "connectTimeout"),
+      () => this.end(this.#first?.options ? "natsUnreachable" : "connectTimeout"),
       connectWithin,
     );
     client.on("data", (chunk: Buffer) => this.#fromClient(chunk));
@@ -108,8 +98,8 @@ export class Tunnel {
   }
 
   #fromClient(chunk: Buffer): void {
-    const start = this.#start;
-    if (start && !this.#isEnding) return this.#readConnect(start, chunk);
+    const first = this.#first;
+    if (first && !this.#isEnding) return this.#readConnect(first, chunk);
     const fault = this.#clientFrames.push(chunk);
     if (fault) return this.#fault(fault);
     if (this.#clientFrames.hasClosed) this.#closing();
@@ -119,8 +109,8 @@ export class Tunnel {
 
   #fromServer(chunk: Buffer): void {
     if (this.#isEnding && this.#closeFrame === null) return;
-    const start = this.#start;
-    if (start?.readsServer) return this.#readInfo(start, chunk);
+    const first = this.#first;
+    if (first?.readsServer) return this.#readInfo(first, chunk);
     const { client } = this.#parts;
     const bytes = this.#closeFrame ? chunk.subarray(0, this.#serverFrames.leftOf(chunk)) : chunk;
     if (this.#serverFrames.push(bytes)) return this.end("natsUnreachable");
@@ -129,37 +119,37 @@ export class Tunnel {
     if (this.#closeFrame && this.#serverFrames.isBetweenFrames) this.#sendClose(this.#closeFrame);
   }
 
-  #readConnect(start: Start, chunk: Buffer): void {
+  #readConnect(first: FirstLines, chunk: Buffer): void {
     const { client } = this.#parts;
-    const read = start.readClient(chunk);
+    const read = first.readClient(chunk);
     for (const pong of read.pongs) client.write(formatFrame(OPCODE.pong, pong, false));
     if (read.fault) return read.fault === "tooLarge" ? this.end("connectTooLong") : this.#fault(read.fault);
     if (read.refused) return this.end(read.refused);
     if (read.hasClosed) return void this.#end(NORMAL, "");
-    if (start.readsClient) return;
-    if (start.readsServer) client.pause();
-    this.#open(start);
+    if (first.readsClient) return;
+    if (first.readsServer) client.pause();
+    this.#open(first);
   }
 
-  #readInfo(start: Start, chunk: Buffer): void {
-    const read = start.readServer(chunk);
+  #readInfo(first: FirstLines, chunk: Buffer): void {
+    const read = first.readServer(chunk);
     if (read === "invalid") return this.end("natsUnreachable");
     if (read === null) return;
     this.#parts.client.write(formatFrame(OPCODE.binary, read.info, false));
     if (read.rest.length > 0) this.#fromServer(read.rest);
-    this.#open(start);
+    this.#open(first);
   }
 
   /** Both lines have arrived: from here on bytes pass. */
-  #open(start: Start): void {
-    const { options, nonce } = start;
+  #open(first: FirstLines): void {
+    const { options, nonce } = first;
     if (options === undefined || nonce === undefined || this.#isEnding) return;
     clearTimeout(this.#deadline);
-    this.#start = null;
+    this.#first = null;
     const { client, connect } = this.#parts;
-    const line = Buffer.concat([connect(options, nonce), start.behindConnect]);
+    const line = Buffer.concat([connect(options, nonce), first.behindConnect]);
     this.#upstream.write(formatFrame(OPCODE.binary, line, true));
-    if (start.clientRest.length > 0) this.#fromClient(start.clientRest);
+    if (first.clientRest.length > 0) this.#fromClient(first.clientRest);
     client.resume();
   }
 
@@ -251,93 +241,10 @@ export class Tunnel {
   #serverEnded(): void {
     this.#unstall(this.#upstream);
     if (this.#parts.client.closed) clearTimeout(this.#deadline);
-    if (this.#start?.readsServer) return this.end("natsUnreachable");
+    if (this.#first?.readsServer) return this.end("natsUnreachable");
     // The server's Close frame has been passed on: it says why.
     if (this.#serverFrames.hasClosed) this.#clientEnded();
     else if (this.#closeFrame) this.#parts.client.destroy();
     else this.#end(GOING_AWAY, "nats-server has broken off");
-  }
-}
-
-type ReadClient = { pongs: Buffer[]; fault?: FrameFault; refused?: CloseName; hasClosed?: boolean };
-
-/** What has come of the first lines, until both are whole. */
-class Start {
-  readonly #client = new FrameReader({ ...CLIENT_FRAMES, messageBytes: EARLY_BYTES });
-  readonly #server = new FrameReader({ ...SERVER_FRAMES, messageBytes: 2 * EARLY_BYTES });
-  #clientBytes = 0;
-  #line: Buffer = NOTHING;
-  #behind: Buffer[] = [];
-  #info: Buffer = NOTHING;
-  options: ConnectFields | undefined;
-  nonce: string | null | undefined;
-
-  /** Messages that have a part of CONNECT have not ended. */
-  get readsClient(): boolean {
-    return this.options === undefined || !this.#client.isBetweenMessages;
-  }
-
-  get readsServer(): boolean {
-    return this.nonce === undefined;
-  }
-
-  /** What the message with the end of CONNECT has behind it. */
-  get behindConnect(): Buffer {
-    return Buffer.concat(this.#behind);
-  }
-
-  /** Frames, or a part of one, behind that message. */
-  get clientRest(): Buffer {
-    return this.#client.rest;
-  }
-
-  readClient(chunk: Buffer): ReadClient {
-    const read: ReadClient = { pongs: [] };
-    this.#clientBytes += chunk.length;
-    if (this.#clientBytes > EARLY_BYTES) return { ...read, refused: "connectTooLong" };
-    this.#client.push(chunk);
-    while (this.readsClient) {
-      const frame = this.#client.next();
-      if (frame === null) return read;
-      if (typeof frame === "string") return { ...read, fault: frame };
-      if (frame.opcode === OPCODE.close) return { ...read, hasClosed: true };
-      if (frame.opcode === OPCODE.ping) read.pongs.push(frame.payload);
-      else if (frame.opcode !== OPCODE.pong) {
-        const refused = this.#readLine(frame);
-        if (refused) return { ...read, refused };
-      }
-    }
-    return read;
-  }
-
-  #readLine({ payload }: Frame): CloseName | null {
-    if (this.options) {
-      this.#behind.push(payload);
-      return null;
-    }
-    this.#line = Buffer.concat([this.#line, payload]);
-    const read = readConnect(this.#line);
-    if ("refused" in read) return read.refused;
-    if ("incomplete" in read) return null;
-    this.options = read.options;
-    this.#behind.push(read.rest);
-    return null;
-  }
-
-  /** @returns what the client gets of INFO and what came with it, and frames behind that; null where INFO is not whole */
-  readServer(chunk: Buffer): { info: Buffer; rest: Buffer } | "invalid" | null {
-    this.#server.push(chunk);
-    for (;;) {
-      const frame = this.#server.next();
-      if (frame === null) return null;
-      if (typeof frame === "string" || frame.opcode === OPCODE.close) return "invalid";
-      if (frame.opcode > OPCODE.close) continue;
-      this.#info = Buffer.concat([this.#info, frame.payload]);
-      const read = readInfo(this.#info);
-      if (read === "invalid") return "invalid";
-      if (read === "incomplete" || !this.#server.isBetweenMessages) continue;
-      this.nonce = read.nonce;
-      return { info: clientInfo(this.#info), rest: this.#server.rest };
-    }
   }
 }

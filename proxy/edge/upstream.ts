@@ -22,16 +22,19 @@ export type UpstreamParts = {
 /** The socket reports its errors and its end by itself. */
 export function dialUpstream({ url, headers, onFrames, onRefused }: UpstreamParts): Socket {
   const key = randomBytes(16).toString("base64");
-  let answer: Buffer | null = Buffer.alloc(0);
-  const onAnswer = (chunk: Buffer): void => {
-    answer = answer === null ? chunk : Buffer.concat([answer, chunk]);
+  let answer = Buffer.alloc(0);
+  let state: "asked" | "upgraded" | "refused" = "asked";
+  const onChunk = (chunk: Buffer): void => {
+    if (state === "upgraded") return onFrames(chunk);
+    if (state === "refused") return;
+    answer = Buffer.concat([answer, chunk]);
     const read = readUpgradeAnswer(answer, key);
     if (read === null) return;
-    answer = null;
+    answer = Buffer.alloc(0);
+    state = read.upgraded ? "upgraded" : "refused";
     if (!read.upgraded) return onRefused(read.status);
     if (read.rest.length > 0) onFrames(read.rest);
   };
-  const onChunk = (chunk: Buffer): void => (answer === null ? onFrames(chunk) : onAnswer(chunk));
   const socket = url.protocol === "wss:" ? dialTls(url, onChunk) : dialTcp(url, onChunk);
   socket.setNoDelay(true);
   socket.write(formatUpgrade({ url, key, headers }));
