@@ -92,8 +92,8 @@ export class Demo {
 }
 
 /**
- * The demo gives tokens to any client on loopback. A page of another site must get none, neither under its own name that it points
- * at this host (DNS rebinding), nor from its own origin.
+ * The demo gives tokens to any client on loopback. A page of another site must get none: not under its own name that it points
+ * at this host (DNS rebinding), and not from its own origin.
  */
 function isOwnPage({ headers, socket }: IncomingMessage): boolean {
   const port = socket.localPort === 80 ? "" : `:${socket.localPort}`;

@@ -1,6 +1,6 @@
 /**
  * Slows down guessing of tokens. If too many logins from an address had no known token, further unknown tokens from there are refused
- * without asking Arvados' API. A known token is always accepted, whoever else is at its address. Pure.
+ * without asking Arvados' API. A known token is always accepted, also if others guess at its address. Pure.
  */
 import { networkOf } from "../../core/address.ts";
 import type { Fault } from "../../core/errors.ts";

@@ -1,5 +1,5 @@
 /**
- * What sessions are told. News (rights have grown, objects have moved) make a client log in again, so a user who shares and takes
+ * What sessions are notified of. News (rights have grown, objects have moved) make a client log in again, so a user who shares and takes
  * back in a loop must not drive others round with every turn: a session is told at once, then at most once per interval, and what
  * was held is told only if it is still news then. A word before a cut is never held.
  *

@@ -8,7 +8,7 @@ import { canonicalAddress, forwardedAddress, UNKNOWN_ADDRESS } from "../../core/
 type IsForwarder = (address: string) => boolean;
 
 /**
- * The nearest address that is no forwarder of the site. Each forwarder appends the address that called it; entries further left may be
+ * The nearest address that is not a forwarder of the site. Each forwarder appends the address that called it; entries further left may be
  * forged. If a forwarder appends something that cannot be read, the client is unknown: the forwarder itself never counts as the client.
  * @param peer of the socket
  * @param forwardedFor the list, the nearest forwarder's entry last; empty or undefined if there is none
